@@ -1,0 +1,1 @@
+"""Triggers: translate in, call one service method, translate out."""

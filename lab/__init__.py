@@ -1,0 +1,1 @@
+"""The local stand-ins and the local host. Never deployed."""

@@ -1,0 +1,1 @@
+"""Everything behind the triggers: features, and the rooms they share."""
