@@ -1,0 +1,176 @@
+"""Every environment variable that the product reads: typed, with its help text. Nothing else reads the environment."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared.errors import Fault, MisconfiguredError
+from shared.reasons import Reason
+
+# A Key Vault reference that the platform could not resolve arrives as its own text: that is a missing value.
+UNRESOLVED_REFERENCE = re.compile(r"^\s*@Microsoft\.(KeyVault|AppConfiguration)\(", re.IGNORECASE)
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _boolean(value: str) -> bool:
+    folded = value.casefold()
+    if folded in {"true", "1", "yes"}:
+        return True
+    if folded in {"false", "0", "no"}:
+        return False
+    raise ValueError("must be true or false")
+
+
+def _whole_number(value: str) -> int:
+    number = int(value)
+    if number < 1:
+        raise ValueError("must be 1 or more")
+    return number
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One environment variable. `default` None means that it is needed only by what `help` names."""
+
+    name: str
+    help: str
+    default: str | None = None
+    parse: Callable[[str], Any] = _text
+    secret: bool = False
+    required: bool = False
+
+
+VARIABLES: tuple[Variable, ...] = (
+    Variable(
+        "AzureWebJobsStorage",
+        "Connection string of the storage account that holds the tables and queues; `UseDevelopmentStorage=true` for a "
+        "local Azurite. In Azure leave it out and set `AzureWebJobsStorage__tableServiceUri` instead.",
+        secret=True,
+    ),
+    Variable("AzureWebJobsStorage__tableServiceUri", "Address of the table service, for access by managed identity."),
+    Variable("AzureWebJobsStorage__queueServiceUri", "Address of the queue service, for access by managed identity."),
+    Variable("AzureWebJobsStorage__blobServiceUri", "Address of the blob service, for access by managed identity."),
+    Variable(
+        "AzureWebJobsStorage__clientId",
+        "Client id of the user-assigned identity that reaches storage; without it the system-assigned identity does.",
+    ),
+    Variable(
+        "AzureWebJobsStorage__credential",
+        "`managedidentity` when storage is reached by identity. Read by the Functions host.",
+    ),
+    Variable(
+        "DESKBRIDGE_EC2_SCHEDULE",
+        "When the EC2 import of every tenant starts: NCRONTAB with six fields, in UTC.",
+        default="0 0 2 * * *",
+    ),
+    Variable(
+        "DESKBRIDGE_AUTHROCKET_SCHEDULE",
+        "When the AuthRocket import of every realm starts: NCRONTAB with six fields, in UTC.",
+        default="0 30 2 * * *",
+    ),
+    Variable(
+        "DESKBRIDGE_SWEEP_SCHEDULE",
+        "When the properties of all objects of the allowed vaults are read: NCRONTAB with six fields, in UTC.",
+        default="0 0 3 * * *",
+    ),
+    Variable(
+        "DESKBRIDGE_HOUSEKEEPING_SCHEDULE",
+        "When stalled runs are taken up again and old rows are removed: NCRONTAB with six fields, in UTC.",
+        default="0 */15 * * * *",
+    ),
+    Variable(
+        "DESKBRIDGE_VERIFY_CHALLENGE_RESOURCE",
+        "Whether a vault's challenge must name the vault's own domain. `false` only for a vault stand-in on loopback.",
+        default="true",
+        parse=_boolean,
+    ),
+    Variable(
+        "DESKBRIDGE_EVENT_BODY_LIMIT",
+        "Largest body of one event delivery, in bytes. Event Grid sends at most 1 MB.",
+        default="1572864",
+        parse=_whole_number,
+    ),
+    Variable("AzureTenantId", "Tenant of the app registration, for stores of the method `client_secret`."),
+    Variable("AzureClientId", "Client id of the app registration, for stores of the method `client_secret`."),
+    Variable(
+        "AzureClientSecret",
+        "Client secret of the app registration, for stores of the method `client_secret`.",
+        secret=True,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The parsed environment; `get` gives a variable of the table above, `app_setting` any app setting by name."""
+
+    _values: Mapping[str, Any]
+    _raw: Mapping[str, str]
+
+    def get(self, name: str) -> Any:
+        """The parsed value, or the default, or None."""
+        return self._values[name]
+
+    def text(self, name: str) -> str | None:
+        value = self._values[name]
+        return None if value is None else str(value)
+
+    def flag(self, name: str) -> bool:
+        return bool(self._values[name])
+
+    def number(self, name: str) -> int:
+        return int(self._values[name])
+
+    def app_setting(self, name: str) -> str | None:
+        """The text of an app setting that a settings document names; None when absent, empty or unresolved."""
+        return _present(self._raw.get(name))
+
+    @property
+    def deployed(self) -> bool:
+        """Whether this worker runs in Azure: the platform sets this variable, the local hosts do not."""
+        return _present(self._raw.get("WEBSITE_INSTANCE_ID")) is not None
+
+
+def _present(value: str | None) -> str | None:
+    if value is None or not value.strip() or UNRESOLVED_REFERENCE.match(value):
+        return None
+    return value.strip()
+
+
+def load_environment(environ: Mapping[str, str]) -> Environment:
+    """Parse all of `environ` that the product knows.
+
+    Raises MisconfiguredError with every missing and every unreadable variable in one message.
+    """
+    values: dict[str, Any] = {}
+    faults: list[Fault] = []
+    for variable in VARIABLES:
+        text = _present(environ.get(variable.name))
+        if text is None:
+            text = variable.default
+        if text is None:
+            values[variable.name] = None
+            continue
+        try:
+            values[variable.name] = variable.parse(text)
+        except ValueError as error:
+            shown = "its value" if variable.secret else repr(text)
+            faults.append(Fault(variable.name, f"{shown} {error}"))
+    if values.get("AzureWebJobsStorage") is None and values.get("AzureWebJobsStorage__tableServiceUri") is None:
+        faults.append(
+            Fault("AzureWebJobsStorage", "is missing, and so is AzureWebJobsStorage__tableServiceUri: set one of them")
+        )
+    if faults:
+        listed = "; ".join(f"{fault.path}: {fault.message}" for fault in faults)
+        missing = any("missing" in fault.message for fault in faults)
+        raise MisconfiguredError(
+            Reason.SETTING_MISSING if missing else Reason.SETTING_INVALID,
+            f"The app settings are not complete: {listed}.",
+            mend="Set them in the function app's configuration (locally in local.settings.json) and restart.",
+            faults=faults,
+        )
+    return Environment(values, dict(environ))

@@ -1,0 +1,85 @@
+"""What can go wrong, as a small tree: each class says what the caller does next. Anything else raised is a bug."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared.reasons import Reason
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault of a document: where it is (`site_rules.0.criteria.0.operator`) and what is wrong there."""
+
+    path: str
+    message: str
+
+
+class DeskbridgeError(Exception):
+    """A refusal with its reason.
+
+    `message` is a sentence for a person and never holds a secret; `mend` says what to do about it; `faults` are the
+    single faults of a document, with their paths.
+    """
+
+    def __init__(self, reason: Reason, message: str, *, mend: str = "", faults: Sequence[Fault] = ()) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.mend = mend
+        self.faults = tuple(faults)
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.mend}".rstrip()
+
+
+class InvalidInputError(DeskbridgeError):
+    """The caller sent what can never be accepted: send something else."""
+
+
+class NotAuthorisedError(DeskbridgeError):
+    """The caller is a stranger: send the right credential."""
+
+
+class MethodNotAllowedError(DeskbridgeError):
+    """The endpoint does not answer this method."""
+
+
+class NotFoundError(DeskbridgeError):
+    """There is no such thing."""
+
+
+class ConflictError(DeskbridgeError):
+    """The request does not fit the present state: look at it and decide again."""
+
+
+class AlreadyExistsError(ConflictError):
+    """A new row was asked for and one of that key is there."""
+
+    def __init__(self, message: str, *, row_key: str = "") -> None:
+        super().__init__(Reason.ALREADY_EXISTS, message)
+        self.row_key = row_key
+
+
+class ChangedMeanwhileError(ConflictError):
+    """Someone else wrote in between (412): read again, decide again."""
+
+    def __init__(self, message: str, *, row_key: str = "", present_etag: str = "") -> None:
+        super().__init__(Reason.CHANGED_MEANWHILE, message, mend="Read it again, and repeat the change.")
+        self.row_key = row_key
+        self.present_etag = present_etag
+
+
+class TooLargeError(DeskbridgeError):
+    """The body or a row is over a stated limit: send less."""
+
+
+class TryLaterError(DeskbridgeError):
+    """What failed may pass: the same call later can succeed. `retry_after` is in seconds."""
+
+    def __init__(self, reason: Reason, message: str, *, mend: str = "", retry_after: float | None = None) -> None:
+        super().__init__(reason, message, mend=mend)
+        self.retry_after = retry_after
+
+
+class MisconfiguredError(DeskbridgeError):
+    """Somebody must change a setting, a permission or a far system; then the same call can succeed."""
