@@ -20,7 +20,9 @@ class Reason(StrEnum):
 
     # Storage
     STORAGE_UNAVAILABLE = "storage_unavailable"
+    STORAGE_DENIED = "storage_denied"
     STORAGE_LIMIT = "storage_limit"
+    CONTINUATION_INVALID = "continuation_invalid"
     CONTENDED = "contended"
 
     # Set-up

@@ -1,0 +1,1 @@
+"""The documents that operators edit: their models, validation and storage."""

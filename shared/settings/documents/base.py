@@ -1,0 +1,27 @@
+"""What all settings documents share: unknown fields refused, text trimmed, nothing changed after reading."""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
+
+# Names of documents are row keys and parts of addresses.
+NAME_PATTERN = re.compile(r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")
+
+DocumentName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+
+
+def _only_text(value: Any) -> Any:
+    # YAML reads an unquoted 012345670123 as another number; guessing it back would import a stranger's account.
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError("must be text: put it in quotes")  # noqa: TRY004 - pydantic turns ValueError into a fault
+    return value
+
+
+Text = Annotated[str, BeforeValidator(_only_text), StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+class Document(BaseModel):
+    """Base of every document and of every part of one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, hide_input_in_errors=True)

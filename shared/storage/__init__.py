@@ -1,0 +1,1 @@
+"""Table Storage: keys, limits, rows, transactions and pages. The only room that knows its rules."""

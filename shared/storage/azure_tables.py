@@ -1,0 +1,257 @@
+"""The tables of an Azure Storage account (or of Azurite), behind `Table`. The only module that imports the SDK."""
+
+import base64
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from azure.core import MatchConditions
+from azure.core.credentials import TokenCredential
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceNotFoundError,
+)
+from azure.data.tables import (
+    EdmType,
+    EntityProperty,
+    TableClient,
+    TableServiceClient,
+    TableTransactionError,
+    UpdateMode,
+)
+
+from shared.errors import (
+    AlreadyExistsError,
+    ChangedMeanwhileError,
+    DeskbridgeError,
+    InvalidInputError,
+    MisconfiguredError,
+    TryLaterError,
+)
+from shared.reasons import Reason
+from shared.storage.limits import ROWS_PER_PAGE, check_key, check_transaction
+from shared.storage.rows import AnyOf, Condition, Create, Delete, Operation, Page, Replace, Row, Value, Where
+from shared.storage.tables import Table
+
+# The SDK's own policy may take minutes; Event Grid waits 30 s for an answer, and retries by itself.
+_RETRIES: Mapping[str, Any] = {
+    "retry_total": 3,
+    "retry_backoff_factor": 0.3,
+    "retry_backoff_max": 3,
+    "connection_timeout": 4,
+    "read_timeout": 15,
+}
+_SMALL_INT = 2**31
+_PASSING_STATUS = frozenset({408, 429, 500, 502, 503, 504})
+
+
+class AzureTables:
+    """The tables of one account. Tables that are missing are made at the first write."""
+
+    def __init__(self, service: TableServiceClient) -> None:
+        self._service = service
+        self._tables: dict[str, AzureTable] = {}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def from_connection_string(cls, connection_string: str) -> "AzureTables":
+        return cls(TableServiceClient.from_connection_string(connection_string, **_RETRIES))
+
+    @classmethod
+    def from_identity(cls, endpoint: str, credential: TokenCredential) -> "AzureTables":
+        return cls(TableServiceClient(endpoint=endpoint, credential=credential, **_RETRIES))
+
+    def table(self, name: str) -> Table:
+        with self._lock:
+            if name not in self._tables:
+                self._tables[name] = AzureTable(self._service.get_table_client(name))
+            return self._tables[name]
+
+
+class AzureTable:
+    """One table of the account."""
+
+    def __init__(self, client: TableClient) -> None:
+        self._client = client
+
+    @property
+    def name(self) -> str:
+        return self._client.table_name
+
+    def find(self, partition_key: str, row_key: str, select: Sequence[str] | None = None) -> Row | None:
+        check_key("partition key", partition_key)
+        check_key("row key", row_key)
+        with _translated(self.name):
+            try:
+                entity = self._client.get_entity(partition_key, row_key, select=_selected(select))
+            except ResourceNotFoundError:
+                return None
+        return _to_row(entity, partition_key, row_key)
+
+    def transact(self, partition_key: str, operations: Sequence[Operation]) -> Sequence[str]:
+        check_transaction(partition_key, operations)
+        batch = [_to_batch(partition_key, operation) for operation in operations]
+        with _translated(self.name, operations):
+            try:
+                answers = self._client.submit_transaction(batch)
+            except HttpResponseError as error:
+                if not _table_is_missing(error):
+                    raise
+                self._make()
+                answers = self._client.submit_transaction(batch)
+        return [str(answer.get("etag") or "") for answer in answers]
+
+    def page(
+        self, where: Where, *, select: Sequence[str] | None = None, size: int = ROWS_PER_PAGE, after: str | None = None
+    ) -> Page:
+        text, parameters = _to_filter(where)
+        with _translated(self.name):
+            pages = self._client.query_entities(
+                text, parameters=parameters, select=_selected(select), results_per_page=size
+            ).by_page(continuation_token=_decode(after))  # type: ignore[arg-type] # a dict, whatever the stub says
+            try:
+                rows = [_to_row(entity) for entity in next(pages, ())]
+            except ResourceNotFoundError:
+                return Page(())
+        token = getattr(pages, "continuation_token", None)
+        return Page(rows, _encode(token) if token else None)
+
+    def _make(self) -> None:
+        try:
+            self._client.create_table()
+        except ResourceExistsError:
+            return
+
+
+def _selected(select: Sequence[str] | None) -> list[str] | None:
+    return None if select is None else ["PartitionKey", "RowKey", *select]
+
+
+def _table_is_missing(error: HttpResponseError) -> bool:
+    code = getattr(error, "error_code", None)
+    return str(getattr(code, "value", code)) == "TableNotFound"
+
+
+def _to_entity(row: Row) -> dict[str, Any]:
+    entity: dict[str, Any] = {"PartitionKey": row.partition_key, "RowKey": row.row_key}
+    for column, value in row.values.items():
+        if isinstance(value, int) and not isinstance(value, bool) and not -_SMALL_INT <= value < _SMALL_INT:
+            entity[column] = EntityProperty(value, EdmType.INT64)
+        else:
+            entity[column] = value
+    return entity
+
+
+def _to_batch(partition_key: str, operation: Operation) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    if isinstance(operation, Create):
+        return "create", _to_entity(operation.row), {}
+    if isinstance(operation, Replace):
+        condition = {"etag": operation.row.etag, "match_condition": MatchConditions.IfNotModified}
+        return "update", _to_entity(operation.row), {"mode": UpdateMode.REPLACE, **condition}
+    if isinstance(operation, Delete):
+        keys = {"PartitionKey": partition_key, "RowKey": operation.row_key}
+        if not operation.etag:
+            return "delete", keys, {}
+        return "delete", keys, {"etag": operation.etag, "match_condition": MatchConditions.IfNotModified}
+    return "upsert", _to_entity(operation.row), {"mode": UpdateMode.REPLACE}
+
+
+def _to_row(entity: Any, partition_key: str = "", row_key: str = "") -> Row:
+    values: dict[str, Value] = {}
+    for column, value in entity.items():
+        if column in {"PartitionKey", "RowKey"}:
+            continue
+        if isinstance(value, EntityProperty):
+            values[column] = value.value
+        elif isinstance(value, datetime):
+            values[column] = datetime.fromtimestamp(value.timestamp(), UTC) if value.tzinfo is None else _exact(value)
+        else:
+            values[column] = value
+    return Row(
+        partition_key or entity["PartitionKey"],
+        row_key or entity["RowKey"],
+        values,
+        str(entity.metadata.get("etag") or ""),
+    )
+
+
+def _exact(value: datetime) -> datetime:
+    # The SDK's own subclass carries a seventh digit; a plain datetime compares and pickles as one expects.
+    moment = value.astimezone(UTC)
+    return datetime(
+        moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second, moment.microsecond, tzinfo=UTC
+    )
+
+
+def _to_filter(where: Where) -> tuple[str, dict[str, Any]]:
+    parameters: dict[str, Any] = {}
+
+    def render(condition: Condition) -> str:
+        name = f"p{len(parameters)}"
+        parameters[name] = condition.value
+        return f"{condition.column} {condition.comparison} @{name}"
+
+    words: list[str] = []
+    for part in where:
+        if isinstance(part, AnyOf):
+            # The SDK finds its parameters as separate words, so the brackets stand alone.
+            words.append(f"( {' or '.join(render(condition) for condition in part.conditions)} )")
+        else:
+            words.append(render(part))
+    return " and ".join(words), parameters
+
+
+def _encode(token: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(token).encode()).decode()
+
+
+def _decode(after: str | None) -> Any:
+    if after is None:
+        return None
+    try:
+        token = json.loads(base64.urlsafe_b64decode(after.encode()))
+    except ValueError:
+        token = None
+    if not isinstance(token, dict) or not {"PartitionKey", "RowKey"} <= set(token):
+        raise InvalidInputError(Reason.CONTINUATION_INVALID, "The continuation token is not one that was given out.")
+    return token
+
+
+@contextmanager
+def _translated(table: str, operations: Sequence[Operation] = ()) -> Iterator[None]:
+    try:
+        yield
+    except AzureError as error:
+        raise _translate(table, error, operations) from error
+
+
+def _translate(table: str, error: AzureError, operations: Sequence[Operation]) -> DeskbridgeError:
+    code = str(getattr(getattr(error, "error_code", None), "value", getattr(error, "error_code", None)))
+    status = getattr(error, "status_code", None)
+    if operations and isinstance(error, TableTransactionError | HttpResponseError):
+        index = getattr(error, "index", 0)
+        operation = operations[index] if isinstance(index, int) and index < len(operations) else operations[0]
+        row_key = operation.row_key if isinstance(operation, Delete) else operation.row.row_key
+        if code in {"EntityAlreadyExists", "ResourceAlreadyExists"} or status == 409:
+            return AlreadyExistsError(f"The row {row_key!r} of {table} is there already.", row_key=row_key)
+        if code in {"UpdateConditionNotSatisfied", "ConditionNotMet"} or status in {404, 412}:
+            return ChangedMeanwhileError(f"The row {row_key!r} of {table} changed meanwhile.", row_key=row_key)
+    if isinstance(error, ClientAuthenticationError) or status in {401, 403}:
+        return MisconfiguredError(
+            Reason.STORAGE_DENIED,
+            f"The storage account refuses access to the table {table} ({code}).",
+            mend="Give the app's identity the role Storage Table Data Contributor on the storage account.",
+        )
+    if isinstance(error, HttpResponseError) and status is not None and status not in _PASSING_STATUS:
+        raise error
+    return TryLaterError(
+        Reason.STORAGE_UNAVAILABLE,
+        f"The table {table} did not answer ({type(error).__name__}{f' {status}' if status else ''}).",
+        mend="It is tried again by itself; look at the storage account's health if it lasts.",
+    )

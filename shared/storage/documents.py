@@ -1,0 +1,31 @@
+"""A JSON document in a row: packed into text columns of at most 64 KiB each, and back."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from shared.storage.limits import CHARACTERS_PER_TEXT
+from shared.storage.rows import Row, Value
+
+# A character outside the basic plane counts twice in UTF-16: half the limit always fits.
+_CHUNK = CHARACTERS_PER_TEXT // 2
+
+
+def pack(column: str, document: Any) -> dict[str, Value]:
+    """The columns that hold `document`: `column`, then `column_1`, `column_2`, … when it is long."""
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    if len(text) <= _CHUNK:
+        return {column: text}
+    chunks = [text[start : start + _CHUNK] for start in range(0, len(text), _CHUNK)]
+    return {column if index == 0 else f"{column}_{index}": chunk for index, chunk in enumerate(chunks)}
+
+
+def unpack(row: Row | Mapping[str, Value], column: str, default: Any = None) -> Any:
+    """The document that `pack` put under `column`; `default` when there is none."""
+    values = row.values if isinstance(row, Row) else row
+    if column not in values:
+        return default
+    chunks = [str(values[column])]
+    while (name := f"{column}_{len(chunks)}") in values:
+        chunks.append(str(values[name]))
+    return json.loads("".join(chunks))

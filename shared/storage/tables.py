@@ -1,0 +1,59 @@
+"""What a repository may ask of a table. Two things answer it: Azure's tables, and the tests' own in memory."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from shared.errors import NotFoundError
+from shared.reasons import Reason
+from shared.storage.rows import Operation, Page, Row, Where
+
+
+class Table(Protocol):
+    """One table. Every method raises TryLaterError when storage does not answer or throttles beyond the retries."""
+
+    @property
+    def name(self) -> str: ...
+
+    def find(self, partition_key: str, row_key: str, select: Sequence[str] | None = None) -> Row | None:
+        """The row, with its ETag, or None."""
+        ...
+
+    def transact(self, partition_key: str, operations: Sequence[Operation]) -> Sequence[str]:
+        """All of the operations, at most 100, or none of them; the new ETag of each, empty for a Delete.
+
+        Raises AlreadyExistsError (a Create met a row) and ChangedMeanwhileError (a Replace or Delete met another
+        version, or nothing), each with the row key of the operation that failed. After TryLaterError the operations
+        may or may not have taken place: read before repeating what is not idempotent.
+        """
+        ...
+
+    def page(
+        self, where: Where, *, select: Sequence[str] | None = None, size: int = 1000, after: str | None = None
+    ) -> Page:
+        """At most `size` (1 to 1,000) rows in key order; `after` is an earlier page's `next`."""
+        ...
+
+
+class Tables(Protocol):
+    """The tables of one storage account."""
+
+    def table(self, name: str) -> Table: ...
+
+
+def get(table: Table, partition_key: str, row_key: str) -> Row:
+    """The row; raises NotFoundError."""
+    row = table.find(partition_key, row_key)
+    if row is None:
+        raise NotFoundError(Reason.NOT_FOUND, f"There is no {row_key!r} in {table.name}.")
+    return row
+
+
+def scan(table: Table, where: Where, *, select: Sequence[str] | None = None) -> Iterator[Row]:
+    """All rows, page after page; the memory of one page."""
+    after: str | None = None
+    while True:
+        page = table.page(where, select=select, after=after)
+        yield from page.rows
+        after = page.next
+        if after is None:
+            return

@@ -1,0 +1,1 @@
+"""Credential stores, identities and the secrets that are read through them."""

@@ -1,0 +1,47 @@
+"""What reading a credential gives. A value shows itself only where it is asked for by name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from shared.settings.documents.credentials import CredentialReference
+
+
+@dataclass(frozen=True)
+class SecretValue:
+    """A secret as read. `fields` holds the members of a JSON secret, and is empty for any other."""
+
+    text: str = field(repr=False)
+    fields: Mapping[str, str] = field(repr=False)
+    vault_name: str
+    secret_name: str
+    version: str
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class UserPassword:
+    """A pair of a user name and a password, from a JSON secret."""
+
+    username: str = field(repr=False)
+    password: str = field(repr=False)
+
+
+class Credentials(Protocol):
+    """Reads credentials at the moment of use."""
+
+    def read(self, reference: CredentialReference) -> SecretValue:
+        """The secret.
+
+        Raises MisconfiguredError with what is wrong and what mends it, TryLaterError for what may pass.
+        """
+        ...
+
+    def read_pair(self, reference: CredentialReference) -> UserPassword:
+        """User name and password of a JSON secret; the same errors, and one when it is not such a secret."""
+        ...
+
+    def refused(self, reference: CredentialReference) -> None:
+        """The far side refused this value: the next `read` fetches it anew (once per fetched version)."""
+        ...
