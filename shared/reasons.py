@@ -16,6 +16,7 @@ class Reason(StrEnum):
     NOT_FOUND = "not_found"
     ALREADY_EXISTS = "already_exists"
     IN_USE = "in_use"
+    VERSION_NEEDED = "version_needed"
     INTERNAL = "internal"
 
     # Storage

@@ -70,18 +70,24 @@ def check_row(row: Row) -> int:
         if not COLUMN_NAME.match(column) or column in {"PartitionKey", "RowKey", "Timestamp"}:
             raise RowRefusedError(Reason.STORAGE_LIMIT, f"{column!r} cannot be a column's name.")
         if isinstance(value, str) and LONE_SURROGATE.search(value):
-            raise RowRefusedError(Reason.STORAGE_LIMIT, f"The column {column} of {row.row_key!r} holds half a character.")
+            raise RowRefusedError(
+                Reason.STORAGE_LIMIT, f"The column {column} of {row.row_key!r} holds half a character."
+            )
         if isinstance(value, str) and size_of_text(value) > CHARACTERS_PER_TEXT * 2:
             raise RowRefusedError(Reason.STORAGE_LIMIT, f"The column {column} of {row.row_key!r} is over 64 KiB.")
         if isinstance(value, bytes) and len(value) > BYTES_PER_BINARY:
             raise RowRefusedError(Reason.STORAGE_LIMIT, f"The column {column} of {row.row_key!r} is over 64 KiB.")
         if isinstance(value, datetime) and (value.tzinfo is None or value < EARLIEST):
-            raise RowRefusedError(Reason.STORAGE_LIMIT, f"The column {column} of {row.row_key!r} holds no storable time.")
+            raise RowRefusedError(
+                Reason.STORAGE_LIMIT, f"The column {column} of {row.row_key!r} holds no storable time."
+            )
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
             raise RowRefusedError(Reason.STORAGE_LIMIT, f"The column {column} of {row.row_key!r} is over 64 bits.")
         size += 8 + size_of_text(column) + size_of(value)
     if size > BYTES_PER_ROW:
-        raise TooLargeError(Reason.STORAGE_LIMIT, f"The row {row.row_key!r} has {size} bytes; at most 1 MiB is allowed.")
+        raise TooLargeError(
+            Reason.STORAGE_LIMIT, f"The row {row.row_key!r} has {size} bytes; at most 1 MiB is allowed."
+        )
     return size
 
 

@@ -73,7 +73,7 @@ def test_a_replacement_needs_the_version_that_was_read(table: Table) -> None:
 def test_a_replacement_of_nothing_is_a_change_meanwhile(table: Table) -> None:
     table.transact("p", [Create(Row("p", "other"))])
     with pytest.raises(ChangedMeanwhileError):
-        table.transact("p", [Replace(Row("p", "gone", {}, 'W/"datetime\'2026-01-01T00%3A00%3A00.0000000Z\'"'))])
+        table.transact("p", [Replace(Row("p", "gone", {}, "W/\"datetime'2026-01-01T00%3A00%3A00.0000000Z'\""))])
 
 
 def test_a_deletion_keeps_to_its_etag(table: Table) -> None:

@@ -1,9 +1,13 @@
 """What all settings documents share: unknown fields refused, text trimmed, nothing changed after reading."""
 
 import re
-from typing import Annotated, Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
+
+from shared.errors import Fault
 
 # Names of documents are row keys and parts of addresses.
 NAME_PATTERN = re.compile(r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")
@@ -25,3 +29,30 @@ class Document(BaseModel):
     """Base of every document and of every part of one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, hide_input_in_errors=True)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A document names another one: where (`default_site`), and which."""
+
+    path: str
+    kind: str
+    name: str
+
+
+class SettingsDocument(Document):
+    """Base of the documents that are stored under a name of their own."""
+
+    kind: ClassVar[str]
+
+    def references(self) -> Sequence[Reference]:
+        """The documents that must exist for this one, and cannot be removed while it does."""
+        return ()
+
+    def check_change(self, before: Self) -> Sequence[Fault]:
+        """What may not change once it is stored."""
+        return ()
+
+    def check_name(self, name: str) -> Sequence[Fault]:
+        """What the name must be, beyond being one."""
+        return ()

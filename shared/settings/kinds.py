@@ -1,0 +1,23 @@
+"""The kinds of settings documents, by name, in the order in which they can be written: what is named comes first."""
+
+from collections.abc import Mapping
+
+from shared.errors import NotFoundError
+from shared.reasons import Reason
+from shared.settings.documents.base import SettingsDocument
+
+
+def _collect(*classes: type[SettingsDocument]) -> dict[str, type[SettingsDocument]]:
+    return {cls.kind: cls for cls in classes}
+
+
+KINDS: Mapping[str, type[SettingsDocument]] = _collect()
+
+
+def kind_of(name: str) -> type[SettingsDocument]:
+    """The document class of a kind; raises NotFoundError that lists the kinds."""
+    if name not in KINDS:
+        raise NotFoundError(
+            Reason.NOT_FOUND, f"There is no kind of settings named {name!r}; the kinds are {', '.join(KINDS)}."
+        )
+    return KINDS[name]

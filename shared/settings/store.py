@@ -1,0 +1,271 @@
+"""Where the settings documents live: one partition a kind, each document with its history, written as one."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+from shared.errors import (
+    AlreadyExistsError,
+    ChangedMeanwhileError,
+    ConflictError,
+    Fault,
+    InvalidInputError,
+    MisconfiguredError,
+    NotFoundError,
+)
+from shared.reasons import Reason
+from shared.settings.documents.base import SettingsDocument
+from shared.settings.kinds import KINDS, kind_of
+from shared.settings.validation import Written, document_invalid, parse_document
+from shared.storage.documents import pack, unpack
+from shared.storage.keys import descending
+from shared.storage.rows import Create, Delete, Operation, Replace, Row, partition, row_key_prefix
+from shared.storage.tables import Table, scan
+
+D = TypeVar("D", bound=SettingsDocument)
+
+TABLE = "settings"
+ANY_VERSION = "*"
+# Another worker's change is seen after this long at the latest; a worker's own at once.
+_FRESH_FOR = timedelta(seconds=10)
+
+
+@dataclass(frozen=True)
+class Stored(Generic[D]):
+    """A document as it is stored. `version` counts its changes from 1."""
+
+    name: str
+    document: D
+    etag: str
+    version: int
+    changed_at: datetime
+    changed_by: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """What `apply` did, or in a dry run would do, with one document."""
+
+    kind: str
+    name: str
+    action: str  # created, updated, unchanged
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any]
+
+
+class SettingsStore:
+    """Reads with a short memory, writes with ETags. Every document is checked whole before it is written."""
+
+    def __init__(self, table: Table, now: Callable[[], datetime]) -> None:
+        self._table = table
+        self._now = now
+        self._lock = threading.Lock()
+        self._remembered: dict[str, tuple[datetime, dict[str, Row]]] = {}
+
+    # Reading
+
+    def list(self, cls: type[D], *, fresh: bool = False) -> Sequence[Stored[D]]:
+        """All documents of a kind, by name. Raises MisconfiguredError when a stored one no longer passes its check."""
+        return [self._read(cls, row) for row in self._rows(cls.kind, fresh).values()]
+
+    def find(self, cls: type[D], name: str, *, fresh: bool = False) -> Stored[D] | None:
+        row = self._rows(cls.kind, fresh).get(name)
+        return None if row is None else self._read(cls, row)
+
+    def get(self, cls: type[D], name: str, *, fresh: bool = False) -> Stored[D]:
+        stored = self.find(cls, name, fresh=fresh)
+        if stored is None:
+            raise NotFoundError(Reason.NOT_FOUND, f"There is no document {cls.kind}/{name}.")
+        return stored
+
+    def history(self, cls: type[SettingsDocument], name: str) -> Sequence[Mapping[str, Any]]:
+        """What was done with a document, newest first: action, version, changed_at, changed_by, document."""
+        return [
+            {
+                "action": row.text("action"),
+                "version": row.number("version"),
+                "changed_at": row.time("changed_at"),
+                "changed_by": row.text("changed_by"),
+                "document": unpack(row, "document"),
+            }
+            for row in scan(self._table, [partition(cls.kind), *row_key_prefix(f"h:{name}:")])
+        ]
+
+    def everything(self) -> list[tuple[str, Stored[SettingsDocument]]]:
+        """All documents of all kinds, in the order in which they can be applied."""
+        return [(kind, stored) for kind, cls in KINDS.items() for stored in self.list(cls, fresh=True)]
+
+    # Writing
+
+    def put(
+        self, kind: str, name: str, content: Any, *, by: str, if_match: str | None = None
+    ) -> Stored[SettingsDocument]:
+        """Write one document.
+
+        `if_match` is the ETag of the version that was read, `*` for any, None for a document that must be new.
+        Raises InvalidInputError with every fault, ChangedMeanwhileError with the present ETag, ConflictError.
+        """
+        cls = kind_of(kind)
+        document = parse_document(cls, name, content)
+        present = self.find(cls, name, fresh=True)
+        if present is None and if_match not in {None, ANY_VERSION}:
+            raise ChangedMeanwhileError(f"The document {kind}/{name} is not there any more.")
+        if present is not None and if_match is None:
+            raise ConflictError(
+                Reason.VERSION_NEEDED,
+                f"The document {kind}/{name} is there already.",
+                mend=f"Read it, and send its version as If-Match: {present.etag}.",
+            )
+        if present is not None and if_match not in {ANY_VERSION, present.etag}:
+            raise ChangedMeanwhileError(f"The document {kind}/{name} changed meanwhile.", present_etag=present.etag)
+        self._check(cls, name, document, present, also=set())
+        self._write(cls, name, document, present, by)
+        return self.get(cls, name, fresh=True)
+
+    def delete(self, kind: str, name: str, *, by: str, if_match: str) -> None:
+        """Remove a document that nothing names. Raises ConflictError that lists what still does."""
+        cls = kind_of(kind)
+        present = self.get(cls, name, fresh=True)
+        if if_match not in {ANY_VERSION, present.etag}:
+            raise ChangedMeanwhileError(f"The document {kind}/{name} changed meanwhile.", present_etag=present.etag)
+        users = [
+            f"{other_kind}/{other.name} ({reference.path})"
+            for other_kind, other in self.everything()
+            for reference in other.document.references()
+            if (reference.kind, reference.name) == (kind, name)
+        ]
+        if users:
+            raise ConflictError(
+                Reason.IN_USE, f"The document {kind}/{name} is used by {', '.join(users)}.", mend="Change those first."
+            )
+        version = present.version + 1
+        history = self._history_row(kind, name, "deleted", version, present.document, by)
+        self._transact(kind, [Delete(_key(name), present.etag), Create(history)], present.name)
+
+    def apply(self, documents: Sequence[Written], *, by: str, dry_run: bool = False) -> list[Change]:
+        """Write a set of documents so that each is as given; those not named stay. Applying twice changes nothing.
+
+        All are checked before the first is written. Raises InvalidInputError with every fault of every document.
+        """
+        faults: list[Fault] = []
+        checked: dict[tuple[str, str], SettingsDocument] = {}
+        for written in documents:
+            key = (written.kind, written.name)
+            try:
+                if key in checked:
+                    raise document_invalid(f"{written.kind}/{written.name}", [Fault("", "stands twice")])
+                checked[key] = parse_document(kind_of(written.kind), written.name, written.content)
+            except InvalidInputError as error:
+                faults += [Fault(_path(key, fault.path), fault.message) for fault in error.faults]
+            except NotFoundError as error:
+                faults.append(Fault(_path(key, "kind"), error.message))
+        order = {kind: position for position, kind in enumerate(KINDS)}
+        changes: list[tuple[Change, SettingsDocument, Stored[SettingsDocument] | None]] = []
+        for key in sorted(checked, key=lambda key: (order[key[0]], key[1])):
+            kind, name = key
+            document, present = checked[key], self.find(kind_of(kind), name, fresh=True)
+            try:
+                self._check(kind_of(kind), name, document, present, also=set(checked))
+            except InvalidInputError as error:
+                faults += [Fault(_path(key, fault.path), fault.message) for fault in error.faults]
+            before, after = None if present is None else plain(present.document), plain(document)
+            action = "created" if before is None else "unchanged" if before == after else "updated"
+            changes.append((Change(kind, name, action, before, after), document, present))
+        if faults:
+            raise document_invalid("set", faults)
+        if not dry_run:
+            for change, document, present in changes:
+                if change.action != "unchanged":
+                    self._write(kind_of(change.kind), change.name, document, present, by)
+        return [change for change, _, _ in changes]
+
+    # Within
+
+    def _rows(self, kind: str, fresh: bool) -> dict[str, Row]:
+        now = self._now()
+        with self._lock:
+            remembered = self._remembered.get(kind)
+        if not fresh and remembered is not None and now - remembered[0] < _FRESH_FOR:
+            return remembered[1]
+        rows = {row.row_key[2:]: row for row in scan(self._table, [partition(kind), *row_key_prefix("d:")])}
+        with self._lock:
+            self._remembered[kind] = (now, rows)
+        return rows
+
+    def _read(self, cls: type[D], row: Row) -> Stored[D]:
+        name = row.row_key[2:]
+        try:
+            document = parse_document(cls, name, unpack(row, "document"))
+        except InvalidInputError as error:
+            raise MisconfiguredError(
+                Reason.DOCUMENT_INVALID,
+                f"The stored settings no longer pass their check. {error.message}",
+                mend="Write the document anew.",
+                faults=error.faults,
+            ) from error
+        changed_at = row.time("changed_at")
+        assert changed_at is not None  # noqa: S101 - written with every row
+        return Stored(name, document, row.etag, row.number("version"), changed_at, row.text("changed_by"))
+
+    def _check(
+        self,
+        cls: type[SettingsDocument],
+        name: str,
+        document: SettingsDocument,
+        present: Stored[SettingsDocument] | None,
+        also: set[tuple[str, str]],
+    ) -> None:
+        faults = [] if present is None else list(document.check_change(present.document))
+        for reference in document.references():
+            if (reference.kind, reference.name) in also:
+                continue
+            if self.find(kind_of(reference.kind), reference.name, fresh=True) is None:
+                faults.append(Fault(reference.path, f"there is no document {reference.kind}/{reference.name}"))
+        if faults:
+            raise document_invalid(f"{cls.kind}/{name}", faults)
+
+    def _write(
+        self,
+        cls: type[SettingsDocument],
+        name: str,
+        document: SettingsDocument,
+        present: Stored[SettingsDocument] | None,
+        by: str,
+    ) -> None:
+        version = 1 if present is None else present.version + 1
+        columns = {"changed_at": self._now(), "changed_by": by, "version": version}
+        row = Row(
+            cls.kind, _key(name), {**pack("document", plain(document)), **columns}, present.etag if present else ""
+        )
+        action = "created" if present is None else "updated"
+        history = self._history_row(cls.kind, name, action, version, document, by)
+        self._transact(cls.kind, [Replace(row) if present else Create(row), Create(history)], name)
+
+    def _history_row(self, kind: str, name: str, action: str, version: int, document: SettingsDocument, by: str) -> Row:
+        now = self._now()
+        columns = {"action": action, "changed_at": now, "changed_by": by, "version": version}
+        return Row(kind, f"h:{name}:{descending(now)}:{version}", {**pack("document", plain(document)), **columns})
+
+    def _transact(self, kind: str, operations: Sequence[Operation], name: str) -> None:
+        try:
+            self._table.transact(kind, operations)
+        except AlreadyExistsError as error:
+            raise ChangedMeanwhileError(f"The document {kind}/{name} was written meanwhile.") from error
+        finally:
+            with self._lock:
+                self._remembered.pop(kind, None)
+
+
+def plain(document: SettingsDocument) -> dict[str, Any]:
+    """The document as JSON, as an operator would write it: without what was left at its default."""
+    return document.model_dump(mode="json", exclude_defaults=True, by_alias=True)
+
+
+def _key(name: str) -> str:
+    return f"d:{name}"
+
+
+def _path(key: tuple[str, str], path: str) -> str:
+    return f"{key[0]}/{key[1]}: {path}" if path else f"{key[0]}/{key[1]}"
