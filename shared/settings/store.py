@@ -21,7 +21,7 @@ from shared.settings.kinds import KINDS, kind_of
 from shared.settings.validation import Written, document_invalid, parse_document
 from shared.storage.documents import pack, unpack
 from shared.storage.keys import descending
-from shared.storage.rows import Create, Delete, Operation, Replace, Row, partition, row_key_prefix
+from shared.storage.rows import Create, Delete, Operation, Replace, Row, Value, partition, row_key_prefix
 from shared.storage.tables import Table, scan
 
 D = TypeVar("D", bound=SettingsDocument)
@@ -93,7 +93,7 @@ class SettingsStore:
             for row in scan(self._table, [partition(cls.kind), *row_key_prefix(f"h:{name}:")])
         ]
 
-    def everything(self) -> list[tuple[str, Stored[SettingsDocument]]]:
+    def everything(self) -> Sequence[tuple[str, Stored[SettingsDocument]]]:
         """All documents of all kinds, in the order in which they can be applied."""
         return [(kind, stored) for kind, cls in KINDS.items() for stored in self.list(cls, fresh=True)]
 
@@ -144,7 +144,7 @@ class SettingsStore:
         history = self._history_row(kind, name, "deleted", version, present.document, by)
         self._transact(kind, [Delete(_key(name), present.etag), Create(history)], present.name)
 
-    def apply(self, documents: Sequence[Written], *, by: str, dry_run: bool = False) -> list[Change]:
+    def apply(self, documents: Sequence[Written], *, by: str, dry_run: bool = False) -> Sequence[Change]:
         """Write a set of documents so that each is as given; those not named stay. Applying twice changes nothing.
 
         All are checked before the first is written. Raises InvalidInputError with every fault of every document.
@@ -235,7 +235,7 @@ class SettingsStore:
         by: str,
     ) -> None:
         version = 1 if present is None else present.version + 1
-        columns = {"changed_at": self._now(), "changed_by": by, "version": version}
+        columns: dict[str, Value] = {"changed_at": self._now(), "changed_by": by, "version": version}
         row = Row(
             cls.kind, _key(name), {**pack("document", plain(document)), **columns}, present.etag if present else ""
         )
@@ -245,7 +245,7 @@ class SettingsStore:
 
     def _history_row(self, kind: str, name: str, action: str, version: int, document: SettingsDocument, by: str) -> Row:
         now = self._now()
-        columns = {"action": action, "changed_at": now, "changed_by": by, "version": version}
+        columns: dict[str, Value] = {"action": action, "changed_at": now, "changed_by": by, "version": version}
         return Row(kind, f"h:{name}:{descending(now)}:{version}", {**pack("document", plain(document)), **columns})
 
     def _transact(self, kind: str, operations: Sequence[Operation], name: str) -> None:

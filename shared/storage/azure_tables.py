@@ -114,7 +114,7 @@ class AzureTable:
         with _translated(self.name):
             pages = self._client.query_entities(
                 text, parameters=parameters, select=_selected(select), results_per_page=size
-            ).by_page(continuation_token=_decode(after))  # type: ignore[arg-type] # a dict, whatever the stub says
+            ).by_page(continuation_token=_decode(after))
             try:
                 rows = [_to_row(entity) for entity in next(pages, ())]
             except ResourceNotFoundError:

@@ -10,7 +10,7 @@ Value = str | int | float | bool | bytes | datetime
 
 @dataclass(frozen=True)
 class Row:
-    """One entity. `etag` is empty for a row that was not read. A column that is absent is not a column that is empty."""
+    """One entity. `etag` is empty for a row that was not read. An absent column is not an empty one."""
 
     partition_key: str
     row_key: str

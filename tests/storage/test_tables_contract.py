@@ -9,7 +9,20 @@ from shared.errors import AlreadyExistsError, ChangedMeanwhileError, InvalidInpu
 from shared.storage.documents import pack, unpack
 from shared.storage.keys import fit_key
 from shared.storage.limits import RowRefusedError
-from shared.storage.rows import AnyOf, Condition, Create, Delete, Replace, Row, Save, partition, row_key_prefix
+from shared.storage.rows import (
+    AnyOf,
+    Condition,
+    Create,
+    Delete,
+    Operation,
+    Replace,
+    Row,
+    Save,
+    Value,
+    Where,
+    partition,
+    row_key_prefix,
+)
 from shared.storage.tables import Table, scan
 from tests.fakes.tables import MemoryTables
 from tests.storage_emulator import Storage
@@ -27,7 +40,7 @@ def table(request: pytest.FixtureRequest) -> Iterator[Table]:
 
 
 def test_a_row_comes_back_as_it_was_written(table: Table) -> None:
-    values = {
+    values: dict[str, Value] = {
         "text": "Zürich 東京 'quoted'",
         "empty": "",
         "small": 7,
@@ -104,7 +117,7 @@ def test_pages_follow_each_other_in_key_order(table: Table) -> None:
 def test_conditions_narrow_a_page(table: Table) -> None:
     rows = [Row("p", f"open:{n}", {"n": n, "kind": "a" if n % 2 else "b'c"}) for n in range(10)]
     table.transact("p", [Create(row) for row in rows] + [Create(Row("p", "closed:1", {"n": 1, "kind": "a"}))])
-    where = [
+    where: Where = [
         partition("p"),
         *row_key_prefix("open:"),
         AnyOf([Condition("n", "le", 3), Condition("n", "eq", 8)]),
@@ -144,12 +157,13 @@ def test_a_row_over_one_mebibyte_is_refused(table: Table) -> None:
 
 
 def test_a_transaction_has_one_to_a_hundred_operations_on_different_rows(table: Table) -> None:
-    for operations in (
+    refused: list[list[Operation]] = [
         [],
         [Create(Row("p", f"r{n}")) for n in range(101)],
         [Create(Row("p", "r")), Save(Row("p", "r"))],
         [Replace(Row("p", "r"))],
-    ):
+    ]
+    for operations in refused:
         with pytest.raises(RowRefusedError):
             table.transact("p", operations)
 

@@ -49,10 +49,10 @@ class SettingsDocument(Document):
         """The documents that must exist for this one, and cannot be removed while it does."""
         return ()
 
-    def check_change(self, before: Self) -> Sequence[Fault]:
+    def check_change(self, before: Self) -> Sequence[Fault]:  # noqa: ARG002 - kinds that mind override it
         """What may not change once it is stored."""
         return ()
 
-    def check_name(self, name: str) -> Sequence[Fault]:
+    def check_name(self, name: str) -> Sequence[Fault]:  # noqa: ARG002 - kinds that mind override it
         """What the name must be, beyond being one."""
         return ()
