@@ -1,1 +1,10 @@
 """Triggers: translate in, call one service method, translate out."""
+
+import azure.functions as func
+
+
+def blueprints() -> tuple[func.Blueprint, ...]:
+    """Every blueprint of the app."""
+    from functions import api_health, api_settings
+
+    return (api_settings.settings_api, api_health.health_api)

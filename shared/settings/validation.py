@@ -1,5 +1,6 @@
 """From what an operator wrote to a document that a reader can trust, or to the path of every fault."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -92,3 +93,21 @@ def read_entry(entry: Any, where: str) -> Written:
 def write_yaml(entries: list[dict[str, Any]]) -> str:
     """The same YAML that `parse_yaml` reads."""
     return yaml.safe_dump_all(entries, allow_unicode=True, sort_keys=False, explicit_start=True)
+
+
+def read_set(body: bytes, content_type: str) -> list[Written]:
+    """The documents of an HTTP body: JSON `{"documents": [{kind, name, document}, …]}` or a list, else YAML.
+
+    Raises InvalidInputError.
+    """
+    try:
+        text = body.decode("utf-8")
+        content = json.loads(text) if "json" in content_type else None
+    except (ValueError, RecursionError) as error:
+        raise InvalidInputError(Reason.BODY_NOT_READABLE, "The body is not readable text.") from error
+    if "json" not in content_type:
+        return list(parse_yaml(text, "document"))
+    entries = content.get("documents") if isinstance(content, dict) else content
+    if not isinstance(entries, list):
+        raise document_invalid("set", [Fault("documents", "must be a list")])
+    return [read_entry(entry, f"document {index + 1}") for index, entry in enumerate(entries)]

@@ -1,0 +1,85 @@
+"""The composition root: the only place that builds objects, each once, and the only lazy imports.
+
+Call it through the module (`bootstrap.settings()`), so that one replacement serves a test.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from shared.environment import Environment, load_environment
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+
+    from shared.settings.store import SettingsStore
+    from shared.storage.tables import Tables
+
+T = TypeVar("T")
+
+_lock = threading.RLock()
+_built: dict[str, Any] = {}
+
+
+def _once(build: Callable[[], T]) -> Callable[[], T]:
+    # functools.cache under 8 threads builds 8 objects: a trigger's first calls come together.
+    @wraps(build)
+    def built() -> T:
+        name = build.__name__
+        if name not in _built:
+            with _lock:
+                if name not in _built:
+                    _built[name] = build()
+        return cast("T", _built[name])
+
+    return built
+
+
+def replace(name: str, value: object) -> None:
+    """Stand `value` in for what the function `name` builds, until `reset`. For tests and the lab's drivers."""
+    with _lock:
+        _built[name] = value
+
+
+def reset() -> None:
+    """Forget everything that was built."""
+    with _lock:
+        _built.clear()
+
+
+def now() -> datetime:
+    """The present moment, in UTC."""
+    return datetime.now(UTC)
+
+
+@_once
+def environment() -> Environment:
+    return load_environment(os.environ)
+
+
+@_once
+def storage_identity() -> "TokenCredential":
+    from azure.identity import ManagedIdentityCredential
+
+    # Explicit: AZURE_CLIENT_ID in the environment must not decide which identity reaches storage.
+    return ManagedIdentityCredential(client_id=environment().text("AzureWebJobsStorage__clientId"))
+
+
+@_once
+def tables() -> "Tables":
+    from shared.storage.azure_tables import AzureTables
+
+    endpoint = environment().text("AzureWebJobsStorage__tableServiceUri")
+    if endpoint is not None:
+        return AzureTables.from_identity(endpoint, storage_identity())
+    return AzureTables.from_connection_string(environment().text("AzureWebJobsStorage") or "")
+
+
+@_once
+def settings() -> "SettingsStore":
+    from shared.settings.store import TABLE, SettingsStore
+
+    return SettingsStore(tables().table(TABLE), now)
