@@ -106,14 +106,5 @@ def apply_settings(req: func.HttpRequest) -> func.HttpResponse:
     documents = read_set(req.get_body(), req.headers.get("Content-Type", ""))
     dry_run = req.params.get("dry_run", "").casefold() == "true"
     changes = bootstrap.settings().apply(documents, by=caller(req), dry_run=dry_run)
-    items = [
-        {
-            "kind": change.kind,
-            "name": change.name,
-            "action": change.action,
-            "before": change.before,
-            "after": change.after,
-        }
-        for change in changes
-    ]
+    items = [asdict(change) for change in changes]
     return answer(200, {"dry_run": dry_run, "items": items})
