@@ -5,6 +5,7 @@ Call it through the module (`bootstrap.settings()`), so that one replacement ser
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from shared.settings.store import SettingsStore
     from shared.storage.tables import Tables
+    from shared.vaults.reading import VaultCredentials
 
 T = TypeVar("T")
 
@@ -83,3 +85,11 @@ def settings() -> "SettingsStore":
     from shared.settings.store import TABLE, SettingsStore
 
     return SettingsStore(tables().table(TABLE), now)
+
+
+@_once
+def credentials() -> "VaultCredentials":
+    from shared.vaults.key_vault import KeyVaults
+    from shared.vaults.reading import VaultCredentials
+
+    return VaultCredentials(settings(), KeyVaults(environment()), now, time.monotonic)

@@ -5,13 +5,15 @@ from collections.abc import Mapping
 from shared.errors import NotFoundError
 from shared.reasons import Reason
 from shared.settings.documents.base import SettingsDocument
+from shared.settings.documents.credential_stores import CredentialStore
+from shared.settings.documents.credentials import Credential
 
 
 def _collect(*classes: type[SettingsDocument]) -> dict[str, type[SettingsDocument]]:
     return {cls.kind: cls for cls in classes}
 
 
-KINDS: Mapping[str, type[SettingsDocument]] = _collect()
+KINDS: Mapping[str, type[SettingsDocument]] = _collect(CredentialStore, Credential)
 
 
 def kind_of(name: str) -> type[SettingsDocument]:

@@ -1,11 +1,14 @@
 """What reading a credential gives. A value shows itself only where it is asked for by name."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from shared.settings.documents.credential_stores import CredentialStore
 from shared.settings.documents.credentials import CredentialReference
+from shared.settings.documents.vault_addresses import SecretAddress
 
 
 @dataclass(frozen=True)
@@ -45,3 +48,26 @@ class Credentials(Protocol):
     def refused(self, reference: CredentialReference) -> None:
         """The far side refused this value: the next `read` fetches it anew (once per fetched version)."""
         ...
+
+
+class Vaults(Protocol):
+    """Fetches one secret through a store's identity, each time anew."""
+
+    def fetch(self, store_name: str, store: CredentialStore, address: SecretAddress) -> SecretValue:
+        """The secret; raises MisconfiguredError with what is wrong and what mends it, TryLaterError."""
+        ...
+
+
+def json_fields(text: str) -> dict[str, str]:
+    """The members of a JSON object as text, empty when `text` is none. Members that are null are left out."""
+    try:
+        members = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(members, dict):
+        return {}
+    return {
+        name: member if isinstance(member, str) else json.dumps(member, ensure_ascii=False)
+        for name, member in members.items()
+        if member is not None
+    }

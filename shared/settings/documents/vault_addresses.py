@@ -1,0 +1,108 @@
+"""Addresses of vaults and secrets: the forms in which operators write them, and what follows from a vault's host."""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """One of Microsoft's clouds. `cli_name` is what `az cloud set --name` takes."""
+
+    vault_domain: str
+    authority: str
+    portal: str
+    cli_name: str
+
+    @property
+    def resource(self) -> str:
+        return f"https://{self.vault_domain}"
+
+
+CLOUDS: tuple[Cloud, ...] = (
+    Cloud("vault.azure.net", "https://login.microsoftonline.com", "https://portal.azure.com", "AzureCloud"),
+    Cloud(
+        "vault.usgovcloudapi.net", "https://login.microsoftonline.us", "https://portal.azure.us", "AzureUSGovernment"
+    ),
+    Cloud("vault.azure.cn", "https://login.partner.microsoftonline.cn", "https://portal.azure.cn", "AzureChinaCloud"),
+)
+# The sign-in hosts that the identity SDK knows without asking Microsoft's public cloud about them.
+KNOWN_AUTHORITIES = frozenset(
+    {urlsplit(cloud.authority).hostname for cloud in CLOUDS} | {"login.chinacloudapi.cn", "login.windows.net"}
+)
+
+
+def host_of(address: str) -> str:
+    """The host in lower case, without its port; empty when there is none."""
+    try:
+        return (urlsplit(address).hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
+def cloud_of(host: str) -> Cloud | None:
+    """The cloud whose vaults have such host names."""
+    return next((cloud for cloud in CLOUDS if host.endswith(f".{cloud.vault_domain}")), None)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the host is this machine: nothing sent there reaches a network."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+_NAME = re.compile(r"^[0-9A-Za-z-]{1,127}$")
+_VERSION = re.compile(r"^[0-9A-Za-z]{1,64}$")
+_PATH_PARTS = (2, 3)
+
+
+@dataclass(frozen=True)
+class SecretAddress:
+    """A secret of a vault. `version` empty: the current one. `vault_url` None: the store's own vault."""
+
+    name: str
+    version: str = ""
+    vault_url: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.version}" if self.version else self.name
+
+
+def parse_secret_address(text: str) -> SecretAddress:
+    """Read any of the three forms; raises ValueError with a sentence that says what is wrong."""
+    text = text.strip()
+    if "://" in text:
+        return _from_url(text)
+    name, slash, version = text.partition("/")
+    if slash and not version:
+        raise ValueError("ends with a slash: write the version after it, or leave the slash out")
+    return _checked(name, version, None)
+
+
+def _from_url(text: str) -> SecretAddress:
+    try:
+        parts = urlsplit(text)
+        host = parts.netloc
+    except ValueError:
+        raise ValueError("is not a readable address") from None
+    if parts.scheme.lower() != "https" or not host or "@" in host:
+        raise ValueError("must be a secret's address, such as https://acorn.vault.azure.net/secrets/ec2-key")
+    if parts.query or parts.fragment:
+        raise ValueError("must be a secret's address alone, without `?` and `#`")
+    path = [part for part in parts.path.split("/") if part]
+    if len(path) not in _PATH_PARTS or path[0].casefold() != "secrets":
+        raise ValueError("must have the path /secrets/<name> or /secrets/<name>/<version>")
+    return _checked(path[1], path[2] if len(path) == max(_PATH_PARTS) else "", f"https://{host.lower()}")
+
+
+def _checked(name: str, version: str, vault_url: str | None) -> SecretAddress:
+    if not _NAME.match(name):
+        raise ValueError("a secret's name has 1 to 127 letters, digits and hyphens")
+    if version and not _VERSION.match(version):
+        raise ValueError("a secret's version has letters and digits only, such as 4387e9f3d6e14c459867679a90fd0f79")
+    return SecretAddress(name, version, vault_url)

@@ -1,0 +1,105 @@
+"""Secrets from Azure Key Vault: one client per store, one GET per fetch, and what each refusal means."""
+
+import logging
+import threading
+from typing import Any
+
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    HttpResponseError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
+from azure.keyvault.secrets import KeyVaultSecret, SecretClient
+
+from shared.environment import Environment
+from shared.settings.documents.credential_stores import CredentialStore
+from shared.settings.documents.vault_addresses import SecretAddress
+from shared.vaults.bounded_retry import CONNECT_SECONDS, READ_SECONDS, BoundedRetryPolicy
+from shared.vaults.identities import StoreIdentity
+from shared.vaults.model import SecretValue, json_fields
+from shared.vaults.refusals import Refusal, Refusals
+
+logger = logging.getLogger(__name__)
+
+
+class KeyVaults:
+    """The vaults of all stores. Clients are kept per store, and built anew when its document changes."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._lock = threading.Lock()
+        self._clients: dict[str, tuple[CredentialStore, SecretClient]] = {}
+
+    def fetch(self, store_name: str, store: CredentialStore, address: SecretAddress) -> SecretValue:
+        """The secret, by one request (and one more for the first of a client, which the vault challenges).
+
+        Raises MisconfiguredError with what is wrong and what mends it, TryLaterError for what may pass.
+        """
+        refusals = Refusals(store_name, store, address, self._environment)
+        try:
+            found = self._client(store_name, store).get_secret(address.name, address.version or None)
+        except HttpResponseError as error:
+            raise refusals.explained(_refusal(error)) from None
+        except (ServiceRequestError, ServiceResponseError) as error:
+            raise refusals.no_answer(error) from None
+        except (AzureError, ValueError, NotImplementedError) as error:
+            raise refusals.no_vault(error) from None
+        return self._value(store, address, found)
+
+    def _client(self, store_name: str, store: CredentialStore) -> SecretClient:
+        with self._lock:
+            held = self._clients.get(store_name)
+            if held is not None and held[0] == store:
+                return held[1]
+        identity = StoreIdentity(store_name, store, self._environment)
+        client = SecretClient(
+            store.vault_url,
+            identity,
+            api_version=store.api_version,
+            verify_challenge_resource=self._environment.flag("DESKBRIDGE_VERIFY_CHALLENGE_RESOURCE"),
+            retry_policy=BoundedRetryPolicy(),
+            connection_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
+        )
+        with self._lock:
+            # Another thread may have built one meanwhile: either serves, and the later one is kept.
+            self._clients[store_name] = (store, client)
+        return client
+
+    @staticmethod
+    def _value(store: CredentialStore, address: SecretAddress, found: KeyVaultSecret) -> SecretValue:
+        properties = found.properties
+        return SecretValue(
+            text=found.value or "",
+            fields=json_fields(found.value or ""),
+            vault_name=store.name_of_vault,
+            secret_name=properties.name or address.name,
+            version=properties.version or "",
+            expires_at=properties.expires_on,
+        )
+
+
+def _refusal(error: HttpResponseError) -> Refusal:
+    """What Key Vault answered, out of the SDK's exception."""
+    code, inner, message = "", "", ""
+    held: Any = error.error
+    response: Any = error.response
+    if held is not None:
+        code, message = str(held.code or ""), str(held.message or "")
+        if isinstance(held.innererror, dict):
+            inner = str(held.innererror.get("code") or "")
+    headers = response.headers if response is not None else {}
+    try:
+        retry_after = float(headers.get("Retry-After", ""))
+    except ValueError:
+        retry_after = None
+    return Refusal(
+        status=int(error.status_code or 0),
+        code=code,
+        inner_code=inner,
+        message=message,
+        retry_after=retry_after,
+        signed_in=not isinstance(error, ClientAuthenticationError),
+    )
