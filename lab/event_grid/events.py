@@ -91,8 +91,7 @@ class KeyVaultEvent:
 
     def __post_init__(self) -> None:
         if self.event_type not in EVENT_TYPES:
-            event_type(self.event_type)  # raises with the list of known names, unless only the form is short
-            raise UnknownEventTypeError(f"{self.event_type!r} must be the full event type, see event_type()")
+            raise UnknownEventTypeError(f"{self.event_type!r} is no full event type; event_type() makes one")
         if not self.source:
             object.__setattr__(self, "source", vault_resource_id(self.vault))
 
