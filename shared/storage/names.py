@@ -1,0 +1,28 @@
+"""Every table, queue and container that the product uses. The infrastructure creates them; a check compares the two."""
+
+TICKETS_TABLE = "tickets"
+ASSETS_TABLE = "assets"
+USERS_TABLE = "users"
+RUNS_TABLE = "runs"
+SETTINGS_TABLE = "settings"
+TABLES = (TICKETS_TABLE, ASSETS_TABLE, USERS_TABLE, RUNS_TABLE, SETTINGS_TABLE)
+
+IMPORT_PARTS_QUEUE = "import-parts"
+# Event Grid delivers here when a subscription's destination is a storage queue instead of the webhook.
+EVENTS_QUEUE = "key-vault-events"
+
+
+def poison_queue(queue: str) -> str:
+    """Where the Functions host puts a message that failed `maxDequeueCount` times."""
+    return f"{queue}-poison"
+
+
+IMPORT_PARTS_POISON_QUEUE = poison_queue(IMPORT_PARTS_QUEUE)
+EVENTS_POISON_QUEUE = poison_queue(EVENTS_QUEUE)
+QUEUES = (IMPORT_PARTS_QUEUE, IMPORT_PARTS_POISON_QUEUE, EVENTS_QUEUE, EVENTS_POISON_QUEUE)
+
+# Events that Event Grid could not deliver within its 24 hours.
+DEAD_LETTERS_CONTAINER = "event-grid-dead-letters"
+# The package that the platform starts the app from; the app's own code never opens it.
+DEPLOYMENT_CONTAINER = "deployment-packages"
+CONTAINERS = (DEAD_LETTERS_CONTAINER, DEPLOYMENT_CONTAINER)
