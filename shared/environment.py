@@ -11,6 +11,9 @@ from shared.reasons import Reason
 # A Key Vault reference that the platform could not resolve arrives as its own text: that is a missing value.
 UNRESOLVED_REFERENCE = re.compile(r"^\s*@Microsoft\.(KeyVault|AppConfiguration)\(", re.IGNORECASE)
 
+# Dedicated and Premium plans set the first, Flex Consumption the next three, Linux Consumption the last.
+_SET_IN_AZURE = ("WEBSITE_INSTANCE_ID", "WEBSITE_SKU", "WEBSITE_POD_NAME", "LEGION_SERVICE_HOST", "CONTAINER_NAME")
+
 
 def _text(value: str) -> str:
     return value
@@ -131,8 +134,8 @@ class Environment:
 
     @property
     def deployed(self) -> bool:
-        """Whether this worker runs in Azure: the platform sets this variable, the local hosts do not."""
-        return _present(self._raw.get("WEBSITE_INSTANCE_ID")) is not None
+        """Whether this worker runs in Azure: the platform sets one of these variables, the local hosts none."""
+        return any(_present(self._raw.get(name)) is not None for name in _SET_IN_AZURE)
 
 
 def _present(value: str | None) -> str | None:

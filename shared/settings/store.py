@@ -120,7 +120,7 @@ class SettingsStore:
             )
         if present is not None and if_match not in {ANY_VERSION, present.etag}:
             raise ChangedMeanwhileError(f"The document {kind}/{name} changed meanwhile.", present_etag=present.etag)
-        self._check(cls, name, document, present, also=set())
+        self._check(cls, name, document, present, also={})
         self._write(cls, name, document, present, by)
         return self.get(cls, name, fresh=True)
 
@@ -167,7 +167,7 @@ class SettingsStore:
             kind, name = key
             document, present = checked[key], self.find(kind_of(kind), name, fresh=True)
             try:
-                self._check(kind_of(kind), name, document, present, also=set(checked))
+                self._check(kind_of(kind), name, document, present, also=checked)
             except InvalidInputError as error:
                 faults += [Fault(_path(key, fault.path), fault.message) for fault in error.faults]
             before, after = None if present is None else plain(present.document), plain(document)
@@ -215,14 +215,20 @@ class SettingsStore:
         name: str,
         document: SettingsDocument,
         present: Stored[SettingsDocument] | None,
-        also: set[tuple[str, str]],
+        also: Mapping[tuple[str, str], SettingsDocument],
     ) -> None:
         faults = [] if present is None else list(document.check_change(present.document))
         for reference in document.references():
-            if (reference.kind, reference.name) in also:
-                continue
-            if self.find(kind_of(reference.kind), reference.name, fresh=True) is None:
+            named = also.get((reference.kind, reference.name))
+            if named is None:
+                stored = self.find(kind_of(reference.kind), reference.name, fresh=True)
+                named = None if stored is None else stored.document
+            if named is None:
                 faults.append(Fault(reference.path, f"there is no document {reference.kind}/{reference.name}"))
+                continue
+            objection = named.check_use(cls.kind, name)
+            if objection is not None:
+                faults.append(Fault(reference.path, objection))
         if faults:
             raise document_invalid(f"{cls.kind}/{name}", faults)
 

@@ -53,6 +53,10 @@ class SettingsDocument(Document):
         """What may not change once it is stored."""
         return ()
 
+    def check_use(self, kind: str, name: str) -> str | None:  # noqa: ARG002 - kinds that mind override it
+        """Why the document kind/name may not name this one; None when it may."""
+        return None
+
     def check_name(self, name: str) -> Sequence[Fault]:  # noqa: ARG002 - kinds that mind override it
         """What the name must be, beyond being one."""
         return ()

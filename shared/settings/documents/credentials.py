@@ -58,9 +58,10 @@ class Credential(SecretSource, SettingsDocument):
     scope: ScopeText
     description: Text | None = None
 
-    def covers(self, kind: str, name: str) -> bool:
-        """Whether the document kind/name may use this credential."""
-        return self.scope in {"any", kind, f"{kind}/{name}"}
+    def check_use(self, kind: str, name: str) -> str | None:
+        if self.scope in {"any", kind, f"{kind}/{name}"}:
+            return None
+        return f"this credential's scope is {self.scope}, so {kind}/{name} may not use it: name another one"
 
     def references(self) -> Sequence[Reference]:
         return (Reference("store", "credential-stores", self.store),)
