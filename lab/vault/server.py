@@ -47,7 +47,7 @@ class Servers:
         """Close one listener and its connections, as when a vault is out of reach."""
         runner = self._runners.pop(port, None)
         if runner is not None:
-            self._wait(runner.cleanup())
+            self._wait(_end(runner))
 
     def close(self) -> None:
         if self._loop.is_closed():
@@ -76,6 +76,15 @@ async def _serve(service: Service, listener: socket.socket, tls: ssl.SSLContext 
     await runner.setup()
     await web.SockSite(runner, listener, ssl_context=tls).start()
     return runner
+
+
+async def _end(runner: web.ServerRunner) -> None:
+    # Cut and not closed: an orderly end of TLS waits for the client, which keeps its idle connections for later.
+    for connection in runner.server.connections if runner.server else []:
+        if connection.transport is not None:
+            connection.transport.abort()
+    await runner.cleanup()
+    await asyncio.sleep(0)  # the loop closes the sockets of what was cut in its next round
 
 
 async def _handle(service: Service, request: web.BaseRequest) -> web.StreamResponse:
