@@ -2,14 +2,7 @@
 
 from dataclasses import dataclass, field
 
-ACORN = "111122223333"
-# Leading zero on purpose: YAML reads it as a number unless it is quoted.
-ST_JOHNS = "012345670123"
-LONDON, IRELAND, VIRGINIA = "eu-west-2", "eu-west-1", "us-east-1"
-ACCOUNTS = (ACORN, ST_JOHNS)
-REGIONS = (LONDON, IRELAND, VIRGINIA)
-# What DescribeRegions says beside the three: not opted in, so EC2 answers AuthFailure there.
-NOT_OPTED_IN = ("af-south-1", "ap-east-1", "me-south-1")
+from lab.ec2.accounts import ACORN, IRELAND, LONDON, ST_JOHNS, VIRGINIA
 
 
 @dataclass(frozen=True)

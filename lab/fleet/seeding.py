@@ -8,7 +8,8 @@ from moto.ec2.models import ec2_backends
 from moto.ec2.models.instances import StateReason
 from moto.moto_api._internal import mock_random
 
-from lab.fleet.machines import REGIONS, Machine
+from lab.ec2.accounts import REGIONS
+from lab.fleet.machines import Machine
 
 STATE_CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 _IMAGES = {"x86_64": "ami-0a1b2c3d4e5f60001", "arm64": "ami-0a1b2c3d4e5f60002", "windows": "ami-0a1b2c3d4e5f60003"}

@@ -2,7 +2,6 @@
 
 import functools
 import threading
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, ClassVar, Literal, Self
@@ -13,35 +12,25 @@ from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from lab.ec2.identity import AccessKey, Directory, Role
+from lab.ec2.accounts import (
+    ACCESS_KEY_ID,
+    ACCOUNTS,
+    ACORN,
+    NOT_OPTED_IN,
+    REGIONS,
+    SECRET_ACCESS_KEY,
+    USER_ID,
+    Credentials,
+    directory,
+)
+from lab.ec2.identity import AccessKey
 from lab.ec2.refusals import RefusalError, auth_failure, opt_in_required, throttled, unauthorized_operation
 from lab.fleet.guard import Call, Guard
-from lab.fleet.machines import ACCOUNTS, ACORN, MACHINES, NOT_OPTED_IN, REGIONS, ST_JOHNS, Machine
+from lab.fleet.machines import MACHINES, Machine
 from lab.fleet.seeding import add, prepare_region, set_state
 from lab.ports import LOOPBACK
 
 RefusalCode = Literal["UnauthorizedOperation", "OptInRequired", "AuthFailure", "RequestLimitExceeded", "InternalError"]
-
-# Keys of the lab, of no use anywhere else.
-ACCESS_KEY_ID = "AKIALABDESKBRIDGE001"
-SECRET_ACCESS_KEY = "lab/only+not+a+secret/deskbridge/0000001"
-ROLE_ARN = f"arn:aws:iam::{ST_JOHNS}:role/deskbridge-read"
-EXTERNAL_ID = "st-johns-4711"
-KEYLESS_ROLE_ARN = f"arn:aws:iam::{ACORN}:role/deskbridge-keyless"
-KEYLESS_AUDIENCE = "api://AzureADTokenExchange"
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """What a tenant of the product needs to read this fleet."""
-
-    access_key_id: str = ACCESS_KEY_ID
-    secret_access_key: str = SECRET_ACCESS_KEY
-    account: str = ACORN
-    role_arn: str = ROLE_ARN
-    external_id: str = EXTERNAL_ID
-    keyless_role_arn: str = KEYLESS_ROLE_ARN
-    keyless_audience: str = KEYLESS_AUDIENCE
 
 
 class Fleet:
@@ -62,7 +51,7 @@ class Fleet:
         self._subnets: dict[tuple[str, str], dict[str, Any]] = {}
         self._ids: dict[tuple[str, str], str] = {}
         self._places: dict[str, tuple[str, str]] = {}
-        self.directory = Directory()
+        self.directory = directory()
 
     def start(self) -> Self:
         if not self._running.acquire(blocking=False):
@@ -187,22 +176,14 @@ class Fleet:
         return backend.get_instance(instance_id)
 
     def _grant(self) -> None:
-        """One user in Acorn's account, a role with an external id at St Johns, a role for a managed identity."""
+        """The lab's user and key, for moto to know whom GetCallerIdentity speaks of."""
         iam: Any = iam_backends[ACORN]["aws"]
         user = iam.create_user(region_name="us-east-1", user_name="deskbridge")
-        user.id = "AIDALABDESKBRIDGE0001"
+        user.id = USER_ID
         key = iam.create_access_key(user.name)
         del iam.access_keys[key.access_key_id]
         key.access_key_id, key.secret_access_key = ACCESS_KEY_ID, SECRET_ACCESS_KEY
         iam.access_keys[ACCESS_KEY_ID] = key
-        self.directory = Directory(verify_web_identity=self.directory.verify_web_identity)
-        self.directory.add_keys([AccessKey(ACCESS_KEY_ID, SECRET_ACCESS_KEY, ACORN, user.arn, user.id)])
-        self.directory.add_roles(
-            [
-                Role(ROLE_ARN, trusted_accounts=(ACORN,), external_id=EXTERNAL_ID),
-                Role(KEYLESS_ROLE_ARN, web_identity_audience=KEYLESS_AUDIENCE),
-            ]
-        )
 
 
 def _refusal(code: RefusalCode, caller: AccessKey, action: str) -> RefusalError:

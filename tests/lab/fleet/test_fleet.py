@@ -11,8 +11,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from lab.ec2.accounts import EXTERNAL_ID, KEYLESS_AUDIENCE, KEYLESS_ROLE_ARN, ROLE_ARN
 from lab.fleet import ACORN, MACHINES, REGIONS, ST_JOHNS, Fleet, Machine
-from lab.fleet.server import EXTERNAL_ID, KEYLESS_AUDIENCE, KEYLESS_ROLE_ARN, ROLE_ARN
 from tests.lab.ec2.tokens import unsigned_token
 
 ONCE = Config(retries={"total_max_attempts": 1})
