@@ -36,5 +36,5 @@ bench: ## figures against a floor measured in the same run: not there yet, a lat
 faults: ## seeded faults on every flow: not there yet, a later issue fills it
 	@echo "make faults is not there yet: a later issue fills it." && exit 2
 
-settings-apply: setup ## apply a folder of YAML documents: DIR=… URL=… [KEY=…] [DRY_RUN=1]
+settings-apply: setup ## apply a folder of YAML documents: DIR=… URL=… (key in DESKBRIDGE_KEY) [DRY_RUN=1]
 	@$(PY) -m lab.settings_apply --dir "$(DIR)" --url "$(URL)" $(if $(DRY_RUN),--dry-run)

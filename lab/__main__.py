@@ -15,11 +15,11 @@ from lab.summary import describe, where_to_look
 
 def parse_arguments() -> tuple[Choices, bool]:
     parser = argparse.ArgumentParser(prog="python -m lab", description=__doc__)
-    parser.add_argument("--once", action="store_true", help="end after the first pass; the exit status says how it went")
+    parser.add_argument("--once", action="store_true", help="end after the first pass; its exit status tells")
     parser.add_argument("--fresh", action="store_true", help="forget what earlier starts stored")
     parser.add_argument("--host", choices=("lab", "func"), default="lab", help="func: Azure Functions Core Tools")
     parser.add_argument("--port", type=int, help="the desk's port; default 7071, or another when that is taken")
-    parser.add_argument("--worker", choices=("runtime", "library"), help="of the lab's host; default: by Python version")
+    parser.add_argument("--worker", choices=("runtime", "library"), help="of the lab's host")
     given = parser.parse_args()
     return Choices(host=given.host, port=given.port, fresh=given.fresh, worker=given.worker), given.once
 

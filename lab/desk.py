@@ -19,7 +19,7 @@ from typing import Any, Self
 import yaml
 
 from lab import ports
-from lab.authrocket import AuthRocketLab
+from lab.authrocket import READ_KEY, AuthRocketLab
 from lab.azurite import Azurite, StoragePorts
 from lab.fleet import Fleet
 from lab.host.process import HostProcess
@@ -133,7 +133,7 @@ class Desk:
         text = Template((LAB / "vaults.yaml").read_text("utf-8")).substitute(
             AWS_ACCESS_KEY_ID=keys.access_key_id,
             AWS_SECRET_ACCESS_KEY=keys.secret_access_key,
-            AUTHROCKET_KEY=AuthRocketLab.READ_KEY,
+            AUTHROCKET_KEY=READ_KEY,
         )
         wanted = {
             name: self._port(name, f"the lab's {name}")
@@ -143,9 +143,7 @@ class Desk:
         return VaultLab(yaml.safe_load(text), folder=self._choices.folder / "authority", ports=wanted)
 
     def _authrocket(self, vaults: VaultLab) -> AuthRocketLab:
-        return AuthRocketLab(
-            port=self._port("authrocket", "AuthRocket"), tls=vaults.authority.server_context()
-        )
+        return AuthRocketLab(port=self._port("authrocket", "AuthRocket"), tls=vaults.authority.server_context())
 
     def _port(self, name: str, purpose: str) -> int:
         return 0 if self._choices.any_ports else ports.choose(WANTED[name], purpose, self._say)
@@ -226,8 +224,15 @@ class Desk:
             with opener.open(request, timeout=60) as answer:
                 text = answer.read()
         except urllib.error.HTTPError as error:
-            raise DeskError(f"{method} {path} answered {error.code}: {error.read().decode('utf-8', 'replace')}") from None
+            raise DeskError(
+                f"{method} {path} answered {error.code}: {error.read().decode('utf-8', 'replace')}"
+            ) from None
         return json.loads(text) if text else None
+
+    @property
+    def key_hint(self) -> str:
+        """Where the key stands; it is not printed, as a terminal's lines are often shared."""
+        return f"KEY=$(jq -r .master {_short(self._choices.folder / 'keys.json')})" if self._key else "none is needed"
 
     def fire(self, function: str) -> None:
         """Start a timer's function now, as the real host's administration address does."""

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from string import Template
 from typing import Any
 
@@ -46,9 +45,7 @@ def run_once(desk: Desk, say: Callable[[str], object] = print) -> Figures:
 
 def settings_texts(desk: Desk) -> Iterator[tuple[str, str]]:
     """The example settings with this desk's addresses in them, file by file."""
-    values = {
-        _placeholder(name): address for name, address in desk.addresses.items()
-    }
+    values = {_placeholder(name): address for name, address in desk.addresses.items()}
     for path in sorted((LAB / "settings").glob("*.yaml")):
         yield path.name, Template(path.read_text("utf-8")).substitute(values)
 
@@ -114,6 +111,10 @@ def _versions(desk: Desk) -> dict[str, dict[tuple[str, str], str]]:
     with TableServiceClient.from_connection_string(desk.connection_string) as service:
         present = {table.name for table in service.list_tables()}
         for name in WATCHED:
-            rows = service.get_table_client(name).list_entities(select=["PartitionKey", "RowKey"]) if name in present else ()
+            rows = (
+                service.get_table_client(name).list_entities(select=["PartitionKey", "RowKey"])
+                if name in present
+                else ()
+            )
             found[name] = {(row["PartitionKey"], row["RowKey"]): str(row.metadata["etag"]) for row in rows}
     return found

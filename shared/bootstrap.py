@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
     from shared.settings.store import SettingsStore
     from shared.storage.tables import Tables
+    from shared.vaults.checking import Checks
+    from shared.vaults.key_vault import KeyVaults
     from shared.vaults.reading import VaultCredentials
+    from shared.vaults.usage import SecretUses
 
 T = TypeVar("T")
 
@@ -82,14 +85,35 @@ def tables() -> "Tables":
 
 @_once
 def settings() -> "SettingsStore":
-    from shared.settings.store import TABLE, SettingsStore
+    from shared.settings.store import SettingsStore
+    from shared.storage.names import SETTINGS_TABLE
 
-    return SettingsStore(tables().table(TABLE), now)
+    return SettingsStore(tables().table(SETTINGS_TABLE), now)
+
+
+@_once
+def vaults() -> "KeyVaults":
+    from shared.vaults.key_vault import KeyVaults
+
+    return KeyVaults(environment())
 
 
 @_once
 def credentials() -> "VaultCredentials":
-    from shared.vaults.key_vault import KeyVaults
     from shared.vaults.reading import VaultCredentials
 
-    return VaultCredentials(settings(), KeyVaults(environment()), now, time.monotonic)
+    return VaultCredentials(settings(), vaults(), now, time.monotonic)
+
+
+@_once
+def credential_checks() -> "Checks":
+    from shared.vaults.checking import Checks
+
+    return Checks(settings(), vaults(), now)
+
+
+@_once
+def secret_uses() -> "SecretUses":
+    from shared.vaults.usage import SecretUses
+
+    return SecretUses(settings())

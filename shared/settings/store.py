@@ -26,7 +26,6 @@ from shared.storage.tables import Table, scan
 
 D = TypeVar("D", bound=SettingsDocument)
 
-TABLE = "settings"
 ANY_VERSION = "*"
 # Another worker's change is seen after this long at the latest; a worker's own at once.
 _FRESH_FOR = timedelta(seconds=10)

@@ -18,6 +18,7 @@ from shared.settings import kinds, store
 from shared.settings.documents.base import Reference, SettingsDocument, Text
 from shared.settings.store import SettingsStore, plain
 from shared.settings.validation import Written, parse_yaml, read_set, write_yaml
+from shared.storage.names import SETTINGS_TABLE
 from shared.storage.rows import Replace, Row
 from shared.storage.tables import Table, get
 from tests.fakes.tables import MemoryTables
@@ -60,12 +61,12 @@ class Clock:
 @pytest.fixture(params=["memory", "azurite"])
 def table(request: pytest.FixtureRequest) -> Iterator[Table]:
     if request.param == "memory":
-        yield MemoryTables().table(store.TABLE)
+        yield MemoryTables().table(SETTINGS_TABLE)
         return
     from shared.storage.azure_tables import AzureTables
 
     account: Storage = request.getfixturevalue("storage")
-    yield AzureTables.from_connection_string(account.connection_string).table(store.TABLE)
+    yield AzureTables.from_connection_string(account.connection_string).table(SETTINGS_TABLE)
 
 
 @pytest.fixture
