@@ -47,6 +47,7 @@ class Reason(StrEnum):
     SECRET_DISABLED = "secret_disabled"
     SECRET_EXPIRED = "secret_expired"
     SECRET_NOT_YET_VALID = "secret_not_yet_valid"
+    SECRET_EMPTY = "secret_empty"
     SECRET_NOT_JSON = "secret_not_json"
     SECRET_FIELD_MISSING = "secret_field_missing"
     IDENTITY_MISSING = "identity_missing"
@@ -59,3 +60,12 @@ class Reason(StrEnum):
     TENANT_UNKNOWN = "tenant_unknown"
     DEVELOPER_NOT_SIGNED_IN = "developer_not_signed_in"
     DEVELOPER_WHEN_DEPLOYED = "developer_when_deployed"
+
+    # Key Vault events
+    EVENT_NOT_READABLE = "event_not_readable"
+    EVENT_TYPE_UNKNOWN = "event_type_unknown"
+    EVENT_TOO_LARGE = "event_too_large"
+    VAULT_NOT_ALLOWED = "vault_not_allowed"
+    WEBHOOK_PASSWORD_UNREADABLE = "webhook_password_unreadable"  # noqa: S105 - a code's name
+    ORIGIN_NOT_ALLOWED = "origin_not_allowed"
+    SUBSCRIPTION_NOT_ALLOWED = "subscription_not_allowed"
