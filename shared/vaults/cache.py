@@ -92,7 +92,9 @@ class ValueCache(Generic[K, V]):
         if entry is None:
             if len(self._entries) >= _MOST_ENTRIES:
                 now = self._clock()
-                self._entries = {k: e for k, e in self._entries.items() if e.under_way or now < e.stale_until}
+                self._entries = {k: e for k, e in self._entries.items() if e.under_way or now < e.fresh_until}
+            if len(self._entries) >= _MOST_ENTRIES:
+                self._entries = {k: e for k, e in self._entries.items() if e.under_way}
             entry = self._entries[key] = _Entry[V]()
         return entry
 
