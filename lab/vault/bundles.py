@@ -75,13 +75,10 @@ def bundle(vault: Vault, stored: StoredObject, held: ObjectVersion) -> dict[str,
     return found | _labels(stored, held)
 
 
-def deleted(vault: Vault, stored: StoredObject, *, with_value: bool = False) -> dict[str, Any]:
+def deleted(vault: Vault, stored: StoredObject) -> dict[str, Any]:
     """A soft-deleted object, with when it went and when it is purged."""
     _, deleted_at = vault.deleted[(stored.object_type, stored.name.casefold())]
-    found = properties(vault, stored, stored.current)
-    if with_value:
-        found["value"] = stored.current.value
-    return found | {
+    return properties(vault, stored, stored.current) | {
         "recoveryId": f"{vault.url}/deleted{stored.object_type}/{stored.name}",
         "deletedDate": epoch(deleted_at),
         "scheduledPurgeDate": epoch(deleted_at + timedelta(days=vault.settings.recoverable_days)),

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, get_args
 
+from pydantic import BaseModel, Field, ValidationError
+
 from lab.vault import access, bundles
 from lab.vault.access import Caller, Refusal
 from lab.vault.documents import ObjectType, SecretDocument
@@ -21,6 +23,23 @@ PAGE = 25
 VALUE_LIMIT_BYTES = 25_600
 _NAME = re.compile(r"[0-9a-zA-Z-]{1,127}")
 _SINGULAR = {"secrets": "secret", "keys": "key", "certificates": "certificate"}
+
+
+class Attributes(BaseModel):
+    """Times in seconds since 1970; the upper bound is the year 9999."""
+
+    enabled: bool | None = None
+    nbf: int | None = Field(default=None, ge=0, le=253_402_300_799)
+    exp: int | None = Field(default=None, ge=0, le=253_402_300_799)
+
+
+class SecretBody(BaseModel):
+    """What a client sends to set or update a secret; what is absent stays as it is."""
+
+    value: str | None = Field(default=None, repr=False)
+    content_type: str | None = Field(default=None, alias="contentType")
+    tags: dict[str, str] | None = None
+    attributes: Attributes = Attributes()
 
 
 @dataclass(frozen=True)
@@ -185,10 +204,9 @@ class DataPlane:
     def _set(self, call: Call) -> Reply:
         assert call.name is not None  # the route has a name
         body = _body(call.request)
-        value = body.get("value")
-        if not isinstance(value, str):
-            raise Refusal(400, "BadParameter", "Property  has invalid value")
-        if len(value.encode()) > VALUE_LIMIT_BYTES:
+        if body.value is None:
+            raise Refusal(400, "BadParameter", "The parameter value is missing.")
+        if len(body.value.encode()) > VALUE_LIMIT_BYTES:
             raise Refusal(400, "BadParameter", "The secret value length is greater than the 25600 bytes allowed.")
         if ("secrets", call.name.casefold()) in self._vault.deleted:
             raise Refusal(
@@ -199,17 +217,16 @@ class DataPlane:
                 "ObjectIsDeletedButRecoverable",
             )
         _refuse_managed(self._vault.find("secrets", call.name))
-        given = body.get("attributes") or {}
         held = self._state.add_version(
             self._vault,
             SecretDocument(
                 name=call.name,
-                value=value,
-                enabled=given.get("enabled", True),
-                not_before=_time(given.get("nbf")),
-                expires_at=_time(given.get("exp")),
-                content_type=body.get("contentType"),
-                tags=body.get("tags") or {},
+                value=body.value,
+                enabled=body.attributes.enabled is not False,
+                not_before=_time(body.attributes.nbf),
+                expires_at=_time(body.attributes.exp),
+                content_type=body.content_type,
+                tags=body.tags or {},
             ),
         )
         stored = self._vault.find("secrets", call.name)
@@ -220,14 +237,16 @@ class DataPlane:
         stored, held = self._find(call)
         _refuse_managed(stored)
         body = _body(call.request)
-        given = body.get("attributes") or {}
-        held.enabled = given.get("enabled", held.enabled)
-        if "nbf" in given:
-            held.not_before = _time(given["nbf"])
-        if "exp" in given:
-            held.expires_at = _time(given["exp"])
-        held.content_type = body.get("contentType", held.content_type)
-        held.tags = body.get("tags", held.tags) or {}
+        if body.attributes.enabled is not None:
+            held.enabled = body.attributes.enabled
+        if body.attributes.nbf is not None:
+            held.not_before = _time(body.attributes.nbf)
+        if body.attributes.exp is not None:
+            held.expires_at = _time(body.attributes.exp)
+        if body.content_type is not None:
+            held.content_type = body.content_type
+        if body.tags is not None:
+            held.tags = body.tags
         held.updated_at = self._state.clock.now()
         return Reply(200, bundles.properties(self._vault, stored, held))
 
@@ -236,7 +255,7 @@ class DataPlane:
         _refuse_managed(stored)
         key = (call.object_type, stored.name.casefold())
         self._vault.deleted[key] = (self._vault.objects.pop(key), self._state.clock.now())
-        return Reply(200, bundles.deleted(self._vault, stored, with_value=True))
+        return Reply(200, bundles.deleted(self._vault, stored))
 
     def _list_deleted(self, call: Call) -> Reply:
         entries = [
@@ -319,15 +338,14 @@ def _check_api_version(vault: Vault, request: Received) -> None:
         )
 
 
-def _body(request: Received) -> dict[str, Any]:
+def _body(request: Received) -> SecretBody:
     try:
-        body = request.json()
-    except ValueError as error:
-        raise Refusal(400, "BadParameter", "The request body is not valid JSON.") from error
-    if not isinstance(body, dict):
-        raise Refusal(400, "BadParameter", "The request body must be a JSON object.")
-    return body
+        return SecretBody.model_validate_json(request.body or b"{}")
+    except ValidationError as error:
+        # Where it is wrong and never what it says: the body holds the value.
+        where = ", ".join(".".join(map(str, fault["loc"])) or "body" for fault in error.errors(include_input=False))
+        raise Refusal(400, "BadParameter", f"The request body is not valid: {where}.") from None
 
 
-def _time(seconds: Any) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(int(seconds), UTC)
+def _time(seconds: int | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -155,6 +155,8 @@ class VaultDocument(Document):
     secrets: list[SecretDocument] = []
     keys: list[KeyDocument] = []
     certificates: list[CertificateDocument] = []
+    # Objects of the above that are soft-deleted from the start, as secrets/old-password.
+    deleted: list[Annotated[str, StringConstraints(pattern=r"^(secrets|keys|certificates)/[0-9a-zA-Z-]{1,127}$")]] = []
 
     @model_validator(mode="after")
     def _fill(self) -> Self:

@@ -1,8 +1,11 @@
 """What was asked of the lab, by whom and with which outcome. Never a value, a token or a query string."""
 
+import collections
 import threading
 from dataclasses import asdict, dataclass
 from typing import Any
+
+KEPT = 100_000
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,11 @@ class Entry:
 
 
 class Journal:
-    """The requests since the start, or since it was last cleared, oldest first."""
+    """The requests since the start, or since it was last cleared, oldest first; the last 100,000 of them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._entries: list[Entry] = []
+        self._entries: collections.deque[Entry] = collections.deque(maxlen=KEPT)
         self._count = 0
 
     def add(self, **fields: Any) -> None:

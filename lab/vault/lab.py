@@ -1,5 +1,6 @@
 """The vaults, Entra and the identity endpoint as one thing that starts and stops."""
 
+import hmac
 import secrets
 import tempfile
 from collections.abc import Mapping
@@ -27,6 +28,10 @@ from lab.vault.state import LabError, LabState, Vault
 from lab.vault.tokens import Tokens
 
 
+def _header(key: bytes) -> str:
+    return hmac.new(key, b"identity header", "sha256").hexdigest()
+
+
 def load_document(path: Path) -> LabDocument:
     """Read a lab from a YAML or JSON file; raises LabError that names every fault by its path."""
     return parse_document(yaml.safe_load(path.read_text("utf-8")) or {}, str(path))
@@ -46,7 +51,8 @@ def parse_document(content: Any, source: str = "the lab's document") -> LabDocum
 class VaultLab(LabInterface):
     """A lab in this process. `document` is a LabDocument, plain values of the same shape, or a file.
 
-    `folder` keeps the certificate authority and the token key; without one they live as long as the lab.
+    `folder` keeps the certificate authority and the key behind tokens and identity header; without one they live as
+    long as the lab.
     `anchor` is the moment from which the document's relative times are counted, now by default: keep it, and a lab
     started again has the same expiry times. `ports` takes fixed ports by service: entra, identity, control, and
     vault:<name>; PortTakenError says which one is in use.
@@ -75,7 +81,7 @@ class VaultLab(LabInterface):
         self._state = LabState(document.tenants, clock, anchor or datetime.now(UTC))
         self._journal = Journal()
         self._faults = Faults()
-        self._header = document.identity_header or secrets.token_urlsafe(24)
+        self._header = document.identity_header
         self._tokens = Tokens(secrets.token_bytes(32), clock, document.token_lifetime_seconds)
         self._operations = Operations(
             self._state,
@@ -93,6 +99,8 @@ class VaultLab(LabInterface):
             self._own_folder = tempfile.TemporaryDirectory(prefix="deskbridge-lab-")
         self._authority = CertificateAuthority(self._folder or Path(self._own_folder.name if self._own_folder else ""))
         self._tokens.use_key(self._authority.token_key)
+        # A host that is already running keeps the header that it was started with.
+        self._header = self._document.identity_header or _header(self._authority.token_key)
         self._servers = Servers()
         try:
             self._start_services()

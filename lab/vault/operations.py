@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -118,7 +119,7 @@ class Operations:
         self._place = place
         self._known: dict[str, tuple[type[BaseModel], Callable[[Any], Any]]] = {
             "describe": (Nothing, lambda _: self._place.describe()),
-            "describe_vault": (OfVault, lambda asked: describe_vault(self._state.vault(asked.vault))),
+            "describe_vault": (OfVault, self._describe_vault),
             "environment": (Nothing, lambda _: self._place.environment()),
             "journal": (JournalQuery, self._read_journal),
             "clear_journal": (Nothing, lambda _: self._journal.clear()),
@@ -179,9 +180,17 @@ class Operations:
             contents = [*document.certificates, *document.secrets, *document.keys]
             for held in contents:
                 self._state.add_version(vault, held, self._state.anchor)
+            for path in document.deleted:
+                kind, _, name = path.partition("/")
+                gone = OfObject.model_validate({"vault": vault.name, "object_type": kind, "name": name})
+                _move(vault, gone, self._state.clock.now())
             self._state.vaults[document.name] = vault
         self._place.start_vault(vault)
         return vault.url
+
+    def _describe_vault(self, asked: OfVault) -> dict[str, Any]:
+        with self._state.lock:
+            return describe_vault(self._state.vault(asked.vault))
 
     def _read_journal(self, query: JournalQuery) -> list[dict[str, Any]]:
         return [entry.as_json() for entry in self._journal.entries(**query.model_dump())]
@@ -246,25 +255,12 @@ class Operations:
             held.updated_at = now
 
     def _delete_object(self, asked: OfObject) -> None:
-        self._move(asked, gone=True)
+        with self._state.lock:
+            _move(self._state.vault(asked.vault), asked, self._state.clock.now())
 
     def _recover_object(self, asked: OfObject) -> None:
-        self._move(asked, gone=False)
-
-    def _move(self, asked: OfObject, *, gone: bool) -> None:
         with self._state.lock:
-            vault = self._state.vault(asked.vault)
-            kinds: tuple[ObjectType, ...] = (asked.object_type,)
-            if asked.object_type == "certificates":
-                kinds = ("certificates", "keys", "secrets")
-            for kind in kinds:
-                key = (kind, asked.name.casefold())
-                if key not in (vault.objects if gone else vault.deleted):
-                    raise LabError(f"vault {vault.name} has no {'' if gone else 'deleted '}{kind}/{asked.name}")
-                if gone:
-                    vault.deleted[key] = (vault.objects.pop(key), self._state.clock.now())
-                else:
-                    vault.objects[key], _ = vault.deleted.pop(key)
+            _move(self._state.vault(asked.vault), asked, None)
 
     def _check_grant(self, grant: GrantDocument) -> None:
         unknown = [role for role in grant.roles if role not in ROLES]
@@ -283,6 +279,21 @@ class Operations:
         with self._state.lock:
             vault = self._state.vault(asked.vault)
             vault.grants = [grant for grant in vault.grants if grant.principal != asked.principal]
+
+
+def _move(vault: Vault, asked: OfObject, deleted_at: datetime | None) -> None:
+    """Delete at a time, or recover for None; a certificate takes its key and secret along."""
+    kinds: tuple[ObjectType, ...] = (asked.object_type,)
+    if asked.object_type == "certificates":
+        kinds = ("certificates", "keys", "secrets")
+    for kind in kinds:
+        key = (kind, asked.name.casefold())
+        if key not in (vault.objects if deleted_at else vault.deleted):
+            raise LabError(f"vault {vault.name} has no {'' if deleted_at else 'deleted '}{kind}/{asked.name}")
+        if deleted_at:
+            vault.deleted[key] = (vault.objects.pop(key), deleted_at)
+        else:
+            vault.objects[key], _ = vault.deleted.pop(key)
 
 
 def describe_vault(vault: Vault) -> dict[str, Any]:

@@ -54,6 +54,7 @@ class Servers:
             return
         for port in list(self._runners):
             self.stop_listening(port)
+        self._wait(_cancel_the_rest())
         self._wait(self._loop.shutdown_default_executor())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=10)
@@ -85,6 +86,14 @@ async def _end(runner: web.ServerRunner) -> None:
             connection.transport.abort()
     await runner.cleanup()
     await asyncio.sleep(0)  # the loop closes the sockets of what was cut in its next round
+
+
+async def _cancel_the_rest() -> None:
+    # A request that still hangs after its client has left belongs to no connection any more.
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
 
 
 async def _handle(service: Service, request: web.BaseRequest) -> web.StreamResponse:

@@ -86,6 +86,15 @@ def test_a_faulty_document_is_refused_with_the_place_of_its_fault(fault: dict[st
     assert "hidden" not in str(refused.value)
 
 
+def test_the_example_fleet_starts_and_holds_what_it_says() -> None:
+    with VaultLab(ROOT / "lab" / "vault" / "fleet.yaml") as lab:
+        names = {(held["object_type"], held["name"]) for held in contents(lab)}
+        assert ("secrets", "sql-password") in names
+        assert ("secrets", "deleted-password") not in names
+        lab.vault("kv-acorn").recover("deleted-password")
+        assert ("secrets", "deleted-password") in {(held["object_type"], held["name"]) for held in contents(lab)}
+
+
 def test_times_are_read_and_written_in_every_form() -> None:
     assert resolve(timedelta(days=1), ANCHOR) == ANCHOR + timedelta(days=1)
     assert resolve(None, ANCHOR) is None
@@ -99,6 +108,7 @@ def test_a_certificate_authority_is_kept_and_still_trusted_after_a_restart(tmp_p
         # The bundle is read once, as a running host does.
         session.verify = lab.environment()["REQUESTS_CA_BUNDLE"]
         assert session.get(f"{lab.vault('kv-acorn').url}/secrets", timeout=5).status_code == 401
+        header = lab.environment()["IDENTITY_HEADER"]
         token = requests.get(
             lab.identity_url,
             params={"api-version": "2019-08-01", "resource": "https://vault.azure.net"},
@@ -109,6 +119,7 @@ def test_a_certificate_authority_is_kept_and_still_trusted_after_a_restart(tmp_p
         lab.stop()
         with VaultLab(DOCUMENT, folder=tmp_path, ports=ports) as again:
             assert again.ports == ports
+            assert again.environment()["IDENTITY_HEADER"] == header
             assert again.ca_certificate.read_bytes() == certificate
             vault = again.vault("kv-acorn")
             vault.add_secret("db-password", "p@ss")
@@ -168,8 +179,9 @@ def process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     file = tmp_path / "lab.json"
     file.write_text(json.dumps(SEEDED), "utf-8")
     command = [sys.executable, "-m", "lab.vault", "--config", str(file), "--folder", str(tmp_path / "tls")]
+    command += ["--end-with-parent"]
     with subprocess.Popen(  # noqa: S603 - this interpreter, this project
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as started:
         yield started
         if started.poll() is None:
@@ -196,6 +208,14 @@ def test_the_lab_runs_as_a_process_and_ends_when_told(
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=10) == 0
     assert _rest(process.stderr) == ""
+
+
+def test_the_process_ends_with_whoever_started_it(process: subprocess.Popen[str]) -> None:
+    assert process.stdout is not None
+    assert process.stdin is not None
+    assert json.loads(process.stdout.readline())["ready"] is True
+    process.stdin.close()
+    assert process.wait(timeout=10) == 0
 
 
 def _rest(stream: IO[str] | None) -> str:
