@@ -27,6 +27,9 @@ def parse_arguments(arguments: list[str] | None = None) -> Options:
     parser.add_argument(
         "--lease-seconds", type=float, default=LEASE.total_seconds(), help="how long a taken queue message stays hidden"
     )
+    parser.add_argument(
+        "--stop-seconds", type=float, default=Options.stop_seconds, help="how long running invocations are waited for"
+    )
     parser.add_argument("--stop-with-stdin", action="store_true", help="stop when standard input ends")
     given = parser.parse_args(arguments)
     return Options(
@@ -37,6 +40,7 @@ def parse_arguments(arguments: list[str] | None = None) -> Options:
         data=given.data,
         worker=given.worker,
         lease=timedelta(seconds=given.lease_seconds),
+        stop_seconds=given.stop_seconds,
         stop_with_stdin=given.stop_with_stdin,
     )
 

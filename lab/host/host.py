@@ -28,7 +28,6 @@ from lab.host.worker import Worker
 
 ADDRESS = "127.0.0.1"
 DEFAULT_PORT = 7071
-STOP_SECONDS = 10.0
 STARTED = "Host started"
 
 
@@ -43,6 +42,7 @@ class Options:
     data: Path = Path(".lab/host")
     worker: str | None = None
     lease: timedelta = LEASE
+    stop_seconds: float = 10.0
     stop_with_stdin: bool = False
 
 
@@ -91,8 +91,8 @@ async def run(options: Options) -> bool:
     if not found:
         raise StartError(f"no functions were found in {root}: is there a function_app.py with decorated functions?")
     app = host_app(found, configuration)
-    host = Host(app, configuration, keys, worker, invocation_names, data, f"http://{address}", options.lease)
-    return await host.run(listening, stop_with_stdin=options.stop_with_stdin)
+    host = Host(app, configuration, keys, worker, invocation_names, data, f"http://{address}", options)
+    return await host.run(listening)
 
 
 class Host:
@@ -107,11 +107,12 @@ class Host:
         invocation_names: dict[str, str],
         data: Path,
         url: str,
-        lease: timedelta,
+        options: Options,
     ) -> None:
         self._app = app
         self._prefix = configuration.route_prefix
         self._url = url
+        self._options = options
         self._worker = worker
         self._store = QueueStore(is_base64=configuration.queues.is_base64)
         self._invoker = Invoker(worker, self._store, configuration, invocation_names)
@@ -119,18 +120,18 @@ class Host:
         admin = Admin(app, keys, self._invoker, self._timers, url, self._prefix)
         self._server = Server(app, configuration, keys, self._invoker, admin.answer)
         self._listeners = [
-            QueueListener(each, self._store, self._invoker, configuration.queues, lease)
+            QueueListener(each, self._store, self._invoker, configuration.queues, options.lease)
             for each in app.functions
             if isinstance(each.trigger, QueueTrigger)
         ]
         self._asked_to_stop = asyncio.Event()
 
-    async def run(self, listening: socket.socket, *, stop_with_stdin: bool) -> bool:
+    async def run(self, listening: socket.socket) -> bool:
         """Serve until asked to stop. Whether all work had ended by then."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._ask_to_stop)
-        if stop_with_stdin:
+        if self._options.stop_with_stdin:
             threading.Thread(target=_wait_for_end_of_stdin, args=(loop, self._ask_to_stop), daemon=True).start()
         self._print_functions()
         await self._server.start(listening)
@@ -149,7 +150,7 @@ class Host:
 
     async def _stop(self) -> bool:
         say("Stopping: no new work is taken, running invocations are waited for")
-        deadline = time.monotonic() + STOP_SECONDS
+        deadline = time.monotonic() + self._options.stop_seconds
 
         def left() -> float:
             return max(0.05, deadline - time.monotonic())
@@ -162,7 +163,7 @@ class Host:
         await self._server.finish()
         await self._store.close()
         self._worker.close()
-        say("Host stopped" if is_idle else f"Host stopped; what still ran after {STOP_SECONDS:g} s was cut off")
+        say("Host stopped" if is_idle else "Host stopped; what still ran was cut off")
         return is_idle
 
     def _print_functions(self) -> None:

@@ -214,6 +214,8 @@ def _loaded(metadata: FunctionMetadata, call: Any) -> _Loaded:
         )
     converted = {name: _parameter(metadata, bound[name], annotations.get(name)) for name in parameters}
     returned = next((each for each in metadata.bindings if each.name == "$return"), None)
+    if returned and "return" in annotations:
+        _check_return(metadata, returned, annotations["return"])
     return _Loaded(
         call,
         str(Path(inspect.getfile(call)).parent),
@@ -252,6 +254,16 @@ def _parameter(metadata: FunctionMetadata, binding: Binding, annotation: Any) ->
                 f"does not match its Python annotation {inner!r}",
             )
     return _Parameter(binding_type, inner)
+
+
+def _check_return(metadata: FunctionMetadata, binding: Binding, annotation: Any) -> None:
+    if not isinstance(annotation, type):
+        raise _cannot_load(metadata, f"has invalid non-type return annotation {annotation!r}")
+    converter = _converter(binding.type)
+    if converter is not None and not converter.check_output_type_annotation(annotation):
+        raise _cannot_load(
+            metadata, f'Python return annotation "{annotation.__name__}" does not match binding type "{binding.type}"'
+        )
 
 
 def _plain_type(annotation: Any) -> type | None:

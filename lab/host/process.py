@@ -34,7 +34,7 @@ class HostProcess:
 
     `environment` replaces this process's environment when given. `on_line` gets each line the host prints
     (both streams), in a thread of its own. `lease_seconds` shortens the ten minutes that a killed host's messages
-    stay hidden.
+    stay hidden. Without `keys` and `data` they live in a temporary folder: then use it as a context manager.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class HostProcess:
         data: Path | None = None,
         worker: str | None = None,
         lease_seconds: float | None = None,
+        stop_seconds: float | None = None,
         environment: Mapping[str, str] | None = None,
         on_line: Callable[[str], object] | None = None,
         python: str = sys.executable,
@@ -69,6 +70,7 @@ class HostProcess:
         self._command += ["--settings", str(settings.resolve())] if settings else []
         self._command += ["--worker", worker] if worker else []
         self._command += ["--lease-seconds", str(lease_seconds)] if lease_seconds else []
+        self._command += ["--stop-seconds", str(stop_seconds)] if stop_seconds else []
         self._environment = environment
         self._on_line = on_line
         self._start_timeout_seconds = start_timeout_seconds
@@ -143,12 +145,19 @@ class HostProcess:
             pass
 
     def __enter__(self) -> Self:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self._clean_up()
+            raise
 
     def __exit__(
         self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+        self._clean_up()
+
+    def _clean_up(self) -> None:
         if self._temporary:
             self._temporary.cleanup()
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.storage.queue import QueueMessage
-from azure.storage.queue.aio import QueueClient, QueueServiceClient
+from azure.storage.queue.aio import LinearRetry, QueueClient, QueueServiceClient
 
 from lab.host.functions import QueueAddress
 from lab.host.worker import HttpResponseMessage, JsonText, Output
@@ -33,9 +33,9 @@ class QueueStore:
             service = self._services.get(queue.connection)
             if service is None:
                 service = self._services[queue.connection] = QueueServiceClient.from_connection_string(
-                    # The host polls again by itself: a long series of retries would only delay the report.
                     queue.connection,
-                    retry_total=2,
+                    # The client's own policy waits 15 s and more; a storage on loopback is there or it is not.
+                    retry_policy=LinearRetry(backoff=1, retry_total=2, random_jitter_range=0),
                 )
             # No encode or decode policy: one message that is not Base64 would fail the whole batch it came in.
             self._clients[queue] = service.get_queue_client(queue.name)

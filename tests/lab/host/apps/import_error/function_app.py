@@ -1,5 +1,5 @@
+import a_module_that_is_not_installed
 import azure.functions as func
 
-import a_module_that_is_not_installed
-
 app = func.FunctionApp()
+a_module_that_is_not_installed.prepare()

@@ -5,6 +5,7 @@ import logging
 import os
 import time
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import List  # noqa: UP035 - Microsoft's worker refuses list[str] in an annotation
 
@@ -12,13 +13,14 @@ import azure.functions as func
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 jobs = func.Blueprint()
+log = logging.getLogger("whole.app")
 
 
 def note(kind: str, **what: object) -> None:
     """Leave a file that a test can read, whole or not at all."""
     folder = Path(os.environ["SEEN"])
     hidden = folder / f".{uuid.uuid4()}"
-    hidden.write_text(json.dumps(what))
+    hidden.write_text(json.dumps({"at": datetime.now(UTC).isoformat(), **what}))
     hidden.rename(folder / f"{kind}-{time.time_ns()}-{uuid.uuid4().hex[:6]}.json")
 
 
@@ -67,7 +69,7 @@ def broken(req: func.HttpRequest) -> func.HttpResponse:
 
 @app.route(route="nothing", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def nothing(req: func.HttpRequest) -> func.HttpResponse:
-    return None  # type: ignore
+    return None
 
 
 @app.route(route="guarded", methods=["GET"])
@@ -87,7 +89,7 @@ def any_method(req: func.HttpRequest) -> str:
 
 @app.route(route="slow", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def slow(req: func.HttpRequest) -> str:
-    logging.getLogger("whole.app").info("slow begins")
+    log.info("slow begins")
     note("slow")
     time.sleep(float(req.params["seconds"]))
     return "slept"
@@ -96,7 +98,7 @@ def slow(req: func.HttpRequest) -> str:
 @app.route(route="send", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 @app.queue_output(arg_name="one", queue_name="%WORK_QUEUE%", connection="AzureWebJobsStorage")
 @app.queue_output(arg_name="many", queue_name="%WORK_QUEUE%", connection="AzureWebJobsStorage")
-def send(req: func.HttpRequest, one: func.Out[str], many: func.Out[List[str]]) -> func.HttpResponse:
+def send(req: func.HttpRequest, one: func.Out[str], many: func.Out[List[str]]) -> func.HttpResponse:  # noqa: UP006
     wanted = req.get_json()
     if "one" in wanted:
         one.set(wanted["one"])
@@ -132,19 +134,24 @@ def work(message: func.QueueMessage) -> str:
 @jobs.queue_trigger(arg_name="text", queue_name="%WORK_QUEUE%-poison", connection="AzureWebJobsStorage")
 async def keep_poison(text: str) -> None:
     note("poison", body=text)
+    if "even here" in text:
+        raise ValueError("this one fails in the poison queue too")
 
 
 @jobs.timer_trigger(arg_name="timer", schedule="%EACH_SECOND%", run_on_startup=False)
 @jobs.queue_output(arg_name="out", queue_name="ticks", connection="AzureWebJobsStorage")
-def tick(timer: func.TimerRequest, out: func.Out[List[str]]) -> None:
-    note("tick", past_due=timer.past_due)
+def tick(timer: func.TimerRequest, out: func.Out[List[str]]) -> None:  # noqa: UP006
+    began = time.time()
+    time.sleep(float(os.environ.get("TICK_SECONDS", "0")))
     out.set(["tick", "tock"])
+    note("tick", began=began, ended=time.time())
 
 
 @jobs.timer_trigger(arg_name="timer", schedule="0 0 3 1 1 *")
 def yearly(timer: func.TimerRequest) -> None:
-    logging.warning("yearly runs, past due: %s", timer.past_due)
+    log.warning("yearly runs, past due: %s", timer.past_due)
     note("yearly", past_due=timer.past_due, status=timer.schedule_status)
+    time.sleep(float(os.environ.get("YEARLY_SECONDS", "0")))
 
 
 @jobs.timer_trigger(arg_name="timer", schedule="00:10:00", run_on_startup=True)
