@@ -11,8 +11,14 @@ from shared.reasons import Reason
 # A Key Vault reference that the platform could not resolve arrives as its own text: that is a missing value.
 UNRESOLVED_REFERENCE = re.compile(r"^\s*@Microsoft\.(KeyVault|AppConfiguration)\(", re.IGNORECASE)
 
-# Dedicated and Premium plans set the first, Flex Consumption the next three, Linux Consumption the last.
-_SET_IN_AZURE = ("WEBSITE_INSTANCE_ID", "WEBSITE_SKU", "WEBSITE_POD_NAME", "LEGION_SERVICE_HOST", "CONTAINER_NAME")
+# Dedicated and Premium plans set the first, which Flex Consumption does not: it sets the next three.
+_SET_IN_AZURE = (
+    "WEBSITE_INSTANCE_ID",
+    "WEBSITE_SKU",
+    "WEBSITE_POD_NAME",
+    "LEGION_SERVICE_HOST",
+    "WEBSITE_HOME_STAMPNAME",
+)
 
 
 def _text(value: str) -> str:

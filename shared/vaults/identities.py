@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from azure.core.credentials import AccessToken, AccessTokenInfo, TokenRequestOptions
-from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+from azure.core.exceptions import AzureError, HttpResponseError
 from azure.identity import (
     AzureCliCredential,
     AzureDeveloperCliCredential,
@@ -20,7 +20,7 @@ from shared.settings.documents.credential_stores import CredentialStore
 from shared.settings.documents.vault_addresses import KNOWN_AUTHORITIES, host_of
 from shared.vaults.bounded_retry import CONNECT_SECONDS, READ_SECONDS
 from shared.vaults.mending import Mending
-from shared.vaults.network_faults import NetworkFault, network_fault
+from shared.vaults.network_faults import NetworkFault, below, network_fault
 
 TENANT_SETTING = "AzureTenantId"
 CLIENT_SETTING = "AzureClientId"
@@ -34,6 +34,8 @@ _BOUNDS: dict[str, Any] = {
 }
 _ENTRA_ERROR = re.compile(r"AADSTS(\d+)")
 _ENDPOINT_STATUS = re.compile(r"\(\w+\) (\d{3}),")
+# An unknown tenant fails before sign-in, when its addresses are looked up.
+_DISCOVERY_STATUS = re.compile(r"OIDC Discovery failed on .* HTTP status: (\d{3})")
 _TRANSIENT_ENTRA_ERRORS = frozenset({"90033", "50196", "90055", "90024"})
 _DEVELOPER_TIMEOUT = 10
 _THROTTLED = 429
@@ -215,12 +217,14 @@ class StoreIdentity:
         )
 
     def _explained_by_entra(self, error: AzureError | ValueError) -> DeskbridgeError:
-        found = _ENTRA_ERROR.search(str(error))
+        text = " ".join(str(one) for one in below(error))
+        found = _ENTRA_ERROR.search(text)
         code = found.group(1) if found else ""
         setting = self._store.client_secret_setting or SECRET_SETTING
         app = f"the app registration {self._client_id}"
         renew = self._mending.renew_client_secret(self._client_id, setting)
-        status = _status_of(error)
+        discovery = _DISCOVERY_STATUS.search(text)
+        status = int(discovery.group(1)) if discovery else _status_of(error)
         if code in _TRANSIENT_ENTRA_ERRORS or status == _THROTTLED or status >= _SERVER_ERRORS:
             return self._entra_unavailable(f"Entra ID answered with status {status or 'temporarily unavailable'}")
         match code:
@@ -244,15 +248,15 @@ class StoreIdentity:
                     f"The credential store {self._name} signs in as {app}, which its tenant does not know.",
                     mend=f"Check client_id and tenant_id: az ad app show --id {self._client_id} --query appId",
                 )
-            case "90002" | "900023" | "50059":
+            case "" if not discovery:
+                return self._no_answer_from_entra(error)
+            case "90002" | "900023" | "50059" | "":
                 return MisconfiguredError(
                     Reason.TENANT_UNKNOWN,
                     f"The credential store {self._name} signs in to a tenant that {host_of(self._authority)} does not "
                     "know.",
                     mend="Check tenant_id, and the authority for another cloud: az account show --query tenantId",
                 )
-            case "":
-                return self._no_answer_from_entra(error)
         return MisconfiguredError(
             Reason.SIGN_IN_REFUSED,
             f"The credential store {self._name} signs in as {app}, and Entra ID refuses with AADSTS{code}.",
@@ -289,9 +293,7 @@ class StoreIdentity:
 
 def _status_of(error: BaseException) -> int:
     """The HTTP status behind an error of the SDK, 0 when there was no answer."""
-    below: BaseException | None = error
-    while below is not None:
-        if isinstance(below, HttpResponseError | ClientAuthenticationError) and below.status_code:
-            return int(below.status_code)
-        below = below.__cause__
+    for one in below(error):
+        if isinstance(one, HttpResponseError) and one.status_code:
+            return int(one.status_code)
     return 0

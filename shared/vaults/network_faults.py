@@ -16,7 +16,7 @@ class NetworkFault(Enum):
 
 def network_fault(error: BaseException) -> NetworkFault:
     """Tell the three apart; everything that is neither of the first two is `REACH`."""
-    found = list(_below(error))
+    found = list(below(error))
     if any(isinstance(one, ssl.SSLCertVerificationError) for one in found):
         return NetworkFault.CERTIFICATE
     if any(isinstance(one, socket.gaierror) for one in found):
@@ -30,7 +30,7 @@ def network_fault(error: BaseException) -> NetworkFault:
     return NetworkFault.REACH
 
 
-def _below(error: BaseException) -> Iterator[BaseException]:
+def below(error: BaseException) -> Iterator[BaseException]:
     """The error and every error that it wraps, however its library keeps it."""
     seen: set[int] = set()
     waiting: list[BaseException] = [error]
@@ -41,4 +41,4 @@ def _below(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(one))
         yield one
         kept = [one.__cause__, one.__context__, *(getattr(one, name, None) for name in ("inner_exception", "reason"))]
-        waiting += [below for below in (*kept, *one.args) if isinstance(below, BaseException)]
+        waiting += [each for each in (*kept, *one.args) if isinstance(each, BaseException)]

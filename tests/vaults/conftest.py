@@ -19,6 +19,7 @@ from tests.fakes.tables import MemoryTable
 _numbers = itertools.count(1)
 
 TENANT = "11111111-2222-4333-8444-555555555555"
+OTHER_TENANT = "22222222-2222-4333-8444-555555555555"
 AZURE = "https://vault.azure.net"
 
 
@@ -68,7 +69,10 @@ def secret(store: str, name: str, **fields: str) -> CredentialReference:
 @pytest.fixture(scope="session")
 def shared_lab() -> Iterator[VaultLab]:
     document = {
-        "tenants": [{"tenant_id": TENANT, "domain": "acorn.example"}],
+        "tenants": [
+            {"tenant_id": TENANT, "domain": "acorn.example"},
+            {"tenant_id": OTHER_TENANT, "domain": "bramble.example"},
+        ],
         "identities": [{"name": "host", "kind": "system"}, {"name": "reader"}, {"name": "stranger"}],
     }
     with VaultLab(document) as lab:
