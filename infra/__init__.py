@@ -1,0 +1,1 @@
+"""The infrastructure: Bicep, its checks, and the operator's commands. Never deployed with the app."""

@@ -1,0 +1,20 @@
+// Parameters from the environment: `azd env set NAME value`, or exported variables for plain `az deployment sub create`.
+using './main.bicep'
+
+param environmentName = readEnvironmentVariable('AZURE_ENV_NAME')
+param location = readEnvironmentVariable('AZURE_LOCATION')
+param operatorPrincipalId = readEnvironmentVariable('AZURE_PRINCIPAL_ID', '')
+param operatorPrincipalType = readEnvironmentVariable('DESKBRIDGE_OPERATOR_TYPE', 'User')
+param identityType = readEnvironmentVariable('DESKBRIDGE_IDENTITY_TYPE', 'UserAssigned')
+param pythonVersion = readEnvironmentVariable('DESKBRIDGE_PYTHON_VERSION', '3.12')
+param deliveryMode = readEnvironmentVariable('DESKBRIDGE_DELIVERY_MODE', 'webhook')
+param monitoredVaultIds = json(readEnvironmentVariable('DESKBRIDGE_MONITORED_VAULT_IDS', '[]'))
+param existingSystemTopics = json(readEnvironmentVariable('DESKBRIDGE_EXISTING_SYSTEM_TOPICS', '{}'))
+param deployEventSubscriptions = bool(readEnvironmentVariable('DESKBRIDGE_DEPLOY_EVENT_SUBSCRIPTIONS', 'false'))
+param privateNetworking = bool(readEnvironmentVariable('DESKBRIDGE_PRIVATE_NETWORKING', 'false'))
+param restrictAccess = bool(readEnvironmentVariable('DESKBRIDGE_RESTRICT_ACCESS', 'false'))
+param operatorAddresses = json(readEnvironmentVariable('DESKBRIDGE_OPERATOR_ADDRESSES', '[]'))
+param entraClientId = readEnvironmentVariable('DESKBRIDGE_ENTRA_CLIENT_ID', '')
+param alertEmail = readEnvironmentVariable('DESKBRIDGE_ALERT_EMAIL', '')
+param alwaysReadyHttpInstances = int(readEnvironmentVariable('DESKBRIDGE_ALWAYS_READY_HTTP', '0'))
+param maximumInstanceCount = int(readEnvironmentVariable('DESKBRIDGE_MAXIMUM_INSTANCES', '40'))

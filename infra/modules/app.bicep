@@ -1,0 +1,238 @@
+// The function app on Flex Consumption. Everything it reaches, it reaches with its own identity.
+@description('Name of the app.')
+param name string
+
+@description('Name of its plan.')
+param planName string
+
+@description('Azure region.')
+param location string
+
+@description('Tags of every resource.')
+param tags object
+
+@description('Resource id of the user-assigned identity; empty for a system-assigned one.')
+param identityId string
+
+@description('Client id of the user-assigned identity; empty for a system-assigned one.')
+param identityClientId string
+
+@description('The desk\'s storage account.')
+param storageName string
+
+@description('Container of the deployment packages.')
+param deploymentContainer string
+
+@description('The desk\'s vault.')
+param vaultName string
+
+@description('Address of Application Insights.')
+param insightsConnectionString string
+
+@description('Python of the workers.')
+param pythonVersion string
+
+@description('Memory of one instance, in MB.')
+param instanceMemoryMB int
+
+@description('The most instances at once.')
+param maximumInstanceCount int
+
+@description('HTTP instances that never sleep.')
+param alwaysReadyHttpInstances int
+
+@description('Whether the app has a public address at all.')
+param publicAccess bool
+
+@description('Only Event Grid and operatorAddresses may call it.')
+param restrictAccess bool
+
+@description('Addresses of operators in CIDR form.')
+param operatorAddresses array
+
+@description('Subnet for outgoing traffic; empty without a virtual network.')
+param subnetId string
+
+@description('Client id of the app registration for sign-in; empty without Entra sign-in.')
+param entraClientId string
+
+@description('Directory of that app registration.')
+param entraTenantId string
+
+@description('NCRONTAB, UTC.')
+param ec2Schedule string
+
+@description('NCRONTAB, UTC.')
+param authRocketSchedule string
+
+@description('NCRONTAB, UTC.')
+param sweepSchedule string
+
+@description('NCRONTAB, UTC.')
+param housekeepingSchedule string
+
+@description('Tenant of an app registration for credential stores; empty when there is none.')
+param appRegistrationTenantId string
+
+@description('Its client id.')
+param appRegistrationClientId string
+
+@description('The secret of the desk\'s vault with its client secret.')
+param appRegistrationSecretName string
+
+@description('Further app settings. The product\'s own win.')
+@secure()
+param additionalAppSettings object
+
+var userAssigned = !empty(identityId)
+var productSettings = {
+  AzureWebJobsStorage__credential: 'managedidentity'
+  AzureWebJobsStorage__blobServiceUri: storage.properties.primaryEndpoints.blob
+  AzureWebJobsStorage__queueServiceUri: storage.properties.primaryEndpoints.queue
+  AzureWebJobsStorage__tableServiceUri: storage.properties.primaryEndpoints.table
+  APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnectionString
+  APPLICATIONINSIGHTS_AUTHENTICATION_STRING: userAssigned ? 'ClientId=${identityClientId};Authorization=AAD' : 'Authorization=AAD'
+  DESKBRIDGE_EC2_SCHEDULE: ec2Schedule
+  DESKBRIDGE_AUTHROCKET_SCHEDULE: authRocketSchedule
+  DESKBRIDGE_SWEEP_SCHEDULE: sweepSchedule
+  DESKBRIDGE_HOUSEKEEPING_SCHEDULE: housekeepingSchedule
+  DESKBRIDGE_VERIFY_CHALLENGE_RESOURCE: 'true'
+  DESKBRIDGE_EVENT_BODY_LIMIT: '1572864'
+}
+var identitySettings = userAssigned
+  ? {
+      AzureWebJobsStorage__clientId: identityClientId
+    }
+  : {}
+var appRegistrationSettings = empty(appRegistrationClientId)
+  ? {}
+  : {
+      AzureTenantId: appRegistrationTenantId
+      AzureClientId: appRegistrationClientId
+      AzureClientSecret: '@Microsoft.KeyVault(VaultName=${vaultName};SecretName=${appRegistrationSecretName})'
+    }
+var operatorRules = [
+  for (address, index) in operatorAddresses: {
+    name: 'operator-${index}'
+    priority: 200 + index
+    action: 'Allow'
+    ipAddress: address
+  }
+]
+var eventGridRule = [
+  {
+    name: 'event-grid'
+    priority: 100
+    action: 'Allow'
+    ipAddress: 'AzureEventGrid'
+    tag: 'ServiceTag'
+  }
+]
+
+resource storage 'Microsoft.Storage/storageAccounts@2024-01-01' existing = {
+  name: storageName
+}
+
+resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
+  name: planName
+  location: location
+  tags: tags
+  kind: 'functionapp'
+  sku: { name: 'FC1', tier: 'FlexConsumption' }
+  properties: { reserved: true }
+}
+
+resource app 'Microsoft.Web/sites@2024-04-01' = {
+  name: name
+  location: location
+  tags: union(tags, { 'azd-service-name': 'desk' })
+  kind: 'functionapp,linux'
+  identity: userAssigned
+    ? { type: 'UserAssigned', userAssignedIdentities: { '${identityId}': {} } }
+    : { type: 'SystemAssigned' }
+  properties: {
+    serverFarmId: plan.id
+    httpsOnly: true
+    clientAffinityEnabled: false
+    publicNetworkAccess: publicAccess ? 'Enabled' : 'Disabled'
+    keyVaultReferenceIdentity: userAssigned ? identityId : 'SystemAssigned'
+    virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
+    siteConfig: {
+      minTlsVersion: '1.2'
+      scmMinTlsVersion: '1.2'
+      ftpsState: 'Disabled'
+      http20Enabled: true
+      remoteDebuggingEnabled: false
+      ipSecurityRestrictionsDefaultAction: restrictAccess ? 'Deny' : 'Allow'
+      ipSecurityRestrictions: restrictAccess ? concat(eventGridRule, operatorRules) : []
+      // Deployments come from the same operators.
+      scmIpSecurityRestrictionsUseMain: restrictAccess
+    }
+    functionAppConfig: {
+      deployment: {
+        storage: {
+          type: 'blobContainer'
+          value: '${storage.properties.primaryEndpoints.blob}${deploymentContainer}'
+          authentication: userAssigned
+            ? { type: 'UserAssignedIdentity', userAssignedIdentityResourceId: identityId }
+            : { type: 'SystemAssignedIdentity' }
+        }
+      }
+      runtime: { name: 'python', version: pythonVersion }
+      scaleAndConcurrency: {
+        instanceMemoryMB: instanceMemoryMB
+        maximumInstanceCount: maximumInstanceCount
+        alwaysReady: alwaysReadyHttpInstances > 0 ? [{ name: 'http', instanceCount: alwaysReadyHttpInstances }] : []
+      }
+    }
+  }
+}
+
+resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
+  parent: app
+  name: 'appsettings'
+  properties: union(additionalAppSettings, appRegistrationSettings, identitySettings, productSettings)
+}
+
+resource signIn 'Microsoft.Web/sites/config@2024-04-01' = if (!empty(entraClientId)) {
+  parent: app
+  name: 'authsettingsV2'
+  properties: {
+    platform: { enabled: true }
+    globalValidation: {
+      requireAuthentication: true
+      unauthenticatedClientAction: 'Return401'
+      // Each of these has a credential of its own, or says nothing.
+      excludedPaths: [
+        '/api/health'
+        '/api/events/key-vault'
+      ]
+    }
+    identityProviders: {
+      azureActiveDirectory: {
+        enabled: true
+        registration: {
+          clientId: entraClientId
+          openIdIssuer: '${environment().authentication.loginEndpoint}${entraTenantId}/v2.0'
+        }
+        validation: {
+          allowedAudiences: [
+            entraClientId
+            'api://${entraClientId}'
+          ]
+        }
+      }
+    }
+    login: {
+      tokenStore: { enabled: false }
+    }
+  }
+  dependsOn: [
+    settings
+  ]
+}
+
+output id string = app.id
+output name string = app.name
+output hostName string = app.properties.defaultHostName
+output principalId string = userAssigned ? '' : app.identity.principalId
