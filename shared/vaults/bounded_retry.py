@@ -12,11 +12,20 @@ _LONGEST_WAIT = 2.0
 
 
 class BoundedRetryPolicy(RetryPolicy[Any, Any]):
-    """One more try, soon. A `Retry-After` that is longer is left to the caller, who has a cache and a queue."""
+    """One more try, soon, and none after `give_up_after` seconds.
 
-    def __init__(self, **_: Any) -> None:
+    A `Retry-After` that is longer is left to the caller, who has a cache and a queue.
+    """
+
+    def __init__(self, give_up_after: float = READ_SECONDS) -> None:
         super().__init__(
-            retry_total=1, retry_connect=1, retry_read=1, retry_status=1, retry_backoff_factor=0.3, retry_backoff_max=1
+            retry_total=1,
+            retry_connect=1,
+            retry_read=1,
+            retry_status=1,
+            retry_backoff_factor=0.3,
+            retry_backoff_max=1,
+            timeout=give_up_after,
         )
 
     def is_retry(self, settings: dict[str, Any], response: PipelineResponse[Any, Any]) -> bool:

@@ -1,12 +1,11 @@
 """Secrets from Azure Key Vault: one client per store, one GET per fetch, and what each refusal means."""
 
-import logging
+import json
 import threading
 from typing import Any
 
 from azure.core.exceptions import (
     AzureError,
-    ClientAuthenticationError,
     HttpResponseError,
     ServiceRequestError,
     ServiceResponseError,
@@ -21,14 +20,15 @@ from shared.vaults.identities import StoreIdentity
 from shared.vaults.model import SecretValue, json_fields
 from shared.vaults.refusals import Refusal, Refusals
 
-logger = logging.getLogger(__name__)
+_OK = 200
 
 
 class KeyVaults:
     """The vaults of all stores. Clients are kept per store, and built anew when its document changes."""
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, *, read_seconds: float = READ_SECONDS) -> None:
         self._environment = environment
+        self._read_seconds = read_seconds
         self._lock = threading.Lock()
         self._clients: dict[str, tuple[CredentialStore, SecretClient]] = {}
 
@@ -39,7 +39,9 @@ class KeyVaults:
         """
         refusals = Refusals(store_name, store, address, self._environment)
         try:
-            found = self._client(store_name, store).get_secret(address.name, address.version or None)
+            found = self._client(store_name, store).get_secret(
+                address.name, address.version or None, raw_response_hook=_require_a_secret
+            )
         except HttpResponseError as error:
             raise refusals.explained(_refusal(error)) from None
         except (ServiceRequestError, ServiceResponseError) as error:
@@ -59,9 +61,9 @@ class KeyVaults:
             identity,
             api_version=store.api_version,
             verify_challenge_resource=self._environment.flag("DESKBRIDGE_VERIFY_CHALLENGE_RESOURCE"),
-            retry_policy=BoundedRetryPolicy(),
+            retry_policy=BoundedRetryPolicy(give_up_after=self._read_seconds),
             connection_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
+            read_timeout=self._read_seconds,
         )
         with self._lock:
             # Another thread may have built one meanwhile: either serves, and the later one is kept.
@@ -79,6 +81,20 @@ class KeyVaults:
             version=properties.version or "",
             expires_at=properties.expires_on,
         )
+
+
+def _require_a_secret(response: Any) -> None:
+    """Raises ValueError for a success that is no secret: the SDK would make an empty one of it, or stumble."""
+    answer = response.http_response
+    if answer.status_code != _OK:
+        return
+    bundle = json.loads(answer.text())
+    if (
+        not isinstance(bundle, dict)
+        or not isinstance(bundle.get("value"), str)
+        or not isinstance(bundle.get("id"), str)
+    ):
+        raise ValueError("the answer is no secret")  # noqa: TRY004 - it is what the answer says that is wrong
 
 
 def _refusal(error: HttpResponseError) -> Refusal:
@@ -101,5 +117,4 @@ def _refusal(error: HttpResponseError) -> Refusal:
         inner_code=inner,
         message=message,
         retry_after=retry_after,
-        signed_in=not isinstance(error, ClientAuthenticationError),
     )

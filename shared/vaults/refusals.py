@@ -10,6 +10,7 @@ from shared.settings.documents.vault_addresses import SecretAddress
 from shared.vaults.mending import SECRETS_USER, Mending
 from shared.vaults.network_faults import NetworkFault, network_fault
 
+_TOLD_WITH_A_CODE = frozenset({401, 403, 404})
 _TIMED_OUT = 408
 _SERVER_ERRORS = 500
 
@@ -23,7 +24,6 @@ class Refusal:
     inner_code: str = ""
     message: str = field(default="", repr=False)
     retry_after: float | None = None
-    signed_in: bool = True
 
 
 class Refusals:
@@ -39,13 +39,16 @@ class Refusals:
 
     def explained(self, refusal: Refusal) -> DeskbridgeError:
         """The error for an answer of the vault."""
+        if refusal.status in _TOLD_WITH_A_CODE and not refusal.code:
+            # A vault words these itself; a proxy or a web site does not.
+            return self.no_vault(ValueError())
         match refusal.status:
             case 401:
                 return self._token_refused()
             case 403:
                 return self._forbidden(refusal)
             case 404:
-                return self._not_found(refusal)
+                return self._not_found()
             case 429:
                 return TryLaterError(
                     Reason.VAULT_THROTTLED,
@@ -162,9 +165,7 @@ class Refusals:
             mend=f"Give it the secret permission Get, and no other: {self._mending.grant_by_policy(refusal.message)}",
         )
 
-    def _not_found(self, refusal: Refusal) -> MisconfiguredError:
-        if refusal.code != "SecretNotFound":
-            return self.no_vault(ValueError())
+    def _not_found(self) -> MisconfiguredError:
         if self._address.version:
             return MisconfiguredError(
                 Reason.SECRET_NOT_FOUND,
