@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
     from shared.settings.store import SettingsStore
     from shared.storage.tables import Tables
+    from shared.tickets.configuration import Configuration
+    from shared.tickets.quarantine import Quarantine
+    from shared.tickets.recording import Recording
+    from shared.tickets.repository import TicketRepository
+    from shared.tickets.settling import Settling
     from shared.vaults.checking import Checks
     from shared.vaults.key_vault import KeyVaults
     from shared.vaults.reading import VaultCredentials
@@ -117,3 +122,49 @@ def secret_uses() -> "SecretUses":
     from shared.vaults.usage import SecretUses
 
     return SecretUses(settings())
+
+
+@_once
+def ticket_configuration() -> "Callable[[], Configuration | None]":
+    from shared.tickets.configuration import configurations
+
+    return configurations(settings())
+
+
+@_once
+def tickets() -> "TicketRepository":
+    from shared.storage.names import TICKETS_TABLE
+    from shared.tickets.repository import TicketRepository
+
+    return TicketRepository(tables().table(TICKETS_TABLE))
+
+
+@_once
+def quarantine() -> "Quarantine":
+    from shared.tickets.quarantine import Quarantine
+
+    return Quarantine(tickets().table, now)
+
+
+@_once
+def settling() -> "Settling":
+    from shared.tickets.settling import Settling
+
+    def uses_of(vault: str, secret: str) -> list[str]:
+        return secret_uses().uses_of(vault, secret)
+
+    return Settling(tickets(), now=now, wait=time.sleep, clock=time.monotonic, uses_of=uses_of)
+
+
+@_once
+def recording() -> "Recording":
+    from shared.tickets.recording import Recording
+
+    return Recording(
+        ticket_configuration(),
+        credentials(),
+        settling(),
+        quarantine(),
+        body_limit=environment().number("DESKBRIDGE_EVENT_BODY_LIMIT"),
+        secret_changed=credentials().secret_changed,
+    )

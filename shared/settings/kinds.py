@@ -7,13 +7,14 @@ from shared.reasons import Reason
 from shared.settings.documents.base import SettingsDocument
 from shared.settings.documents.credential_stores import CredentialStore
 from shared.settings.documents.credentials import Credential
+from shared.settings.documents.key_vault_events import KeyVaultEvents
 
 
 def _collect(*classes: type[SettingsDocument]) -> dict[str, type[SettingsDocument]]:
     return {cls.kind: cls for cls in classes}
 
 
-KINDS: Mapping[str, type[SettingsDocument]] = _collect(CredentialStore, Credential)
+KINDS: Mapping[str, type[SettingsDocument]] = _collect(CredentialStore, Credential, KeyVaultEvents)
 
 
 def kind_of(name: str) -> type[SettingsDocument]:

@@ -1,0 +1,100 @@
+"""Events that cannot become tickets, kept with their reason until somebody replays or removes them."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from shared.errors import AlreadyExistsError, ChangedMeanwhileError, NotFoundError
+from shared.reasons import Reason
+from shared.storage.documents import pack, unpack
+from shared.storage.keys import descending
+from shared.storage.rows import Create, Delete, Page, Row, Save, Value, partition, row_key_prefix
+from shared.storage.tables import Table, scan
+
+# No vault can be named so: a vault's name has no colon.
+PARTITION = "quarantine:"
+# JSON text beyond this is cut: a row holds 1 MiB, in UTF-16, and what is cut can be read but not replayed.
+_LONGEST = 200_000
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """One refused event. `event` is None when it was too long to be kept whole; `text` is then its beginning."""
+
+    item_id: str
+    reason: str
+    message: str
+    received_at: datetime
+    event: Any
+    text: str = ""
+
+
+class Quarantine:
+    """The rows of the quarantine: `item:<digest of the event>`, and `at:<newest first>:<digest>` for the list."""
+
+    def __init__(self, table: Table, now: Callable[[], datetime]) -> None:
+        self._table = table
+        self._now = now
+
+    def keep(self, member: Any, reason: Reason, message: str) -> str:
+        """Keep an event; the same one again is the same item. Answers with the item's id."""
+        text = json.dumps(member, sort_keys=True)
+        item_id = hashlib.sha256(text.encode("ascii")).hexdigest()[:24]
+        present = self._table.find(PARTITION, f"item:{item_id}", select=["received_at", "reason"])
+        if present is not None and present.text("reason") == reason:
+            return item_id
+        received_at = (present.time("received_at") if present is not None else None) or self._now()
+        values: dict[str, Value] = {"reason": str(reason), "message": message, "received_at": received_at}
+        whole = len(text) <= _LONGEST
+        content = pack("event", text if whole else text[:_LONGEST])
+        item = Row(PARTITION, f"item:{item_id}", {**values, "whole": whole, **content})
+        listed = Row(PARTITION, _listed_key(received_at, item_id), {**values, "item_id": item_id})
+        # Another worker may keep it at the same time.
+        with suppress(AlreadyExistsError):
+            self._table.transact(PARTITION, [Create(item) if present is None else Save(item), Save(listed)])
+        return item_id
+
+    def get(self, item_id: str) -> Quarantined:
+        """The item; raises NotFoundError."""
+        row = self._table.find(PARTITION, f"item:{item_id}")
+        if row is None:
+            raise NotFoundError(Reason.NOT_FOUND, f"There is no quarantined event {item_id!r}.")
+        text = unpack(row, "event", "")
+        whole = bool(row.values.get("whole", True))
+        received_at = row.time("received_at")
+        assert received_at is not None  # noqa: S101 - written with every row
+        return Quarantined(
+            item_id,
+            row.text("reason"),
+            row.text("message"),
+            received_at,
+            json.loads(text) if whole else None,
+            "" if whole else text,
+        )
+
+    def page(self, size: int, after: str | None) -> Page:
+        """Newest first: rows with reason, message, received_at and item_id."""
+        return self._table.page([partition(PARTITION), *row_key_prefix("at:")], size=size, after=after)
+
+    def remove(self, item: Quarantined) -> None:
+        """Remove the item; it may be gone already."""
+        keys = [f"item:{item.item_id}", _listed_key(item.received_at, item.item_id)]
+        try:
+            self._table.transact(PARTITION, [Delete(key) for key in keys])
+        except ChangedMeanwhileError:
+            return
+
+    def older_than(self, moment: datetime) -> Iterator[Sequence[str]]:
+        """The row keys of each item that was received before `moment`."""
+        for row in scan(self._table, [partition(PARTITION), *row_key_prefix("at:")]):
+            received_at = row.time("received_at")
+            if received_at is not None and received_at < moment:
+                yield (row.row_key, f"item:{row.text('item_id')}")
+
+
+def _listed_key(received_at: datetime, item_id: str) -> str:
+    return f"at:{descending(received_at)}:{item_id}"

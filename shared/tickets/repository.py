@@ -1,0 +1,218 @@
+"""Tickets in Table Storage. One partition a vault; the object's row guards all that is derived from it by its ETag.
+
+Rows of a vault's partition: `object:<type>:<name>` (facts, words, what is written), `event:<receipt>`, `ticket:<id>`,
+`note:<ticket>:<time>:<id>`, and the lists: `open:<newest first>:<id>`, `due:<soonest first>:<id>` for open tickets,
+`done:<newest first>:<id>` for finished ones.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+from shared.errors import AlreadyExistsError
+from shared.storage.documents import pack, unpack
+from shared.storage.keys import ascending, descending, fit_key
+from shared.storage.rows import Create, Delete, Operation, Replace, Row, Save, Value, partition, row_key_prefix
+from shared.storage.tables import Table, scan
+from shared.tickets.facts import ObjectState
+from shared.tickets.model import KeyVaultEvent, Note, ObjectType, Priority, Status, Ticket, TicketKind, Wanted, Written
+from shared.tickets.records import ObjectRecord, from_json, to_json
+
+# No vault can be named so: a vault's name has no colon.
+VAULTS_PARTITION = "vaults:"
+OPEN, DUE, DONE = "open", "due", "done"
+_NEVER = "9" * 18
+_TEXTS = ("ticket_type", "summary", "details", "vault", "object_name", "version", "source")
+_OPTIONAL_TEXTS = ("team", "assignee", "site", "rule")
+_TIMES = ("finished_at", "expires_at", "snoozed_until")
+
+ObjectKey = tuple[ObjectType, str]
+
+
+class TicketRepository:
+    """The rows of the table `tickets`."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self._known_vaults: set[str] = set()
+
+    # Vaults
+
+    def ensure_vault(self, vault: str) -> None:
+        """Note that the vault has a partition; before anything is written there, so that every list finds it."""
+        if vault in self._known_vaults:
+            return
+        if self.table.find(VAULTS_PARTITION, vault, select=["name"]) is None:
+            # Another worker's event of the same vault may come first.
+            with suppress(AlreadyExistsError):
+                self.table.transact(VAULTS_PARTITION, [Create(Row(VAULTS_PARTITION, vault, {"name": vault}))])
+        self._known_vaults.add(vault)
+
+    def vaults(self) -> list[str]:
+        return [row.row_key for row in scan(self.table, [partition(VAULTS_PARTITION)], select=["name"])]
+
+    # Objects
+
+    def load(self, vault: str, key: ObjectKey, name: str) -> ObjectRecord:
+        """The object's record; an empty one, with `name`, when nothing is known yet."""
+        row = self.table.find(vault, object_row_key(key))
+        if row is None:
+            return ObjectRecord(ObjectState(key[0], name))
+        return from_json(unpack(row, "record"), row.etag)
+
+    def records(self, vault: str) -> Iterator[ObjectRecord]:
+        """All objects of the vault that anything is known about."""
+        for row in scan(self.table, [partition(vault), *row_key_prefix("object:")]):
+            yield from_json(unpack(row, "record"), row.etag)
+
+    def known_receipts(self, vault: str, receipts: Sequence[str]) -> set[str]:
+        return {
+            receipt for receipt in receipts if self.table.find(vault, event_row_key(receipt), select=["at"]) is not None
+        }
+
+    # Tickets
+
+    def find_ticket(self, vault: str, ticket_id: str) -> Row | None:
+        return self.table.find(vault, f"ticket:{ticket_id}")
+
+    def notes(self, vault: str, ticket_id: str) -> list[Note]:
+        """The timeline, oldest first."""
+        rows = scan(self.table, [partition(vault), *row_key_prefix(f"note:{ticket_id}:")])
+        return [note_of(row) for row in rows]
+
+
+def object_key(object_type: ObjectType, name: str) -> ObjectKey:
+    """Key Vault compares names without case."""
+    return (object_type, name.casefold())
+
+
+def object_row_key(key: ObjectKey) -> str:
+    return fit_key(f"object:{key[0]}:{key[1]}")
+
+
+def event_row_key(receipt: str) -> str:
+    return f"event:{receipt}"
+
+
+def save_object(vault: str, key: ObjectKey, record: ObjectRecord) -> Operation:
+    """Create or replace the object's row: fails when another worker wrote it since it was read."""
+    row = Row(vault, object_row_key(key), pack("record", to_json(record)), record.etag)
+    return Replace(row) if record.etag else Create(row)
+
+
+def create_receipt(event: KeyVaultEvent, now: datetime) -> Operation:
+    values: dict[str, Value] = {
+        "event_id": event.event_id,
+        "source": event.source,
+        "event": str(event.change),
+        "object_type": str(event.object_type),
+        "object_name": event.object_name,
+        "version": event.version,
+        "at": event.at,
+        "received_at": now,
+    }
+    return Create(Row(event.vault, event_row_key(event.receipt), values))
+
+
+def create_note(vault: str, ticket_id: str, note: Note) -> Operation:
+    """Saves it: the key says all that the note says."""
+    return Save(
+        Row(vault, f"note:{ticket_id}:{_note_key(note)}", {"at": note.at, "author": note.author, "text": note.text})
+    )
+
+
+def project(
+    partition_key: str, row_key: str, wanted: Wanted, ticket_id: str, present: Written | None
+) -> tuple[list[Operation], Written]:
+    """The operations that bring a ticket's rows to what is wanted, and what is written after them."""
+    ticket = wanted.ticket
+    columns = _columns(ticket, ticket_id, row_key, wanted.key)
+    listed = {name: value for name, value in columns.items() if name != "details"}
+    indexes = tuple(_index_keys(ticket, ticket_id))
+    notes = {_note_key(note): note for note in wanted.notes}
+    before = present or Written(ticket_id)
+    row = Row(partition_key, f"ticket:{ticket_id}", columns)
+    # A new ticket must not stand on another one's row: then its id has to be longer.
+    operations: list[Operation] = [Create(row) if present is None else Save(row)]
+    operations += [Save(Row(partition_key, key, listed)) for key in indexes]
+    operations += [Delete(key) for key in before.indexes if key not in indexes]
+    operations += [
+        create_note(partition_key, ticket_id, note) for key, note in notes.items() if key not in before.notes
+    ]
+    operations += [Delete(f"note:{ticket_id}:{key}") for key in before.notes if key not in notes]
+    operations += [create_note(partition_key, ticket_id, note) for note in wanted.lasting_notes]
+    return operations, Written(ticket_id, digest_of(wanted, ticket_id), tuple(sorted(notes)), indexes)
+
+
+def digest_of(wanted: Wanted, ticket_id: str) -> str:
+    """Changes whenever a row of the ticket has to be written."""
+    said: list[Any] = [_columns(wanted.ticket, ticket_id, "", wanted.key), sorted(map(_note_key, wanted.notes))]
+    said.append(sorted(map(_note_key, wanted.lasting_notes)))
+    return hashlib.sha256(json.dumps(said, default=str, sort_keys=True).encode("utf-8")).hexdigest()[:16]
+
+
+def ticket_of(row: Row) -> Ticket:
+    """The ticket of a `ticket` row, or of a row of a list (which has no details)."""
+    opened_at, updated_at = row.time("opened_at"), row.time("updated_at")
+    assert opened_at is not None and updated_at is not None  # noqa: S101, PT018 - written with every row
+    return Ticket(
+        ticket_id=row.text("ticket_id"),
+        kind=TicketKind(row.text("kind")),
+        status=Status(row.text("status")),
+        priority=Priority(row.text("priority")),
+        ticket_type=row.text("ticket_type"),
+        summary=row.text("summary"),
+        details=row.text("details"),
+        vault=row.text("vault"),
+        object_type=ObjectType(row.text("object_type")),
+        object_name=row.text("object_name"),
+        version=row.text("version"),
+        opened_at=opened_at,
+        updated_at=updated_at,
+        finished_at=row.time("finished_at"),
+        expires_at=row.time("expires_at"),
+        snoozed_until=row.time("snoozed_until"),
+        team=row.text("team") or None,
+        assignee=row.text("assignee") or None,
+        site=row.text("site") or None,
+        rule=row.text("rule") or None,
+        source=row.text("source"),
+    )
+
+
+def note_of(row: Row) -> Note:
+    at = row.time("at")
+    assert at is not None  # noqa: S101 - written with every row
+    return Note(at, row.text("author"), row.text("text"))
+
+
+def _columns(ticket: Ticket, ticket_id: str, object_row: str, key: str) -> dict[str, Value]:
+    columns: dict[str, Value] = {
+        "ticket_id": ticket_id,
+        "kind": str(ticket.kind),
+        "status": str(ticket.status),
+        "priority": str(ticket.priority),
+        "object_type": str(ticket.object_type),
+        "opened_at": ticket.opened_at,
+        "updated_at": ticket.updated_at,
+        "object_row": object_row,
+        "ticket_key": key,
+    }
+    members: Mapping[str, Any] = {name: getattr(ticket, name) for name in (*_TEXTS, *_OPTIONAL_TEXTS, *_TIMES)}
+    return columns | {name: value for name, value in members.items() if value is not None}
+
+
+def _index_keys(ticket: Ticket, ticket_id: str) -> Iterator[str]:
+    newest_first = f"{descending(ticket.opened_at)}:{ticket_id}"
+    if ticket.status.finished:
+        yield f"{DONE}:{newest_first}"
+        return
+    yield f"{OPEN}:{newest_first}"
+    yield f"{DUE}:{_NEVER if ticket.expires_at is None else ascending(ticket.expires_at)}:{ticket_id}"
+
+
+def _note_key(note: Note) -> str:
+    return f"{ascending(note.at)}:{note.note_id}"

@@ -1,0 +1,309 @@
+"""Takes observations in and brings a vault's tickets to what they say, one transaction after the other.
+
+Each transaction holds the object's row (by its ETag), the receipts of the events it took in, and rows of the tickets
+that follow. What did not fit follows in the next one: the object's row says what is already written. So a worker may
+be killed between any two calls, and whoever comes next, with the same event or another, goes on from there.
+"""
+
+import hashlib
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from shared.errors import ConflictError, DeskbridgeError, NotFoundError, TryLaterError
+from shared.reasons import Reason
+from shared.storage.limits import check_row, split_transactions
+from shared.storage.rows import Delete, Operation
+from shared.tickets.deciding import Ruling, decide
+from shared.tickets.facts import Observation, absorb
+from shared.tickets.model import (
+    Context,
+    KeyVaultEvent,
+    Note,
+    ObjectType,
+    Outcome,
+    RuleRecord,
+    TicketKind,
+    Wanted,
+    Word,
+    ticket_id,
+)
+from shared.tickets.records import ObjectRecord
+from shared.tickets.repository import (
+    ObjectKey,
+    TicketRepository,
+    create_note,
+    create_receipt,
+    digest_of,
+    object_key,
+    object_row_key,
+    project,
+    save_object,
+)
+
+_TRIES = 5
+_EVENTS_AT_ONCE = 20
+_OBJECTS_AT_ONCE = 20
+# Of the 100 of a transaction; one ticket with all its notes fits, and the object's own row.
+_ROOM = 98
+_FIRST_WAIT_SECONDS = 0.05
+# Event Grid waits 30 s for an answer.
+_SECONDS = 18.0
+
+# Which imports read a secret: (vault, secret) to their names.
+UsesOf = Callable[[str, str], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Speech:
+    """A person's new word about a ticket, and the notes that tell it."""
+
+    word: Word
+    notes: tuple[Note, ...]
+
+
+# From the word that stands and the ticket as it is, the new word.
+Say = Callable[[Word | None, Wanted], Speech]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be taken in about one object."""
+
+    key: ObjectKey
+    name: str
+    observations: tuple[Observation, ...]
+
+
+@dataclass
+class _Progress:
+    work: Work
+    taken: int = 0
+    done: bool = False
+    failures: int = 0
+    longer_id: int = 0
+
+
+@dataclass(frozen=True)
+class _Step:
+    operations: list[Operation]
+    taken: int
+    done: bool
+
+
+class UnstorableError(DeskbridgeError):
+    """What is known about one object does not fit into its rows. `key` says which."""
+
+    def __init__(self, key: ObjectKey, message: str) -> None:
+        super().__init__(Reason.EVENT_TOO_LARGE, message)
+        self.key = key
+
+
+def work_of(events: Iterable[KeyVaultEvent]) -> list[Work]:
+    """The events of one vault, by object, in the order of their first appearance."""
+    by_object: dict[ObjectKey, list[KeyVaultEvent]] = {}
+    for event in dict.fromkeys(events):
+        by_object.setdefault(object_key(event.object_type, event.object_name), []).append(event)
+    return [Work(key, found[0].object_name, tuple(found)) for key, found in by_object.items()]
+
+
+class Settling:
+    """Brings a vault's rows to what was said. `wait` takes seconds, `clock` gives seconds that never run backwards."""
+
+    def __init__(
+        self,
+        repository: TicketRepository,
+        *,
+        now: Callable[[], datetime],
+        wait: Callable[[float], None],
+        clock: Callable[[], float],
+        uses_of: UsesOf | None = None,
+    ) -> None:
+        self._repository = repository
+        self._now = now
+        self._wait = wait
+        self._clock = clock
+        self._uses_of = uses_of
+
+    def settle(self, vault: str, works: Sequence[Work], context: Context, ruling: Ruling) -> None:
+        """Take all of it in.
+
+        Raises TryLaterError when storage fails or others keep writing: then nothing is lost, and repeating the call
+        goes on from there. Raises UnstorableError for an object whose rows would be refused.
+        """
+        self._repository.ensure_vault(vault)
+        deadline = self._clock() + _SECONDS
+        pending = [_Progress(work) for work in works]
+        while pending:
+            for start in range(0, len(pending), _OBJECTS_AT_ONCE):
+                self._settle_some(vault, pending[start : start + _OBJECTS_AT_ONCE], context, ruling, deadline)
+            pending = [progress for progress in pending if not progress.done]
+
+    def change(self, vault: str, key: ObjectKey, ticket_key: str, say: Say, context: Context, ruling: Ruling) -> None:
+        """Let a person's word about one ticket take effect. `say` is asked again when others wrote meanwhile.
+
+        Raises what `say` raises, and TryLaterError.
+        """
+        for tries in range(_TRIES):
+            record = self._repository.load(vault, key, key[1])
+            rulings: dict[str, Outcome] = {}
+            wanted = decide(record.state, record.words, context, _remembered(rulings, record.rulings, ruling))
+            present = next((one for one in wanted if one.key == ticket_key), None)
+            if present is None or ticket_key not in record.written:
+                raise NotFoundError(Reason.NOT_FOUND, "There is no such ticket.")
+            said = say(record.words.get(ticket_key), present)
+            spoken = replace(record, words={**record.words, ticket_key: said.word})
+            own = [create_note(vault, record.written[ticket_key].ticket_id, note) for note in said.notes]
+            step = self._plan(vault, _Progress(Work(key, key[1], ())), record, spoken, own, context, ruling)
+            try:
+                self._repository.table.transact(vault, step.operations)
+            except ConflictError:
+                self._wait(_pause(tries))
+            else:
+                return
+        raise _contended()
+
+    # Within
+
+    def _settle_some(
+        self, vault: str, group: list[_Progress], context: Context, ruling: Ruling, deadline: float
+    ) -> None:
+        steps: list[tuple[_Progress, _Step]] = []
+        for progress in group:
+            try:
+                steps.append((progress, self._step(vault, progress, context, ruling)))
+            except TryLaterError as error:
+                self._failed([progress], error, deadline)
+        for together in _packed(steps):
+            operations = [operation for _, step in together for operation in step.operations]
+            try:
+                if operations:
+                    self._repository.table.transact(vault, operations)
+            except (ConflictError, TryLaterError) as error:
+                self._failed([progress for progress, _ in together], error, deadline)
+                continue
+            for progress, step in together:
+                progress.taken, progress.done = step.taken, step.done
+
+    def _failed(self, group: list[_Progress], error: DeskbridgeError, deadline: float) -> None:
+        # A transaction whose answer was lost may have taken place: the next step reads and decides again.
+        row_key = getattr(error, "row_key", "")
+        for progress in group:
+            progress.failures += 1
+            if row_key.startswith("ticket:"):
+                progress.longer_id += 2
+        tries = max(progress.failures for progress in group)
+        if tries >= _TRIES or self._clock() > deadline:
+            raise error if isinstance(error, TryLaterError) else _contended() from error
+        self._wait(_pause(tries))
+
+    def _step(self, vault: str, progress: _Progress, context: Context, ruling: Ruling) -> _Step:
+        work = progress.work
+        record = self._repository.load(vault, work.key, work.name)
+        chunk = work.observations[progress.taken : progress.taken + _EVENTS_AT_ONCE]
+        taken_in = replace(record, state=absorb(record.state, chunk))
+        events = {one.receipt: one for one in chunk if isinstance(one, KeyVaultEvent)}
+        if events and (progress.failures or taken_in.state == record.state):
+            # What says nothing new has likely been here before; asking is cheaper than a refused transaction.
+            for receipt in self._repository.known_receipts(vault, list(events)):
+                del events[receipt]
+        receipts = [create_receipt(event, self._now()) for event in events.values()]
+        step = self._plan(vault, progress, record, taken_in, receipts, context, ruling)
+        taken = progress.taken + len(chunk)
+        return _Step(step.operations, taken, step.done and taken >= len(work.observations))
+
+    def _plan(
+        self,
+        vault: str,
+        progress: _Progress,
+        before: ObjectRecord,
+        record: ObjectRecord,
+        operations: list[Operation],
+        context: Context,
+        ruling: Ruling,
+    ) -> _Step:
+        """The transaction that takes the object from `before` to `record`, its tickets along with it."""
+        key = progress.work.key
+        rulings: dict[str, Outcome] = {}
+        written = dict(record.written)
+        done = True
+        for wanted in decide(record.state, record.words, context, _remembered(rulings, record.rulings, ruling)):
+            present = written.get(wanted.key)
+            wanted_id = _id_of(wanted, vault, key, progress.longer_id) if present is None else present.ticket_id
+            if present is not None and present.digest == digest_of(wanted, wanted_id):
+                continue
+            rows, after = project(vault, object_row_key(key), wanted, wanted_id, present)
+            if present is None:
+                rows += [create_note(vault, wanted_id, note) for note in self._uses(vault, wanted)]
+            if len(operations) + len(rows) > _ROOM:
+                done = False
+                break
+            operations = [*operations, *rows]
+            written[wanted.key] = after
+        settled = replace(record, rulings={**record.rulings, **rulings} if not done else rulings, written=written)
+        if operations or settled != before:
+            operations = [*operations, save_object(vault, key, settled)]
+        _check(key, operations)
+        return _Step(operations, progress.taken, done)
+
+    def _uses(self, vault: str, wanted: Wanted) -> list[Note]:
+        ticket = wanted.ticket
+        if self._uses_of is None or ticket.kind is not TicketKind.EXPIRY or ticket.object_type is not ObjectType.SECRET:
+            return []
+        names = self._uses_of(vault, ticket.object_name)
+        if not names:
+            return []
+        return [Note(ticket.opened_at, "Deskbridge", f"When it expires, this breaks: {', '.join(sorted(names))}.")]
+
+
+def _id_of(wanted: Wanted, vault: str, key: ObjectKey, longer: int) -> str:
+    version = wanted.key.partition(":")[2]
+    return ticket_id(vault, key[0], key[1], wanted.ticket.kind, version, longer)
+
+
+def _remembered(used: dict[str, Outcome], known: Mapping[str, Outcome], ruling: Ruling) -> Ruling:
+    """Rules once about each thing; `used` is filled with what was needed."""
+
+    def rule(record: RuleRecord) -> Outcome:
+        key = hashlib.sha256(repr(sorted(record.items())).encode("utf-8")).hexdigest()[:12]
+        if key not in used:
+            used[key] = known[key] if key in known else ruling(record)
+        return used[key]
+
+    return rule
+
+
+def _packed(steps: list[tuple[_Progress, _Step]]) -> Iterator[list[tuple[_Progress, _Step]]]:
+    """As few transactions as the limits allow; what an object needs stays together."""
+    idle = [(progress, step) for progress, step in steps if not step.operations]
+    if idle:
+        yield idle
+    busy = [(progress, step) for progress, step in steps if step.operations]
+    start = 0
+    for operations in split_transactions([step.operations for _, step in busy]):
+        end, count = start, 0
+        while count < len(operations):
+            count += len(busy[end][1].operations)
+            end += 1
+        yield busy[start:end]
+        start = end
+
+
+def _check(key: ObjectKey, operations: list[Operation]) -> None:
+    try:
+        for operation in operations:
+            if not isinstance(operation, Delete):
+                check_row(operation.row)
+    except DeskbridgeError as error:
+        raise UnstorableError(key, f"What is known about {key[0]} {key[1]} cannot be stored. {error}") from error
+
+
+def _pause(tries: int) -> float:
+    return _FIRST_WAIT_SECONDS * float(2**tries) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads the workers
+
+
+def _contended() -> TryLaterError:
+    return TryLaterError(
+        Reason.CONTENDED, "Others are writing to the same object all the time.", mend="Try again.", retry_after=10
+    )

@@ -1,0 +1,139 @@
+"""A desk for the tests: the recording service on any tables, with settings and passwords that a test chooses."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lab.event_grid.subscription import basic_authorization
+from shared.errors import DeskbridgeError
+from shared.rules.deciding import compile_rules
+from shared.settings.documents.credentials import CredentialReference
+from shared.settings.documents.key_vault_events import KeyVaultEvents
+from shared.storage.rows import Value
+from shared.storage.tables import Tables, scan
+from shared.tickets.configuration import Configuration
+from shared.tickets.quarantine import Quarantine
+from shared.tickets.recording import Answer, Recording
+from shared.tickets.repository import TicketRepository
+from shared.tickets.settling import Settling
+from shared.vaults.model import SecretValue, UserPassword
+from tests.fakes.tables import MemoryTables
+
+PAYLOADS = Path(__file__).parents[1] / "payloads" / "event_grid"
+VAULT = "acorn-vault"
+AZURE_SUBSCRIPTION = "00000000-1111-4222-8333-00000000c0de"
+NOW = datetime(2026, 12, 2, 8, 0, tzinfo=UTC)
+# The guide's own example: `username:password` is `Basic dXNlcm5hbWU6cGFzc3dvcmQ=`.  KV-12
+USERNAME, PASSWORD = "username", "password"
+AUTHORIZATION = "Basic dXNlcm5hbWU6cGFzc3dvcmQ="
+
+
+def resource_id(vault: str) -> str:
+    return f"/subscriptions/{AZURE_SUBSCRIPTION}/resourceGroups/rg-acorn/providers/Microsoft.KeyVault/vaults/{vault}"
+
+
+def settings(*vaults: str, **members: Any) -> dict[str, Any]:
+    """A settings document as an operator writes it."""
+    return {
+        "credentials": {"current": {"credential": "webhook"}},
+        "allowed_vaults": [{"name": vault, "resource_id": resource_id(vault)} for vault in vaults or (VAULT,)],
+        "subscriptions": ["deskbridge-kv"],
+        **members,
+    }
+
+
+def configuration(*vaults: str, **members: Any) -> Configuration:
+    document = KeyVaultEvents.model_validate(settings(*vaults, **members))
+    return Configuration(document, compile_rules(document.rules()))
+
+
+class Passwords:
+    """Credentials by name, as a test wants them: a pair, or the error that reading it raises."""
+
+    def __init__(self, **pairs: tuple[str, str] | DeskbridgeError) -> None:
+        self.pairs: dict[str, tuple[str, str] | DeskbridgeError] = dict(pairs)
+        self.held: dict[str, tuple[str, str]] = {}
+        self.reads = 0
+
+    def read_pair(self, reference: CredentialReference) -> UserPassword:
+        self.reads += 1
+        name = reference.credential or ""
+        pair = self.held.get(name) or self.pairs[name]
+        if isinstance(pair, DeskbridgeError):
+            raise pair
+        self.held[name] = pair
+        return UserPassword(*pair)
+
+    def read(self, reference: CredentialReference) -> SecretValue:
+        raise NotImplementedError(reference)
+
+    def refused(self, reference: CredentialReference) -> None:
+        self.held.pop(reference.credential or "", None)
+
+
+class Desk:
+    """The whole of the ticket feature behind its endpoint."""
+
+    def __init__(
+        self,
+        tables: Tables | None = None,
+        configured: Configuration | None = None,
+        passwords: Passwords | None = None,
+        body_limit: int = 1_572_864,
+    ) -> None:
+        self.tables = tables or MemoryTables()
+        self.configured: Configuration | None = configured or configuration()
+        self.passwords = passwords or Passwords(webhook=(USERNAME, PASSWORD))
+        self.now = NOW
+        self.changed_secrets: list[tuple[str, str]] = []
+        table = self.tables.table("tickets")
+        self.repository = TicketRepository(table)
+        self.quarantine = Quarantine(table, lambda: self.now)
+        self.settling = Settling(self.repository, now=lambda: self.now, wait=lambda _seconds: None, clock=lambda: 0.0)
+        self.recording = Recording(
+            lambda: self.configured,
+            self.passwords,
+            self.settling,
+            self.quarantine,
+            body_limit=body_limit,
+            secret_changed=lambda vault, secret: self.changed_secrets.append((vault, secret)),
+        )
+
+    def post(self, body: bytes | str | Sequence[Any] | Mapping[str, Any], **headers: str) -> Answer:
+        """One delivery. Header names are written with underscores; `authorization=""` leaves it out."""
+        sent = {"content-type": "application/json", "aeg-event-type": "Notification", "authorization": AUTHORIZATION}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        if isinstance(body, str):
+            body = body.encode()
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self.recording.receive("POST", {name: value for name, value in sent.items() if value}, content)
+
+    def post_file(self, name: str, **headers: str) -> Answer:
+        return self.post((PAYLOADS / name).read_bytes(), **headers)
+
+    def options(self, **headers: str) -> Answer:
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.recording.receive("OPTIONS", sent, b"")
+
+    def rows(self, prefix: str) -> list[dict[str, Value]]:
+        """All rows of all vaults whose row key begins so, in key order."""
+        table = self.tables.table("tickets")
+        return [dict(row.values) for row in scan(table, []) if row.row_key.startswith(prefix)]
+
+    def tickets(self) -> list[dict[str, Value]]:
+        return sorted(self.rows("ticket:"), key=lambda row: (str(row["object_name"]), str(row["ticket_key"])))
+
+    def ticket(self, name: str, kind: str = "expiry") -> dict[str, Value]:
+        found = [row for row in self.tickets() if (row["object_name"], row["kind"]) == (name, kind)]
+        assert len(found) == 1, found
+        return found[0]
+
+    def texts(self, ticket_id: object) -> list[str]:
+        """The timeline of a ticket, oldest first."""
+        return [str(row["text"]) for row in self.rows(f"note:{ticket_id}:")]
+
+
+def pair(username: str, password: str) -> str:
+    return basic_authorization(username, password)
