@@ -30,7 +30,8 @@ class KeyVaults:
         self._environment = environment
         self._read_seconds = read_seconds
         self._lock = threading.Lock()
-        self._clients: dict[str, tuple[CredentialStore, SecretClient]] = {}
+        self._identities: dict[str, tuple[CredentialStore, StoreIdentity]] = {}
+        self._clients: dict[str, tuple[StoreIdentity, SecretClient]] = {}
 
     def fetch(self, store_name: str, store: CredentialStore, address: SecretAddress) -> SecretValue:
         """The secret, by one request (and one more for the first of a client, which the vault challenges).
@@ -50,25 +51,34 @@ class KeyVaults:
             raise refusals.no_vault(error) from None
         return self._value(store, address, found)
 
+    def identity(self, store_name: str, store: CredentialStore) -> StoreIdentity:
+        """The identity of the store, for every client that reads its vault; its tokens are held by it.
+
+        Raises MisconfiguredError when there can be none.
+        """
+        with self._lock:
+            held = self._identities.get(store_name)
+            if held is None or held[0] != store:
+                held = self._identities[store_name] = (store, StoreIdentity(store_name, store, self._environment))
+            return held[1]
+
+    def client_options(self) -> dict[str, Any]:
+        """What every client of a vault is built with: bounds of time, and whether its challenge is verified."""
+        return {
+            "verify_challenge_resource": self._environment.flag("DESKBRIDGE_VERIFY_CHALLENGE_RESOURCE"),
+            "retry_policy": BoundedRetryPolicy(give_up_after=self._read_seconds),
+            "connection_timeout": CONNECT_SECONDS,
+            "read_timeout": self._read_seconds,
+        }
+
     def _client(self, store_name: str, store: CredentialStore) -> SecretClient:
+        identity = self.identity(store_name, store)
         with self._lock:
             held = self._clients.get(store_name)
-            if held is not None and held[0] == store:
-                return held[1]
-        identity = StoreIdentity(store_name, store, self._environment)
-        client = SecretClient(
-            store.vault_url,
-            identity,
-            api_version=store.api_version,
-            verify_challenge_resource=self._environment.flag("DESKBRIDGE_VERIFY_CHALLENGE_RESOURCE"),
-            retry_policy=BoundedRetryPolicy(give_up_after=self._read_seconds),
-            connection_timeout=CONNECT_SECONDS,
-            read_timeout=self._read_seconds,
-        )
-        with self._lock:
-            # Another thread may have built one meanwhile: either serves, and the later one is kept.
-            self._clients[store_name] = (store, client)
-        return client
+            if held is None or held[0] is not identity:
+                client = SecretClient(store.vault_url, identity, api_version=store.api_version, **self.client_options())
+                held = self._clients[store_name] = (identity, client)
+            return held[1]
 
     @staticmethod
     def _value(store: CredentialStore, address: SecretAddress, found: KeyVaultSecret) -> SecretValue:
