@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from shared.authorising import authorise, given_credential, refused
 from shared.errors import (
     DeskbridgeError,
     InvalidInputError,
@@ -17,7 +18,6 @@ from shared.errors import (
 )
 from shared.reasons import Reason
 from shared.settings.documents.credentials import CredentialReference
-from shared.tickets.authorising import authorise, given_credential, refused
 from shared.tickets.configuration import Configuration
 from shared.tickets.event_grid import (
     VALIDATION_EVENT,

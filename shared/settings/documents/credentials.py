@@ -97,3 +97,18 @@ class CredentialReference(Document):
         if self.in_place is not None:
             return (Reference(f"{path}.in_place.store", "credential-stores", self.in_place.store),)
         return (Reference(f"{path}.credential", Credential.kind, self.credential or ""),)
+
+
+class WebhookCredentials(Document):
+    """The pairs of user name and password that a delivery may carry. Both are accepted, so that one can be replaced
+    without losing a delivery."""
+
+    current: CredentialReference
+    previous: CredentialReference | None = None
+
+    def references(self, path: str) -> Sequence[Reference]:
+        """What must exist for these, which stand at `path` in their document."""
+        found = list(self.current.references(f"{path}.current"))
+        if self.previous is not None:
+            found += self.previous.references(f"{path}.previous")
+        return found

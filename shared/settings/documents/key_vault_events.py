@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from shared.errors import Fault
 from shared.rules.model import Rule
 from shared.settings.documents.base import Document, DocumentName, Reference, SettingsDocument, Text
-from shared.settings.documents.credentials import CredentialReference
+from shared.settings.documents.credentials import WebhookCredentials
 from shared.settings.documents.rules import CriterionDocument, to_criteria
 from shared.tickets.model import Outcome, Priority
 from shared.tickets.rendering import PLACEHOLDERS, unknown_placeholders
@@ -49,14 +49,6 @@ Summary = Annotated[Text, StringConstraints(max_length=500), AfterValidator(_tem
 Details = Annotated[Text, StringConstraints(max_length=8_000), AfterValidator(_template)]
 Days = Annotated[int, Field(ge=1, le=3_650)]
 Percent = Annotated[int, Field(ge=1, le=99)]
-
-
-class WebhookCredentials(Document):
-    """The pairs of user name and password that a delivery may carry. Both are accepted, so that one can be replaced
-    without losing a delivery."""
-
-    current: CredentialReference
-    previous: CredentialReference | None = None
 
 
 class AllowedVault(Document):
@@ -158,9 +150,7 @@ class KeyVaultEvents(SettingsDocument):
         return [Fault("name", f"must be {NAME}: there is one document of this kind")]
 
     def references(self) -> Sequence[Reference]:
-        found = list(self.credentials.current.references("credentials.current"))
-        if self.credentials.previous is not None:
-            found += self.credentials.previous.references("credentials.previous")
+        found = list(self.credentials.references("credentials"))
         found += [
             Reference(f"allowed_vaults.{index}.store", "credential-stores", vault.store)
             for index, vault in enumerate(self.allowed_vaults)

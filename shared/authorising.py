@@ -1,4 +1,4 @@
-"""The webhook's own credential: HTTP Basic, compared in constant time. Nothing configured means nothing accepted."""
+"""A webhook's own credential: HTTP Basic, compared in constant time. Nothing configured means nothing accepted."""
 
 import base64
 import binascii
@@ -62,7 +62,8 @@ def refused() -> NotAuthorisedError:
     return NotAuthorisedError(
         Reason.CREDENTIAL_REFUSED,
         "The credential of this delivery is not accepted.",
-        mend="Set the event subscription's delivery header Authorization to Basic and the Base64 of user:password.",
+        mend="Send the header Authorization with Basic and the Base64 of user:password: as a delivery header of the "
+        "event subscription, or within AuthRocket's webhook URL.",
     )
 
 
