@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from shared.errors import Fault, MisconfiguredError
@@ -117,8 +117,9 @@ VARIABLES: tuple[Variable, ...] = (
 class Environment:
     """The parsed environment; `get` gives a variable of the table above, `app_setting` any app setting by name."""
 
-    _values: Mapping[str, Any]
-    _raw: Mapping[str, str]
+    # Both hold secrets, and a traceback with its variables or a log may show any object.
+    _values: Mapping[str, Any] = field(repr=False)
+    _raw: Mapping[str, str] = field(repr=False)
 
     def get(self, name: str) -> Any:
         """The parsed value, or the default, or None."""

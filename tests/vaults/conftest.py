@@ -38,7 +38,8 @@ class Desk:
 
     def __init__(self, environ: dict[str, str]) -> None:
         self.environment = load_environment({"AzureWebJobsStorage": "UseDevelopmentStorage=true", **environ})
-        self.settings = SettingsStore(MemoryTable("settings"), lambda: datetime.now(UTC))
+        self.table = MemoryTable("settings")
+        self.settings = SettingsStore(self.table, lambda: datetime.now(UTC))
         self.vaults = KeyVaults(self.environment)
         self.clock = Clock()
         self.credentials = VaultCredentials(self.settings, self.vaults, lambda: datetime.now(UTC), self.clock)

@@ -1,0 +1,118 @@
+"""No value ever leaves: not in a log at any level, an exception and its chain, an answer or a table."""
+
+import base64
+import json
+import logging
+import os
+import traceback
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+import azure.functions as func
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from functions import api_credentials
+from lab.vault import VaultInterface, VaultLab
+from shared import bootstrap
+from shared.errors import DeskbridgeError
+from shared.settings.documents.credentials import CredentialReference
+from shared.vaults.checking import Checks
+from shared.vaults.usage import SecretUses
+from tests.vaults.conftest import TENANT, Desk, secret
+from tests.vaults.leaks import LeakSearch, marker
+
+
+@given(before=st.binary(max_size=5), after=st.binary(max_size=5))
+def test_the_search_finds_a_secret_in_base64_wherever_it_stands(before: bytes, after: bytes) -> None:
+    planted = marker("x")
+    search = LeakSearch({"x": planted})
+    search.search("encoded", base64.b64encode(before + planted.encode() + after))
+    assert search.found
+
+
+@pytest.mark.parametrize("encode", [str, quote, json.dumps, repr, lambda text: quote(text, safe="").lower()])
+def test_the_search_finds_a_secret_in_every_form(encode: Callable[[str], str]) -> None:
+    planted = marker("x")
+    search = LeakSearch({"x": planted})
+    search.search("there", f"before {encode(planted)} after")
+    search.search("not there", f"before {encode(marker('x'))} after")
+    assert {leak.place for leak in search.found} == {"there"}
+
+
+def call(trigger: Any, name: str, body: bytes = b"", method: str = "POST") -> bytes:
+    request = func.HttpRequest(method=method, url="/api", route_params={"name": name}, body=body)
+    answer: bytes = trigger.build().get_user_function()(request).get_body()
+    return answer
+
+
+def test_no_planted_secret_shows_in_logs_errors_answers_or_settings(
+    lab: VaultLab,
+    vault: VaultInterface,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # AP-01
+    planted = {purpose: marker(purpose) for purpose in ("plain", "json", "client-secret", "wrong-client-secret")}
+    search = LeakSearch(planted)
+    caplog.set_level(logging.DEBUG)
+
+    app_name = f"app-{vault.name}"
+    app = lab.add_application(name=app_name, client_secrets=[{"value": planted["client-secret"]}])
+    vault.grant(app_name, roles=("Key Vault Secrets User",))
+    vault.add_secret("plain", planted["plain"], expires_at="-1d")
+    vault.add_secret("json", json.dumps({"username": "desk", "password": planted["json"]}))
+    desk = Desk(
+        {
+            **os.environ,
+            "DESKBRIDGE_VERIFY_CHALLENGE_RESOURCE": "false",
+            "AzureTenantId": TENANT,
+            "AzureClientId": app["client_id"],
+            "AzureClientSecret": planted["client-secret"],
+            "WrongSecret": planted["wrong-client-secret"],
+        }
+    )
+    own = {"method": "client_secret", "authority": lab.entra_url}
+    desk.store("main", vault, **own)
+    desk.store("denying", vault, expired="deny")
+    desk.store("wrong", vault, client_secret_setting="WrongSecret", **own)
+    references = {
+        f"{store}/{name}/{field}": secret(store, name, **({"value_field": field} if field else {}))
+        for store in ("main", "denying", "wrong")
+        for name in ("plain", "json", "unknown")
+        for field in ("", "password", "nothing")
+    }
+    read = 0
+    for place, reference in references.items():
+        for fetch in (desk.credentials.read, desk.credentials.read_pair):
+            try:
+                value = fetch(reference)
+                read += 1
+                search.search(f"repr of {place}", repr(value))
+            except DeskbridgeError as error:
+                search.search(f"error of {place}", "".join(traceback.format_exception(error)))
+                search.search(f"error of {place}", repr(error) + str(error) + error.mend + repr(error.faults))
+    assert read > 5, "nothing was read, so nothing could leak"
+
+    checks = Checks(desk.settings, desk.vaults, bootstrap.now)
+    monkeypatch.setattr(bootstrap, "credential_checks", lambda: checks)
+    monkeypatch.setattr(bootstrap, "settings", lambda: desk.settings)
+    monkeypatch.setattr(bootstrap, "secret_uses", lambda: SecretUses(desk.settings))
+    for store in ("main", "denying", "wrong"):
+        search.search("answer", call(api_credentials.check_credential_store, store))
+        for name in ("plain", "json", "unknown"):
+            trial = json.dumps({"secret": name, "password_field": "password"}).encode()
+            search.search("answer", call(api_credentials.check_credential_store, store, trial))
+            desk.put("credentials", "aws", scope="any", store=store, secret=name)
+            search.search("answer", call(api_credentials.check_credential, "aws"))
+            desk.credentials.refused(CredentialReference(credential="aws"))
+    search.search("answer", call(api_credentials.list_credential_uses, "aws", method="GET"))
+
+    search.search("the settings table", repr(desk.table.rows))
+    search.search("the product's objects", repr(vars(desk.credentials)) + repr(vars(desk.vaults)))
+    for record in caplog.records:
+        search.search(f"log of {record.name}", record.getMessage() + repr(record.args) + repr(record.exc_info))
+    assert search.searched > 10_000
+    assert search.found == []

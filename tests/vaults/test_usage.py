@@ -1,0 +1,83 @@
+"""Which imports and webhooks use a secret."""
+
+from typing import ClassVar
+
+import pytest
+from pydantic import Field
+
+from shared.settings import kinds
+from shared.settings.documents.base import Document, SettingsDocument
+from shared.settings.documents.credentials import CredentialReference
+from shared.vaults.usage import SecretUses, references_in
+from tests.vaults.conftest import Desk
+
+
+class Account(Document):
+    secret: CredentialReference
+
+
+class Tenant(SettingsDocument):
+    kind: ClassVar[str] = "aws-tenants"
+
+    accounts: tuple[Account, ...] = ()
+    by_name: dict[str, CredentialReference] = Field(default_factory=dict)
+
+
+class Realm(SettingsDocument):
+    kind: ClassVar[str] = "authrocket-realms"
+
+    api_key: CredentialReference | None = None
+
+
+@pytest.fixture(autouse=True)
+def two_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two kinds that hold references, whatever the product's own documents look like."""
+    own = {kind: kinds.KINDS[kind] for kind in ("credential-stores", "credentials")}
+    changed = {**own, "aws-tenants": Tenant, "authrocket-realms": Realm}
+    monkeypatch.setattr(kinds, "KINDS", changed)
+    for module in ("shared.settings.store", "shared.vaults.usage"):
+        monkeypatch.setattr(f"{module}.KINDS", changed)
+
+
+@pytest.fixture
+def uses(desk: Desk) -> SecretUses:
+    main = {"vault_url": "https://Acorn.vault.azure.net", "method": "system_assigned"}
+    desk.put("credential-stores", "main", **main)
+    desk.put("credential-stores", "again", **main)
+    desk.put("credential-stores", "other", vault_url="https://other.vault.azure.net", method="system_assigned")
+    desk.put("credentials", "aws", scope="any", store="main", secret="EC2-key/4387e9f3d6e14c459867679a90fd0f79")
+    in_place = {"in_place": {"store": "again", "secret": "ec2-key"}}
+    desk.put("aws-tenants", "acorn", accounts=[{"secret": {"credential": "aws"}}, {"secret": in_place}])
+    desk.put("aws-tenants", "bramble", by_name={"x": {"credential": "aws"}})
+    desk.put("aws-tenants", "cedar", accounts=[{"secret": {"in_place": {"store": "other", "secret": "ec2-key"}}}])
+    address = "https://acorn.vault.azure.net/secrets/ec2-key"
+    desk.put("authrocket-realms", "customers", api_key={"in_place": {"store": "main", "secret": address}})
+    return SecretUses(desk.settings)
+
+
+def test_every_user_of_a_secret_is_named_once_whatever_form_names_it(uses: SecretUses) -> None:
+    assert uses.uses_of("ACORN", "ec2-KEY") == [
+        "EC2 import of tenant acorn",
+        "EC2 import of tenant bramble",
+        "AuthRocket import of realm customers",
+    ]
+    assert uses.uses_of("other", "ec2-key") == ["EC2 import of tenant cedar"]
+    assert uses.uses_of("acorn", "unused") == []
+
+
+def test_the_uses_of_a_credential_say_where_it_stands(uses: SecretUses) -> None:
+    assert [(use.kind, use.name, use.path) for use in uses.uses_of_credential("aws")] == [
+        ("aws-tenants", "acorn", "accounts.0.secret"),
+        ("aws-tenants", "bramble", "by_name.x"),
+    ]
+    assert {use.name for use in uses.uses_of_store("again")} == {"acorn"}
+
+
+def test_references_are_found_at_any_depth() -> None:
+    document = Tenant.model_validate(
+        {"accounts": [{"secret": {"credential": "a"}}], "by_name": {"x": {"credential": "b"}}}
+    )
+    assert [(path, reference.credential) for path, reference in references_in(document)] == [
+        ("accounts.0.secret", "a"),
+        ("by_name.x", "b"),
+    ]
