@@ -30,9 +30,11 @@ DEFAULT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1
 # Short, because thousands of accounts have to fit in one environment variable (128 KiB on Linux).
 EXTRA_KEY = base64.b64encode(b"lab").decode()
 
-# A pipe to standard input closes when its owner dies, however it dies, on every POSIX system.
+# A pipe to standard input closes when its owner dies, however it dies, on every POSIX system. The emulator then
+# saves and ends; without the second line its parting words into a closed pipe would end it before it has saved.
 _END_WITH_PARENT = (
     "data:text/javascript,"
+    "for(const stream of [process.stdout,process.stderr])stream.on('error',()=>{});"
     "process.stdin.on('end',()=>process.kill(process.pid,'SIGTERM')).resume();"
     "process.stdin.unref();"
 )
@@ -66,11 +68,13 @@ class Azurite:
         *,
         accounts: Sequence[str] = (),
         start_timeout_seconds: float = 60,
+        lock_timeout_seconds: float = 10,
     ) -> None:
         self.location = location
         self.ports = ports or StoragePorts()
         self._accounts = tuple(accounts)
         self._start_timeout_seconds = start_timeout_seconds
+        self._lock_timeout_seconds = lock_timeout_seconds
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._last_lines: collections.deque[str] = collections.deque(maxlen=30)
@@ -106,7 +110,7 @@ class Azurite:
             if wanted := getattr(self.ports, purpose):
                 port_choice.require(wanted, f"Azurite's {purpose} service")
         if self.location:
-            self._lock = _lock(self.location)
+            self._lock = _lock(self.location, self._lock_timeout_seconds)
         self._all_found.clear()
         self._found.clear()
         self._process = subprocess.Popen(
@@ -119,6 +123,8 @@ class Azurite:
             env=self._environment(),
             # Its own process group: Ctrl-C at the terminal reaches the lab first, which stops its parts in order.
             start_new_session=True,
+            # The folder stays locked until the emulator itself is gone, even when its owner was killed before it.
+            pass_fds=(self._lock.fileno(),) if self._lock else (),
         )
         self._reader = threading.Thread(target=self._read_output, args=(self._process,), daemon=True)
         self._reader.start()
@@ -209,18 +215,25 @@ def _node() -> str:
     return node
 
 
-def _lock(location: Path) -> IO[str]:
-    """Two emulators on one folder would overwrite each other's data."""
+def _lock(location: Path, wait_seconds: float) -> IO[str]:
+    """Two emulators on one folder would overwrite each other's data. Waits for one that is just ending."""
     location.mkdir(parents=True, exist_ok=True)
     lock = (location / "lock").open("w")
+    deadline = time.monotonic() + wait_seconds
+    while not _locked(lock):
+        if time.monotonic() > deadline:
+            lock.close()
+            raise AzuriteError(f"another storage emulator is using {location}: stop it first, or use another folder")
+        time.sleep(0.1)
+    return lock
+
+
+def _locked(lock: IO[str]) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        lock.close()
-        raise AzuriteError(
-            f"another storage emulator is using {location}: stop it first, or use another folder"
-        ) from None
-    return lock
+        return False
+    return True
 
 
 def _answers(port: int) -> bool:
