@@ -4,16 +4,20 @@ import base64
 import binascii
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.storage.queue import QueueMessage
-from azure.storage.queue.aio import LinearRetry, QueueClient, QueueServiceClient
+from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
 from lab.host.functions import QueueAddress
 from lab.host.worker import HttpResponseMessage, JsonText, Output
 
 # The service's limit, on the text as it travels; 48 KiB of body in Base64.
 _LIMIT_BYTES = 64 * 1024
+
+# The client's own policy waits 15 s and more; a storage on loopback is there or it is not.
+_RETRY: dict[str, Any] = {"retry_total": 2, "initial_backoff": 0.5, "increment_base": 1, "random_jitter_range": 0}
 
 
 class UndecodableMessageError(ValueError):
@@ -34,8 +38,7 @@ class QueueStore:
             if service is None:
                 service = self._services[queue.connection] = QueueServiceClient.from_connection_string(
                     queue.connection,
-                    # The client's own policy waits 15 s and more; a storage on loopback is there or it is not.
-                    retry_policy=LinearRetry(backoff=1, retry_total=2, random_jitter_range=0),
+                    **_RETRY,
                 )
             # No encode or decode policy: one message that is not Base64 would fail the whole batch it came in.
             self._clients[queue] = service.get_queue_client(queue.name)

@@ -70,6 +70,10 @@ class Running:
     def work_on(self, body: str, count: int = 1) -> list[Any]:
         return self.wait_for("work", count, where=lambda note: note["body"] == body)
 
+    def wait_for_line(self, *words: str, seconds: float = 15) -> None:
+        """Until the host has printed a line with all these words; it is read from a pipe, so a moment later."""
+        wait_until(lambda: any(all(each in line for each in words) for line in self.host.lines), seconds)
+
     @contextmanager
     def queue(self, name: str, *, is_base64: bool = True) -> Iterator[QueueClient]:
         policies: dict[str, Any] = (
@@ -138,6 +142,12 @@ def start(
 ) -> Start:
     """Starts hosts, once for each worker that this Python has."""
     return Start(request.param, new_storage, tmp_path_factory.mktemp("host"))
+
+
+@pytest.fixture(scope="module")
+def start_default(new_storage: Callable[[], Storage], tmp_path_factory: pytest.TempPathFactory) -> Start:
+    """Starts hosts with this Python's default worker, for what no worker has a part in."""
+    return Start(WORKERS[0], new_storage, tmp_path_factory.mktemp("host"))
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,9 @@ from lab.host.process import PORT_TAKEN, REFUSED, HostError, HostProcess
 from tests.lab.host.conftest import APPS, WORKERS, Start, wait_until
 
 
-def refusal(app: str | Path, worker: str = WORKERS[-1], **options: object) -> HostError:
-    with pytest.raises(HostError) as caught:
-        HostProcess(APPS / app, worker=worker, **options).start()  # type: ignore[arg-type]
+def refusal(app: str | Path, worker: str = WORKERS[-1], port: int = 0) -> HostError:
+    with pytest.raises(HostError) as caught, HostProcess(APPS / app, worker=worker, port=port):
+        pass
     return caught.value
 
 
@@ -73,7 +73,7 @@ def test_a_port_that_is_taken_is_named() -> None:
     assert f"Port {port} is already in use" in str(error)
 
 
-def test_settings_come_from_the_file_unless_the_environment_has_them(start: Start, tmp_path: Path) -> None:
+def test_settings_come_from_the_file_unless_the_environment_has_them(start_default: Start, tmp_path: Path) -> None:
     settings = tmp_path / "local.settings.json"
     values = {
         "AzureWebJobsStorage": "UseDevelopmentStorage=true",
@@ -84,7 +84,7 @@ def test_settings_come_from_the_file_unless_the_environment_has_them(start: Star
     }
     settings.write_text(json.dumps({"IsEncrypted": False, "Values": values, "Host": {"LocalHttpPort": 1}}))
     environment = {**os.environ, "ADMIN_ROUTE": "of-the-environment"}
-    with HostProcess(APPS / "whole", worker=start.worker, settings=settings, environment=environment) as host:
+    with HostProcess(APPS / "whole", worker=start_default.worker, settings=settings, environment=environment) as host:
         said = [line.strip() for line in host.lines]
         assert "work: queueTrigger (of-the-file)" in said
         assert f"for_admins: [GET] {host.url}/api/of-the-environment" in said
@@ -117,18 +117,17 @@ def test_what_takes_too_long_is_cut_off_and_its_message_given_back(start: Start)
         assert running.texts("work") == ["sleep 60"]
 
 
-def test_a_run_beyond_the_function_timeout_is_reported(start: Start) -> None:
-    with start(AzureFunctionsJobHost__functionTimeout="00:00:01") as running:
+def test_a_run_beyond_the_function_timeout_is_reported(start_default: Start) -> None:
+    with start_default(AzureFunctionsJobHost__functionTimeout="00:00:01") as running:
         assert running.call("GET", "/api/slow?seconds=1.5").body == b"slept"
-        assert any(
-            "Timeout value of 0:00:01 was exceeded by function 'Functions.slow'" in line for line in running.host.lines
-        )
+        running.wait_for_line("Timeout value of 0:00:01 was exceeded by function 'Functions.slow'")
 
 
-def test_the_host_ends_when_its_owner_is_killed(start: Start, tmp_path: Path) -> None:
+def test_the_host_ends_when_its_owner_is_killed(start_default: Start, tmp_path: Path) -> None:
     owner = (
         "import time, sys; from pathlib import Path; from lab.host.process import HostProcess\n"
-        f"host = HostProcess(Path({str(APPS / 'whole')!r}), worker={start.worker!r}).start()\n"
+        f"host = HostProcess(Path({str(APPS / 'whole')!r}), worker={start_default.worker!r},\n"
+        f"    keys=Path({str(tmp_path / 'keys')!r}), data=Path({str(tmp_path / 'data')!r})).start()\n"
         "print(host.process_id, flush=True); time.sleep(60)\n"
     )
     environment = {
@@ -139,7 +138,8 @@ def test_the_host_ends_when_its_owner_is_killed(start: Start, tmp_path: Path) ->
         "EACH_SECOND": "0 0 3 1 1 *",
         "ADMIN_ROUTE": "boss",
     }
-    with subprocess.Popen([sys.executable, "-c", owner], stdout=subprocess.PIPE, text=True, env=environment) as parent:
+    command = [sys.executable, "-c", owner]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as parent:  # noqa: S603 - own code
         assert parent.stdout is not None
         host_id = int(parent.stdout.readline())
         os.kill(host_id, 0)

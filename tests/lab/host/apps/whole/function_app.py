@@ -49,6 +49,7 @@ def item_special(req: func.HttpRequest) -> str:
 
 @app.route(route="items/{id:int?}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def item_by_id(req: func.HttpRequest) -> str:
+    log.info("item %s", req.route_params.get("id"))
     return "id " + str(req.route_params.get("id"))
 
 
