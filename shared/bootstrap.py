@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -16,6 +16,13 @@ from shared.environment import Environment, load_environment
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
+    from shared.assets.ec2 import Ec2
+    from shared.assets.importing import Ec2Source
+    from shared.imports.keeping import RunKeeper
+    from shared.imports.records import RecordTable
+    from shared.imports.running import ImportRunner
+    from shared.imports.sources import Source
+    from shared.runs.repository import RunRepository
     from shared.settings.store import SettingsStore
     from shared.storage.tables import Tables
     from shared.tickets.configuration import Configuration
@@ -168,3 +175,56 @@ def recording() -> "Recording":
         body_limit=environment().number("DESKBRIDGE_EVENT_BODY_LIMIT"),
         secret_changed=credentials().secret_changed,
     )
+
+
+@_once
+def runs() -> "RunRepository":
+    from shared.runs.repository import RunRepository
+    from shared.storage.names import RUNS_TABLE
+
+    return RunRepository(tables().table(RUNS_TABLE))
+
+
+@_once
+def assets() -> "RecordTable":
+    from shared.imports.records import RecordTable
+    from shared.storage.names import ASSETS_TABLE
+
+    return RecordTable(tables().table(ASSETS_TABLE))
+
+
+def identity_token(audience: str, client_id: str | None) -> str:
+    """A token of the app's managed identity for another party than Azure."""
+    from azure.identity import ManagedIdentityCredential
+
+    credential = ManagedIdentityCredential(client_id=client_id)
+    return str(credential.get_token(f"{audience.rstrip('/')}/.default").token)
+
+
+@_once
+def ec2() -> "Ec2":
+    from shared.assets.ec2 import Ec2
+
+    return Ec2(credentials(), identity_token, now)
+
+
+@_once
+def ec2_source() -> "Ec2Source":
+    from shared.assets.importing import Ec2Source
+
+    return Ec2Source(assets(), settings(), ec2)
+
+
+@_once
+def imports() -> "ImportRunner":
+    from shared.imports.running import ImportRunner
+
+    sources: tuple[Source, ...] = (ec2_source(),)
+    return ImportRunner(runs(), {source.kind: source for source in sources}, now)
+
+
+@_once
+def run_keeper() -> "RunKeeper":
+    from shared.imports.keeping import RunKeeper
+
+    return RunKeeper(imports(), now, kept_for=timedelta(days=environment().number("DESKBRIDGE_RUNS_KEPT_DAYS")))

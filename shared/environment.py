@@ -92,6 +92,12 @@ VARIABLES: tuple[Variable, ...] = (
         default="0 */15 * * * *",
     ),
     Variable(
+        "DESKBRIDGE_RUNS_KEPT_DAYS",
+        "How many days the records of import runs are kept. Previews are kept for one day.",
+        default="90",
+        parse=_whole_number,
+    ),
+    Variable(
         "DESKBRIDGE_VERIFY_CHALLENGE_RESOURCE",
         "Whether a vault's challenge must name the vault's own domain. `false` only for a vault stand-in on loopback.",
         default="true",
@@ -143,6 +149,11 @@ class Environment:
     def deployed(self) -> bool:
         """Whether this worker runs in Azure: the platform sets one of these variables, the local hosts none."""
         return any(_present(self._raw.get(name)) is not None for name in _SET_IN_AZURE)
+
+    @property
+    def signs_in_callers(self) -> bool:
+        """Whether the platform's own authentication stands in front: it then says so in a variable of its own."""
+        return (_present(self._raw.get("WEBSITE_AUTH_ENABLED")) or "").casefold() == "true"
 
 
 def _present(value: str | None) -> str | None:

@@ -17,6 +17,8 @@ class Reason(StrEnum):
     ALREADY_EXISTS = "already_exists"
     IN_USE = "in_use"
     VERSION_NEEDED = "version_needed"
+    PARAMETER_UNKNOWN = "parameter_unknown"
+    PARAMETER_INVALID = "parameter_invalid"
     INTERNAL = "internal"
 
     # Storage
@@ -88,7 +90,7 @@ class Reason(StrEnum):
     AWS_CLOCK_SKEWED = "aws_clock_skewed"
     AWS_PERMISSION_MISSING = "aws_permission_missing"
     AWS_REGION_DISABLED = "aws_region_disabled"
-    AWS_REGION_UNKNOWN = "aws_region_unknown"
+    AWS_REGION_SHARED = "aws_region_shared"
     AWS_ROLE_REFUSED = "aws_role_refused"
     AWS_WEB_IDENTITY_REFUSED = "aws_web_identity_refused"
     AWS_ACCOUNT_DIFFERS = "aws_account_differs"

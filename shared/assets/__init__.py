@@ -1,0 +1,1 @@
+"""EC2 instances become assets: mapped, typed, placed."""

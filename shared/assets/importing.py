@@ -1,0 +1,192 @@
+"""EC2 as a source of the import engine: one feed a tenant, one part an account and region."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from shared.assets.mapping import FIELD_NEED, TYPE_NEED, AssetMapping
+from shared.assets.model import document_name_of, partition_key_of
+from shared.errors import ConflictError, MisconfiguredError, NotFoundError
+from shared.imports.columns import CUSTOM, SITE, TYPE, column_of
+from shared.imports.model import Brake, MatchOn, Policy, Trigger, Wanted
+from shared.imports.records import RecordTable
+from shared.reasons import Reason
+from shared.settings.documents.asset_fields import STANDARD_FIELDS, AssetFieldDocument
+from shared.settings.documents.asset_types import AssetTypeDocument
+from shared.settings.documents.aws_tenants import ALL_REGIONS, AccountDocument, AwsTenantDocument
+from shared.settings.store import SettingsStore
+
+if TYPE_CHECKING:
+    from shared.assets.ec2 import Ec2
+
+KIND = "ec2"
+# A part that only finds out which regions an account has; the number is the account's place in the document.
+_LISTING = "regions of "
+_OWN_ACCOUNT = "the access key's account"
+
+
+@dataclass(frozen=True)
+class _Place:
+    account: str
+    region: str
+
+
+class TenantFeed:
+    """One tenant's document, as it stands now."""
+
+    def __init__(
+        self, name: str, document: AwsTenantDocument, settings: SettingsStore, ec2: Callable[[], "Ec2"]
+    ) -> None:
+        self.name = name
+        self.document = document
+        self._settings = settings
+        self._ec2 = ec2
+        types = settings.list(AssetTypeDocument)
+        self.mapping = AssetMapping(
+            document, {stored.document.title: stored.name for stored in types}, self._fields_to_create()
+        )
+        self._titles = {mapping.target: mapping.title for mapping in document.field_mappings}
+
+    def parts(self) -> Sequence[str]:
+        found: list[str] = []
+        for account in self.document.accounts or (None,):
+            regions = self.document.regions_of(account)
+            if account is None or regions == ALL_REGIONS:
+                found.append(_LISTING + (account.account if account is not None else _OWN_ACCOUNT))
+            else:
+                found += [f"{account.account}:{region}" for region in regions]
+        return found
+
+    def expand(self, part: str) -> Sequence[str] | None:
+        if not part.startswith(_LISTING):
+            return None
+        account_id = part.removeprefix(_LISTING)
+        account = None if account_id == _OWN_ACCOUNT else self._account(account_id)
+        if account is None:
+            account_id = self._ec2().caller(self.document, None).account
+        return [f"{account_id}:{region}" for region in self._ec2().regions(self.document, account)]
+
+    def partition_key(self, part: str) -> str:
+        place = _place_of(part)
+        return partition_key_of(place.account, place.region)
+
+    def policy(self, trigger: Trigger) -> Policy:
+        document = self.document
+        columns = [(column_of(mapping.target), mapping) for mapping in document.field_mappings]
+        only_on_create = {column for column, mapping in columns if mapping.only_on_create}
+        if not document.update_asset_type:
+            only_on_create.add(TYPE)
+        if not document.update_asset_site:
+            only_on_create.add(SITE)
+        matching: tuple[MatchOn, ...] = ()
+        if document.matching_field is not None:
+            matching = (MatchOn(column_of(document.matching_field), document.matching_ignores_case),)
+        deactivates = document.deactivate_deleted and trigger is Trigger.SCHEDULED
+        why_not = "The tenant leaves such assets active."
+        if document.deactivate_deleted:
+            why_not = "Only a scheduled import deactivates; the next one does."
+        return Policy(
+            create=document.create_new_assets,
+            deactivate_listed=deactivates,
+            deactivate_vanished=deactivates,
+            why_not_deactivated=why_not,
+            grace=timedelta(days=document.grace_days),
+            brake=Brake(document.brake.share, document.brake.at_least),
+            only_on_create=frozenset(only_on_create),
+            may_blank=frozenset(column for column, mapping in columns if not mapping.keep_when_empty),
+            matching=matching,
+        )
+
+    def read(self, part: str) -> Iterator[Sequence[Any]]:
+        place = _place_of(part)
+        self._check_alone(place)
+        yield from self._ec2().read_instances(self.document, self._account(place.account), place.region)
+
+    def want(self, part: str, raw: Any) -> Wanted:
+        del part
+        return self.mapping.want(raw)
+
+    def provide(self, needs: Collection[str], by: str) -> None:
+        for need in sorted(needs):
+            if need.startswith(TYPE_NEED):
+                title = need.removeprefix(TYPE_NEED)
+                content = {"title": title, "group": self.document.asset_type.new_types_group}
+                self._make(AssetTypeDocument.kind, document_name_of(title), content, by)
+            elif need.startswith(FIELD_NEED):
+                target = need.removeprefix(FIELD_NEED)
+                name = target.removeprefix(CUSTOM)
+                title = self._titles.get(target) or name.replace("-", " ").capitalize()
+                self._make(AssetFieldDocument.kind, name, {"title": title, "custom": target != name}, by)
+
+    # Within
+
+    def _make(self, kind: str, name: str, content: Mapping[str, Any], by: str) -> None:
+        # Another part of the run makes the same: the document is there, which is all that is needed.
+        with suppress(ConflictError):
+            self._settings.put(kind, name, content, by=by)
+
+    def _fields_to_create(self) -> frozenset[str]:
+        present = {
+            f"{CUSTOM}{stored.name}" if stored.document.custom else stored.name
+            for stored in self._settings.list(AssetFieldDocument)
+        }
+        return frozenset(
+            mapping.target
+            for mapping in self.document.field_mappings
+            if mapping.create_field and mapping.target not in present and mapping.target not in STANDARD_FIELDS
+        )
+
+    def _account(self, account_id: str) -> AccountDocument | None:
+        """The account's entry; None when the tenant names none, which leaves the access key's own."""
+        if not self.document.accounts:
+            return None
+        for account in self.document.accounts:
+            if account.account == account_id:
+                return account
+        raise NotFoundError(
+            Reason.NOT_FOUND, f"The tenant {self.name} does not name the account {account_id} any more."
+        )
+
+    def _check_alone(self, place: _Place) -> None:
+        """Two tenants on one region would each deactivate what only the other one's filters let through."""
+        for stored in self._settings.list(AwsTenantDocument):
+            if stored.name == self.name:
+                continue
+            for account in stored.document.accounts:
+                regions = stored.document.regions_of(account)
+                if account.account == place.account and (regions == ALL_REGIONS or place.region in regions):
+                    raise MisconfiguredError(
+                        Reason.AWS_REGION_SHARED,
+                        f"{place.region} of account {place.account} is imported by the tenant {stored.name} too.",
+                        mend="Take it off one of the two tenants.",
+                    )
+
+
+class Ec2Source:
+    """The source `ec2` of the import engine."""
+
+    kind = KIND
+
+    def __init__(self, records: RecordTable, settings: SettingsStore, ec2: Callable[[], "Ec2"]) -> None:
+        self.records = records
+        self._settings = settings
+        # A function: starting a run and answering questions about assets do not pay for boto3.
+        self._ec2 = ec2
+
+    def scheduled(self) -> Sequence[tuple[str, datetime]]:
+        return [
+            (stored.name, stored.changed_at)
+            for stored in self._settings.list(AwsTenantDocument, fresh=True)
+            if stored.document.syncing
+        ]
+
+    def feed(self, name: str) -> TenantFeed:
+        stored = self._settings.get(AwsTenantDocument, name, fresh=True)
+        return TenantFeed(name, stored.document, self._settings, self._ec2)
+
+
+def _place_of(part: str) -> _Place:
+    account, _, region = part.partition(":")
+    return _Place(account, region)

@@ -1,0 +1,116 @@
+"""A plan becomes transactions: a record and its history as one, up to 100 rows at a time, only what differs."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from shared.errors import AlreadyExistsError, ChangedMeanwhileError, DeskbridgeError, TooLargeError, TryLaterError
+from shared.imports.model import Action, Entry
+from shared.imports.records import RecordTable
+from shared.reasons import Reason
+from shared.storage.limits import RowRefusedError, check_row, split_transactions
+from shared.storage.rows import Delete, Operation
+
+# Another writer of the same rows is a person or a second worker on the same part: a few rounds always end.
+_ROUNDS = 8
+
+Groups = list[tuple[str, list[Operation]]]
+
+
+class Applier:
+    """Writes the entries of one part."""
+
+    def __init__(
+        self,
+        records: RecordTable,
+        partition_key: str,
+        run_id: str,
+        now: Callable[[], datetime],
+        again: Callable[[Entry], Entry],
+    ) -> None:
+        self._records = records
+        self._partition = partition_key
+        self._run_id = run_id
+        self._now = now
+        self._again = again
+        self._built: dict[str, Groups] = {}
+
+    def checked(self, entry: Entry) -> Entry:
+        """The entry, or the error that it becomes because its row would not fit. A preview shows the same."""
+        if not entry.writes:
+            return entry
+        try:
+            groups = self._records.operations(self._partition, entry, self._run_id, self._now())
+            for _, operations in groups:
+                for operation in operations:
+                    if not isinstance(operation, Delete):
+                        check_row(operation.row)
+        except (RowRefusedError, TooLargeError) as error:
+            return _refused(entry, error)
+        self._built[entry.row_key] = groups
+        return entry
+
+    def forget(self) -> None:
+        """Drop what `checked` built and nobody is going to write: a preview's."""
+        self._built.clear()
+
+    def apply(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Write what the entries, each of them checked, say; the entries as they came out.
+
+        Raises TryLaterError when storage does not answer: what is written stays, and a repetition goes on from there.
+        """
+        results: list[Entry] = []
+        writing = list(entries)
+        for _ in range(_ROUNDS):
+            beaten: list[Entry] = []
+            done, beaten = self._round(writing)
+            results += done
+            if not beaten:
+                self.forget()
+                return results
+            writing = [self.checked(self._again(entry)) for entry in beaten]
+        raise TryLaterError(Reason.CONTENDED, f"{len(writing)} rows of {self._partition} keep changing.")
+
+    def _round(self, entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
+        """Entries written or with nothing to write, and entries that somebody else was faster with."""
+        done = [entry for entry in entries if not entry.writes]
+        beaten: list[Entry] = []
+        plain: list[tuple[Entry, list[Operation]]] = []
+        for entry in entries:
+            if not entry.writes:
+                continue
+            groups = self._built.pop(entry.row_key)
+            if len(groups) == 1 and groups[0][0] == self._partition:
+                plain.append((entry, groups[0][1]))
+            else:
+                (done if self._write_apart(groups) else beaten).append(entry)
+        start = 0
+        for transaction in split_transactions([operations for _, operations in plain]):
+            size = 0
+            members: list[tuple[Entry, list[Operation]]] = []
+            while size < len(transaction):
+                members.append(plain[start])
+                size += len(plain[start][1])
+                start += 1
+            if self._write(self._partition, transaction):
+                done += [entry for entry, _ in members]
+                continue
+            # One row of the hundred changed: each alone, so that the others are not held up by it.
+            for entry, operations in members:
+                (done if self._write(self._partition, operations) else beaten).append(entry)
+        return done, beaten
+
+    def _write_apart(self, groups: Groups) -> bool:
+        return all(self._write(partition_key, operations) for partition_key, operations in groups)
+
+    def _write(self, partition_key: str, operations: Sequence[Operation]) -> bool:
+        try:
+            self._records.write(partition_key, operations)
+        except (AlreadyExistsError, ChangedMeanwhileError):
+            return False
+        return True
+
+
+def _refused(entry: Entry, error: DeskbridgeError) -> Entry:
+    message = f"It does not fit into a row: {error.message}"
+    return replace(entry, action=Action.ERROR, code=str(Reason.STORAGE_LIMIT), message=message, assign={}, changes=())

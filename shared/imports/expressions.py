@@ -1,0 +1,50 @@
+"""Expressions over a record as its source gives it: JMESPath, with plain paths read without it."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+
+Read = Callable[[Mapping[str, Any]], Any]
+
+_PATH = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*){0,3}$")
+
+
+class ExpressionError(ValueError):
+    """An expression that cannot be read, or that a record does not bear. The message is a sentence."""
+
+
+def compile_expression(expression: str) -> Read:
+    """The reader of an expression. Raises ExpressionError, now or when reading."""
+    if _PATH.match(expression):
+        return _read_path(expression.split("."))
+    try:
+        compiled = jmespath.compile(expression)
+    except JMESPathError as error:
+        raise ExpressionError(f"is no JMESPath expression: {str(error).splitlines()[0]}") from error
+
+    def read(record: Mapping[str, Any]) -> Any:
+        try:
+            return compiled.search(record)
+        except JMESPathError as error:
+            raise ExpressionError(f"{expression} cannot be worked out: {str(error).splitlines()[0]}") from error
+
+    return read
+
+
+def _read_path(names: list[str]) -> Read:
+    if len(names) == 1:
+        only = names[0]
+        return lambda record: record.get(only)
+
+    def read(record: Mapping[str, Any]) -> Any:
+        found: Any = record
+        for name in names:
+            if not isinstance(found, Mapping):
+                return None
+            found = found.get(name)
+        return found
+
+    return read

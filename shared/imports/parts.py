@@ -1,0 +1,115 @@
+"""One part of a run: pages in, plan, transactions, counts. Killed and repeated, it ends as if undisturbed."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared.imports.applying import Applier
+from shared.imports.model import Action, Entry, Policy
+from shared.imports.planning import PartPlanner
+from shared.imports.sources import Feed, Source
+from shared.runs.model import Mode, Part, Run
+from shared.runs.repository import RunRepository
+
+# An operator sees these one by one; the others of an import are counted, and stand in the records' history.
+_KEPT = frozenset({Action.ERROR, Action.WITHHELD, Action.LEFT})
+_WRITING = frozenset({Action.CREATE, Action.UPDATE, Action.DEACTIVATE})
+_BATCH = 50
+_HEARTBEAT_EVERY = timedelta(seconds=20)
+
+
+class PartWork:
+    """The work on one part by one attempt.
+
+    `preview` is what an applied preview planned: fingerprint and action by id.
+    """
+
+    def __init__(
+        self,
+        runs: RunRepository,
+        source: Source,
+        feed: Feed,
+        run: Run,
+        part: Part,
+        now: Callable[[], datetime],
+        *,
+        policy: Policy,
+        preview: Mapping[str, tuple[str, str]] | None = None,
+    ) -> None:
+        self._runs = runs
+        self._feed = feed
+        self._run = run
+        self.part = part
+        self._now = now
+        self._preview = dict(preview) if preview is not None else None
+        self._counts: Counter[str] = Counter()
+        self._waiting: dict[str, list[dict[str, Any]]] = {}
+        self._batches = 0
+        records = source.records
+        partition_key = feed.partition_key(part.name)
+        self._planner = PartPlanner(
+            partition_key,
+            records.index(partition_key, run.id),
+            policy,
+            now=now(),
+            load=records.load,
+            find=records.find,
+        )
+        self._applier = Applier(records, partition_key, run.id, now, self._planner.again)
+
+    def run(self) -> Mapping[str, int]:
+        """Do it; the counts. Raises ChangedMeanwhileError when another attempt took the part over."""
+        for page in self._feed.read(self.part.name):
+            self._counts["read"] += len(page)
+            self._handle(self._planner.take(self._feed.want(self.part.name, raw) for raw in page))
+            self._beat()
+        self._handle(self._planner.finish(read_to_the_end=True))
+        self._handle(self._missing())
+        self._flush(everything=True)
+        return dict(self._counts)
+
+    def _handle(self, entries: Iterable[Entry]) -> None:
+        decided = [self._as_previewed(self._applier.checked(entry)) for entry in entries]
+        if self._run.mode is Mode.IMPORT:
+            needs = {need for entry in decided if entry.writes and entry.wanted for need in entry.wanted.needs}
+            if needs:
+                self._feed.provide(needs, f"run {self._run.id}")
+            decided = self._applier.apply(decided)
+        self._applier.forget()
+        for entry in decided:
+            self._counts[entry.action] += 1
+            if self._run.mode is Mode.PREVIEW or entry.action in _KEPT:
+                self._waiting.setdefault(entry.action, []).append(entry.as_json())
+        self._flush()
+
+    def _as_previewed(self, entry: Entry) -> Entry:
+        """In a run that applies a preview: the entry, or that it is left alone because something changed since."""
+        if self._preview is None:
+            return entry
+        fingerprint, _ = self._preview.pop(entry.id, ("", ""))
+        if entry.done or entry.fingerprint == fingerprint or not (entry.writes or entry.action in _WRITING):
+            return entry
+        message = "It is not as the preview showed it, so it is left alone."
+        return replace(entry, action=Action.LEFT, code="changed_since", message=message, assign={})
+
+    def _missing(self) -> list[Entry]:
+        """What the preview planned to write, and this reading did not meet any more."""
+        return [
+            Entry(record_id, Action.LEFT, "changed_since", "The preview showed it, and it is not there any more.")
+            for record_id, (_, action) in sorted((self._preview or {}).items())
+            if action in _WRITING
+        ]
+
+    def _beat(self) -> None:
+        moment = self._now()
+        if moment - (self.part.heartbeat_at or moment) >= _HEARTBEAT_EVERY:
+            self.part = self._runs.save_part(replace(self.part, heartbeat_at=moment, counts=dict(self._counts)))
+
+    def _flush(self, *, everything: bool = False) -> None:
+        for action, entries in self._waiting.items():
+            while entries and (everything or len(entries) >= _BATCH):
+                self._runs.add_entries(self.part, action, self._batches, entries[:_BATCH])
+                self._batches += 1
+                del entries[:_BATCH]

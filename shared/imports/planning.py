@@ -1,0 +1,414 @@
+"""The plan of one part: pure decisions on what the source wants and what is stored. Order of records never matters."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from shared.imports.model import (
+    Action,
+    Candidate,
+    Change,
+    Entry,
+    Finder,
+    Key,
+    Known,
+    Loader,
+    Policy,
+    Present,
+    Values,
+    Wanted,
+)
+from shared.storage.rows import Value
+
+# What this run did to a row before, in the words of its `last_action`.
+CREATED = "create"
+LINKED = "link"
+UPDATED = "update"
+REACTIVATED = "reactivate"
+DEACTIVATED = "deactivate"
+JOINED = frozenset({CREATED, LINKED, REACTIVATED})
+_DONE_AS = {CREATED: Action.CREATE, UPDATED: Action.UPDATE, REACTIVATED: Action.UPDATE, DEACTIVATED: Action.DEACTIVATE}
+
+
+class PartPlanner:
+    """Plans one part, page after page.
+
+    `index` is all that is stored of the part, by row key; `load` reads rows whole; `find` finds candidates of a
+    matching column in all parts. What needs the whole part (new records that may match, takeovers, what is gone) is
+    decided in `finish`.
+    """
+
+    def __init__(
+        self,
+        partition: str,
+        index: Mapping[str, Known],
+        policy: Policy,
+        *,
+        now: datetime,
+        load: Loader,
+        find: Finder,
+    ) -> None:
+        self._partition = partition
+        self._index = index
+        self._policy = policy
+        self._now = now
+        self._load = load
+        self._find = find
+        self._live: set[str] = set()
+        self._gone: dict[str, str] = {}
+        self._held: list[Wanted] = []
+
+    def take(self, records: Iterable[Wanted]) -> list[Entry]:
+        """The entries that can be decided now. A record that was seen before in this part is passed over."""
+        entries: list[Entry] = []
+        compare: list[Wanted] = []
+        for wanted in records:
+            key = wanted.row_key
+            if key in self._live or key in self._gone:
+                continue
+            if wanted.gone:
+                self._gone[key] = wanted.gone
+                if key not in self._index:
+                    entries.append(_entry(wanted, Action.SKIP, "gone", f"It is {wanted.gone}, and was never imported."))
+                continue
+            self._live.add(key)
+            known = self._index.get(key)
+            if wanted.error:
+                entries.append(_entry(wanted, Action.ERROR, str(wanted.error_reason or "record_invalid"), wanted.error))
+            elif wanted.skip:
+                entries.append(_entry(wanted, Action.SKIP, "no_rule", wanted.skip))
+            elif known is None:
+                if self._policy.matching:
+                    self._held.append(wanted)
+                else:
+                    entries.append(self._new(wanted, None))
+            elif known.bound_to:
+                self._held.append(wanted)
+            elif self._same(wanted, known):
+                entries.append(self._unchanged(wanted, known))
+            else:
+                compare.append(wanted)
+        entries += self._compared(compare)
+        return entries
+
+    def finish(self, *, read_to_the_end: bool) -> list[Entry]:
+        """The rest of the plan. Nothing is deactivated unless the part was read to its end."""
+        entries = self._matched()
+        return entries + self._left_by_the_source(read_to_the_end)
+
+    def again(self, entry: Entry) -> Entry:
+        """The entry decided anew, after someone else wrote the row in between."""
+        if entry.wanted is not None:
+            fresh = self._load_one(self._own(entry.wanted))
+            if fresh is not None:
+                return self._update(entry.wanted, fresh)
+            # The link is not written, and its target changed: decide on the target as it is now.
+            target = self._load_one(entry.present.key) if entry.make_link and entry.present is not None else None
+            return self._new(entry.wanted, target)
+        own = Key(self._partition, entry.row_key)
+        fresh = self._load_one(own)
+        if fresh is None or not fresh.active:
+            return replace(entry, action=Action.UNCHANGED, assign={}, changes=(), message="It is inactive already.")
+        if entry.action is Action.SKIP:
+            return self._wait(own.row, fresh, "It is gone.")
+        return self._deactivate(own.row, fresh, entry.message)
+
+    # Records that are there
+
+    def _same(self, wanted: Wanted, known: Known) -> bool:
+        return known.active and known.gone_since is None and known.hash == self._policy.hash_of(wanted)
+
+    def _unchanged(self, wanted: Wanted, known: Known) -> Entry:
+        if known.done in _DONE_AS:
+            return _entry(
+                wanted, _DONE_AS[known.done], "done", "Done by this run before it was interrupted.", done=True
+            )
+        return _entry(wanted, Action.UNCHANGED, "unchanged", "Nothing changed.")
+
+    def _compared(self, records: Sequence[Wanted]) -> list[Entry]:
+        if not records:
+            return []
+        loaded = self._load([self._own(wanted) for wanted in records])
+        entries: list[Entry] = []
+        for wanted in records:
+            present = loaded.get(self._own(wanted))
+            entries.append(self._new(wanted, None) if present is None else self._update(wanted, present))
+        return entries
+
+    def _update(self, wanted: Wanted, present: Present, *, matched: bool = False) -> Entry:
+        policy = self._policy
+        own = self._own(wanted)
+        holder = present.row.text("bound_to")
+        if present.key != own and holder not in {"", own.text} and self._is_live(Key.parse(holder), present.active):
+            return self._claimed(wanted, _label(present), holder)
+        locks = present.locks
+        assign: dict[str, Value | None] = {}
+        changes: list[Change] = []
+        kept: list[str] = []
+        for column, value in wanted.values.items():
+            before = present.row.values.get(column)
+            if value == before and type(value) is type(before):
+                continue
+            if column in locks:
+                kept.append(column)
+                continue
+            if column in policy.only_on_create or (value is None and column not in policy.may_blank):
+                continue
+            assign[column] = value
+            changes.append(Change(column, before, value))
+        if not present.active:
+            if not policy.reactivate:
+                return _entry(
+                    wanted, Action.SKIP, "inactive", "It is inactive, and reactivating is turned off.", present
+                )
+            assign["active"] = True
+            assign["deactivated_at"] = None
+            changes.append(Change("active", False, True))
+        if changes and not policy.update and present.active:
+            return _entry(wanted, Action.SKIP, "update_off", "It changed, and updating is turned off.", present)
+        bound_to = own.text if present.key != own else None
+        if (holder or None) != bound_to:
+            # Shown and kept in the history: it says which record of the source an asset follows.
+            assign["bound_to"] = bound_to
+            changes.append(Change("bound_to", holder or None, bound_to))
+        technical: dict[str, Value | None] = {"hash": policy.hash_of(wanted), "gone_since": None}
+        different = {column: value for column, value in technical.items() if present.row.values.get(column) != value}
+        if not changes:
+            return _entry(wanted, Action.UNCHANGED, "unchanged", _kept(kept) or "Nothing changed.", present, different)
+        assign.update(different)
+        message = "It is back, and active again." if not present.active else "The source changed."
+        if matched:
+            message = f"It matched {_named(present)}."
+        code = "matched" if matched else "reactivated" if not present.active else "changed"
+        return _entry(wanted, Action.UPDATE, code, f"{message} {_kept(kept)}".rstrip(), present, assign, tuple(changes))
+
+    # Records that are not there
+
+    def _new(self, wanted: Wanted, target: Present | None) -> Entry:
+        if target is not None:
+            entry = self._update(wanted, target, matched=True)
+            return replace(entry, make_link=True) if entry.action is Action.UPDATE else entry
+        if not self._policy.create:
+            return _entry(wanted, Action.SKIP, "create_off", "It matches nothing, and creating is turned off.")
+        values = {column: value for column, value in wanted.values.items() if value is not None}
+        assign: dict[str, Value | None] = {**values, "active": True, "hash": self._policy.hash_of(wanted)}
+        changes = tuple(Change(column, None, value) for column, value in sorted(values.items()))
+        return _entry(wanted, Action.CREATE, "new", "It matches nothing that is there.", None, assign, changes)
+
+    def _matched(self) -> list[Entry]:
+        """Entries of the records that were held back until all of the part was seen."""
+        held = sorted(self._held, key=lambda wanted: wanted.row_key)
+        self._held = []
+        entries: list[Entry] = []
+        unmatched: list[Wanted] = []
+        for wanted in held:
+            known = self._index.get(wanted.row_key)
+            if known is None:
+                unmatched.append(wanted)
+            else:
+                entries.append(self._returned(wanted, known))
+        claims: dict[Key, list[tuple[Wanted, Candidate]]] = {}
+        for wanted, found in self._candidates(unmatched):
+            if isinstance(found, Entry):
+                entries.append(found)
+            elif found is None:
+                entries.append(self._new(wanted, None))
+            else:
+                claims.setdefault(found.key, []).append((wanted, found))
+        for key, claimants in claims.items():
+            if len(claimants) > 1:
+                names = " and ".join(wanted.id for wanted, _ in claimants)
+                entries += [
+                    _entry(
+                        wanted, Action.ERROR, "claimed", f"{names} both match {candidate.label}: neither is imported."
+                    )
+                    for wanted, candidate in claimants
+                ]
+                continue
+            wanted, candidate = claimants[0]
+            holder = Key.parse(candidate.bound_to)
+            if candidate.bound_to and holder != self._own(wanted) and self._is_live(holder, candidate.active):
+                entries.append(self._claimed(wanted, candidate.label, candidate.bound_to))
+                continue
+            # It is taken over here: it is not gone with the record that it had before.
+            if key.partition == self._partition:
+                self._live.add(key.row)
+            entries.append(self._new(wanted, self._load_one(key)))
+        return entries
+
+    def _candidates(self, records: Sequence[Wanted]) -> list[tuple[Wanted, Candidate | Entry | None]]:
+        """For each record what the first matching column finds that finds anything."""
+        results: list[tuple[Wanted, Candidate | Entry | None]] = []
+        open_records = list(records)
+        for match in self._policy.matching:
+            keyed = [(wanted, match.fold(wanted.values.get(match.column))) for wanted in open_records]
+            values = sorted({value for _, value in keyed if value})
+            found = self._find(match, values) if values else {}
+            open_records = []
+            for wanted, value in keyed:
+                free = [one for one in found.get(value, ()) if not self._owned(one)] if value else []
+                if not free:
+                    open_records.append(wanted)
+                elif len(free) == 1:
+                    results.append((wanted, free[0]))
+                else:
+                    names = " and ".join(sorted(candidate.label for candidate in free))
+                    message = f"{len(free)} records have the same value in the matching field: {names}."
+                    results.append((wanted, _entry(wanted, Action.ERROR, "ambiguous", message)))
+        return results + [(wanted, None) for wanted in open_records]
+
+    def _owned(self, candidate: Candidate) -> bool:
+        """Whether the candidate's own record is alive: then that one has it by its id, which is checked first."""
+        if candidate.key.partition == self._partition:
+            return candidate.key.row in self._live and not candidate.bound_to
+        return candidate.owned and candidate.active and not candidate.bound_to
+
+    def _is_live(self, holder: Key, active: bool) -> bool:
+        """Whether the record that holds a row is alive; of another part only the row's state can tell."""
+        return holder.row in self._live if holder.partition == self._partition else active
+
+    def _returned(self, wanted: Wanted, known: Known) -> Entry:
+        """A record whose row another record took over meanwhile."""
+        if self._is_live(Key.parse(known.bound_to), known.active):
+            return self._claimed(wanted, wanted.label or wanted.id, known.bound_to)
+        return self._compared([wanted])[0]
+
+    def _claimed(self, wanted: Wanted, label: str, holder: str) -> Entry:
+        message = f"{label} belongs to {Key.parse(holder).row} now, and {wanted.id} claims it too."
+        return _entry(wanted, Action.ERROR, "claimed", message)
+
+    def _own(self, wanted: Wanted) -> Key:
+        return Key(self._partition, wanted.row_key)
+
+    def _load_one(self, key: Key) -> Present | None:
+        return self._load([key]).get(key)
+
+    # Records that the source has no more
+
+    def _left_by_the_source(self, read_to_the_end: bool) -> list[Entry]:
+        policy = self._policy
+        entries: list[Entry] = []
+        due: list[tuple[str, str]] = []
+        waiting: list[tuple[str, str]] = []
+        done = 0
+        for row_key, known in self._index.items():
+            listed = self._gone.get(row_key)
+            if row_key in self._live or known.bound_to:
+                continue
+            if listed is None and not read_to_the_end:
+                continue
+            why = f"It is {listed}." if listed else "The source does not list it any more."
+            if not known.active:
+                if known.done == DEACTIVATED:
+                    done += 1
+                    entries.append(Entry(row_key, Action.DEACTIVATE, "gone", why, done=True))
+                continue
+            if policy.confirmed is not None and row_key not in policy.confirmed:
+                continue
+            if not (policy.deactivate_listed if listed else policy.deactivate_vanished) or not read_to_the_end:
+                without = policy.why_not_deactivated if read_to_the_end else "The part was not read to its end."
+                entries.append(Entry(row_key, Action.SKIP, "gone", f"{why} {without}"))
+            elif policy.grace and policy.confirmed is None and not self._grace_is_over(known):
+                waiting.append((row_key, why))
+            else:
+                due.append((row_key, why))
+        active = sum((known.active and not known.joined) or known.done == DEACTIVATED for known in self._index.values())
+        if policy.confirmed is None and policy.brake.holds(len(due) + done, active):
+            message = (
+                f"The brake holds: {len(due)} of {active} active records would be deactivated, which is more than "
+                f"{policy.brake.share:.0%}. Look at the run, and confirm it if that is right."
+            )
+            return entries + [Entry(row_key, Action.WITHHELD, "brake", f"{why} {message}") for row_key, why in due]
+        loaded = self._load([Key(self._partition, row_key) for row_key, _ in due + waiting])
+        for row_key, why in due:
+            if present := loaded.get(Key(self._partition, row_key)):
+                entries.append(self._deactivate(row_key, present, why))
+        for row_key, why in waiting:
+            if present := loaded.get(Key(self._partition, row_key)):
+                entries.append(self._wait(row_key, present, why))
+        return entries
+
+    def _grace_is_over(self, known: Known) -> bool:
+        return known.gone_since is not None and self._now - known.gone_since >= self._policy.grace
+
+    def _deactivate(self, row_key: str, present: Present, why: str) -> Entry:
+        assign: dict[str, Value | None] = {"active": False, "deactivated_at": self._now, "gone_since": None}
+        return Entry(
+            _id(row_key, present),
+            Action.DEACTIVATE,
+            "gone",
+            why,
+            label=_label(present),
+            changes=(Change("active", True, False),),
+            assign=assign,
+            present=present,
+        )
+
+    def _wait(self, row_key: str, present: Present, why: str) -> Entry:
+        since = present.row.time("gone_since")
+        until = (since or self._now) + self._policy.grace
+        assign: dict[str, Value | None] = {} if since else {"gone_since": self._now}
+        message = f"{why} It is deactivated from {until:%Y-%m-%d %H:%M} UTC on."
+        entry_id, label = _id(row_key, present), _label(present)
+        return Entry(entry_id, Action.SKIP, "grace", message, label=label, assign=assign, present=present)
+
+
+def plan(
+    partition: str,
+    index: Mapping[str, Known],
+    pages: Iterable[Iterable[Wanted]],
+    policy: Policy,
+    *,
+    read_to_the_end: bool,
+    now: datetime,
+    load: Loader,
+    find: Finder,
+) -> list[Entry]:
+    """The whole plan of a part at once."""
+    planner = PartPlanner(partition, index, policy, now=now, load=load, find=find)
+    entries = [entry for page in pages for entry in planner.take(page)]
+    return entries + planner.finish(read_to_the_end=read_to_the_end)
+
+
+def _entry(
+    wanted: Wanted,
+    action: Action,
+    code: str,
+    message: str,
+    present: Present | None = None,
+    assign: Values | None = None,
+    changes: tuple[Change, ...] = (),
+    *,
+    done: bool = False,
+) -> Entry:
+    return Entry(
+        wanted.id,
+        action,
+        code,
+        message,
+        label=wanted.label,
+        changes=changes,
+        assign=assign or {},
+        wanted=wanted,
+        present=present,
+        done=done,
+    )
+
+
+def _kept(columns: Sequence[str]) -> str:
+    if not columns:
+        return ""
+    return f"A person's values stay in {', '.join(sorted(column.removeprefix('f_') for column in columns))}."
+
+
+def _label(present: Present) -> str:
+    return present.row.text("f_name") or present.row.text("source_id") or present.row.row_key
+
+
+def _id(row_key: str, present: Present) -> str:
+    return (present.link or present.row).text("source_id") or row_key
+
+
+def _named(present: Present) -> str:
+    label = _label(present)
+    return label if label == present.row.row_key else f"{label} ({present.key.partition}, {present.row.row_key})"

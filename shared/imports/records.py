@@ -1,0 +1,285 @@
+"""Records in a table: the only module that knows the columns of an imported row, its links and its history.
+
+A part's records share a partition. The row key is the source's id, history rows follow behind `~h:` of the same
+partition, so that a change and its history are one transaction. A record that the matching field led to a row of
+another key has a link row under its own key.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from shared.errors import NotFoundError
+from shared.imports.model import Action, Candidate, Change, Entry, Key, Known, MatchOn, Present, Wanted
+from shared.imports.planning import CREATED, DEACTIVATED, JOINED, LINKED, REACTIVATED, UPDATED
+from shared.reasons import Reason
+from shared.storage.documents import pack, unpack
+from shared.storage.keys import descending
+from shared.storage.rows import (
+    Condition,
+    Create,
+    Operation,
+    Page,
+    Replace,
+    Row,
+    Value,
+    Where,
+    partition,
+    row_key_prefix,
+)
+from shared.storage.tables import Table, scan
+
+HISTORY = "~h:"
+MANUAL_PARTITION = "manual"
+_INDEX = ("active", "hash", "link", "bound_to", "gone_since", "last_run", "last_action")
+# Above this many rows of one partition it is cheaper to read the partition than row by row.
+_SCAN_FROM = 200
+_LARGEST_SOURCE = 200_000
+_LAST_ACTION = {"reactivated": REACTIVATED}
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """One change of a record: what, from, to, when, by which run or person."""
+
+    action: str
+    changes: Sequence[Mapping[str, Any]]
+    at: datetime
+    by: str
+
+
+def records_of(partition_key: str) -> Where:
+    """All rows of a partition that are records."""
+    return [partition(partition_key), Condition("RowKey", "lt", HISTORY)]
+
+
+def is_link(row: Row) -> bool:
+    return bool(row.values.get("link"))
+
+
+class RecordTable:
+    """The rows of one kind of record (assets, users)."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    # Reading
+
+    def index(self, partition_key: str, run_id: str) -> dict[str, Known]:
+        """The state of a part, small: by row key. Links show the state of the row that they point to."""
+        index: dict[str, Known] = {}
+        links: dict[str, Row] = {}
+        for row in scan(self._table, records_of(partition_key), select=_INDEX):
+            if is_link(row):
+                links[row.row_key] = row
+            else:
+                index[row.row_key] = _known(row, run_id)
+        targets = self._rows([Key.parse(row.text("link")) for row in links.values()]) if links else {}
+        for row_key, link in links.items():
+            key = Key.parse(link.text("link"))
+            joined = link.text("last_run") == run_id and link.text("last_action") in JOINED
+            target = targets.get(key)
+            if target is None or target.text("bound_to") != Key(partition_key, row_key).text:
+                index[row_key] = Known("", active=target is None or _is_active(target), link=key, joined=joined)
+            else:
+                known = _known(target, run_id)
+                index[row_key] = Known(known.hash, known.active, key, "", known.done, joined, known.gone_since)
+        return index
+
+    def load(self, keys: Sequence[Key]) -> Mapping[Key, Present]:
+        """Rows whole, with their ETags; a link is followed."""
+        rows = self._rows(keys)
+        linked = {key: Key.parse(row.text("link")) for key, row in rows.items() if is_link(row)}
+        targets = self._rows(list(linked.values())) if linked else {}
+        found: dict[Key, Present] = {}
+        for key, row in rows.items():
+            if key not in linked:
+                found[key] = Present(row)
+            elif linked[key] in targets:
+                found[key] = Present(targets[linked[key]], row)
+            else:
+                # Its target is gone: the link becomes the record itself.
+                values = {column: value for column, value in row.values.items() if column != "link"}
+                found[key] = Present(Row(row.partition_key, row.row_key, values, row.etag))
+        return found
+
+    def find(self, match: MatchOn, values: Sequence[str]) -> Mapping[str, Sequence[Candidate]]:
+        """The rows of all partitions whose column has one of the folded values. Reads the whole table, narrowly."""
+        wanted = set(values)
+        found: dict[str, list[Candidate]] = {}
+        select = tuple(dict.fromkeys((match.column, "f_name", "source_id", "active", "bound_to", "link")))
+        for row in scan(self._table, [Condition("RowKey", "lt", HISTORY)], select=select):
+            value = match.fold(row.values.get(match.column))
+            if value in wanted and not is_link(row):
+                label = f"{row.text('f_name') or row.row_key} ({row.partition_key}, {row.row_key})"
+                owned = row.partition_key != MANUAL_PARTITION
+                key = Key(row.partition_key, row.row_key)
+                found.setdefault(value, []).append(Candidate(key, label, _is_active(row), owned, row.text("bound_to")))
+        return found
+
+    def get(self, key: Key) -> Row:
+        """The row of a record; raises NotFoundError."""
+        row = self._table.find(key.partition, key.row)
+        if row is None or key.row.startswith(HISTORY):
+            raise NotFoundError(Reason.NOT_FOUND, f"There is no record {key.row!r} in {key.partition!r}.")
+        return row
+
+    def page(self, where: Where, size: int, after: str | None) -> Page:
+        """Records that are no links; a page may be short."""
+        page = self._table.page([*where, Condition("RowKey", "lt", HISTORY)], size=size, after=after)
+        return Page([row for row in page.rows if not is_link(row)], page.next)
+
+    def history(self, key: Key) -> Iterator[HistoryEntry]:
+        """Newest first."""
+        for row in scan(self._table, [partition(key.partition), *row_key_prefix(f"{HISTORY}{key.row}:")]):
+            at = row.time("at")
+            if at is not None:
+                yield HistoryEntry(row.text("action"), unpack(row, "changes", []), at, row.text("by"))
+
+    def _rows(self, keys: Sequence[Key]) -> dict[Key, Row]:
+        found: dict[Key, Row] = {}
+        for partition_key in {key.partition for key in keys}:
+            rows = {key.row for key in keys if key.partition == partition_key}
+            if len(rows) >= _SCAN_FROM:
+                for row in scan(self._table, records_of(partition_key)):
+                    if row.row_key in rows:
+                        found[Key(partition_key, row.row_key)] = row
+                continue
+            for row_key in rows:
+                one = self._table.find(partition_key, row_key)
+                if one is not None:
+                    found[Key(partition_key, row_key)] = one
+        return found
+
+    # Writing
+
+    def write(self, partition_key: str, operations: Sequence[Operation]) -> None:
+        """One transaction; raises as `Table.transact`."""
+        self._table.transact(partition_key, operations)
+
+    def operations(
+        self, partition_key: str, entry: Entry, run_id: str, now: datetime
+    ) -> list[tuple[str, list[Operation]]]:
+        """What an entry writes: groups that must stay whole, each in its partition, in the order to be written."""
+        if not entry.writes:
+            return []
+        if entry.present is None:
+            row = _new_row(partition_key, entry, run_id, now)
+            return [(partition_key, [Create(row), Create(_history_of(row, entry, run_id, now))])]
+        target = entry.present.row
+        group: list[Operation] = [Replace(_changed_row(target, entry, run_id, now))]
+        if entry.changes:
+            group.append(Create(_history_of(target, entry, run_id, now)))
+        groups = [(target.partition_key, group)]
+        if entry.make_link and entry.wanted is not None:
+            link = Create(_link_row(partition_key, entry.wanted, entry.present.key, run_id, now))
+            if target.partition_key == partition_key:
+                group.insert(0, link)
+            else:
+                # The link first: after a kill it leads the next attempt to the same target.
+                groups.insert(0, (partition_key, [link]))
+        return groups
+
+    def save_edit(
+        self, before: Row, values: Mapping[str, Value | None], changes: Sequence[Change], by: str, now: datetime
+    ) -> str:
+        """A person's change, with its history; the new ETag. Raises ChangedMeanwhileError."""
+        row = Row(
+            before.partition_key, before.row_key, _merged(before.values, {**values, "changed_at": now}), before.etag
+        )
+        history = _history_row(before, "edit", changes, by, now, by)
+        operation = Replace(row) if before.etag else Create(row)
+        return self._table.transact(before.partition_key, [operation, Create(history)])[0]
+
+
+def _is_active(row: Row) -> bool:
+    return bool(row.values.get("active", True))
+
+
+def _known(row: Row, run_id: str) -> Known:
+    done = row.text("last_action") if row.text("last_run") == run_id else ""
+    return Known(
+        row.text("hash"),
+        _is_active(row),
+        bound_to=row.text("bound_to"),
+        done=done,
+        joined=done in JOINED,
+        gone_since=row.time("gone_since"),
+    )
+
+
+def _merged(values: Mapping[str, Value], assign: Mapping[str, Value | None]) -> dict[str, Value]:
+    merged = {**values, **assign}
+    return {column: value for column, value in merged.items() if value is not None}
+
+
+def _source_columns(wanted: Wanted | None, now: datetime) -> dict[str, Value]:
+    if wanted is None or wanted.source is None:
+        return {}
+    packed = pack("source", _plain(wanted.source))
+    if sum(len(str(text)) for text in packed.values()) > _LARGEST_SOURCE:
+        return {}
+    return {**packed, "source_read_at": now}
+
+
+def _plain(value: Any) -> Any:
+    """As JSON can hold it: times as ISO text, what else is no JSON as its text."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(member) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(member) for member in value]
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _without_source(values: Mapping[str, Value]) -> dict[str, Value]:
+    return {c: v for c, v in values.items() if (c != "source" and not c.startswith("source_")) or c == "source_id"}
+
+
+def _new_row(partition_key: str, entry: Entry, run_id: str, now: datetime) -> Row:
+    values: dict[str, Value] = {
+        **_merged({}, entry.assign),
+        **_source_columns(entry.wanted, now),
+        "source_id": entry.id,
+        "created_at": now,
+        "changed_at": now,
+        "last_run": run_id,
+        "last_action": CREATED,
+    }
+    return Row(partition_key, entry.row_key, values)
+
+
+def _changed_row(target: Row, entry: Entry, run_id: str, now: datetime) -> Row:
+    source = _source_columns(entry.wanted, now)
+    values = _merged(_without_source(target.values) if source else target.values, {**entry.assign, **source})
+    if entry.changes:
+        action = DEACTIVATED if entry.action is Action.DEACTIVATE else _LAST_ACTION.get(entry.code, UPDATED)
+        values |= {"changed_at": now, "last_run": run_id, "last_action": action}
+    return Row(target.partition_key, target.row_key, values, target.etag)
+
+
+def _link_row(partition_key: str, wanted: Wanted, target: Key, run_id: str, now: datetime) -> Row:
+    values: dict[str, Value] = {
+        "link": target.text,
+        "source_id": wanted.id,
+        "created_at": now,
+        "last_run": run_id,
+        "last_action": LINKED,
+    }
+    return Row(partition_key, wanted.row_key, values)
+
+
+def _history_of(row: Row, entry: Entry, run_id: str, now: datetime) -> Row:
+    return _history_row(row, str(entry.action), entry.changes, f"run {run_id}", now, run_id)
+
+
+def _history_row(row: Row, action: str, changes: Sequence[Change], by: str, now: datetime, suffix: str) -> Row:
+    values: dict[str, Value] = {
+        **pack("changes", [change.as_json() for change in changes]),
+        "action": action,
+        "at": now,
+        "by": by,
+    }
+    return Row(row.partition_key, f"{HISTORY}{row.row_key}:{descending(now)}:{suffix}", values)

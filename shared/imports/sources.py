@@ -1,0 +1,61 @@
+"""What a source is to the engine. A third one is a class of each of these two, registered in the composition root."""
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from shared.imports.model import Policy, Trigger, Wanted
+from shared.imports.records import RecordTable
+
+
+class Feed(Protocol):
+    """One settings document of a source (a tenant, a realm), as it stands now.
+
+    Building one reads no credential and calls nobody. Every method may raise DeskbridgeError: the part then fails with
+    its sentence, or, for TryLaterError, is tried again by the queue.
+    """
+
+    name: str
+
+    def parts(self) -> Sequence[str]:
+        """The parts of an import. Known without asking the source."""
+        ...
+
+    def expand(self, part: str) -> Sequence[str] | None:
+        """For a part that only finds out which parts there are: those. None for a part with records."""
+        ...
+
+    def partition_key(self, part: str) -> str:
+        """The partition of the part's records. No two parts of all documents share one."""
+        ...
+
+    def policy(self, trigger: Trigger) -> Policy:
+        """What an import may do, with what started it taken into account."""
+        ...
+
+    def read(self, part: str) -> Iterator[Sequence[Any]]:
+        """Pages of records as the source gives them. Ending means that the part was read to its end; else it raises."""
+        ...
+
+    def want(self, part: str, raw: Any) -> Wanted:
+        """A record mapped. Pure; what is wrong with the record is in the answer, not raised."""
+        ...
+
+    def provide(self, needs: Collection[str], by: str) -> None:
+        """Create what records named in `Wanted.needs` (a type, a field). Doing it twice changes nothing."""
+        ...
+
+
+class Source(Protocol):
+    """A kind of source. `kind` is its word in run ids and messages: lower-case letters and digits."""
+
+    kind: str
+    records: RecordTable
+
+    def scheduled(self) -> Sequence[tuple[str, datetime]]:
+        """The documents that are imported by schedule: name, and since when it stands so."""
+        ...
+
+    def feed(self, name: str) -> Feed:
+        """Raises NotFoundError."""
+        ...

@@ -1,0 +1,288 @@
+"""Runs in a table: the list of a kind's runs, each run's parts and entries, leases, and last successes."""
+
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from shared.errors import AlreadyExistsError, ChangedMeanwhileError, NotFoundError
+from shared.reasons import Reason
+from shared.runs.model import Mode, Part, PartState, Run, RunState
+from shared.storage.documents import pack, unpack
+from shared.storage.keys import descending, fit_key
+from shared.storage.limits import split_transactions
+from shared.storage.rows import Create, Delete, Replace, Row, Save, Value, partition, row_key_prefix
+from shared.storage.tables import Table, scan
+
+_LEASES = "leases"
+_SUCCESSES = "successes"
+_PART = "part:"
+_ENTRY = "entry:"
+_ENTRIES_PER_ROW = 50
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Which run may import a document."""
+
+    run_id: str
+    etag: str
+
+
+@dataclass(frozen=True)
+class Success:
+    """The last import of a document that went through."""
+
+    at: datetime
+    run_id: str
+
+
+class RunRepository:
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    # Runs
+
+    def new_id(self, kind: str, now: datetime) -> str:
+        """Newest first in key order; the kind is what stands before the first dash but one."""
+        return f"{kind}-{descending(now)}-{secrets.token_hex(3)}"
+
+    def add(self, run: Run) -> Run:
+        etag = self._table.transact(run.kind, [Create(_run_row(run))])[0]
+        return replace(run, etag=etag)
+
+    def find(self, run_id: str) -> Run | None:
+        kind = run_id.rsplit("-", 2)[0]
+        if fit_key(run_id) != run_id or not kind:
+            return None
+        row = self._table.find(kind, run_id)
+        return None if row is None else _to_run(row)
+
+    def get(self, run_id: str) -> Run:
+        run = self.find(run_id)
+        if run is None:
+            raise NotFoundError(Reason.NOT_FOUND, f"There is no run {run_id!r}.", mend="Runs are kept for a set time.")
+        return run
+
+    def save(self, run: Run) -> Run:
+        """Raises ChangedMeanwhileError."""
+        etag = self._table.transact(run.kind, [Replace(_run_row(run))])[0]
+        return replace(run, etag=etag)
+
+    def page(self, kind: str, size: int, after: str | None) -> tuple[Sequence[Run], str | None]:
+        """Newest first."""
+        page = self._table.page([partition(kind)], size=size, after=after)
+        return [_to_run(row) for row in page.rows], page.next
+
+    def all(self, kind: str) -> Iterator[Run]:
+        for row in scan(self._table, [partition(kind)]):
+            yield _to_run(row)
+
+    def remove(self, run: Run) -> None:
+        """The run with all its rows; the run's own row last, so that a kill leaves it to be removed again."""
+        self.remove_entries(run.id)
+        rows = list(scan(self._table, [partition(run.id)], select=()))
+        for transaction in split_transactions([[Delete(row.row_key)] for row in rows]):
+            self._table.transact(run.id, transaction)
+        self._table.transact(run.kind, [Delete(run.id)])
+
+    # Parts
+
+    def add_parts(self, run_id: str, names: Sequence[str], now: datetime) -> None:
+        """Those that are not there yet."""
+        present = {part.name for part in self.parts(run_id)}
+        rows = [_part_row(Part(run_id, name, PartState.QUEUED, now)) for name in names if name not in present]
+        for transaction in split_transactions([[Create(row)] for row in rows]):
+            try:
+                self._table.transact(run_id, transaction)
+            except AlreadyExistsError:
+                # Another worker lays the same parts: one by one, so that none is left out.
+                for operation in transaction:
+                    with suppress(AlreadyExistsError):
+                        self._table.transact(run_id, [operation])
+
+    def parts(self, run_id: str) -> list[Part]:
+        return [_to_part(row) for row in scan(self._table, [partition(run_id), *row_key_prefix(_PART)])]
+
+    def find_part(self, run_id: str, name: str) -> Part | None:
+        row = self._table.find(run_id, _PART + fit_key(name))
+        return None if row is None else _to_part(row)
+
+    def save_part(self, part: Part) -> Part:
+        """Raises ChangedMeanwhileError: another attempt has the part."""
+        etag = self._table.transact(part.run_id, [Replace(_part_row(part))])[0]
+        return replace(part, etag=etag)
+
+    # Entries
+
+    def add_entries(self, part: Part, action: str, number: int, entries: Sequence[Mapping[str, Any]]) -> None:
+        """One batch of a part's entries; `number` counts the batches of the attempt."""
+        rows = [
+            Row(
+                part.run_id,
+                f"{_ENTRY}{action}:{fit_key(part.name)}:{part.token}:{number:06d}:{start:03d}",
+                {**pack("entries", list(entries[start : start + _ENTRIES_PER_ROW])), "part": part.name},
+            )
+            for start in range(0, len(entries), _ENTRIES_PER_ROW)
+        ]
+        for transaction in split_transactions([[Save(row)] for row in rows]):
+            self._table.transact(part.run_id, transaction)
+
+    def entries(
+        self, run_id: str, actions: Sequence[str], *, part: str = "", after: str | None = None
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """A page of entries of the attempts that count; `after` is an earlier page's second answer.
+
+        `actions` empty asks for all. A page holds up to a few hundred, and may be empty.
+        """
+        tokens = {one.name: one.token for one in self.parts(run_id)}
+        wanted = sorted(actions) or [""]
+        position, _, token = (after or "0:").partition(":")
+        index = int(position) if position.isdigit() else 0
+        if index >= len(wanted):
+            return [], None
+        prefix = f"{_ENTRY}{wanted[index]}:" if wanted[index] else _ENTRY
+        if part and wanted[index]:
+            prefix += f"{fit_key(part)}:"
+        page = self._table.page([partition(run_id), *row_key_prefix(prefix)], size=8, after=token or None)
+        found = [
+            {"part": row.text("part"), **entry}
+            for row in page.rows
+            if _counts(row, tokens) and part in {"", row.text("part")}
+            for entry in unpack(row, "entries", [])
+        ]
+        if page.next is not None:
+            return found, f"{index}:{page.next}"
+        return found, f"{index + 1}:" if index + 1 < len(wanted) else None
+
+    def all_entries(self, part: Part, action: str = "") -> Iterator[dict[str, Any]]:
+        """The entries of one part."""
+        prefix = f"{_ENTRY}{action}:{fit_key(part.name)}:" if action else _ENTRY
+        for row in scan(self._table, [partition(part.run_id), *row_key_prefix(prefix)]):
+            if row.text("part") == part.name and _counts(row, {part.name: part.token}):
+                yield from unpack(row, "entries", [])
+
+    def remove_entries(self, run_id: str) -> None:
+        rows = list(scan(self._table, [partition(run_id), *row_key_prefix(_ENTRY)], select=()))
+        for transaction in split_transactions([[Delete(row.row_key)] for row in rows]):
+            self._table.transact(run_id, transaction)
+
+    # Leases and successes
+
+    def find_lease(self, kind: str, name: str) -> Lease | None:
+        row = self._table.find(_LEASES, f"{kind}:{name}")
+        return None if row is None else Lease(row.text("run_id"), row.etag)
+
+    def take_lease(self, run: Run, before: Lease | None) -> bool:
+        """Whether the run has it now; not when somebody else was faster."""
+        row = Row(_LEASES, f"{run.kind}:{run.name}", {"run_id": run.id}, before.etag if before else "")
+        try:
+            self._table.transact(_LEASES, [Replace(row) if before else Create(row)])
+        except (AlreadyExistsError, ChangedMeanwhileError):
+            return False
+        return True
+
+    def find_success(self, kind: str, name: str) -> Success | None:
+        row = self._table.find(_SUCCESSES, f"{kind}:{name}")
+        at = row.time("at") if row is not None else None
+        return None if row is None or at is None else Success(at, row.text("run_id"))
+
+    def save_success(self, run: Run, at: datetime) -> None:
+        before = self.find_success(run.kind, run.name)
+        if before is None or before.at < at:
+            row = Row(_SUCCESSES, f"{run.kind}:{run.name}", {"at": at, "run_id": run.id})
+            self._table.transact(_SUCCESSES, [Save(row)])
+
+
+def _counts(row: Row, tokens: Mapping[str, str]) -> bool:
+    """Whether the row is of the attempt that has the part: an attempt that was killed leaves rows behind."""
+    return f":{tokens.get(row.text('part'), '?')}:" in row.row_key
+
+
+def _present(**columns: Value | None) -> dict[str, Value]:
+    return {column: value for column, value in columns.items() if value is not None and value != ""}
+
+
+def _run_row(run: Run) -> Row:
+    values = _present(
+        name=run.name,
+        mode=str(run.mode),
+        trigger=run.trigger,
+        started_at=run.started_at,
+        started_by=run.started_by,
+        applies=run.applies,
+        confirms=run.confirms,
+        laid=run.laid,
+        state=str(run.state),
+        finished_at=run.finished_at,
+        reason=run.reason,
+        message=run.message,
+        mend=run.mend,
+    )
+    return Row(run.kind, run.id, {**values, **pack("counts", dict(run.counts))}, run.etag)
+
+
+def _to_run(row: Row) -> Run:
+    started_at = row.time("started_at")
+    assert started_at is not None  # noqa: S101 - written with every row
+    return Run(
+        id=row.row_key,
+        kind=row.partition_key,
+        name=row.text("name"),
+        mode=Mode(row.text("mode")),
+        trigger=row.text("trigger"),
+        started_at=started_at,
+        started_by=row.text("started_by"),
+        applies=row.text("applies"),
+        confirms=row.text("confirms"),
+        laid=bool(row.values.get("laid")),
+        state=RunState(row.text("state")),
+        finished_at=row.time("finished_at"),
+        counts=unpack(row, "counts", {}),
+        reason=row.text("reason"),
+        message=row.text("message"),
+        mend=row.text("mend"),
+        etag=row.etag,
+    )
+
+
+def _part_row(part: Part) -> Row:
+    values = _present(
+        name=part.name,
+        state=str(part.state),
+        queued_at=part.queued_at,
+        token=part.token,
+        attempts=part.attempts,
+        started_at=part.started_at,
+        heartbeat_at=part.heartbeat_at,
+        finished_at=part.finished_at,
+        expanded=part.expanded,
+        reason=part.reason,
+        message=part.message,
+        mend=part.mend,
+    )
+    return Row(part.run_id, _PART + fit_key(part.name), {**values, **pack("counts", dict(part.counts))}, part.etag)
+
+
+def _to_part(row: Row) -> Part:
+    queued_at = row.time("queued_at")
+    assert queued_at is not None  # noqa: S101 - written with every row
+    return Part(
+        run_id=row.partition_key,
+        name=row.text("name"),
+        state=PartState(row.text("state")),
+        queued_at=queued_at,
+        etag=row.etag,
+        token=row.text("token"),
+        attempts=row.number("attempts"),
+        started_at=row.time("started_at"),
+        heartbeat_at=row.time("heartbeat_at"),
+        finished_at=row.time("finished_at"),
+        expanded=bool(row.values.get("expanded")),
+        counts=unpack(row, "counts", {}),
+        reason=row.text("reason"),
+        message=row.text("message"),
+        mend=row.text("mend"),
+    )
