@@ -1,0 +1,1 @@
+"""AuthRocket users become desk users: read from a realm, mapped, placed, and applied by the import engine."""

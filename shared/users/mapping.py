@@ -1,0 +1,151 @@
+"""A realm's user becomes a desk user: fields by the mappings, site by the rules. Pure."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shared.imports.columns import SITE, column_of
+from shared.imports.expressions import ExpressionError, Read, compile_expression
+from shared.imports.model import Wanted
+from shared.imports.values import RuleRecord, ValueFaultError, storable
+from shared.reasons import Reason
+from shared.rules.deciding import RuleSet, Verdict, compile_rules
+from shared.rules.model import Rule
+from shared.settings.documents.authrocket_realms import (
+    EMAIL_DOMAIN,
+    ORGANISATION,
+    ORGANISATION_REFERENCE,
+    AuthRocketRealmDocument,
+    UserFieldMappingDocument,
+)
+from shared.settings.documents.import_settings import RAW
+from shared.settings.documents.rules import to_criteria
+from shared.storage.limits import CHARACTERS_PER_TEXT
+from shared.storage.rows import Value
+from shared.users.model import MEMBERSHIP_COLUMNS, Membership, SourceUser, membership_values
+
+# What a person sees of the memberships; the whole of them stands in MEMBERSHIP_COLUMNS.
+ORGANISATIONS = "organisations"
+
+
+@dataclass(frozen=True)
+class WantedUser(Wanted):
+    """A wanted user. `grants` says whether admin permissions that are new to the user's row are to be noted, `settled`
+    that the realm was imported before, so that they are new on a new user too."""
+
+    grants: bool = False
+    settled: bool = False
+
+
+class Mapper:
+    """The mappings and rules of one realm's document, compiled. `settled` as in WantedUser."""
+
+    def __init__(self, document: AuthRocketRealmDocument, *, settled: bool = False) -> None:
+        self._document = document
+        self._settled = settled
+        self._fields: list[tuple[UserFieldMappingDocument, str, Read]] = [
+            (mapping, column_of(mapping.target), _reader(mapping)) for mapping in document.field_mappings
+        ]
+        self._order = {_name(index, rule.name): index for index, rule in enumerate(document.site_rules)}
+        self._rules: RuleSet[str] = compile_rules(
+            [
+                Rule(_name(index, rule.name), to_criteria(rule.criteria), rule.site)
+                for index, rule in enumerate(document.site_rules)
+            ]
+        )
+        self._raw = {
+            name: compile_expression(name.removeprefix(RAW)) for name in self._rules.fields if name.startswith(RAW)
+        }
+
+    def only_on_create(self) -> frozenset[str]:
+        """Columns that an import sets on new users alone."""
+        columns = {column_of(one.target) for one in self._document.field_mappings if one.only_on_create}
+        return frozenset(columns | (set() if self._document.update_user_site else {SITE}))
+
+    def may_blank(self) -> frozenset[str]:
+        """Columns that become empty when the source has nothing there."""
+        columns = {column_of(one.target) for one in self._document.field_mappings if not one.keep_when_empty}
+        return frozenset(columns | {*MEMBERSHIP_COLUMNS, column_of(ORGANISATIONS)})
+
+    def want(self, user: SourceUser, memberships: Sequence[Membership] | None) -> WantedUser:
+        """What the desk should have of the user; `memberships` None when they are not read."""
+        label = str(user.fields.get("name") or user.id)
+        source = source_of(user, memberships)
+        if not user.active:
+            return WantedUser(user.id, label=label, gone="inactive", source=source)
+        values: dict[str, Value | None] = {}
+        record: dict[str, object] = {EMAIL_DOMAIN: user.fields.get("email_domain")}
+        try:
+            for mapping, column, read in self._fields:
+                values[column] = record[mapping.target] = _value(mapping, read, user)
+            if memberships is not None:
+                values |= membership_values(memberships)
+                values[column_of(ORGANISATIONS)] = _cut(", ".join(one.org_name for one in memberships)) or None
+        except ValueFaultError as error:
+            return WantedUser(user.id, label=label, error=error.message, error_reason=error.reason, source=source)
+        verdict = self._site(RuleRecord(record, user.fields, self._raw), memberships or ())
+        values[SITE] = verdict.outcome or self._document.default_site
+        return WantedUser(
+            user.id,
+            values,
+            label=label,
+            source=source,
+            explain=lambda: tuple(self._reasons(verdict)),
+            grants=self._document.ticket_on_admin_grant,
+            settled=self._settled,
+        )
+
+    def explain_fields(self, user: SourceUser) -> Iterator[dict[str, Any]]:
+        """Each mapping with what it reads from the user."""
+        for mapping, _, read in self._fields:
+            shown: dict[str, Any] = {"field": mapping.target, "source": mapping.source, "fixed": mapping.fixed}
+            try:
+                shown["value"] = _value(mapping, read, user)
+            except ValueFaultError as error:
+                shown |= {"value": None, "problem": error.message}
+            yield shown
+
+    def _site(self, record: RuleRecord, memberships: Sequence[Membership]) -> Verdict[str]:
+        """The first rule that matches; a user of several organisations is tried with each of them."""
+        if not memberships or not self._rules.fields & {ORGANISATION, ORGANISATION_REFERENCE}:
+            return self._rules.decide(record)
+        verdicts: list[Verdict[str]] = []
+        for one in memberships:
+            tried = record.with_values({ORGANISATION: one.org_name, ORGANISATION_REFERENCE: one.org_reference})
+            verdicts.append(self._rules.decide(tried))
+        return min(verdicts, key=lambda verdict: self._order.get(verdict.rule or "", len(self._order)))
+
+    def _reasons(self, verdict: Verdict[str]) -> Iterator[str]:
+        for reason in verdict.reasons:
+            yield f"Site: {reason}"
+        if verdict.outcome is None:
+            yield f"Site: {self._document.default_site}, the default."
+
+
+def source_of(user: SourceUser, memberships: Sequence[Membership] | None) -> dict[str, Any]:
+    """The user as read, for `explain`."""
+    listed = {} if memberships is None else {"memberships": [one.as_json() for one in memberships]}
+    return {"id": user.id, **user.fields, **listed}
+
+
+def _name(index: int, name: str | None) -> str:
+    """A rule's name; its place stands in it, so that two of one name are told apart."""
+    return f"{index + 1}: {name}" if name else f"{index + 1}"
+
+
+def _reader(mapping: UserFieldMappingDocument) -> Read:
+    if mapping.source is not None:
+        return compile_expression(mapping.source)
+    return lambda _: mapping.fixed
+
+
+def _value(mapping: UserFieldMappingDocument, read: Read, user: SourceUser) -> Value | None:
+    try:
+        value = storable(mapping.target, read(user.fields))
+    except ExpressionError as error:
+        raise ValueFaultError(Reason.VALUE_UNREADABLE, f"{mapping.target}: {error}.") from error
+    return value.strip() if isinstance(value, str) else value
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= CHARACTERS_PER_TEXT // 2 else f"{text[: CHARACTERS_PER_TEXT // 2 - 1]}…"

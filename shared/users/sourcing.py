@@ -1,0 +1,141 @@
+"""AuthRocket realms as a source of the import engine."""
+
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import requests
+
+from shared.errors import MisconfiguredError
+from shared.imports.columns import column_of
+from shared.imports.model import Brake, MatchOn, Policy, Trigger
+from shared.imports.records import RecordTable
+from shared.reasons import Reason
+from shared.runs.repository import RunRepository
+from shared.settings.documents.authrocket_realms import AuthRocketRealmDocument
+from shared.settings.store import SettingsStore
+from shared.users.authrocket import AuthRocket
+from shared.users.calls import Access, Calls, Deadline, Keys
+from shared.users.mapping import Mapper, WantedUser
+from shared.users.model import Membership, SourceUser, partition_of
+from shared.vaults.model import Credentials
+
+KIND = AuthRocketRealmDocument.kind
+# In seconds. A part must end within the host's functionTimeout; a check and a webhook have somebody who waits.
+PART_SECONDS = 25 * 60
+ANSWER_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Time for the calls: seconds that never run backwards, and waiting."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
+class Realms:
+    """Opens realms: their documents, and their APIs with the key read at the moment of use."""
+
+    def __init__(self, settings: SettingsStore, credentials: Credentials, clock: Clock | None = None) -> None:
+        self._settings = settings
+        self._credentials = credentials
+        self._clock = clock or Clock()
+
+    def document(self, name: str, *, fresh: bool = False) -> AuthRocketRealmDocument:
+        """Raises NotFoundError; MisconfiguredError when another document names the same realm."""
+        document = self._settings.get(AuthRocketRealmDocument, name, fresh=fresh).document
+        for other in self._settings.list(AuthRocketRealmDocument):
+            if other.name != name and other.document.realm == document.realm:
+                raise MisconfiguredError(
+                    Reason.DOCUMENT_INVALID,
+                    f"{KIND}/{name} and {KIND}/{other.name} both name the realm {document.realm}: they would undo each "
+                    "other's work.",
+                    mend="Remove one of them.",
+                )
+        return document
+
+    def api(self, document: AuthRocketRealmDocument, *, seconds: float, page_size: int | None = None) -> AuthRocket:
+        """The realm's API, for `seconds` in all. Calls nobody yet."""
+        reference = document.api_key
+        keys = Keys(lambda: self._credentials.read(reference).text, lambda: self._credentials.refused(reference))
+        access = Access(document.endpoint_url, document.realm, document.key_header == "authorization_bearer")
+        calls = Calls(
+            access, keys, Deadline(seconds, self._clock.monotonic), sleep=self._clock.sleep, session=requests.Session()
+        )
+        return AuthRocket(calls, document.realm, page_size or document.page_size)
+
+
+class RealmFeed:
+    """One realm's document as the engine sees it. One part: the realm."""
+
+    def __init__(self, name: str, document: AuthRocketRealmDocument, realms: Realms, *, settled: bool) -> None:
+        self.name = name
+        self.document = document
+        self.mapper = Mapper(document, settled=settled)
+        self._realms = realms
+        self._memberships: dict[str, tuple[Membership, ...]] | None = None
+
+    def parts(self) -> Sequence[str]:
+        return (self.document.realm,)
+
+    def expand(self, part: str) -> Sequence[str] | None:  # noqa: ARG002 - a realm has one part
+        return None
+
+    def partition_key(self, part: str) -> str:
+        return partition_of(part)
+
+    def policy(self, trigger: Trigger) -> Policy:  # noqa: ARG002 - run by hand, the import is the scheduled one
+        document = self.document
+        return Policy(
+            create=document.create_new_users,
+            update=document.update_users,
+            reactivate=document.reactivate,
+            deactivate_listed=document.deactivate_inactive,
+            deactivate_vanished=document.deactivate_vanished,
+            why_not_deactivated="The realm's settings say not to deactivate it.",
+            grace=timedelta(days=document.grace_days),
+            brake=Brake(document.brake.share, document.brake.at_least),
+            only_on_create=self.mapper.only_on_create(),
+            may_blank=self.mapper.may_blank(),
+            matching=tuple(MatchOn(column_of(one.field), one.ignore_case) for one in document.match_order),
+        )
+
+    def read(self, part: str) -> Iterator[Sequence[SourceUser]]:  # noqa: ARG002 - a realm has one part
+        api = self._realms.api(self.document, seconds=PART_SECONDS)
+        if self.document.organisations:
+            # Before the users: a membership that is new in between is found tomorrow, one of a user unknown is nothing.
+            self._memberships = api.memberships()
+        yield from api.users()
+
+    def want(self, part: str, raw: SourceUser) -> WantedUser:  # noqa: ARG002 - a realm has one part
+        memberships = None if self._memberships is None else self._memberships.get(raw.id, ())
+        return self.mapper.want(raw, memberships)
+
+    def provide(self, needs: Collection[str], by: str) -> None:
+        """Users need nothing that an import would have to create."""
+
+
+class RealmSource:
+    """AuthRocket, for the engine."""
+
+    kind = KIND
+
+    def __init__(self, realms: Realms, settings: SettingsStore, records: RecordTable, runs: RunRepository) -> None:
+        self.records = records
+        self._realms = realms
+        self._settings = settings
+        self._runs = runs
+
+    def scheduled(self) -> Sequence[tuple[str, datetime]]:
+        return [
+            (stored.name, stored.changed_at)
+            for stored in self._settings.list(AuthRocketRealmDocument)
+            if stored.document.syncing
+        ]
+
+    def feed(self, name: str) -> RealmFeed:
+        document = self._realms.document(name)
+        settled = self._runs.find_success(KIND, name) is not None
+        return RealmFeed(name, document, self._realms, settled=settled)
