@@ -48,6 +48,11 @@ class Role:
         return self.arn.split(":")[4]
 
     @property
+    def partition(self) -> str:
+        """`aws`, `aws-us-gov` or `aws-cn`."""
+        return self.arn.split(":")[1]
+
+    @property
     def name(self) -> str:
         return self.arn.rsplit("/", 1)[-1]
 

@@ -92,7 +92,14 @@ class EC2Process:
     def limit_rate(self, requests_per_second: float | None, burst: int = 1) -> None:
         self._control("limit_rate", requests_per_second=requests_per_second, burst=burst)
 
+    def deny(self, action: str, account: str = ACORN, region: str = "*") -> None:
+        self._control("deny", action=action, account=account, region=region)
+
+    def expire_tokens(self) -> None:
+        self._control("expire_tokens")
+
     def clear(self) -> None:
+        """End all scripts, rates and denials."""
         self._control("clear")
 
     def journal(self, *, forget: bool = False) -> list[dict[str, Any]]:

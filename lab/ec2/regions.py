@@ -21,7 +21,7 @@ def describe_regions(enabled: Iterable[str], not_opted_in: Iterable[str], form: 
     if form.get("AllRegions", "").lower() == "true" or named:
         shown += [(region, "not-opted-in") for region in not_opted_in]
     items = "".join(
-        f"<item><regionName>{region}</regionName><regionEndpoint>ec2.{region}.amazonaws.com</regionEndpoint>"
+        f"<item><regionName>{region}</regionName><regionEndpoint>{_endpoint(region)}</regionEndpoint>"
         f"<optInStatus>{status}</optInStatus></item>"
         for region, status in shown
         if not named or region in named
@@ -30,3 +30,7 @@ def describe_regions(enabled: Iterable[str], not_opted_in: Iterable[str], form: 
         f'<?xml version="1.0" encoding="UTF-8"?>\n<DescribeRegionsResponse xmlns="{NAMESPACE}">'
         f"<requestId>{uuid.uuid4()}</requestId><regionInfo>{items}</regionInfo></DescribeRegionsResponse>"
     ).encode()
+
+
+def _endpoint(region: str) -> str:
+    return f"ec2.{region}.amazonaws.com" + (".cn" if region.startswith("cn-") else "")

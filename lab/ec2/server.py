@@ -27,20 +27,29 @@ class EC2Lab:
     """EC2 and STS on one loopback port, in this process: for tests. `lab.ec2.process` runs it beside, for measuring.
 
     `instances` says how many made-up instances an account and region holds; where it says nothing, `put` fills in.
-    Port 0 takes any free one.
+    `regions` are those that the accounts have enabled: another partition is its regions, and keys and roles added to
+    the directory. Port 0 takes any free one.
     """
 
-    def __init__(self, instances: Mapping[Place, int] | None = None, *, port: int = 0, seed: int = 1) -> None:
+    def __init__(
+        self,
+        instances: Mapping[Place, int] | None = None,
+        *,
+        port: int = 0,
+        seed: int = 1,
+        regions: tuple[str, ...] = accounts.REGIONS,
+        not_opted_in: tuple[str, ...] = accounts.NOT_OPTED_IN,
+    ) -> None:
         counts = {(ACORN, LONDON): 100} if instances is None else dict(instances)
         records: dict[Place, Records] = {
             (account, region): Generated(account, region, counts[account, region], seed)
             if (account, region) in counts
             else Listed()
             for account in accounts.ACCOUNTS
-            for region in accounts.REGIONS
+            for region in regions
         }
         self._wanted_port = port
-        self.desk = Desk(accounts.directory(), records, accounts.REGIONS, accounts.NOT_OPTED_IN)
+        self.desk = Desk(accounts.directory(), records, regions, not_opted_in)
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -221,8 +230,13 @@ class _Handler(BaseHTTPRequestHandler):
                 lab.script(**given)
             case "limit_rate":
                 lab.limit_rate(**given)
+            case "deny":
+                lab.deny(**given)
+            case "expire_tokens":
+                lab.expire_tokens()
             case "clear":
                 lab.desk.faults.clear()
+                lab.desk.denied.clear()
             case "journal":
                 result = [asdict(call) for call in lab.journal]
                 if given.get("forget"):

@@ -59,7 +59,7 @@ def _become(directory: Directory, role: Role, session: str, seconds: int) -> str
         f"ASIA{secrets.token_hex(8).upper()}",
         secrets.token_urlsafe(30),
         role.account,
-        f"arn:aws:sts::{role.account}:assumed-role/{role.name}/{session}",
+        f"arn:{role.partition}:sts::{role.account}:assumed-role/{role.name}/{session}",
         f"{role_id}:{session}",
         secrets.token_urlsafe(90),
         directory.now().replace(microsecond=0) + timedelta(seconds=seconds),  # the answer gives whole seconds

@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError, HTTPClientEr
 from botocore.parsers import ResponseParserError
 
 from lab.ec2.accounts import ACORN, EXTERNAL_ID, KEYLESS_AUDIENCE, KEYLESS_ROLE_ARN, LONDON, REGIONS, ROLE_ARN, ST_JOHNS
+from lab.ec2.identity import Role
 from lab.ec2.process import EC2Process
 from lab.ec2.records import Record
 from lab.ec2.server import EC2Lab
@@ -224,6 +225,16 @@ def test_regions_and_permissions_refuse_as_ec2_does(lab: EC2Lab) -> None:
     with pytest.raises(ClientError) as error:
         client(lab).describe_volumes()
     assert refused(error) == ("InvalidAction", 400)
+
+
+def test_another_partition_is_its_regions_keys_and_roles() -> None:
+    role = Role("arn:aws-us-gov:iam::444455556666:role/deskbridge-read", trusted_accounts=(ACORN,))
+    with EC2Lab({}, regions=("us-gov-west-1",), not_opted_in=()) as lab:
+        lab.directory.add_roles([role])
+        keys = client(lab, "sts").assume_role(RoleArn=role.arn, RoleSessionName="deskbridge")["Credentials"]
+        arn = client(lab, "sts", region="us-gov-west-1", keys=keys).get_caller_identity()["Arn"]
+        assert arn == "arn:aws-us-gov:sts::444455556666:assumed-role/deskbridge-read/deskbridge"
+        assert instances(client(lab, region="us-gov-west-1")) == []
 
 
 def test_throttling_is_waited_out_by_botocores_standard_mode(lab: EC2Lab) -> None:

@@ -92,13 +92,49 @@ def test_every_machine_is_listed_in_its_account_and_region(fleet: Fleet, acorn: 
     assert len(MACHINES) >= 40
 
 
-def test_a_second_start_holds_an_unchanged_fleet() -> None:
+def test_the_fleet_has_what_real_fleets_have(fleet: Fleet, acorn: Reader) -> None:
+    found = [
+        one
+        for reader in (acorn, acorn.as_st_johns(fleet))
+        for region in REGIONS
+        for one in reader.instances(region).values()
+    ]
+    tags = [{tag["Key"]: tag["Value"] for tag in one.get("Tags", [])} for one in found]
+    names = [each["Name"] for each in tags if "Name" in each]
+    assert {one["State"]["Name"] for one in found} == {
+        "pending",
+        "running",
+        "stopping",
+        "stopped",
+        "shutting-down",
+        "terminated",
+    }
+    assert {one["Architecture"] for one in found} == {"arm64", "x86_64"}
+    assert {one.get("Platform") for one in found} == {None, "windows"}
+    assert {one.get("InstanceLifecycle") for one in found} == {None, "spot"}
+    assert len({one["VpcId"] for one in found if "VpcId" in one}) >= 6
+    assert any(interface["Ipv6Addresses"] for one in found for interface in one["NetworkInterfaces"])
+    assert any("PublicIpAddress" in one for one in found)
+    assert any("PublicIpAddress" not in one for one in found)
+    assert {} in tags
+    assert "" in names
+    assert any("Name" not in each and each for each in tags)
+    assert len(names) > len(set(names))
+    assert max(len(name) for name in names) > 240
+    for piece in ('"', "'", "/", "\\", "東京", "🚀", "\t"):
+        assert any(piece in name for name in names), piece
+    assert any(each.get("AssetNumber", "").startswith("SERV-") for each in tags)  # AWS-38
+    assert any("ACORN-LDN" in name for name in names)
+    # EC2's own words for when: a day, not the moment of the lab's start.
+    assert len({one["LaunchTime"] for one in found}) > 3
+
+
+def test_a_second_start_holds_an_unchanged_fleet(fleet: Fleet) -> None:
     # moto makes up ids, addresses and times: the lab leaves nothing of it to chance, nor to what ran before it.
-    code = "from tests.lab.fleet.test_fleet import *\nwith Fleet() as fleet: print(everything(fleet))"
-    starts = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]  # noqa: S603
-    first, second = (start.communicate(timeout=60)[0] for start in starts)
-    assert len(first) > 10_000
-    assert first == second
+    code = "from tests.lab.fleet.test_fleet import *\nwith Fleet() as fleet: print(everything(fleet), end='')"
+    another = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603 - the text above
+    assert len(another.stdout) > 10_000
+    assert another.stdout == everything(fleet)
 
 
 def test_account_role_and_external_id_are_checked(fleet: Fleet, acorn: Reader) -> None:
