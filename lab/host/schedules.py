@@ -56,7 +56,7 @@ def parse_schedule(text: str) -> Schedule:
     if len(fields) not in (5, 6):
         raise ValueError(f"{text!r} has {len(fields)} fields, and a cron expression has 6 (or 5 without seconds)")
     for name, field in zip(_FIELD_NAMES[-len(fields) :], fields, strict=True):
-        if fault := _fault(name, field):
+        if (fault := _fault(name, field)) is not None:
             raise ValueError(f"{text!r}: {field!r} is not a valid {name}{fault}")
     schedule = _Cron(" ".join(fields if len(fields) == 6 else ["0", *fields]))
     try:
