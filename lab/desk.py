@@ -112,6 +112,7 @@ class Desk:
         self.addresses = {
             "EC2 and STS": fleet.url,
             "AuthRocket": authrocket.url,
+            "AuthRocket realm": authrocket.realm_id,
             **{f"Key Vault {name}": vaults.vault(name).url for name in ("deskbridge-vault", "acorn-vault")},
         }
         environment = {
