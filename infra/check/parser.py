@@ -54,6 +54,10 @@ class _Parser:
     def token(self) -> Token:
         return self.tokens[self.at]
 
+    @property
+    def ended(self) -> bool:
+        return self.token.kind == "end"
+
     def is_symbol(self, *symbols: str) -> bool:
         return self.token.kind == "symbol" and self.token.text in symbols
 
@@ -98,9 +102,9 @@ class _Parser:
     def file(self, path: str) -> File:
         statements: list[Statement] = []
         self.newlines()
-        while self.token.kind != "end":
+        while not self.ended:
             statements.append(self.statement())
-            if self.token.kind != "end" and not self.newlines():
+            if not self.newlines() and not self.ended:
                 raise self.wrong("the end of the line")
         return File(1, path, tuple(statements))
 
