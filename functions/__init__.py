@@ -5,11 +5,12 @@ import azure.functions as func
 
 def blueprints() -> tuple[func.Blueprint, ...]:
     """Every blueprint of the app."""
-    from functions import api_credentials, api_health, api_settings, key_vault_events
+    from functions import api_credentials, api_health, api_openapi, api_settings, key_vault_events
 
     return (
         api_settings.settings_api,
         api_credentials.credentials_api,
         api_health.health_api,
+        api_openapi.openapi_api,
         key_vault_events.key_vault_events,
     )

@@ -4,13 +4,18 @@ from typing import TYPE_CHECKING, Any
 
 import azure.functions as func
 
-from functions.http_answers import answer, json_body, problems
+from functions.endpoints import BODY, UNKNOWN, Content, Refusals, endpoint
+from functions.http_answers import answer, json_body
 from shared import bootstrap
+from shared.reasons import Reason
 
 if TYPE_CHECKING:
     from shared.vaults.checking import Check
 
 credentials_api = func.Blueprint()
+
+# A stored document that a later release refuses: somebody has to write it anew.
+_STORED: Refusals = {503: (Reason.DOCUMENT_INVALID,)}
 
 
 def _shown(check: "Check") -> dict[str, Any]:
@@ -37,10 +42,20 @@ def _shown(check: "Check") -> dict[str, Any]:
     }
 
 
-@credentials_api.route("credential-stores/{name}/check", methods=["POST"])
-@problems
+@endpoint(
+    credentials_api,
+    "POST",
+    "credential-stores/{name}/check",
+    tag="credentials",
+    summary="Try a credential store",
+    body=Content("credentials:Trial", example={"secret": "ec2-access-key"}),
+    body_needed=False,
+    answers={200: "credentials:CheckAnswer"},
+    refusals=[BODY, UNKNOWN, _STORED, {404: (Reason.CREDENTIAL_STORE_UNKNOWN,)}],
+)
 def check_credential_store(req: func.HttpRequest) -> func.HttpResponse:
-    """Try the store; with a body `{"secret": …}`, try a secret of it that no document names yet."""
+    """Signs in with the store's identity and asks its vault. With a body, it tries a secret that no document names
+    yet. No value is ever shown."""
     name = req.route_params["name"]
     if not req.get_body().strip():
         return answer(200, _shown(bootstrap.credential_checks().check_store(name)))
@@ -50,16 +65,31 @@ def check_credential_store(req: func.HttpRequest) -> func.HttpResponse:
     return answer(200, _shown(bootstrap.credential_checks().check_in_place(trial)))
 
 
-@credentials_api.route("credentials/{name}/check", methods=["POST"])
-@problems
+@endpoint(
+    credentials_api,
+    "POST",
+    "credentials/{name}/check",
+    tag="credentials",
+    summary="Try a credential",
+    answers={200: "credentials:CheckAnswer"},
+    refusals=[UNKNOWN, _STORED, {404: (Reason.CREDENTIAL_STORE_UNKNOWN,)}],
+)
 def check_credential(req: func.HttpRequest) -> func.HttpResponse:
+    """Reads its secret past every cache, and says in a sentence what is wrong and what mends it. No value is shown."""
     return answer(200, _shown(bootstrap.credential_checks().check_credential(req.route_params["name"])))
 
 
-@credentials_api.route("credentials/{name}/uses", methods=["GET"])
-@problems
+@endpoint(
+    credentials_api,
+    "GET",
+    "credentials/{name}/uses",
+    tag="credentials",
+    summary="List where a credential is used",
+    answers={200: "credentials:UsePage"},
+    refusals=[UNKNOWN, _STORED],
+)
 def list_credential_uses(req: func.HttpRequest) -> func.HttpResponse:
-    """The documents that name this credential, and what each of them is."""
+    """The documents that name it, and what each of them is: what breaks when its secret does. All on one page."""
     from shared.settings.documents.credentials import Credential
 
     name = req.route_params["name"]

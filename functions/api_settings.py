@@ -5,12 +5,38 @@ from typing import Any
 
 import azure.functions as func
 
-from functions.http_answers import answer, caller, json_body, problems
+from functions.endpoints import BODY, MOVED, PAGED, UNKNOWN, Content, Refusals, endpoint
+from functions.http_answers import answer, body_of, caller, json_body
+from functions.query import PAGE, flag, page_asked
 from shared import bootstrap
 from shared.errors import ConflictError
 from shared.reasons import Reason
 
 settings_api = func.Blueprint()
+
+# A stored document that a later release refuses: somebody has to write it anew.
+_STORED: Refusals = {503: (Reason.DOCUMENT_INVALID,)}
+_DRY_RUN = flag("dry_run", "Only say what would change; nothing is written.")
+_VERSION = {"ETag": "The document's version, for `If-Match`."}
+_STORE = {
+    "vault_url": "https://acorn-vault.vault.azure.net",
+    "method": "system_assigned",
+}
+_SET = """\
+---
+kind: credential-stores
+name: acorn
+document:
+  vault_url: https://acorn-vault.vault.azure.net
+  method: system_assigned
+---
+kind: credentials
+name: acorn-ec2
+document:
+  store: acorn
+  secret: ec2-access-key
+  scope: aws-tenants
+"""
 
 
 def _shown(kind: str, stored: Any) -> dict[str, Any]:
@@ -27,18 +53,35 @@ def _shown(kind: str, stored: Any) -> dict[str, Any]:
     }
 
 
-@settings_api.route("settings/{kind}", methods=["GET"])
-@problems
+@endpoint(
+    settings_api,
+    "GET",
+    "settings/{kind}",
+    tag="settings",
+    summary="List the documents of a kind",
+    query=PAGE,
+    answers={200: "settings:SettingPage"},
+    refusals=[PAGED, UNKNOWN, _STORED],
+)
 def list_settings(req: func.HttpRequest) -> func.HttpResponse:
+    """By name."""
     from shared.settings.kinds import kind_of
 
     kind = req.route_params["kind"]
-    items = bootstrap.settings().list(kind_of(kind), fresh=True)
-    return answer(200, {"items": [_shown(kind, stored) for stored in items], "next": None})
+    limit, after = page_asked(req)
+    items, following = bootstrap.settings().page(kind_of(kind), limit, after)
+    return answer(200, {"items": [_shown(kind, stored) for stored in items], "next": following})
 
 
-@settings_api.route("settings/{kind}/{name}", methods=["GET"])
-@problems
+@endpoint(
+    settings_api,
+    "GET",
+    "settings/{kind}/{name}",
+    tag="settings",
+    summary="Show a document",
+    answers={200: Content("settings:SettingAnswer", headers=_VERSION)},
+    refusals=[UNKNOWN, _STORED],
+)
 def show_setting(req: func.HttpRequest) -> func.HttpResponse:
     from shared.settings.kinds import kind_of
 
@@ -47,18 +90,40 @@ def show_setting(req: func.HttpRequest) -> func.HttpResponse:
     return answer(200, _shown(kind, stored), etag=stored.etag)
 
 
-@settings_api.route("settings/{kind}/{name}", methods=["PUT"])
-@problems
+@endpoint(
+    settings_api,
+    "PUT",
+    "settings/{kind}/{name}",
+    tag="settings",
+    summary="Write a document",
+    body=Content("settings:AnyDocument", example=_STORE),
+    answers={
+        200: Content("settings:SettingAnswer", about="It is replaced.", headers=_VERSION),
+        201: Content("settings:SettingAnswer", about="It is new.", headers=_VERSION),
+    },
+    refusals=[BODY, UNKNOWN, MOVED, _STORED, {409: (Reason.VERSION_NEEDED,)}],
+    if_match="The ETag of the version that was read, or `*` for any version. Leave it out for a new document.",
+)
 def put_setting(req: func.HttpRequest) -> func.HttpResponse:
+    """It is checked whole, with all that it names, before it is written: each fault is told with its path."""
     kind, name = req.route_params["kind"], req.route_params["name"]
     if_match = req.headers.get("If-Match")
     stored = bootstrap.settings().put(kind, name, json_body(req), by=caller(req), if_match=if_match)
     return answer(201 if stored.version == 1 else 200, _shown(kind, stored), etag=stored.etag)
 
 
-@settings_api.route("settings/{kind}/{name}", methods=["DELETE"])
-@problems
+@endpoint(
+    settings_api,
+    "DELETE",
+    "settings/{kind}/{name}",
+    tag="settings",
+    summary="Remove a document",
+    answers={204: Content(media_type="", about="It is gone; its history stays.")},
+    refusals=[UNKNOWN, MOVED, _STORED, {409: (Reason.VERSION_NEEDED, Reason.IN_USE)}],
+    if_match="The ETag of the version that was read, or `*` for any version. It is needed.",
+)
 def delete_setting(req: func.HttpRequest) -> func.HttpResponse:
+    """Refused while another document names it: the refusal says which."""
     kind, name = req.route_params["kind"], req.route_params["name"]
     if_match = req.headers.get("If-Match")
     if if_match is None:
@@ -71,19 +136,37 @@ def delete_setting(req: func.HttpRequest) -> func.HttpResponse:
     return answer(204)
 
 
-@settings_api.route("settings/{kind}/{name}/history", methods=["GET"])
-@problems
+@endpoint(
+    settings_api,
+    "GET",
+    "settings/{kind}/{name}/history",
+    tag="settings",
+    summary="List what was done with a document",
+    query=PAGE,
+    answers={200: "settings:SettingHistoryPage"},
+    refusals=[PAGED, UNKNOWN],
+)
 def show_setting_history(req: func.HttpRequest) -> func.HttpResponse:
+    """Newest first; also of a document that was removed. Empty for a name that was never used."""
     from shared.settings.kinds import kind_of
 
     kind, name = req.route_params["kind"], req.route_params["name"]
-    return answer(200, {"items": bootstrap.settings().history(kind_of(kind), name), "next": None})
+    limit, after = page_asked(req)
+    entries, following = bootstrap.settings().history_page(kind_of(kind), name, limit, after)
+    return answer(200, {"items": entries, "next": following})
 
 
-@settings_api.route("settings", methods=["GET"])
-@problems
+@endpoint(
+    settings_api,
+    "GET",
+    "settings",
+    tag="settings",
+    summary="Export all documents",
+    answers={200: Content(media_type="application/yaml", about="One YAML document each, in the order of applying.")},
+    refusals=[_STORED],
+)
 def export_settings(req: func.HttpRequest) -> func.HttpResponse:
-    """All documents as the YAML that `apply_settings` reads."""
+    """As the same YAML that applying reads: applying an export changes nothing."""
     from shared.settings.store import plain
     from shared.settings.validation import write_yaml
 
@@ -94,17 +177,29 @@ def export_settings(req: func.HttpRequest) -> func.HttpResponse:
             for kind, stored in bootstrap.settings().everything()
         ]
     )
-    return func.HttpResponse(text, mimetype="application/yaml", charset="utf-8")
+    return func.HttpResponse(text, mimetype="application/yaml", charset="utf-8", headers={"Cache-Control": "no-store"})
 
 
-@settings_api.route("settings", methods=["POST"])
-@problems
+@endpoint(
+    settings_api,
+    "POST",
+    "settings",
+    tag="settings",
+    summary="Apply a set of documents",
+    query=(_DRY_RUN,),
+    body=(
+        Content(media_type="application/yaml", example=_SET),
+        Content("settings:SettingSet", example={"documents": []}),
+    ),
+    answers={200: "settings:SettingChanges"},
+    refusals=[BODY, MOVED, _STORED],
+)
 def apply_settings(req: func.HttpRequest) -> func.HttpResponse:
-    """Apply a set of documents, YAML or JSON `{"documents": […]}`; `?dry_run=true` only says what would change."""
+    """All are checked before the first is written; those not named stay. Applying twice changes nothing."""
     from shared.settings.validation import read_set
 
-    documents = read_set(req.get_body(), req.headers.get("Content-Type", ""))
-    dry_run = req.params.get("dry_run", "").casefold() == "true"
+    documents = read_set(body_of(req), req.headers.get("Content-Type", ""))
+    dry_run = bool(_DRY_RUN.read(req))
     changes = bootstrap.settings().apply(documents, by=caller(req), dry_run=dry_run)
     items = [asdict(change) for change in changes]
     return answer(200, {"dry_run": dry_run, "items": items})

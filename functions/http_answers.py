@@ -9,6 +9,7 @@ from typing import Any
 
 import azure.functions as func
 
+from shared import bootstrap
 from shared.errors import (
     AlreadyExistsError,
     ChangedMeanwhileError,
@@ -27,6 +28,11 @@ from shared.reasons import Reason
 logger = logging.getLogger(__name__)
 
 LARGEST_BODY = 4 * 1024 * 1024
+# Answers hold what only a key's holder may see: nothing in between may keep them, or guess another type.
+_ALWAYS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_LONGEST_CALLER = 200
+# All that is known of a caller without sign-in.
+KEY_HOLDER = "operator"
 
 # The first class that fits decides, so the narrower ones come first.
 _STATUS: tuple[tuple[type[DeskbridgeError], int, str], ...] = (
@@ -47,7 +53,7 @@ def answer(
     status: int, body: Any = None, *, headers: Mapping[str, str] | None = None, etag: str = ""
 ) -> func.HttpResponse:
     """A JSON answer; `body` None is an empty one. Times are written as ISO 8601 in UTC."""
-    all_headers = dict(headers or {})
+    all_headers = {**_ALWAYS, **(headers or {})}
     if etag:
         all_headers["ETag"] = etag
     return func.HttpResponse(
@@ -59,9 +65,14 @@ def answer(
     )
 
 
+def status_of(error: DeskbridgeError) -> int:
+    """The status of a refusal."""
+    return _status_and_title(error)[0]
+
+
 def problem(error: DeskbridgeError) -> func.HttpResponse:
     """The problem document of a refusal."""
-    status, title = next((code, title) for cls, code, title in _STATUS if isinstance(error, cls))
+    status, title = _status_and_title(error)
     body: dict[str, Any] = {
         "type": f"urn:deskbridge:reason:{error.reason}",
         "title": title,
@@ -69,7 +80,7 @@ def problem(error: DeskbridgeError) -> func.HttpResponse:
         "reason": str(error.reason),
         "detail": error.message,
     }
-    headers: dict[str, str] = {}
+    headers = dict(_ALWAYS)
     if error.mend:
         body["mend"] = error.mend
     if error.faults:
@@ -100,19 +111,51 @@ def problems(handle: Callable[..., func.HttpResponse]) -> Callable[..., func.Htt
 
 def json_body(request: func.HttpRequest) -> Any:
     """The JSON body; raises InvalidInputError, or TooLargeError over 4 MiB."""
+    try:
+        content = json.loads(body_of(request), parse_constant=_refuse_constant)
+        # Half of a surrogate pair can be written as an escape, and can be neither stored nor answered.
+        json.dumps(content, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise InvalidInputError(
+            Reason.BODY_NOT_READABLE, "The body is not JSON.", mend="Send JSON (RFC 8259) in UTF-8."
+        ) from error
+    return content
+
+
+def body_of(request: func.HttpRequest) -> bytes:
+    """The body as it came; raises TooLargeError over 4 MiB."""
     body = request.get_body()
     if len(body) > LARGEST_BODY:
         raise TooLargeError(Reason.BODY_TOO_LARGE, f"The body has {len(body)} bytes; at most 4 MiB are read.")
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInputError(Reason.BODY_NOT_READABLE, "The body is not JSON.") from error
+    return body
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def caller(request: func.HttpRequest) -> str:
-    """Who did it, for the history. Only the key is known: a name in a header could be anybody's."""
-    del request
-    return "operator"
+    """Who did it, for the history: the person or app that the platform signed in, else whoever holds the key.
+
+    The headers that name a principal are believed only while the platform's authentication is on, which removes them
+    from what comes from outside. Without it they could be anybody's words.
+    """
+    if not bootstrap.callers_are_signed_in():
+        return KEY_HOLDER
+    name = _header(request, "X-MS-CLIENT-PRINCIPAL-NAME")
+    object_id = _header(request, "X-MS-CLIENT-PRINCIPAL-ID")
+    if name and object_id and name != object_id:
+        return f"{name} ({object_id})"
+    return name or object_id or KEY_HOLDER
+
+
+def _header(request: func.HttpRequest, name: str) -> str:
+    shown = "".join(character for character in request.headers.get(name, "") if character.isprintable())
+    return shown.strip()[:_LONGEST_CALLER]
+
+
+def _status_and_title(error: DeskbridgeError) -> tuple[int, str]:
+    return next((code, title) for cls, code, title in _STATUS if isinstance(error, cls))
 
 
 def to_json(body: Any) -> bytes:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from shared.environment import Environment, load_environment
+from shared.environment import Environment, load_environment, platform_signs_in
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from shared.tickets.recording import Recording
     from shared.tickets.repository import TicketRepository
     from shared.tickets.settling import Settling
+    from shared.users.sourcing import Realms, RealmSource
     from shared.vaults.checking import Checks
     from shared.vaults.key_vault import KeyVaults
     from shared.vaults.reading import VaultCredentials
@@ -75,6 +76,12 @@ def now() -> datetime:
 @_once
 def environment() -> Environment:
     return load_environment(os.environ)
+
+
+@_once
+def callers_are_signed_in() -> bool:
+    # Apart from the rest of the environment: who did it is asked before anything needs to be set.
+    return platform_signs_in(os.environ)
 
 
 @_once
@@ -216,10 +223,32 @@ def ec2_source() -> "Ec2Source":
 
 
 @_once
+def users() -> "RecordTable":
+    from shared.storage.names import USERS_TABLE
+    from shared.users.grants import UserRecords
+
+    return UserRecords(tables().table(USERS_TABLE))
+
+
+@_once
+def realms() -> "Realms":
+    from shared.users.sourcing import Realms
+
+    return Realms(settings(), credentials())
+
+
+@_once
+def realm_source() -> "RealmSource":
+    from shared.users.sourcing import RealmSource
+
+    return RealmSource(realms(), settings(), users(), runs())
+
+
+@_once
 def imports() -> "ImportRunner":
     from shared.imports.running import ImportRunner
 
-    sources: tuple[Source, ...] = (ec2_source(),)
+    sources: tuple[Source, ...] = (ec2_source(), realm_source())
     return ImportRunner(runs(), {source.kind: source for source in sources}, now)
 
 

@@ -150,10 +150,10 @@ class Environment:
         """Whether this worker runs in Azure: the platform sets one of these variables, the local hosts none."""
         return any(_present(self._raw.get(name)) is not None for name in _SET_IN_AZURE)
 
-    @property
-    def signs_in_callers(self) -> bool:
-        """Whether the platform's own authentication stands in front: it then says so in a variable of its own."""
-        return (_present(self._raw.get("WEBSITE_AUTH_ENABLED")) or "").casefold() == "true"
+
+def platform_signs_in(environ: Mapping[str, str]) -> bool:
+    """Whether the platform's own authentication stands in front: it then says so in a variable of its own."""
+    return (_present(environ.get("WEBSITE_AUTH_ENABLED")) or "").casefold() == "true"
 
 
 def _present(value: str | None) -> str | None:

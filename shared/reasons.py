@@ -35,7 +35,6 @@ class Reason(StrEnum):
     # Credential stores
     CREDENTIAL_UNKNOWN = "credential_unknown"
     CREDENTIAL_STORE_UNKNOWN = "credential_store_unknown"
-    CREDENTIAL_OUT_OF_SCOPE = "credential_out_of_scope"
     VAULT_ADDRESS_WRONG = "vault_address_wrong"
     VAULT_HOST_UNKNOWN = "vault_host_unknown"
     VAULT_UNREACHABLE = "vault_unreachable"

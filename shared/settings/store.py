@@ -79,9 +79,27 @@ class SettingsStore:
             raise NotFoundError(Reason.NOT_FOUND, f"There is no document {cls.kind}/{name}.")
         return stored
 
+    def page(self, cls: type[D], size: int, after: str | None) -> tuple[Sequence[Stored[D]], str | None]:
+        """At most `size` documents of a kind, by name, as they are now; `after` is an earlier page's second answer."""
+        page = self._table.page([partition(cls.kind), *row_key_prefix("d:")], size=size, after=after)
+        return [self._read(cls, row) for row in page.rows], page.next
+
     def history(self, cls: type[SettingsDocument], name: str) -> Sequence[Mapping[str, Any]]:
         """What was done with a document, newest first: action, version, changed_at, changed_by, document."""
-        return [
+        entries, following = self.history_page(cls, name, 1000, None)
+        found = list(entries)
+        while following is not None:
+            entries, following = self.history_page(cls, name, 1000, following)
+            found += entries
+        return found
+
+    def history_page(
+        self, cls: type[SettingsDocument], name: str, size: int, after: str | None
+    ) -> tuple[Sequence[Mapping[str, Any]], str | None]:
+        """A page of `history`, and where to go on."""
+        where = [partition(cls.kind), *row_key_prefix(f"h:{name}:")]
+        page = self._table.page(where, size=size, after=after)
+        entries = [
             {
                 "action": row.text("action"),
                 "version": row.number("version"),
@@ -89,8 +107,9 @@ class SettingsStore:
                 "changed_by": row.text("changed_by"),
                 "document": unpack(row, "document"),
             }
-            for row in scan(self._table, [partition(cls.kind), *row_key_prefix(f"h:{name}:")])
+            for row in page.rows
         ]
+        return entries, page.next
 
     def everything(self) -> Sequence[tuple[str, Stored[SettingsDocument]]]:
         """All documents of all kinds, in the order in which they can be applied."""
@@ -256,8 +275,11 @@ class SettingsStore:
     def _transact(self, kind: str, operations: Sequence[Operation], name: str) -> None:
         try:
             self._table.transact(kind, operations)
-        except AlreadyExistsError as error:
-            raise ChangedMeanwhileError(f"The document {kind}/{name} was written meanwhile.") from error
+        except (AlreadyExistsError, ChangedMeanwhileError) as error:
+            present = self._table.find(kind, _key(name), select=["version"])
+            raise ChangedMeanwhileError(
+                f"The document {kind}/{name} was written meanwhile.", present_etag=present.etag if present else ""
+            ) from error
         finally:
             with self._lock:
                 self._remembered.pop(kind, None)

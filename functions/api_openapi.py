@@ -1,0 +1,24 @@
+"""The OpenAPI document over HTTP."""
+
+import azure.functions as func
+
+from functions.endpoints import declared_endpoints, endpoint
+from functions.http_answers import answer
+
+openapi_api = func.Blueprint()
+
+
+@endpoint(
+    openapi_api,
+    "GET",
+    "openapi.json",
+    tag="description",
+    summary="Show this document",
+    answers={200: "description:OpenApiDocument"},
+)
+def show_openapi(req: func.HttpRequest) -> func.HttpResponse:
+    """Made from the models and the declarations that the endpoints work by."""
+    from functions.openapi import openapi_document
+
+    del req
+    return answer(200, openapi_document(list(declared_endpoints().values())))

@@ -1,0 +1,184 @@
+"""How an endpoint is declared: beside its function, with all that the OpenAPI document and its requests' checks need.
+
+Declaring costs nothing at import: models are named by their place (`settings:SettingPage` is `SettingPage` of
+`shared.api.settings`) and loaded only when the document is made.
+"""
+
+import logging
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import wraps
+from typing import Any
+
+import azure.functions as func
+
+from functions.http_answers import caller, problem, status_of
+from functions.query import Query, check
+from shared.errors import DeskbridgeError
+from shared.reasons import Reason
+
+logger = logging.getLogger(__name__)
+
+Refusals = Mapping[int, Sequence[Reason]]
+
+# What every keyed endpoint can answer: it needs its app settings, and the storage account.
+STORAGE: Refusals = {
+    503: (Reason.STORAGE_UNAVAILABLE, Reason.STORAGE_DENIED, Reason.SETTING_MISSING, Reason.SETTING_INVALID)
+}
+PAGED: Refusals = {400: (Reason.CONTINUATION_INVALID,)}
+BODY: Refusals = {400: (Reason.BODY_NOT_READABLE, Reason.DOCUMENT_INVALID), 413: (Reason.BODY_TOO_LARGE,)}
+MOVED: Refusals = {412: (Reason.CHANGED_MEANWHILE,)}
+UNKNOWN: Refusals = {404: (Reason.NOT_FOUND,)}
+_PARAMETERS: Refusals = {400: (Reason.PARAMETER_UNKNOWN, Reason.PARAMETER_INVALID)}
+
+
+class Access(StrEnum):
+    """Which function key opens it. `OPEN` needs none: what guards it instead stands in the endpoint's description."""
+
+    READING = "reading"
+    WRITING = "writing"
+    OPEN = "open"
+
+
+@dataclass(frozen=True)
+class Content:
+    """A body or an answer: the place of its model, or a media type of its own without one; with an example."""
+
+    model: str = ""
+    media_type: str = "application/json"
+    about: str = ""
+    example: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One function that answers HTTP."""
+
+    function: str
+    methods: tuple[str, ...]
+    route: str
+    tag: str
+    summary: str
+    description: str
+    access: Access
+    query: tuple[Query[Any], ...]
+    bodies: tuple[Content, ...]
+    body_needed: bool
+    answers: Mapping[int, Content]
+    refusals: Mapping[int, tuple[Reason, ...]]
+    if_match: str
+    path: Mapping[str, str]
+
+    @property
+    def path_parameters(self) -> tuple[str, ...]:
+        return tuple(re.findall(r"\{([a-z_]+)", self.route))
+
+
+_declared: dict[str, Endpoint] = {}
+
+
+def declared_endpoints() -> Mapping[str, Endpoint]:
+    """All endpoints whose modules are imported, by the name of their function."""
+    return _declared
+
+
+def endpoint(
+    blueprint: func.Blueprint,
+    method: str | Sequence[str],
+    route: str,
+    *,
+    tag: str,
+    summary: str,
+    answers: Mapping[int, str | Content | None],
+    access: Access | None = None,
+    query: Sequence[Query[Any]] = (),
+    body: str | Content | Sequence[Content] = (),
+    body_needed: bool = True,
+    refusals: Sequence[Refusals] = (),
+    if_match: str = "",
+    path: Mapping[str, str] | None = None,
+) -> Callable[[Callable[..., func.HttpResponse]], Any]:
+    """Make a function of `blueprint` out of the decorated one, and remember what it says of itself.
+
+    Query parameters are checked, and errors of `shared.errors` become problem documents. A GET needs the reading key
+    and everything else the writing key, unless `access` says otherwise. `if_match` says what the header is for.
+    Other bindings (queue outputs) stand above this decorator.
+    """
+    methods = (method,) if isinstance(method, str) else tuple(method)
+    if access is None:
+        access = Access.READING if methods == ("GET",) else Access.WRITING
+    needs_storage = () if access is Access.OPEN else (STORAGE,)
+
+    def declare(handle: Callable[..., func.HttpResponse]) -> Any:
+        name = handle.__name__
+        if name in _declared and _declared[name].route != route:
+            raise ValueError(f"two endpoints are named {name}")
+        _declared[name] = Endpoint(
+            function=name,
+            methods=methods,
+            route=route,
+            tag=tag,
+            summary=summary,
+            description=re.sub(r"\s+", " ", handle.__doc__ or "").strip(),
+            access=access,
+            query=tuple(query),
+            bodies=_contents(body),
+            body_needed=body_needed,
+            answers={status: _content(content) for status, content in answers.items()},
+            refusals=_merged([_PARAMETERS, *needs_storage, *refusals]),
+            if_match=if_match,
+            path=dict(path or {}),
+        )
+        level = func.AuthLevel.ANONYMOUS if access is Access.OPEN else func.AuthLevel.FUNCTION
+        return blueprint.route(route, methods=list(methods), auth_level=level)(_guarded(handle, _declared[name]))
+
+    return declare
+
+
+def report_undeclared(declared: Endpoint, error: DeskbridgeError) -> None:
+    """A refusal that the document does not know: a fault of the declaration, and no reason to refuse in another way."""
+    logger.error("%s does not declare its refusal %s %s", declared.function, status_of(error), error.reason)
+
+
+def _guarded(handle: Callable[..., func.HttpResponse], declared: Endpoint) -> Callable[..., func.HttpResponse]:
+    @wraps(handle)
+    def guarded(*args: Any, **kwargs: Any) -> func.HttpResponse:
+        # The worker gives the request by its name, a test as it likes.
+        request: func.HttpRequest = kwargs["req"] if "req" in kwargs else args[0]
+        try:
+            check(request, declared.query)
+            answer = handle(*args, **kwargs)
+        except DeskbridgeError as error:
+            logger.info("%s is refused: %s (%s)", declared.function, error.message, error.reason)
+            if error.reason not in declared.refusals.get(status_of(error), ()):
+                report_undeclared(declared, error)
+            return problem(error)
+        if declared.access is Access.WRITING:
+            what = "/".join(str(value) for value in request.route_params.values())
+            logger.info("%s %s by %s: %s", declared.function, what, caller(request), answer.status_code)
+        return answer
+
+    return guarded
+
+
+def _content(content: str | Content | None) -> Content:
+    if content is None:
+        return Content(media_type="")
+    return Content(content) if isinstance(content, str) else content
+
+
+def _contents(body: str | Content | Sequence[Content]) -> tuple[Content, ...]:
+    if isinstance(body, str | Content):
+        return (_content(body),) if body else ()
+    return tuple(body)
+
+
+def _merged(refusals: Sequence[Refusals]) -> dict[int, tuple[Reason, ...]]:
+    merged: dict[int, tuple[Reason, ...]] = {}
+    for each in refusals:
+        for status, reasons in each.items():
+            merged[status] = tuple(dict.fromkeys((*merged.get(status, ()), *reasons)))
+    return merged
