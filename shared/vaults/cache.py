@@ -59,14 +59,15 @@ class ValueCache(Generic[K, V]):
             now = self._clock()
             if entry.value is not None and now < entry.fresh_until:
                 return entry.value
-            fetching = entry.under_way
+            fetching, first = entry.under_way, False
             if fetching is None:
                 if entry.failure is not None and now < entry.ask_again_at:
                     return self._stale_or_raise(entry, entry.failure, now)
-                own = entry.under_way = _Fetch[V]()
-        if fetching is not None:
-            return self._wait(entry, fetching)
-        return self._fetch(entry, own, fetch, cache_seconds, stale_seconds)
+                fetching, first = _Fetch[V](), True
+                entry.under_way = fetching
+        if first:
+            return self._fetch(entry, fetching, fetch, cache_seconds, stale_seconds)
+        return self._wait(entry, fetching)
 
     def refused(self, key: K, same: Callable[[V, V], bool]) -> None:
         """The next `get` fetches anew; once for a value, so that a wrong password cannot become a flood of fetches."""

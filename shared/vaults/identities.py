@@ -57,10 +57,8 @@ class StoreIdentity:
     def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
         """A token for the store's resource; raises MisconfiguredError or TryLaterError."""
         del scopes
-        wanted: TokenRequestOptions = {}
-        if options and options.get("claims"):
-            wanted["claims"] = options["claims"]
-        return self.token_for(self._scope, wanted)
+        claims = options.get("claims") if options else None
+        return self.token_for(self._scope, {"claims": claims} if claims else {})
 
     def get_token(self, *scopes: str, **_: Any) -> AccessToken:
         info = self.get_token_info(*scopes)

@@ -17,6 +17,7 @@ from tests.vaults.conftest import Desk
 def app(desk: Desk) -> Iterator[Desk]:
     """The desk, as the triggers find it."""
     bootstrap.reset()
+    bootstrap.replace("environment", desk.environment)
     bootstrap.replace("settings", desk.settings)
     bootstrap.replace("vaults", desk.vaults)
     yield desk

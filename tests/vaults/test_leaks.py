@@ -97,6 +97,7 @@ def test_no_planted_secret_shows_in_logs_errors_answers_or_settings(
     assert read > 5, "nothing was read, so nothing could leak"
 
     checks = Checks(desk.settings, desk.vaults, bootstrap.now)
+    monkeypatch.setattr(bootstrap, "environment", lambda: desk.environment)
     monkeypatch.setattr(bootstrap, "credential_checks", lambda: checks)
     monkeypatch.setattr(bootstrap, "settings", lambda: desk.settings)
     monkeypatch.setattr(bootstrap, "secret_uses", lambda: SecretUses(desk.settings))

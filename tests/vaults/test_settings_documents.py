@@ -122,6 +122,19 @@ def test_resource_and_authority_follow_from_the_vaults_host(host: str, resource:
     assert (store.name_of_vault, store.token_resource, store.sign_in_authority) == ("acorn", resource, authority)
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("https://Acorn.Vault.Azure.Net/", "https://acorn.vault.azure.net"),
+        ("https://acorn.vault.azure.net:443", "https://acorn.vault.azure.net"),
+        ("https://localhost:8443", "https://localhost:8443"),
+        ("https://[::1]:8443", "https://[::1]:8443"),
+    ],
+)
+def test_a_vaults_address_is_kept_in_one_form(written: str, read: str) -> None:
+    assert CredentialStore.model_validate({**STORE, "vault_url": written}).vault_url == read
+
+
 def test_a_cloud_of_its_own_names_its_resource() -> None:
     document = {"vault_url": "https://acorn.vault.desk.local", "resource": "https://vault.desk.local/"}
     store = CredentialStore.model_validate({**document, "method": "system_assigned"})

@@ -36,7 +36,8 @@ def _root(address: str, what: str) -> str:
         raise ValueError(f"must be an address such as {what}")
     if parts.path.strip("/") or parts.query or parts.fragment:
         raise ValueError(f"must be the host alone, without a path: write {what}")
-    return f"https://{parts.hostname}{f':{port}' if port not in (None, 443) else ''}"
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"https://{host}{f':{port}' if port not in (None, 443) else ''}"
 
 
 def _vault_url(text: str) -> str:

@@ -66,9 +66,9 @@ class Credential(SecretSource, SettingsDocument):
     def references(self) -> Sequence[Reference]:
         return (Reference("store", "credential-stores", self.store),)
 
-    def check_change(self, before: Self) -> Sequence[Fault]:
+    def check_change(self, before: SettingsDocument) -> Sequence[Fault]:
         """What may not change once the credential exists."""
-        if self.scope == before.scope:
+        if not isinstance(before, Credential) or self.scope == before.scope:
             return []
         return [
             Fault(
