@@ -5,7 +5,18 @@ import azure.functions as func
 
 def blueprints() -> tuple[func.Blueprint, ...]:
     """Every blueprint of the app."""
-    from functions import api_credentials, api_health, api_openapi, api_settings, key_vault_events
+    from functions import (
+        api_assets,
+        api_credentials,
+        api_health,
+        api_openapi,
+        api_runs,
+        api_settings,
+        import_parts,
+        import_schedules,
+        key_vault_events,
+        poison,
+    )
 
     return (
         api_settings.settings_api,
@@ -13,4 +24,9 @@ def blueprints() -> tuple[func.Blueprint, ...]:
         api_health.health_api,
         api_openapi.openapi_api,
         key_vault_events.key_vault_events,
+        api_runs.runs_api,
+        api_assets.assets_api,
+        import_schedules.import_schedules,
+        import_parts.import_parts,
+        poison.poison,
     )

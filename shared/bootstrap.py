@@ -16,10 +16,12 @@ from shared.environment import Environment, load_environment, platform_signs_in
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
+    from shared.assets.desk import AssetDesk
     from shared.assets.ec2 import Ec2
     from shared.assets.importing import Ec2Source
     from shared.imports.keeping import RunKeeper
     from shared.imports.records import RecordTable
+    from shared.imports.reporting import RunReports
     from shared.imports.running import ImportRunner
     from shared.imports.sources import Source
     from shared.runs.repository import RunRepository
@@ -250,6 +252,20 @@ def imports() -> "ImportRunner":
 
     sources: tuple[Source, ...] = (ec2_source(), realm_source())
     return ImportRunner(runs(), {source.kind: source for source in sources}, now)
+
+
+@_once
+def run_reports() -> "RunReports":
+    from shared.imports.reporting import RunReports
+
+    return RunReports(imports())
+
+
+@_once
+def asset_desk() -> "AssetDesk":
+    from shared.assets.desk import AssetDesk
+
+    return AssetDesk(assets(), settings(), now)
 
 
 @_once

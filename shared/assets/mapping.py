@@ -1,37 +1,27 @@
 """From an instance to the asset that a tenant's document wants: mapped values, type and site, each with its reason."""
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from shared.assets.model import document_name_of
 from shared.imports.columns import SITE, TYPE, column_of
 from shared.imports.expressions import ExpressionError, Read, compile_expression
 from shared.imports.model import Wanted
+from shared.imports.values import RuleRecord, ValueFaultError, storable
 from shared.reasons import Reason
 from shared.rules.deciding import RuleSet, compile_rules
 from shared.rules.model import Rule
 from shared.rules.operators import text_of
-from shared.settings.documents.aws_tenants import RAW, AwsTenantDocument, FieldMappingDocument
+from shared.settings.documents.aws_tenants import AwsTenantDocument, FieldMappingDocument
+from shared.settings.documents.import_settings import RAW
 from shared.settings.documents.rules import to_criteria
-from shared.storage.limits import CHARACTERS_PER_TEXT, LONE_SURROGATE, size_of_text
 from shared.storage.rows import Value
 
 # States in which an instance is on its way out, or a corpse that EC2 lists for another hour.
 GONE_STATES = frozenset({"shutting-down", "terminated"})
 FIELD_NEED = "field:"
 TYPE_NEED = "type:"
-
-
-class ValueFaultError(Exception):
-    """A value that cannot be stored; the message is a sentence that names the field."""
-
-    def __init__(self, reason: Reason, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
 
 
 @dataclass(frozen=True)
@@ -41,30 +31,6 @@ class Explained:
     field: str
     expression: str
     value: Value | None
-
-
-class _Record(dict[str, object]):
-    """Mapped values by field; a name that begins with `source.` is worked out from the instance when asked for."""
-
-    def __init__(self, values: Mapping[str, object], instance: Mapping[str, Any], raw: Mapping[str, Read]) -> None:
-        super().__init__(values)
-        self._instance = instance
-        self._raw = raw
-
-    def __missing__(self, key: str) -> object:
-        read = self._raw.get(key)
-        if read is None:
-            return None
-        try:
-            value = to_value(read(self._instance))
-        except ExpressionError:
-            value = None
-        self[key] = value
-        return value
-
-    def get(self, key: str, default: object = None) -> object:
-        value = self[key]
-        return default if value is None else value
 
 
 class AssetMapping:
@@ -107,14 +73,14 @@ class AssetMapping:
         record: dict[str, object] = {}
         for mapping, column, read in self._fields:
             try:
-                value = _checked(mapping, read(instance))
+                value = storable(mapping.target, read(instance))
             except ExpressionError as error:
                 return Wanted(instance_id, error=f"{mapping.target}: {error}.", error_reason=Reason.VALUE_UNREADABLE)
             except ValueFaultError as error:
                 return Wanted(instance_id, error=error.message, error_reason=error.reason)
             values[column] = value
             record[mapping.target] = value
-        view = _Record(record, instance, self._raw)
+        view = RuleRecord(record, instance, self._raw)
         label = text_of(record.get("name")) or instance_id
         asset_type, needs = self._type_of(view)
         if asset_type is None:
@@ -136,7 +102,7 @@ class AssetMapping:
         for mapping, _, read in self._fields:
             expression = mapping.source if mapping.source is not None else f"fixed: {mapping.fixed}"
             try:
-                value = _checked(mapping, read(instance))
+                value = storable(mapping.target, read(instance))
             except (ExpressionError, ValueFaultError) as error:
                 expression, value = f"{expression} ({error})", None
             yield Explained(mapping.target, expression, value)
@@ -177,37 +143,7 @@ class AssetMapping:
             yield f"Site: {self._document.default_site}, the default."
 
 
-def to_value(found: Any) -> Value | None:
-    """What an expression gives, as a column can hold it: lists joined, empty texts nothing, times in UTC."""
-    if found is None:
-        return None
-    if isinstance(found, str):
-        return found if found.strip() else None
-    if isinstance(found, bool | int | float):
-        return found
-    if isinstance(found, datetime):
-        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
-    if isinstance(found, Sequence) and all(not isinstance(member, dict | list) for member in found):
-        return ", ".join(text_of(member) for member in found if member is not None) or None
-    text = json.dumps(found, ensure_ascii=False, sort_keys=True, default=text_of)
-    return None if text in {"{}", "[]"} else text
-
-
 def _reader(mapping: FieldMappingDocument) -> Read:
     if mapping.source is not None:
         return compile_expression(mapping.source)
     return lambda _: mapping.fixed
-
-
-def _checked(mapping: FieldMappingDocument, found: Any) -> Value | None:
-    value = to_value(found)
-    if isinstance(value, str):
-        # Most values are short: half the limit always fits, whatever the characters.
-        if len(value) > CHARACTERS_PER_TEXT // 2 and size_of_text(value) > CHARACTERS_PER_TEXT * 2:
-            message = f"{mapping.target}: the value has {len(value)} characters; at most 32,768 can be stored."
-            raise ValueFaultError(Reason.VALUE_TOO_LONG, message)
-        if LONE_SURROGATE.search(value):
-            raise ValueFaultError(Reason.VALUE_UNREADABLE, f"{mapping.target}: the value holds half a character.")
-    if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**63:
-        raise ValueFaultError(Reason.VALUE_TOO_LONG, f"{mapping.target}: the number is over 64 bits.")
-    return value

@@ -25,12 +25,14 @@ class Applier:
         records: RecordTable,
         partition_key: str,
         run_id: str,
+        document: str,
         now: Callable[[], datetime],
         again: Callable[[Entry], Entry],
     ) -> None:
         self._records = records
         self._partition = partition_key
         self._run_id = run_id
+        self._document = document
         self._now = now
         self._again = again
         self._built: dict[str, Groups] = {}
@@ -40,7 +42,7 @@ class Applier:
         if not entry.writes:
             return entry
         try:
-            groups = self._records.operations(self._partition, entry, self._run_id, self._now())
+            groups = self._records.operations(self._partition, entry, self._run_id, self._document, self._now())
             for _, operations in groups:
                 for operation in operations:
                     if not isinstance(operation, Delete):

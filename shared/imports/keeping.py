@@ -42,12 +42,13 @@ class RunKeeper:
     def keep(self) -> list[PartMessage]:
         """All of it; the messages to send."""
         messages: list[PartMessage] = []
-        for kind in self._runner.sources:
-            for run in list(self._runs.all(kind)):
-                if run.is_open:
-                    messages += self._resume(run)
-                else:
-                    self._prune(run)
+        for run in self._runs.open_runs():
+            messages += self._resume(run)
+        now = self._now()
+        for old in self._runs.closed_before(now - PREVIEW_KEPT, Mode.PREVIEW):
+            self._runs.remove(old)
+        for old in self._runs.closed_before(now - self._kept_for):
+            self._runs.remove(old)
         for freshness in self.freshness():
             if freshness.warning:
                 logger.warning("%s/%s: %s", freshness.kind, freshness.name, freshness.warning)
@@ -100,11 +101,6 @@ class RunKeeper:
             return False
         self._runs.save_part(replace(part, state=PartState.QUEUED, queued_at=now, heartbeat_at=None))
         return True
-
-    def _prune(self, run: Run) -> None:
-        age = self._now() - (run.finished_at or run.started_at)
-        if age > (PREVIEW_KEPT if run.mode is Mode.PREVIEW else self._kept_for):
-            self._runs.remove(run)
 
 
 def _hours(age: timedelta) -> str:

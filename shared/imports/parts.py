@@ -57,7 +57,7 @@ class PartWork:
             load=records.load,
             find=records.find,
         )
-        self._applier = Applier(records, partition_key, run.id, now, self._planner.again)
+        self._applier = Applier(records, partition_key, run.id, run.name, now, self._planner.again)
 
     def run(self) -> Mapping[str, int]:
         """Do it; the counts. Raises ChangedMeanwhileError when another attempt took the part over."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from shared.imports.columns import ACTIVE
 from shared.imports.model import (
     Action,
     Candidate,
@@ -157,6 +158,8 @@ class PartPlanner:
             assign[column] = value
             changes.append(Change(column, before, value))
         if not present.active:
+            if ACTIVE in locks:
+                return _entry(wanted, Action.SKIP, "locked", "A person made it inactive.", present)
             if not policy.reactivate:
                 return _entry(
                     wanted, Action.SKIP, "inactive", "It is inactive, and reactivating is turned off.", present
@@ -332,6 +335,9 @@ class PartPlanner:
         return known.gone_since is not None and self._now - known.gone_since >= self._policy.grace
 
     def _deactivate(self, row_key: str, present: Present, why: str) -> Entry:
+        if ACTIVE in present.locks:
+            kept = f"{why} A person keeps it active."
+            return Entry(_id(row_key, present), Action.SKIP, "locked", kept, label=_label(present), present=present)
         assign: dict[str, Value | None] = {"active": False, "deactivated_at": self._now, "gone_since": None}
         return Entry(
             _id(row_key, present),

@@ -159,16 +159,19 @@ class RecordTable:
         self._table.transact(partition_key, operations)
 
     def operations(
-        self, partition_key: str, entry: Entry, run_id: str, now: datetime
+        self, partition_key: str, entry: Entry, run_id: str, document: str, now: datetime
     ) -> list[tuple[str, list[Operation]]]:
-        """What an entry writes: groups that must stay whole, each in its partition, in the order to be written."""
+        """What an entry writes: groups that must stay whole, each in its partition, in the order to be written.
+
+        `document` is the name of the settings document that the import follows.
+        """
         if not entry.writes:
             return []
         if entry.present is None:
-            row = _new_row(partition_key, entry, run_id, now)
+            row = _new_row(partition_key, entry, run_id, document, now)
             return [(partition_key, [Create(row), Create(_history_of(row, entry, run_id, now))])]
         target = entry.present.row
-        group: list[Operation] = [Replace(_changed_row(target, entry, run_id, now))]
+        group: list[Operation] = [Replace(_changed_row(target, entry, run_id, document, now))]
         if entry.changes:
             group.append(Create(_history_of(target, entry, run_id, now)))
         groups = [(target.partition_key, group)]
@@ -238,7 +241,7 @@ def _without_source(values: Mapping[str, Value]) -> dict[str, Value]:
     return {c: v for c, v in values.items() if (c != "source" and not c.startswith("source_")) or c == "source_id"}
 
 
-def _new_row(partition_key: str, entry: Entry, run_id: str, now: datetime) -> Row:
+def _new_row(partition_key: str, entry: Entry, run_id: str, document: str, now: datetime) -> Row:
     values: dict[str, Value] = {
         **_merged({}, entry.assign),
         **_source_columns(entry.wanted, now),
@@ -247,16 +250,17 @@ def _new_row(partition_key: str, entry: Entry, run_id: str, now: datetime) -> Ro
         "changed_at": now,
         "last_run": run_id,
         "last_action": CREATED,
+        "document": document,
     }
     return Row(partition_key, entry.row_key, values)
 
 
-def _changed_row(target: Row, entry: Entry, run_id: str, now: datetime) -> Row:
+def _changed_row(target: Row, entry: Entry, run_id: str, document: str, now: datetime) -> Row:
     source = _source_columns(entry.wanted, now)
     values = _merged(_without_source(target.values) if source else target.values, {**entry.assign, **source})
     if entry.changes:
         action = DEACTIVATED if entry.action is Action.DEACTIVATE else _LAST_ACTION.get(entry.code, UPDATED)
-        values |= {"changed_at": now, "last_run": run_id, "last_action": action}
+        values |= {"changed_at": now, "last_run": run_id, "last_action": action, "document": document}
     return Row(target.partition_key, target.row_key, values, target.etag)
 
 

@@ -13,9 +13,10 @@ from shared.runs.model import Mode, Part, PartState, Run, RunState
 from shared.storage.documents import pack, unpack
 from shared.storage.keys import descending, fit_key
 from shared.storage.limits import split_transactions
-from shared.storage.rows import Create, Delete, Replace, Row, Save, Value, partition, row_key_prefix
+from shared.storage.rows import Condition, Create, Delete, Replace, Row, Save, Value, partition, row_key_prefix
 from shared.storage.tables import Table, scan
 
+_RUNS = "runs"
 _LEASES = "leases"
 _SUCCESSES = "successes"
 _PART = "part:"
@@ -46,18 +47,17 @@ class RunRepository:
     # Runs
 
     def new_id(self, kind: str, now: datetime) -> str:
-        """Newest first in key order; the kind is what stands before the first dash but one."""
-        return f"{kind}-{descending(now)}-{secrets.token_hex(3)}"
+        """Newest first in key order."""
+        return f"{descending(now)}-{kind}-{secrets.token_hex(3)}"
 
     def add(self, run: Run) -> Run:
-        etag = self._table.transact(run.kind, [Create(_run_row(run))])[0]
+        etag = self._table.transact(_RUNS, [Create(_run_row(run))])[0]
         return replace(run, etag=etag)
 
     def find(self, run_id: str) -> Run | None:
-        kind = run_id.rsplit("-", 2)[0]
-        if fit_key(run_id) != run_id or not kind:
+        if not run_id or fit_key(run_id) != run_id:
             return None
-        row = self._table.find(kind, run_id)
+        row = self._table.find(_RUNS, run_id)
         return None if row is None else _to_run(row)
 
     def get(self, run_id: str) -> Run:
@@ -68,17 +68,28 @@ class RunRepository:
 
     def save(self, run: Run) -> Run:
         """Raises ChangedMeanwhileError."""
-        etag = self._table.transact(run.kind, [Replace(_run_row(run))])[0]
+        etag = self._table.transact(_RUNS, [Replace(_run_row(run))])[0]
         return replace(run, etag=etag)
 
-    def page(self, kind: str, size: int, after: str | None) -> tuple[Sequence[Run], str | None]:
-        """Newest first."""
-        page = self._table.page([partition(kind)], size=size, after=after)
+    def page(self, kind: str, name: str, size: int, after: str | None) -> tuple[Sequence[Run], str | None]:
+        """Newest first; `kind` and `name` may be empty."""
+        where: list[Condition] = [partition(_RUNS)]
+        if kind:
+            where.append(Condition("kind", "eq", kind))
+        if name:
+            where.append(Condition("name", "eq", name))
+        page = self._table.page(where, size=size, after=after)
         return [_to_run(row) for row in page.rows], page.next
 
-    def all(self, kind: str) -> Iterator[Run]:
-        for row in scan(self._table, [partition(kind)]):
-            yield _to_run(row)
+    def open_runs(self) -> list[Run]:
+        """Those that are not closed yet."""
+        return self._all(Condition("state", "eq", str(RunState.RUNNING)))
+
+    def closed_before(self, moment: datetime, mode: Mode | None = None) -> list[Run]:
+        """Those that started before, and are closed."""
+        older = Condition("RowKey", "gt", descending(moment))
+        runs = self._all(older) if mode is None else self._all(older, Condition("mode", "eq", str(mode)))
+        return [run for run in runs if not run.is_open]
 
     def remove(self, run: Run) -> None:
         """The run with all its rows; the run's own row last, so that a kill leaves it to be removed again."""
@@ -86,7 +97,10 @@ class RunRepository:
         rows = list(scan(self._table, [partition(run.id)], select=()))
         for transaction in split_transactions([[Delete(row.row_key)] for row in rows]):
             self._table.transact(run.id, transaction)
-        self._table.transact(run.kind, [Delete(run.id)])
+        self._table.transact(_RUNS, [Delete(run.id)])
+
+    def _all(self, *conditions: Condition) -> list[Run]:
+        return [_to_run(row) for row in scan(self._table, [partition(_RUNS), *conditions])]
 
     # Parts
 
@@ -207,6 +221,7 @@ def _present(**columns: Value | None) -> dict[str, Value]:
 
 def _run_row(run: Run) -> Row:
     values = _present(
+        kind=run.kind,
         name=run.name,
         mode=str(run.mode),
         trigger=run.trigger,
@@ -221,7 +236,7 @@ def _run_row(run: Run) -> Row:
         message=run.message,
         mend=run.mend,
     )
-    return Row(run.kind, run.id, {**values, **pack("counts", dict(run.counts))}, run.etag)
+    return Row(_RUNS, run.id, {**values, **pack("counts", dict(run.counts))}, run.etag)
 
 
 def _to_run(row: Row) -> Run:
@@ -229,7 +244,7 @@ def _to_run(row: Row) -> Run:
     assert started_at is not None  # noqa: S101 - written with every row
     return Run(
         id=row.row_key,
-        kind=row.partition_key,
+        kind=row.text("kind"),
         name=row.text("name"),
         mode=Mode(row.text("mode")),
         trigger=row.text("trigger"),

@@ -1,0 +1,130 @@
+"""Assets as people use them: lists, edits, and the explanation of one asset."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from shared.assets.mapping import AssetMapping
+from shared.assets.model import asset_id_of, parse_asset_id
+from shared.imports.columns import ACTIVE, CUSTOM, SITE, TYPE, column_of
+from shared.imports.editing import RecordEditing, shown
+from shared.imports.model import Key
+from shared.imports.records import RecordTable
+from shared.settings.documents.asset_fields import STANDARD_FIELDS, AssetFieldDocument
+from shared.settings.documents.asset_types import AssetTypeDocument
+from shared.settings.documents.aws_tenants import AwsTenantDocument
+from shared.settings.documents.sites import SiteDocument
+from shared.settings.store import SettingsStore
+from shared.storage.documents import unpack
+from shared.storage.rows import AnyOf, Condition, Row
+
+
+class AssetDesk:
+    def __init__(self, records: RecordTable, settings: SettingsStore, now: Callable[[], datetime]) -> None:
+        self._records = records
+        self._settings = settings
+        self._editing = RecordEditing(records, now, self._fault_of)
+
+    def page(
+        self, filters: Mapping[str, str], *, size: int, after: str | None
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """Assets, by account, region and id. Filters: account, region, type, site, active, and `field` with `value`."""
+        where: list[Condition | AnyOf] = []
+        account, region = filters.get("account", ""), filters.get("region", "")
+        if account and region:
+            where.append(Condition("PartitionKey", "eq", f"aws:{account}:{region}"))
+        elif account:
+            where += [
+                Condition("PartitionKey", "ge", f"aws:{account}:"),
+                Condition("PartitionKey", "lt", f"aws:{account};"),
+            ]
+        for name in (TYPE, SITE):
+            if name in filters:
+                where.append(Condition(name, "eq", filters[name]))
+        if ACTIVE in filters:
+            where.append(Condition(ACTIVE, "eq", filters[ACTIVE] == "true"))
+        if "field" in filters:
+            where.append(Condition(column_of(filters["field"]), "eq", filters.get("value", "")))
+        page = self._records.page(where, size, after)
+        return [self._shown(row) for row in page.rows], page.next
+
+    def get(self, asset_id: str) -> tuple[dict[str, Any], str]:
+        """The asset and its ETag; raises NotFoundError."""
+        row = self._editing.get(parse_asset_id(asset_id))
+        return self._shown(row), row.etag
+
+    def edit(
+        self, asset_id: str, fields: Mapping[str, Any], release: Sequence[str], *, by: str, if_match: str | None
+    ) -> tuple[dict[str, Any], str]:
+        """As `RecordEditing.edit`."""
+        row = self._editing.edit(parse_asset_id(asset_id), fields, release, by=by, if_match=if_match)
+        return self._shown(row), row.etag
+
+    def add(self, asset_id: str, fields: Mapping[str, Any], *, by: str) -> tuple[dict[str, Any], str]:
+        """As `RecordEditing.add`."""
+        row = self._editing.add(asset_id, fields, by=by)
+        return self._shown(row), row.etag
+
+    def history(self, asset_id: str) -> list[dict[str, Any]]:
+        """Newest first."""
+        row = self._editing.get(parse_asset_id(asset_id))
+        return [
+            {"action": entry.action, "at": entry.at, "by": entry.by, "changes": entry.changes}
+            for entry in self._records.history(Key(row.partition_key, row.row_key))
+        ]
+
+    def explain(self, asset_id: str) -> dict[str, Any]:
+        """The instance as last read, each value with its expression, what gave type and site, and the history.
+
+        The values and reasons are those of the tenant's document as it is now.
+        """
+        row = self._editing.get(parse_asset_id(asset_id))
+        source = unpack(row, "source")
+        tenant = row.text("document")
+        stored = self._settings.find(AwsTenantDocument, tenant) if tenant else None
+        values: list[dict[str, Any]] = []
+        reasons: tuple[str, ...] = ()
+        if source is not None and stored is not None:
+            types = {one.document.title: one.name for one in self._settings.list(AssetTypeDocument)}
+            mapping = AssetMapping(stored.document, types, frozenset())
+            locks = row.text("locks").split()
+            values = [
+                {
+                    "field": one.field,
+                    "expression": one.expression,
+                    "value": one.value,
+                    "stored": row.values.get(column_of(one.field)),
+                    "held_by_a_person": column_of(one.field) in locks,
+                }
+                for one in mapping.explain_values(source)
+            ]
+            wanted = mapping.want(source)
+            reasons = wanted.explain() or tuple(
+                sentence for sentence in (wanted.error, wanted.skip, wanted.gone) if sentence
+            )
+        return {
+            **self._shown(row),
+            "tenant": tenant or None,
+            "source": source,
+            "source_read_at": row.time("source_read_at"),
+            "values": values,
+            "reasons": list(reasons),
+            "history": self.history(asset_id),
+        }
+
+    def _shown(self, row: Row) -> dict[str, Any]:
+        return {"id": asset_id_of(Key(row.partition_key, row.row_key)), **shown(row)}
+
+    def _fault_of(self, field: str, value: object) -> str | None:
+        if field == ACTIVE or field in STANDARD_FIELDS:
+            return None
+        if field == TYPE:
+            known = self._settings.find(AssetTypeDocument, str(value)) is not None
+            return None if known else f"there is no document {AssetTypeDocument.kind}/{value}"
+        if field == SITE:
+            known = self._settings.find(SiteDocument, str(value)) is not None
+            return None if known else f"there is no document {SiteDocument.kind}/{value}"
+        stored = self._settings.find(AssetFieldDocument, field.removeprefix(CUSTOM))
+        if stored is None or stored.document.custom != field.startswith(CUSTOM):
+            return "there is no such field"
+        return None

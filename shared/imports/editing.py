@@ -1,0 +1,142 @@
+"""A person's hand on a record: values that are theirs until released, and records made by hand."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from shared.errors import AlreadyExistsError, ChangedMeanwhileError, ConflictError, Fault, InvalidInputError
+from shared.imports.columns import ACTIVE, SITE, TYPE, column_of, field_of, fields_of
+from shared.imports.model import Change, Key
+from shared.imports.records import MANUAL_PARTITION, RecordTable, is_link
+from shared.reasons import Reason
+from shared.storage.keys import fit_key
+from shared.storage.limits import CHARACTERS_PER_TEXT, LONE_SURROGATE, size_of_text
+from shared.storage.rows import Row, Value
+
+ANY_VERSION = "*"
+# A sentence about what is wrong with a value of a field, or None.
+FieldCheck = Callable[[str, object], str | None]
+
+
+class RecordEditing:
+    """Edits records of one table. `check` says what a feature's fields may hold."""
+
+    def __init__(self, records: RecordTable, now: Callable[[], datetime], check: FieldCheck) -> None:
+        self._records = records
+        self._now = now
+        self._check = check
+
+    def edit(
+        self, key: Key, values: Mapping[str, Any], release: Sequence[str], *, by: str, if_match: str | None
+    ) -> Row:
+        """Set fields, which are this person's from now on, and release others: the next import sets those again.
+
+        Raises InvalidInputError with every fault, ChangedMeanwhileError, NotFoundError.
+        """
+        row = self.get(key)
+        if if_match is None:
+            raise ConflictError(
+                Reason.VERSION_NEEDED, "A change needs the version that was read.", mend=f"Send If-Match: {row.etag}."
+            )
+        if if_match not in {ANY_VERSION, row.etag}:
+            raise ChangedMeanwhileError(f"The record {key.row} changed meanwhile.", present_etag=row.etag)
+        locks = set(row.text("locks").split())
+        faults = self._faults(values)
+        faults += [
+            Fault(f"release.{index}", f"{field} is not held by a person")
+            for index, field in enumerate(release)
+            if column_of(field) not in locks
+        ]
+        _raise(faults)
+        assign: dict[str, Value | None] = {}
+        changes: list[Change] = []
+        for field, value in values.items():
+            column = column_of(field)
+            before = row.values.get(column)
+            if before != value:
+                assign[column] = value
+                changes.append(Change(column, before, value))
+        if values.get(ACTIVE) is False:
+            assign["deactivated_at"] = self._now()
+        held = (locks | {column_of(field) for field in values}) - {column_of(field) for field in release}
+        if held == locks and not changes:
+            return row
+        assign["locks"] = " ".join(sorted(held)) or None
+        if release:
+            # The next import must look at the row again, though the source did not change.
+            assign["hash"] = ""
+        changes += [Change(f"lock:{column}", None, by) for column in sorted(held - locks)]
+        changes += [Change(f"lock:{column}", by, None) for column in sorted(locks - held)]
+        self._records.save_edit(row, assign, changes, by, self._now())
+        return self.get(key)
+
+    def add(self, record_id: str, values: Mapping[str, Any], *, by: str) -> Row:
+        """A record made by hand. Raises ConflictError when the id is taken."""
+        faults = self._faults(values)
+        if not record_id or fit_key(record_id) != record_id or ":" in record_id or len(record_id) > 100:
+            faults.insert(0, Fault("id", "must be 1 to 100 characters without / \\ # ? % ~ and colons"))
+        _raise(faults)
+        columns: dict[str, Value | None] = {column_of(field): value for field, value in values.items()}
+        changes = [Change(column, None, value) for column, value in columns.items()]
+        now = self._now()
+        row = Row(MANUAL_PARTITION, record_id, {"active": True, "source_id": record_id, "created_at": now})
+        try:
+            self._records.save_edit(row, columns, changes, by, now)
+        except AlreadyExistsError as error:
+            raise ConflictError(Reason.ALREADY_EXISTS, f"There is a record {record_id} already.") from error
+        return self.get(Key(MANUAL_PARTITION, record_id))
+
+    def get(self, key: Key) -> Row:
+        """The record's row; a link leads to the record that it stands for."""
+        row = self._records.get(key)
+        return self._records.get(Key.parse(row.text("link"))) if is_link(row) else row
+
+    def _faults(self, values: Mapping[str, Any]) -> list[Fault]:
+        faults: list[Fault] = []
+        for field, value in values.items():
+            wrong = _not_storable(value)
+            if field == ACTIVE and not isinstance(value, bool):
+                wrong = "must be true or false"
+            elif field in {TYPE, SITE} and not isinstance(value, str):
+                wrong = "must be the name of a document"
+            wrong = wrong or self._check(field, value)
+            if wrong is not None:
+                faults.append(Fault(f"fields.{field}", wrong))
+        return faults
+
+
+def shown(row: Row) -> dict[str, Any]:
+    """A record as the API answers it, without what only the import needs."""
+    return {
+        "partition": row.partition_key,
+        "source_id": row.text("source_id"),
+        "fields": fields_of(row.values),
+        "type": row.text(TYPE) or None,
+        "site": row.text(SITE) or None,
+        "active": bool(row.values.get(ACTIVE, True)),
+        "held_by_a_person": [field_of(column) or column for column in row.text("locks").split()],
+        "follows": row.text("bound_to") or None,
+        "imported_by": row.text("document") or None,
+        "created_at": row.time("created_at"),
+        "changed_at": row.time("changed_at"),
+        "deactivated_at": row.time("deactivated_at"),
+        "gone_since": row.time("gone_since"),
+    }
+
+
+def _not_storable(value: Any) -> str | None:
+    if value is not None and not isinstance(value, str | int | float | bool):
+        return "must be a text, a number, true, false or null"
+    if isinstance(value, str) and (size_of_text(value) > CHARACTERS_PER_TEXT * 2 or LONE_SURROGATE.search(value)):
+        return "is too long, or holds half a character"
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return "is over 64 bits"
+    if isinstance(value, float) and not -1e308 < value < 1e308:
+        return "is no number"
+    return None
+
+
+def _raise(faults: Sequence[Fault]) -> None:
+    if faults:
+        listed = "; ".join(f"{fault.path}: {fault.message}" for fault in faults)
+        raise InvalidInputError(Reason.DOCUMENT_INVALID, f"The change has faults: {listed}.", faults=faults)

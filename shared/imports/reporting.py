@@ -1,0 +1,90 @@
+"""Runs as answers: what they did, what went wrong row by row, and the plan of a preview."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from shared.imports.model import Action
+from shared.imports.running import ImportRunner
+from shared.runs.model import Part, Summary
+
+# What an operator must look at.
+TROUBLE = (str(Action.ERROR), str(Action.WITHHELD), str(Action.LEFT))
+
+
+def show_run(summary: Summary, *, parts: bool = False) -> dict[str, Any]:
+    run = summary.run
+    answer: dict[str, Any] = {
+        "id": run.id,
+        "kind": run.kind,
+        "name": run.name,
+        "mode": str(run.mode),
+        "trigger": run.trigger,
+        "state": str(summary.state),
+        "started_at": run.started_at,
+        "started_by": run.started_by,
+        "finished_at": run.finished_at,
+        "applies": run.applies or None,
+        "confirms": run.confirms or None,
+        "counts": summary.counts,
+        "reason": run.reason or None,
+        "message": run.message or None,
+        "mend": run.mend or None,
+    }
+    if parts:
+        answer["parts"] = [_show_part(part) for part in summary.parts]
+    return answer
+
+
+class RunReports:
+    """Answers about runs of every source."""
+
+    def __init__(self, runner: ImportRunner) -> None:
+        self._runner = runner
+        self._runs = runner.runs
+
+    def page(self, kind: str, name: str, size: int, after: str | None) -> tuple[list[dict[str, Any]], str | None]:
+        """Newest first; open runs with their progress."""
+        runs, following = self._runs.page(kind, name, size, after)
+        shown = [
+            show_run(self._runner.summary(run.id) if run.is_open else Summary(run, run.state, run.counts, ()))
+            for run in runs
+        ]
+        return shown, following
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        """Raises NotFoundError."""
+        return show_run(self._runner.summary(run_id), parts=True)
+
+    def errors(self, run_id: str, after: str | None) -> tuple[list[dict[str, Any]], str | None]:
+        """Failed parts first, then every record that could not be imported, was withheld, or left alone."""
+        summary = self._runner.summary(run_id)
+        parts = [
+            {"part": part.name, "action": "failed", "code": part.reason, "message": part.message, "mend": part.mend}
+            for part in summary.parts
+            if part.reason and after is None
+        ]
+        entries, following = self._runs.entries(run_id, TROUBLE, after=after)
+        return [*parts, *entries], following
+
+    def plan(
+        self, run_id: str, actions: Sequence[str], part: str, after: str | None
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """The entries of a preview, by action and part."""
+        self._runs.get(run_id)
+        return self._runs.entries(run_id, actions, part=part, after=after)
+
+
+def _show_part(part: Part) -> dict[str, Any]:
+    return {
+        "name": part.name,
+        "state": str(part.state),
+        "attempts": part.attempts,
+        "queued_at": part.queued_at,
+        "started_at": part.started_at,
+        "heard_from_at": part.heartbeat_at,
+        "finished_at": part.finished_at,
+        "counts": part.counts,
+        "reason": part.reason or None,
+        "message": part.message or None,
+        "mend": part.mend or None,
+    }
