@@ -1,5 +1,6 @@
 """All Bicep files of a folder, parsed, with the facts they are held against."""
 
+import functools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -48,6 +49,16 @@ class Project:
         return self.files.get(path.resolve().relative_to(self.root.resolve()).as_posix()) if path.exists() else None
 
 
+# Trees are values: a text that was parsed once is not parsed again.
+_parsed = functools.cache(parse)
+
+
+@functools.cache
+def _facts(text: str) -> Mapping[str, Any]:
+    facts: Mapping[str, Any] = yaml.safe_load(text)
+    return facts
+
+
 def load(root: Path) -> Project:
     """Read and parse everything below `root`."""
     files: dict[str, File] = {}
@@ -55,7 +66,7 @@ def load(root: Path) -> Project:
     for path in sorted([*root.rglob("*.bicep"), *root.rglob("*.bicepparam")]):
         name = path.relative_to(root).as_posix()
         try:
-            files[name] = parse(path.read_text("utf-8"), name)
+            files[name] = _parsed(path.read_text("utf-8"), name)
         except BicepError as error:
             unreadable.append(Problem(name, error.line, error.message))
     documents: dict[str, Any] = {}
@@ -65,8 +76,7 @@ def load(root: Path) -> Project:
             documents[name] = json.loads(path.read_text("utf-8"))
         except ValueError as error:
             unreadable.append(Problem(name, 0, f"is not JSON: {error}"))
-    facts = yaml.safe_load((root / "facts.yaml").read_text("utf-8"))
-    return Project(root, facts, files, tuple(unreadable), documents)
+    return Project(root, _facts((root / "facts.yaml").read_text("utf-8")), files, tuple(unreadable), documents)
 
 
 def scope_of(file: File) -> str:
