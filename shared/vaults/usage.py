@@ -1,16 +1,22 @@
 """Where a secret is used: the imports and webhooks whose settings name it, straight or through a credential."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from shared.errors import MisconfiguredError
 from shared.settings.documents.base import SettingsDocument
 from shared.settings.documents.credential_stores import CredentialStore
 from shared.settings.documents.credentials import Credential, CredentialReference, SecretSource
 from shared.settings.kinds import KINDS
-from shared.settings.store import SettingsStore
+from shared.settings.store import SettingsStore, Stored
+
+D = TypeVar("D", bound=SettingsDocument)
+
+logger = logging.getLogger(__name__)
 
 # What breaks when the secret does, in words; a kind that is not here is named as its document.
 _WORDS = {
@@ -46,7 +52,7 @@ class SecretUses:
 
         Names are compared without case, as Key Vault does.
         """
-        stores = {stored.name: stored.document for stored in self._settings.list(CredentialStore)}
+        stores = {stored.name: stored.document for stored in self._readable(CredentialStore)}
         wanted = (vault_name.casefold(), secret_name.casefold())
         return _sentences(use for use in self.all_uses() if _secret_of(use, stores) == wanted)
 
@@ -59,12 +65,20 @@ class SecretUses:
         return [use for use in self.all_uses() if use.store == name]
 
     def all_uses(self) -> Iterator[Use]:
-        credentials = {stored.name: stored.document for stored in self._settings.list(Credential)}
+        credentials = {stored.name: stored.document for stored in self._readable(Credential)}
         for kind, cls in KINDS.items():
             if cls in {Credential, CredentialStore}:
                 continue
-            for stored in self._settings.list(cls):
+            for stored in self._readable(cls):
                 yield from _uses_in(kind, stored.name, stored.document, credentials)
+
+    def _readable(self, cls: type[D]) -> Sequence[Stored[D]]:
+        try:
+            return self._settings.list(cls)
+        except MisconfiguredError as error:
+            # A ticket must not fail because the settings of some import do: it names the uses that are known.
+            logger.warning("What the settings of kind %s use cannot be told. %s", cls.kind, error.message)
+            return ()
 
 
 def _uses_in(kind: str, name: str, document: SettingsDocument, credentials: Mapping[str, Credential]) -> Iterator[Use]:

@@ -5,6 +5,7 @@ from typing import ClassVar
 import pytest
 from pydantic import Field
 
+from shared.errors import Fault
 from shared.settings import kinds
 from shared.settings.documents.base import Document, SettingsDocument
 from shared.settings.documents.credentials import CredentialReference
@@ -71,6 +72,13 @@ def test_the_uses_of_a_credential_say_where_it_stands(uses: SecretUses) -> None:
         ("aws-tenants", "bramble", "by_name.x"),
     ]
     assert {use.name for use in uses.uses_of_store("again")} == {"acorn"}
+
+
+def test_settings_that_cannot_be_read_do_not_hide_the_other_uses(
+    uses: SecretUses, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Tenant, "check_name", lambda *_: (Fault("name", "is refused by a later release"),))
+    assert uses.uses_of("acorn", "ec2-key") == ["AuthRocket import of realm customers"]
 
 
 def test_references_are_found_at_any_depth() -> None:
