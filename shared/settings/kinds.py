@@ -6,6 +6,7 @@ from shared.errors import NotFoundError
 from shared.reasons import Reason
 from shared.settings.documents.asset_fields import AssetFieldDocument
 from shared.settings.documents.asset_types import AssetTypeDocument
+from shared.settings.documents.authrocket_realms import AuthRocketRealmDocument
 from shared.settings.documents.aws_tenants import AwsTenantDocument
 from shared.settings.documents.base import SettingsDocument
 from shared.settings.documents.credential_stores import CredentialStore
@@ -19,7 +20,14 @@ def _collect(*classes: type[SettingsDocument]) -> dict[str, type[SettingsDocumen
 
 
 KINDS: Mapping[str, type[SettingsDocument]] = _collect(
-    SiteDocument, AssetTypeDocument, AssetFieldDocument, CredentialStore, Credential, KeyVaultEvents, AwsTenantDocument
+    SiteDocument,
+    AssetTypeDocument,
+    AssetFieldDocument,
+    CredentialStore,
+    Credential,
+    KeyVaultEvents,
+    AwsTenantDocument,
+    AuthRocketRealmDocument,
 )
 
 

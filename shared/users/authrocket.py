@@ -96,7 +96,9 @@ class AuthRocket:
 
     def _pages(self, collection: str, parameters: Mapping[str, str]) -> Iterator[list[dict[str, Any]]]:
         """The pages of a list. Raises TryLaterError when a page does not lead on: then the list has no known end."""
-        after = ""
+        after = last = ""
+        page: list[dict[str, Any]] = []
+        more = True
         seen: set[str] = set()
         while True:
             for left in reversed(range(_TRIES_OF_A_PAGE)):

@@ -131,11 +131,11 @@ class RealmSource:
     def scheduled(self) -> Sequence[tuple[str, datetime]]:
         return [
             (stored.name, stored.changed_at)
-            for stored in self._settings.list(AuthRocketRealmDocument)
+            for stored in self._settings.list(AuthRocketRealmDocument, fresh=True)
             if stored.document.syncing
         ]
 
     def feed(self, name: str) -> RealmFeed:
-        document = self._realms.document(name)
+        document = self._realms.document(name, fresh=True)
         settled = self._runs.find_success(KIND, name) is not None
         return RealmFeed(name, document, self._realms, settled=settled)

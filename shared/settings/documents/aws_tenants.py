@@ -11,6 +11,7 @@ from shared.settings.documents.asset_fields import STANDARD_FIELDS, AssetFieldDo
 from shared.settings.documents.asset_types import DEFAULT_GROUP, AssetTypeDocument
 from shared.settings.documents.base import Document, DocumentName, Reference, SettingsDocument, Text
 from shared.settings.documents.credentials import CredentialReference
+from shared.settings.documents.import_settings import RAW, BrakeDocument, SiteRuleDocument
 from shared.settings.documents.rules import CriterionDocument
 from shared.settings.documents.sites import SiteDocument
 
@@ -19,8 +20,6 @@ _REGION = re.compile(r"^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$")
 _ROLE = re.compile(r"^arn:(aws|aws-us-gov|aws-cn):iam::(\d{12}):role/[\w+=,.@/-]{1,512}$", re.ASCII)
 _PREFIX = {"aws-us-gov": "us-gov-", "aws-cn": "cn-"}
 ALL_REGIONS = "all"
-# A field of a rule that begins so is a raw field of the instance, by expression; any other is a mapped field.
-RAW = "source."
 
 
 def _account(value: str) -> str:
@@ -135,14 +134,6 @@ class TypeRuleDocument(Document):
     name: Text | None = None
 
 
-class SiteRuleDocument(Document):
-    """All criteria must hold; then the asset is at this site."""
-
-    site: DocumentName
-    criteria: tuple[CriterionDocument, ...] = Field(min_length=1)
-    name: Text | None = None
-
-
 class AssetTypeChoiceDocument(Document):
     """How an asset's type is determined: `same` for all, by a `field`, or by `rules`."""
 
@@ -166,13 +157,6 @@ class AssetTypeChoiceDocument(Document):
         if self.default is None and self.import_unmatched:
             raise ValueError("a default type is needed")
         return self
-
-
-class BrakeDocument(Document):
-    """Nothing of a part is deactivated when `at_least` assets and more than `share` of its active ones would be."""
-
-    share: float = Field(default=0.3, ge=0, le=1)
-    at_least: int = Field(default=10, ge=1)
 
 
 class AwsTenantDocument(SettingsDocument):
