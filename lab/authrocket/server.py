@@ -78,9 +78,10 @@ class AuthRocketLab:
             request_handler=_QuietHandler,
             ssl_context=self._tls,
         )
-        if isinstance(self._server.socket, ssl.SSLSocket):
+        if self._tls:
             # The handshake belongs to the connection's own thread: one silent client must not hold up the others.
-            self._server.socket.do_handshake_on_connect = False
+            listener: Any = self._server.socket  # typeshed does not know the attribute
+            listener.do_handshake_on_connect = False
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self._thread.start()
         return self
