@@ -1,0 +1,130 @@
+"""A desk with realms, on tables in memory: settings, credentials, the import engine, and AuthRocket's stand-in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from lab.authrocket import READ_KEY, AuthRocketLab
+from shared.imports.model import Trigger
+from shared.imports.running import ImportRunner, PartMessage
+from shared.runs.model import Summary
+from shared.runs.repository import RunRepository
+from shared.settings.documents.credentials import CredentialReference
+from shared.settings.store import SettingsStore
+from shared.storage.rows import Row
+from shared.storage.tables import Tables
+from shared.users.grants import GrantTickets, UserRecords
+from shared.users.model import partition_of
+from shared.users.sourcing import KIND, Clock, Realms, RealmSource
+from shared.vaults.model import SecretValue, UserPassword
+from tests.fakes.tables import MemoryTables
+
+BEGINNING = datetime(2026, 3, 1, 2, 30, tzinfo=UTC)
+API_KEY: Mapping[str, Any] = {"in_place": {"store": "vault", "secret": "authrocket"}}
+WEBHOOK: Mapping[str, Any] = {"current": {"in_place": {"store": "vault", "secret": "webhook"}}}
+
+
+@dataclass
+class Secrets:
+    """A vault's secrets by name; those missing cannot be read."""
+
+    texts: dict[str, str] = field(default_factory=lambda: {"authrocket": READ_KEY})
+    pairs: dict[str, UserPassword] = field(default_factory=dict)
+    refusals: int = 0
+    fails: Exception | None = None
+
+    def read(self, reference: CredentialReference) -> SecretValue:
+        if self.fails is not None:
+            raise self.fails
+        assert reference.in_place is not None
+        name = reference.in_place.secret
+        return SecretValue(self.texts[name], {}, "vault", name, "1")
+
+    def read_pair(self, reference: CredentialReference) -> UserPassword:
+        if self.fails is not None:
+            raise self.fails
+        assert reference.in_place is not None
+        return self.pairs[reference.in_place.secret]
+
+    def refused(self, reference: CredentialReference) -> None:
+        self.refusals += 1
+
+
+@dataclass
+class Tickets:
+    """What a ticket service keeps: one ticket a condition."""
+
+    opened: dict[str, dict[str, Any]] = field(default_factory=dict)
+    calls: int = 0
+
+    def __call__(self, *, condition: str, summary: str, details: str, site: str, at: datetime) -> None:
+        self.calls += 1
+        self.opened.setdefault(condition, {"summary": summary, "details": details, "site": site, "at": at})
+
+
+class Desk:
+    """Time stands still between steps: move it by `wait`."""
+
+    def __init__(self, lab: AuthRocketLab, tables: Tables | None = None) -> None:
+        self.lab = lab
+        self.tables = tables or MemoryTables()
+        self.moment = BEGINNING
+        self.settings = SettingsStore(self.tables.table("settings"), self.now)
+        self.secrets = Secrets()
+        self.tickets = Tickets()
+        self.waits: list[float] = []
+        self.records = UserRecords(self.tables.table("users"))
+        self.runs = RunRepository(self.tables.table("runs"))
+        self.realms = Realms(self.settings, self.secrets, Clock(sleep=self.waits.append))
+        self.source = RealmSource(self.realms, self.settings, self.records, self.runs)
+        self.runner = ImportRunner(self.runs, {KIND: self.source}, self.now)
+        self.grants = GrantTickets(self.tables.table("users"), self.tickets)
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def wait(self, **time: float) -> None:
+        self.moment += timedelta(**time)
+
+    def set_up(self, name: str = "customers", **changes: Any) -> None:
+        """The sites, the store, and a realm's document with `changes`."""
+        store = {"vault_url": "https://vault.vault.azure.net", "method": "system_assigned"}
+        self.settings.put("credential-stores", "vault", store, by="test", if_match="*")
+        for site, title in (("london-hq", "London HQ"), ("leeds", "Leeds")):
+            document = {"title": title, "customer": "Acorn Construction"}
+            self.settings.put("sites", site, document, by="test", if_match="*")
+        realm = {
+            "title": "Customers",
+            "syncing": True,
+            "endpoint_url": self.lab.url,
+            "api_key": API_KEY,
+            "realm": self.lab.realm_id,
+            "default_site": "london-hq",
+            **changes,
+        }
+        self.settings.put(KIND, name, realm, by="test", if_match="*")
+
+    def run(self, name: str = "customers", **options: Any) -> Summary:
+        """One import by hand, to its end."""
+        started = self.runner.start(KIND, name, trigger=Trigger.MANUAL, by="test", **options)
+        self.work(list(started.messages))
+        return self.runner.summary(started.run.id)
+
+    def work(self, messages: list[PartMessage]) -> None:
+        """What the queue does with messages that pass."""
+        while messages:
+            messages += self.runner.do_part(messages.pop(0))
+
+    def users(self, realm: str | None = None) -> dict[str, Row]:
+        """The users' rows by AuthRocket id, links left out."""
+        page = self.records.page([], 1000, None)
+        partition_key = partition_of(realm or self.lab.realm_id)
+        return {row.text("source_id"): row for row in page.rows if row.partition_key == partition_key}
+
+    def entries(self, summary: Summary, *actions: str) -> list[dict[str, Any]]:
+        found, after = self.runs.entries(summary.run.id, actions)
+        while after is not None:
+            more, after = self.runs.entries(summary.run.id, actions, after=after)
+            found += more
+        return found
