@@ -14,6 +14,7 @@ def blueprints() -> tuple[func.Blueprint, ...]:
         api_settings,
         import_parts,
         import_schedules,
+        key_vault_event_queue,
         key_vault_events,
         poison,
     )
@@ -24,6 +25,7 @@ def blueprints() -> tuple[func.Blueprint, ...]:
         api_health.health_api,
         api_openapi.openapi_api,
         key_vault_events.key_vault_events,
+        key_vault_event_queue.key_vault_event_queue,
         api_runs.runs_api,
         api_assets.assets_api,
         import_schedules.import_schedules,

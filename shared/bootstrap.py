@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from shared.storage.tables import Tables
     from shared.tickets.configuration import Configuration
     from shared.tickets.quarantine import Quarantine
+    from shared.tickets.queued import QueuedEvents
     from shared.tickets.recording import Recording
     from shared.tickets.repository import TicketRepository
     from shared.tickets.settling import Settling
@@ -184,6 +185,13 @@ def recording() -> "Recording":
         body_limit=environment().number("DESKBRIDGE_EVENT_BODY_LIMIT"),
         secret_changed=credentials().secret_changed,
     )
+
+
+@_once
+def queued_events() -> "QueuedEvents":
+    from shared.tickets.queued import QueuedEvents
+
+    return QueuedEvents(ticket_configuration(), recording(), quarantine())
 
 
 @_once

@@ -66,10 +66,15 @@ class Reason(StrEnum):
     EVENT_NOT_READABLE = "event_not_readable"
     EVENT_TYPE_UNKNOWN = "event_type_unknown"
     EVENT_TOO_LARGE = "event_too_large"
+    QUEUE_GAVE_UP = "queue_gave_up"
     VAULT_NOT_ALLOWED = "vault_not_allowed"
     WEBHOOK_PASSWORD_UNREADABLE = "webhook_password_unreadable"  # noqa: S105 - a code's name
     ORIGIN_NOT_ALLOWED = "origin_not_allowed"
-    SUBSCRIPTION_NOT_ALLOWED = "subscription_not_allowed"
+    EVENT_NOT_WHOLE = "event_not_whole"
+    TICKET_FINISHED = "ticket_finished"
+    VAULT_NOT_SWEPT = "vault_not_swept"
+    DEAD_LETTERS_UNAVAILABLE = "dead_letters_unavailable"
+    DEAD_LETTERS_DENIED = "dead_letters_denied"
 
     # Imports
     IMPORT_RUNNING = "import_running"
