@@ -166,10 +166,7 @@ class Timers:
                     break
             else:
                 return
-        ended = await asyncio.gather(*(timer.run() for timer in self._timers.values()), return_exceptions=True)
-        for timer, error in zip(self._timers.values(), ended, strict=True):
-            if error:
-                _log.error("The timer of function %s ended", timer.function.name, exc_info=error)
+        await asyncio.gather(*(_run_and_report(timer) for timer in self._timers.values()), return_exceptions=True)
 
     def _try_lock(self) -> bool:
         lock = self._lock_path.open("w")
@@ -180,3 +177,12 @@ class Timers:
             return False
         self._lock = lock
         return True
+
+
+async def _run_and_report(timer: Timer) -> None:
+    try:
+        await timer.run()
+    except Exception:
+        # Said at once: the other timers go on, and the gathering ends only with the last of them.
+        _log.exception("The timer of function %s ended and will not fire again", timer.function.name)
+        raise
