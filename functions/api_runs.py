@@ -7,6 +7,7 @@ import azure.functions as func
 
 from functions.http_answers import answer, caller, json_body, problems
 from functions.import_schedules import send
+from functions.queue_messages import QueueMessages
 from shared import bootstrap
 from shared.errors import Fault, InvalidInputError
 from shared.reasons import Reason
@@ -21,7 +22,7 @@ _LARGEST_PAGE = 500
 @runs_api.route("aws-tenants/{name}/imports", methods=["POST"])
 @runs_api.queue_output("messages", queue_name=IMPORT_PARTS_QUEUE, connection="AzureWebJobsStorage")
 @problems
-def start_ec2_import(req: func.HttpRequest, messages: func.Out[list[str]]) -> func.HttpResponse:
+def start_ec2_import(req: func.HttpRequest, messages: QueueMessages) -> func.HttpResponse:
     """Start an import of a tenant: `preview`, `as_scheduled`, `apply` a preview, or `confirm` what a brake withheld."""
     return start_import("ec2", req, messages)
 
@@ -95,7 +96,7 @@ def list_run_plan(req: func.HttpRequest) -> func.HttpResponse:
     return answer(200, {"items": items, "next": following})
 
 
-def start_import(kind: str, req: func.HttpRequest, messages: func.Out[list[str]]) -> func.HttpResponse:
+def start_import(kind: str, req: func.HttpRequest, messages: QueueMessages) -> func.HttpResponse:
     """Start a run of the document that the address names, as the body asks: of any source."""
     from shared.imports.model import Trigger
 

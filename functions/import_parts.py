@@ -3,6 +3,7 @@
 import azure.functions as func
 
 from functions.import_schedules import send
+from functions.queue_messages import QueueMessages
 from shared import bootstrap
 from shared.storage.names import IMPORT_PARTS_QUEUE
 
@@ -11,7 +12,7 @@ import_parts = func.Blueprint()
 
 @import_parts.queue_trigger("message", queue_name=IMPORT_PARTS_QUEUE, connection="AzureWebJobsStorage")
 @import_parts.queue_output("messages", queue_name=IMPORT_PARTS_QUEUE, connection="AzureWebJobsStorage")
-def import_part(message: func.QueueMessage, messages: func.Out[list[str]]) -> None:
+def import_part(message: func.QueueMessage, messages: QueueMessages) -> None:
     """Do one part. What it raises, the queue gives again, and at last to the poison queue."""
     from shared.imports.running import to_message
 

@@ -1,10 +1,11 @@
-"""Timers of imports: the daily EC2 import of every tenant, and housekeeping of runs."""
+"""Timers of imports: the daily imports of every tenant and of every realm, and housekeeping of runs."""
 
 import json
 from collections.abc import Mapping, Sequence
 
 import azure.functions as func
 
+from functions.queue_messages import QueueMessages
 from shared import bootstrap
 from shared.storage.names import IMPORT_PARTS_QUEUE
 
@@ -13,21 +14,29 @@ import_schedules = func.Blueprint()
 
 @import_schedules.timer_trigger("timer", "%DESKBRIDGE_EC2_SCHEDULE%", run_on_startup=False, use_monitor=True)
 @import_schedules.queue_output("messages", queue_name=IMPORT_PARTS_QUEUE, connection="AzureWebJobsStorage")
-def import_ec2_assets(timer: func.TimerRequest, messages: func.Out[list[str]]) -> None:
+def import_ec2_assets(timer: func.TimerRequest, messages: QueueMessages) -> None:
     """Start the import of every AWS tenant whose schedule is on."""
     del timer
     send(messages, bootstrap.imports().start_scheduled("ec2"))
 
 
+@import_schedules.timer_trigger("timer", "%DESKBRIDGE_AUTHROCKET_SCHEDULE%", run_on_startup=False, use_monitor=True)
+@import_schedules.queue_output("messages", queue_name=IMPORT_PARTS_QUEUE, connection="AzureWebJobsStorage")
+def import_authrocket_users(timer: func.TimerRequest, messages: QueueMessages) -> None:
+    """Start the import of every AuthRocket realm whose schedule is on."""
+    del timer
+    send(messages, bootstrap.imports().start_scheduled("authrocket-realms"))
+
+
 @import_schedules.timer_trigger("timer", "%DESKBRIDGE_HOUSEKEEPING_SCHEDULE%", run_on_startup=False, use_monitor=True)
 @import_schedules.queue_output("messages", queue_name=IMPORT_PARTS_QUEUE, connection="AzureWebJobsStorage")
-def keep_house(timer: func.TimerRequest, messages: func.Out[list[str]]) -> None:
+def keep_house(timer: func.TimerRequest, messages: QueueMessages) -> None:
     """Take up stalled runs, remove old ones, and warn of imports that are overdue."""
     del timer
     send(messages, bootstrap.run_keeper().keep())
 
 
-def send(messages: func.Out[list[str]], parts: Sequence[Mapping[str, object]]) -> None:
+def send(messages: QueueMessages, parts: Sequence[Mapping[str, object]]) -> None:
     """Hand parts of a run to the queue; an empty list would be sent as a message."""
     if parts:
         messages.set([json.dumps(part) for part in parts])
