@@ -20,7 +20,7 @@ var watched = [
     severity: 2
     title: 'No successful import in 26 hours'
     description: 'The housekeeping says which tenant or realm; its runs say why: GET /api/runs.'
-    query: 'traces | where message has "no successful import"'
+    query: 'traces | where message has "it is expected every day"'
     every: 'PT1H'
   }
   {
@@ -28,7 +28,7 @@ var watched = [
     severity: 1
     title: 'A message failed for good'
     description: 'The product recorded it as a failed part or a quarantined event; nothing of it is lost.'
-    query: 'requests | where name in ("record_failed_import_part", "quarantine_key_vault_event")'
+    query: 'requests | where name in ("fail_import_part", "quarantine_key_vault_event")'
     every: 'PT15M'
   }
   {
