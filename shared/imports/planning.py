@@ -58,6 +58,7 @@ class PartPlanner:
         self._live: set[str] = set()
         self._gone: dict[str, str] = {}
         self._held: list[Wanted] = []
+        self._taken: set[Key] = set()
 
     def take(self, records: Iterable[Wanted]) -> list[Entry]:
         """The entries that can be decided now. A record that was seen before in this part is passed over."""
@@ -234,8 +235,7 @@ class PartPlanner:
                 entries.append(self._claimed(wanted, candidate.label, candidate.bound_to))
                 continue
             # It is taken over here: it is not gone with the record that it had before.
-            if key.partition == self._partition:
-                self._live.add(key.row)
+            self._taken.add(key)
             entries.append(self._new(wanted, self._load_one(key)))
         return entries
 
@@ -296,7 +296,8 @@ class PartPlanner:
         done = 0
         for row_key, known in self._index.items():
             listed = self._gone.get(row_key)
-            if row_key in self._live or known.bound_to:
+            target = known.link or Key(self._partition, row_key)
+            if row_key in self._live or known.bound_to or self._goes_on(target):
                 continue
             if listed is None and not read_to_the_end:
                 continue
@@ -330,6 +331,10 @@ class PartPlanner:
             if present := loaded.get(Key(self._partition, row_key)):
                 entries.append(self._wait(row_key, present, why))
         return entries
+
+    def _goes_on(self, target: Key) -> bool:
+        """Whether another record has the row now: one that took it over, or the owner that came back."""
+        return target in self._taken or (target.partition == self._partition and target.row in self._live)
 
     def _grace_is_over(self, known: Known) -> bool:
         return known.gone_since is not None and self._now - known.gone_since >= self._policy.grace

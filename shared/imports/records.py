@@ -5,6 +5,7 @@ partition, so that a change and its history are one transaction. A record that t
 another key has a link row under its own key.
 """
 
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -81,7 +82,8 @@ class RecordTable:
             joined = link.text("last_run") == run_id and link.text("last_action") in JOINED
             target = targets.get(key)
             if target is None or target.text("bound_to") != Key(partition_key, row_key).text:
-                index[row_key] = Known("", active=target is None or _is_active(target), link=key, joined=joined)
+                # A link that leads nowhere, or to what follows another record: looked at again if its record lives.
+                index[row_key] = Known("", active=False, link=key, joined=joined)
             else:
                 known = _known(target, run_id)
                 index[row_key] = Known(known.hash, known.active, key, "", known.done, joined, known.gone_since)
@@ -191,7 +193,7 @@ class RecordTable:
         row = Row(
             before.partition_key, before.row_key, _merged(before.values, {**values, "changed_at": now}), before.etag
         )
-        history = _history_row(before, "edit", changes, by, now, by)
+        history = _history_row(before, "edit", changes, by, now, secrets.token_hex(3))
         operation = Replace(row) if before.etag else Create(row)
         return self._table.transact(before.partition_key, [operation, Create(history)])[0]
 

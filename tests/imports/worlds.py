@@ -1,0 +1,258 @@
+"""A far side that a test can change, and everything of the product behind it, once per source.
+
+The engine's tests take a `World` of every source in `WORLDS`: a third source joins by adding its own.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from shared.assets.importing import Ec2Source
+from shared.imports.columns import column_of
+from shared.imports.editing import RecordEditing
+from shared.imports.keeping import RunKeeper
+from shared.imports.model import Key, Trigger
+from shared.imports.records import HISTORY, RecordTable
+from shared.imports.running import ImportRunner, PartMessage
+from shared.imports.sources import Source
+from shared.runs.model import Summary
+from shared.runs.repository import RunRepository
+from shared.settings.documents.aws_tenants import AccountDocument, AwsTenantDocument
+from shared.settings.store import SettingsStore
+from shared.storage.rows import Value
+from shared.storage.tables import Tables
+from tests.fakes.tables import MemoryTables
+
+BEGINNING = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
+ACCOUNT, REGION = "111122223333", "eu-west-2"
+
+
+@dataclass
+class FarRecord:
+    """A record of the far side: what it is called, the number it is matched by, and one more value."""
+
+    name: str
+    number: str = ""
+    note: str = ""
+    gone: bool = False
+
+
+class FarSide:
+    """What the source reads. Fails after `fails_after` pages when that is set."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, FarRecord] = {}
+        self.page_size = 2
+        self.order: Callable[[Sequence[str]], Sequence[str]] = sorted
+        self.fails_after: int | None = None
+        self.failure: Exception = RuntimeError("unset")
+        self.before_page: Callable[[], None] = lambda: None
+
+    def put(self, record_id: str, **values: Any) -> None:
+        self.records[record_id] = FarRecord(**{"name": record_id, **values})
+
+    def pages(self) -> Iterator[list[tuple[str, FarRecord]]]:
+        ids = list(self.order(list(self.records)))
+        if self.fails_after == 0:
+            raise self.failure
+        for number, start in enumerate(range(0, len(ids), self.page_size), 1):
+            self.before_page()
+            yield [(one, self.records[one]) for one in ids[start : start + self.page_size] if one in self.records]
+            if self.fails_after == number:
+                raise self.failure
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.at = BEGINNING
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def advance(self, **by: float) -> None:
+        self.at += timedelta(**by)
+
+
+class SourceCase(Protocol):
+    """What the engine's tests need to know of a source. Fields are by their general names: name, number, note."""
+
+    kind: str
+    document: str
+    part: str
+    table: str
+    partition: str
+    fields: Mapping[str, str]
+
+    def settle(self, settings: SettingsStore, **policies: Any) -> None:
+        """Write the documents. Policies: deactivate, grace_days, create, match, share, at_least, on_create, keep."""
+        ...
+
+    def source(self, tables: Tables, settings: SettingsStore, far: FarSide, now: Callable[[], datetime]) -> Source: ...
+
+
+class _FakeEc2:
+    """Stands in for `Ec2`: instances of the far side, in EC2's shape, page by page."""
+
+    def __init__(self, far: FarSide) -> None:
+        self._far = far
+
+    def read_instances(
+        self, document: AwsTenantDocument, account: AccountDocument | None, region: str, *, page_size: int = 1000
+    ) -> Iterator[list[Mapping[str, Any]]]:
+        for page in self._far.pages():
+            yield [
+                {
+                    "InstanceId": record_id,
+                    "State": {"Name": "terminated" if record.gone else "running"},
+                    "tags": {"Name": record.name, "AssetNumber": record.number, "Note": record.note},
+                    "account": ACCOUNT,
+                    "region": region,
+                }
+                for record_id, record in page
+            ]
+
+
+class Ec2Case:
+    kind = "ec2"
+    document = "acorn"
+    part = f"{ACCOUNT}:{REGION}"
+    table = "assets"
+    partition = f"aws:{ACCOUNT}:{REGION}"
+    fields: Mapping[str, str] = {"name": "name", "number": "asset-number", "note": "notes"}
+
+    def settle(self, settings: SettingsStore, **policies: Any) -> None:
+        if settings.find(AwsTenantDocument, self.document) is None:
+            settings.put("sites", "leeds", {"title": "Leeds", "customer": "St Johns High School"}, by="test")
+            settings.put("asset-types", "server", {"title": "Server"}, by="test")
+            vault = {"vault_url": "https://acorn.vault.azure.net", "method": "system_assigned"}
+            settings.put("credential-stores", "kv", vault, by="test")
+        content: dict[str, Any] = {
+            "title": "Acorn Construction",
+            "syncing": True,
+            "access": {
+                "method": "access_key",
+                "access_key_id": "AKIAEXAMPLE",
+                "secret": {"in_place": {"store": "kv", "secret": "aws"}},
+            },
+            "accounts": [{"account": ACCOUNT}],
+            "regions": [REGION],
+            "field_mappings": [
+                {"source": "tags.Name", "field": "name"},
+                {"source": "tags.AssetNumber", "field": "asset-number"},
+                {
+                    "source": "tags.Note",
+                    "field": "notes",
+                    "only_on_create": policies.get("on_create", False),
+                    "keep_when_empty": policies.get("keep", False),
+                },
+            ],
+            "asset_type": {"default": "server"},
+            "default_site": "leeds",
+            "deactivate_deleted": policies.get("deactivate", True),
+            "grace_days": policies.get("grace_days", 0),
+            "create_new_assets": policies.get("create", True),
+            "brake": {"share": policies.get("share", 0.3), "at_least": policies.get("at_least", 10)},
+        }
+        if policies.get("match", True):
+            content |= {"matching_field": "asset-number", "matching_ignores_case": policies.get("ignore_case", False)}
+        settings.put("aws-tenants", self.document, content, by="test", if_match=_any(settings, self.document))
+
+    def source(self, tables: Tables, settings: SettingsStore, far: FarSide, now: Callable[[], datetime]) -> Source:
+        fake: Any = _FakeEc2(far)
+        return Ec2Source(RecordTable(tables.table(self.table)), settings, lambda: fake)
+
+
+def _any(settings: SettingsStore, name: str) -> str | None:
+    return None if settings.find(AwsTenantDocument, name, fresh=True) is None else "*"
+
+
+WORLDS: Mapping[str, Callable[[], SourceCase]] = {"ec2": Ec2Case}
+
+
+@dataclass
+class World:
+    """One source with all that stands behind it, on tables in memory (or on others)."""
+
+    case: SourceCase
+    tables: Tables = field(default_factory=MemoryTables)
+    far: FarSide = field(default_factory=FarSide)
+    clock: Clock = field(default_factory=Clock)
+
+    def __post_init__(self) -> None:
+        self.settings = SettingsStore(self.tables.table("settings"), self.clock)
+        self.rebuild(self.tables)
+
+    def rebuild(self, tables: Tables) -> None:
+        """A new worker on other (watched) tables; settings stay as they are."""
+        source = self.case.source(tables, self.settings, self.far, self.clock)
+        self.runs = RunRepository(tables.table("runs"))
+        self.runner = ImportRunner(self.runs, {source.kind: source}, self.clock)
+        self.keeper = RunKeeper(self.runner, self.clock, kept_for=timedelta(days=90))
+        self.records = RecordTable(tables.table(self.case.table))
+        self.editing = RecordEditing(self.records, self.clock, lambda *_: None)
+
+    def settle(self, **policies: Any) -> None:
+        self.case.settle(self.settings, **policies)
+
+    def start(self, trigger: Trigger = Trigger.SCHEDULED, **how: Any) -> tuple[str, list[PartMessage]]:
+        started = self.runner.start(self.case.kind, self.case.document, trigger=trigger, by="test", **how)
+        return started.run.id, list(started.messages)
+
+    def work(self, messages: list[PartMessage], *, redelivered: bool = False) -> None:
+        todo = list(messages)
+        while todo:
+            todo += self.runner.do_part(todo.pop(0), redelivered=redelivered)
+
+    def run(self, trigger: Trigger = Trigger.SCHEDULED, **how: Any) -> Summary:
+        run_id, messages = self.start(trigger, **how)
+        self.work(messages)
+        return self.runner.summary(run_id)
+
+    def entries(self, run_id: str, *actions: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        after: str | None = None
+        while True:
+            page, after = self.runs.entries(run_id, actions, after=after)
+            found += page
+            if after is None:
+                return found
+
+    def column(self, name: str) -> str:
+        return column_of(self.case.fields[name])
+
+    def key(self, record_id: str) -> Key:
+        return Key(self.case.partition, record_id)
+
+    def edit(self, record_id: str, *, release: Sequence[str] = (), **values: Any) -> None:
+        fields = {self.case.fields.get(name, name): value for name, value in values.items()}
+        released = [self.case.fields.get(name, name) for name in release]
+        self.editing.edit(self.key(record_id), fields, released, by="jim", if_match="*")
+
+    def add(self, record_id: str, **values: Any) -> None:
+        self.editing.add(record_id, {self.case.fields[name]: value for name, value in values.items()}, by="jim")
+
+    def rows(self) -> dict[str, dict[str, Value]]:
+        """The records by row key (the manual ones too), without history."""
+        return {key[1]: row for key, row in self.contents().items() if not key[1].startswith(HISTORY)}
+
+    def contents(self) -> dict[tuple[str, str], dict[str, Value]]:
+        assert isinstance(self.tables, MemoryTables)
+        return self.tables.contents().get(self.case.table, {})
+
+    def comparable(self, run_id: str) -> dict[Any, Any]:
+        """All rows with the run's own id taken out, so that two runs' results can be compared."""
+        text_free = {}
+        for key, values in self.contents().items():
+            plain = {
+                column: value.replace(run_id, "RUN") if isinstance(value, str) else value
+                for column, value in values.items()
+            }
+            text_free[key[0], key[1].replace(run_id, "RUN")] = plain
+        return text_free
+
+    def active(self) -> set[str]:
+        return {key for key, row in self.rows().items() if row.get("active", True) and "link" not in row}
+
+    def field(self, record_id: str, name: str) -> Value | None:
+        return self.rows()[record_id].get(self.column(name))
