@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
@@ -31,6 +31,11 @@ class QueueStore:
         self._is_base64 = is_base64
         self._services: dict[str, QueueServiceClient] = {}
         self._clients: dict[QueueAddress, QueueClient] = {}
+        self._watchers: dict[QueueAddress, list[Callable[[], None]]] = {}
+
+    def watch(self, queue: QueueAddress, told: Callable[[], None]) -> None:
+        """Have `told` called after each message that this host itself adds, as the real host tells its listeners."""
+        self._watchers.setdefault(queue, []).append(told)
 
     def client(self, queue: QueueAddress) -> QueueClient:
         if queue not in self._clients:
@@ -68,6 +73,8 @@ class QueueStore:
         except ResourceNotFoundError:
             await self.create(queue)
             await client.send_message(text)
+        for told in self._watchers.get(queue, ()):
+            told()
 
     def encode(self, body: str | bytes) -> str:
         raw = body.encode() if isinstance(body, str) else body

@@ -57,7 +57,9 @@ class QueueListener:
         self._invoker = invoker
         self._configuration = configuration
         self._lease_seconds = max(1, round(lease.total_seconds()))
-        self._stopping = asyncio.Event()
+        self._is_stopping = False
+        self._awake = asyncio.Event()  # set by a stop, and by a message that this host sends
+        store.watch(self._queue, self._awake.set)
         self._running: dict[asyncio.Task[None], str] = {}
         self._held: dict[str, _Held] = {}
         self._listening: asyncio.Task[None] | None = None
@@ -67,7 +69,8 @@ class QueueListener:
 
     async def stop(self) -> None:
         """Take no new messages. Those being worked on go on."""
-        self._stopping.set()
+        self._is_stopping = True
+        self._awake.set()
         if self._listening:
             await self._listening
 
@@ -82,7 +85,8 @@ class QueueListener:
         delay = _LEAST_DELAY_SECONDS
         is_created = False
         is_reported = False
-        while not self._stopping.is_set():
+        while not self._is_stopping:
+            self._awake.clear()
             if len(self._running) > self._configuration.new_batch_threshold:
                 await self._wait_for_room()
                 continue
@@ -104,14 +108,16 @@ class QueueListener:
                 is_created = False
                 found = []
             for message in found:
-                if self._stopping.is_set():
+                if self._is_stopping:
                     await self._give_back(_Held(message, message.pop_receipt or ""), 0)
                 else:
                     self._begin(message)
             if found:
                 delay = _LEAST_DELAY_SECONDS
                 continue
-            await is_set_within(self._stopping, delay)
+            if await is_set_within(self._awake, delay):
+                delay = _LEAST_DELAY_SECONDS
+                continue
             longest = max(_LEAST_DELAY_SECONDS, self._configuration.max_polling_interval.total_seconds())
             # Spread, so that several hosts do not poll in step.
             delay = min(longest, delay * 2 * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
@@ -125,9 +131,9 @@ class QueueListener:
         return [message async for message in pages]
 
     async def _wait_for_room(self) -> None:
-        stopping = asyncio.create_task(self._stopping.wait())
-        await asyncio.wait([*self._running, stopping], return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
+        awake = asyncio.create_task(self._awake.wait())
+        await asyncio.wait([*self._running, awake], return_when=asyncio.FIRST_COMPLETED)
+        awake.cancel()
 
     def _begin(self, message: QueueMessage) -> None:
         self._held[message.id] = _Held(message, message.pop_receipt or "")

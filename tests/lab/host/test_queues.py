@@ -100,6 +100,15 @@ def test_messages_may_travel_without_base64(start_default: Start) -> None:
         wait_until(lambda: running.texts("results", is_base64=False) == ["done <plain & simple>"])
 
 
+def test_a_listener_far_between_polls_is_told_of_what_the_host_itself_sends(start_default: Start) -> None:
+    with start_default(AzureFunctionsJobHost__extensions__queues__maxPollingInterval="00:01:00") as running:
+        time.sleep(3)  # several empty polls: the next would be seconds away
+        began = time.monotonic()
+        running.send(one="fail at once")
+        running.wait_for("poison", 1)
+        assert time.monotonic() - began < 1.5
+
+
 def overlap(running: Running) -> int:
     """The most messages that were worked on at the same time."""
     begun = [(datetime.fromisoformat(each["at"]), 1) for each in running.notes("work")]
