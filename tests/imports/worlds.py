@@ -3,6 +3,7 @@
 The engine's tests take a `World` of every source in `WORLDS`: a third source joins by adding its own.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -163,6 +164,10 @@ class Ec2Case:
         return Ec2Source(RecordTable(tables.table(self.table)), settings, lambda: fake)
 
 
+def _unrandom(text: str) -> str:
+    return re.sub(r":[0-9a-f]{6}$", ":EDIT", re.sub(r"(\d{18}-[a-z0-9-]+)-[0-9a-f]{6}", r"\1-RUN", text))
+
+
 def _any(settings: SettingsStore, name: str) -> str | None:
     return None if settings.find(AwsTenantDocument, name, fresh=True) is None else "*"
 
@@ -240,16 +245,14 @@ class World:
         assert isinstance(self.tables, MemoryTables)
         return self.tables.contents().get(self.case.table, {})
 
-    def comparable(self, run_id: str) -> dict[Any, Any]:
-        """All rows with the run's own id taken out, so that two runs' results can be compared."""
-        text_free = {}
-        for key, values in self.contents().items():
-            plain = {
-                column: value.replace(run_id, "RUN") if isinstance(value, str) else value
-                for column, value in values.items()
+    def comparable(self) -> dict[Any, Any]:
+        """All rows with what is random in run ids and history keys taken out: what two histories are compared by."""
+        return {
+            (key[0], _unrandom(key[1])): {
+                column: _unrandom(value) if isinstance(value, str) else value for column, value in values.items()
             }
-            text_free[key[0], key[1].replace(run_id, "RUN")] = plain
-        return text_free
+            for key, values in self.contents().items()
+        }
 
     def active(self) -> set[str]:
         return {key for key, row in self.rows().items() if row.get("active", True) and "link" not in row}
