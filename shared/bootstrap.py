@@ -24,8 +24,12 @@ if TYPE_CHECKING:
     from shared.imports.reporting import RunReports
     from shared.imports.running import ImportRunner
     from shared.imports.sources import Source
+    from shared.overview.counting import Overview
+    from shared.overview.exporting import Exports
+    from shared.overview.readiness import ReadinessChecks
     from shared.runs.repository import RunRepository
     from shared.settings.store import SettingsStore
+    from shared.storage.queues import Queues
     from shared.storage.tables import Tables
     from shared.tickets.configuration import Configuration
     from shared.tickets.quarantine import Quarantine
@@ -33,6 +37,9 @@ if TYPE_CHECKING:
     from shared.tickets.recording import Recording
     from shared.tickets.repository import TicketRepository
     from shared.tickets.settling import Settling
+    from shared.users.desk import UserDesk
+    from shared.users.following import Following
+    from shared.users.grants import GrantTickets
     from shared.users.sourcing import Realms, RealmSource
     from shared.vaults.checking import Checks
     from shared.vaults.key_vault import KeyVaults
@@ -251,7 +258,31 @@ def realms() -> "Realms":
 def realm_source() -> "RealmSource":
     from shared.users.sourcing import RealmSource
 
-    return RealmSource(realms(), settings(), users(), runs())
+    return RealmSource(realms(), settings(), users(), runs(), grant_tickets().deliver)
+
+
+@_once
+def grant_tickets() -> "GrantTickets":
+    from shared.storage.names import USERS_TABLE
+    from shared.users.grants import GrantTickets
+
+    return GrantTickets(tables().table(USERS_TABLE), None)
+
+
+@_once
+def user_desk() -> "UserDesk":
+    from shared.users.desk import UserDesk
+
+    return UserDesk(users(), settings(), now)
+
+
+@_once
+def following() -> "Following":
+    from shared.storage.names import USERS_TABLE
+    from shared.users.following import Following
+
+    table = tables().table(USERS_TABLE)
+    return Following(settings(), credentials(), realms(), realm_source(), table, runs(), now)
 
 
 @_once
@@ -281,3 +312,36 @@ def run_keeper() -> "RunKeeper":
     from shared.imports.keeping import RunKeeper
 
     return RunKeeper(imports(), now, kept_for=timedelta(days=environment().number("DESKBRIDGE_RUNS_KEPT_DAYS")))
+
+
+@_once
+def queues() -> "Queues":
+    from shared.storage.queues import Queues
+
+    endpoint = environment().text("AzureWebJobsStorage__queueServiceUri")
+    if endpoint is not None:
+        return Queues.from_identity(endpoint, storage_identity())
+    return Queues.from_connection_string(environment().text("AzureWebJobsStorage") or "", now)
+
+
+@_once
+def overview() -> "Overview":
+    from shared.overview.counting import Overview
+    from shared.storage.names import ASSETS_TABLE, RUNS_TABLE, USERS_TABLE
+
+    table = tables().table
+    return Overview(tickets(), table(ASSETS_TABLE), table(USERS_TABLE), runs(), run_keeper(), table(RUNS_TABLE), now)
+
+
+@_once
+def exports() -> "Exports":
+    from shared.overview.exporting import Exports
+
+    return Exports(tickets(), assets(), users(), settings())
+
+
+@_once
+def readiness() -> "ReadinessChecks":
+    from shared.overview.readiness import ReadinessChecks
+
+    return ReadinessChecks(tables(), queues, settings(), credential_checks, run_keeper, now)

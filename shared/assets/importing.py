@@ -120,6 +120,9 @@ class TenantFeed:
                 title = self._titles.get(target) or name.replace("-", " ").capitalize()
                 self._make(AssetFieldDocument.kind, name, {"title": title, "custom": target != name}, by)
 
+    def finish(self, part: str) -> None:
+        """Nothing follows from an asset."""
+
     # Within
 
     def _make(self, kind: str, name: str, content: Mapping[str, Any], by: str) -> None:

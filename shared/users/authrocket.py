@@ -52,6 +52,11 @@ class AuthRocket:
         page, _ = self._page("users", {"expand": "custom", "max_results": str(self._page_size)})
         return [_user(one) for one in page if _belongs(one, self._realm)]
 
+    def count_orgs(self) -> int:
+        """How many organisations a page has: what a check reads."""
+        page, _ = self._page("orgs", {"max_results": str(self._page_size)})
+        return len(page)
+
     def find_user(self, user_id: str) -> SourceUser | None:
         """One user of this realm, with custom attributes; None when the realm has no such user."""
         found = self._find("users", user_id, {"expand": "custom"})

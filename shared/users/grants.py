@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,8 @@ from shared.storage.rows import Delete, Operation, Row, Save, Value, partition, 
 from shared.storage.tables import Table, scan
 from shared.users.mapping import WantedUser
 from shared.users.model import Grant, grants_in, memberships_in
+
+logger = logging.getLogger(__name__)
 
 # Behind the records and their history, so that neither the index nor a list of users meets them.
 NOTE = "~n:"
@@ -69,15 +72,19 @@ class OpenTicket(Protocol):
 class GrantTickets:
     """Makes tickets of the notes. It may be interrupted and repeated: a note goes when its tickets are there."""
 
-    def __init__(self, table: Table, open_ticket: OpenTicket) -> None:
+    def __init__(self, table: Table, open_ticket: OpenTicket | None) -> None:
+        """`open_ticket` None keeps the notes for when there is one."""
         self._table = table
         self._open = open_ticket
 
     def deliver(self, partition_key: str) -> int:
-        """Tickets for all notes of a realm; how many notes there were. Raises TryLaterError."""
+        """Tickets for all notes of a realm; how many notes there were. Raises what opening a ticket raises."""
         done = 0
         for row in list(scan(self._table, [partition(partition_key), *row_key_prefix(NOTE)])):
             note = _to_note(row)
+            if self._open is None:
+                logger.warning("%s was granted admin permissions; no ticket can be opened yet.", note.user_id)
+                continue
             for grant in note.grants:
                 self._open(
                     condition=f"{note.partition_key}/{note.user_id}/{grant.org_id}/{grant.permission}/{note.occasion}",

@@ -48,6 +48,16 @@ class Membership:
             "expires_at": None if self.expires_at is None else iso(self.expires_at),
         }
 
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> "Membership":
+        """The other way."""
+        until = stored["expires_at"]
+        return cls(
+            **{name: str(stored[name]) for name in ("id", "org_id", "org_name", "org_reference")},
+            permissions=tuple(stored["permissions"]),
+            expires_at=None if until is None else datetime.fromisoformat(until),
+        )
+
 
 @dataclass(frozen=True)
 class Grant:

@@ -70,11 +70,20 @@ class Realms:
 class RealmFeed:
     """One realm's document as the engine sees it. One part: the realm."""
 
-    def __init__(self, name: str, document: AuthRocketRealmDocument, realms: Realms, *, settled: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        document: AuthRocketRealmDocument,
+        realms: Realms,
+        deliver: Callable[[str], object],
+        *,
+        settled: bool,
+    ) -> None:
         self.name = name
         self.document = document
         self.mapper = Mapper(document, settled=settled)
         self._realms = realms
+        self._deliver = deliver
         self._memberships: dict[str, tuple[Membership, ...]] | None = None
 
     def parts(self) -> Sequence[str]:
@@ -116,14 +125,27 @@ class RealmFeed:
     def provide(self, needs: Collection[str], by: str) -> None:
         """Users need nothing that an import would have to create."""
 
+    def finish(self, part: str) -> None:
+        """The tickets of newly granted permissions, also those that an earlier attempt could not open."""
+        self._deliver(partition_of(part))
+
 
 class RealmSource:
     """AuthRocket, for the engine."""
 
     kind = KIND
 
-    def __init__(self, realms: Realms, settings: SettingsStore, records: RecordTable, runs: RunRepository) -> None:
+    def __init__(
+        self,
+        realms: Realms,
+        settings: SettingsStore,
+        records: RecordTable,
+        runs: RunRepository,
+        deliver: Callable[[str], object],
+    ) -> None:
+        """`deliver` opens the tickets of a partition's notes."""
         self.records = records
+        self._deliver = deliver
         self._realms = realms
         self._settings = settings
         self._runs = runs
@@ -138,4 +160,4 @@ class RealmSource:
     def feed(self, name: str) -> RealmFeed:
         document = self._realms.document(name, fresh=True)
         settled = self._runs.find_success(KIND, name) is not None
-        return RealmFeed(name, document, self._realms, settled=settled)
+        return RealmFeed(name, document, self._realms, self._deliver, settled=settled)

@@ -77,9 +77,9 @@ class Desk:
         self.records = UserRecords(self.tables.table("users"))
         self.runs = RunRepository(self.tables.table("runs"))
         self.realms = Realms(self.settings, self.secrets, Clock(sleep=self.waits.append))
-        self.source = RealmSource(self.realms, self.settings, self.records, self.runs)
-        self.runner = ImportRunner(self.runs, {KIND: self.source}, self.now)
         self.grants = GrantTickets(self.tables.table("users"), self.tickets)
+        self.source = RealmSource(self.realms, self.settings, self.records, self.runs, self.grants.deliver)
+        self.runner = ImportRunner(self.runs, {KIND: self.source}, self.now)
 
     def now(self) -> datetime:
         return self.moment

@@ -1,0 +1,136 @@
+"""Desk users as people use them: lists, edits, and the explanation of one user."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from shared.imports.columns import ACTIVE, CUSTOM, SITE, TYPE, column_of
+from shared.imports.editing import RecordEditing, shown
+from shared.imports.model import Key
+from shared.imports.records import RecordTable
+from shared.settings.documents.authrocket_realms import STANDARD_FIELDS, AuthRocketRealmDocument
+from shared.settings.documents.base import NAME_PATTERN
+from shared.settings.documents.sites import SiteDocument
+from shared.settings.store import SettingsStore
+from shared.storage.documents import unpack
+from shared.storage.keys import fit_key
+from shared.storage.rows import AnyOf, Condition, Row
+from shared.users.mapping import ORGANISATIONS, Mapper
+from shared.users.model import Membership, SourceUser, memberships_in, partition_of
+
+
+def user_id_of(key: Key) -> str:
+    """A user's id in addresses: `authrocket:rl_0v1z…:usr_0v1z…`, `manual:jim`."""
+    return f"{key.partition}:{key.row}"
+
+
+def parse_user_id(text: str) -> Key:
+    """The other way. A partition of AuthRocket has a colon of its own."""
+    parts = text.split(":", 2 if text.startswith("authrocket:") else 1)
+    return Key(":".join(parts[:-1]), parts[-1])
+
+
+class UserDesk:
+    def __init__(self, records: RecordTable, settings: SettingsStore, now: Callable[[], datetime]) -> None:
+        self._records = records
+        self._settings = settings
+        self._editing = RecordEditing(records, now, self._fault_of)
+
+    def page(
+        self, filters: Mapping[str, str], *, size: int, after: str | None
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """Users by realm and id. Filters: realm (its id), site, active, email, and `field` with `value`."""
+        where: list[Condition | AnyOf] = []
+        if "realm" in filters:
+            where.append(Condition("PartitionKey", "eq", partition_of(fit_key(filters["realm"]))))
+        if SITE in filters:
+            where.append(Condition(SITE, "eq", filters[SITE]))
+        if ACTIVE in filters:
+            where.append(Condition(ACTIVE, "eq", filters[ACTIVE] == "true"))
+        if "email" in filters:
+            # Imports store addresses in lower case.
+            where.append(Condition(column_of("email"), "eq", filters["email"].strip().lower()))
+        if "field" in filters:
+            where.append(Condition(column_of(filters["field"]), "eq", filters.get("value", "")))
+        page = self._records.page(where, size, after)
+        return [self._shown(row) for row in page.rows], page.next
+
+    def get(self, user_id: str) -> tuple[dict[str, Any], str]:
+        """The user and its ETag; raises NotFoundError."""
+        row = self._editing.get(parse_user_id(user_id))
+        return self._shown(row), row.etag
+
+    def edit(
+        self, user_id: str, fields: Mapping[str, Any], release: Sequence[str], *, by: str, if_match: str | None
+    ) -> tuple[dict[str, Any], str]:
+        """As `RecordEditing.edit`."""
+        row = self._editing.edit(parse_user_id(user_id), fields, release, by=by, if_match=if_match)
+        return self._shown(row), row.etag
+
+    def add(self, user_id: str, fields: Mapping[str, Any], *, by: str) -> tuple[dict[str, Any], str]:
+        """As `RecordEditing.add`."""
+        row = self._editing.add(user_id, fields, by=by)
+        return self._shown(row), row.etag
+
+    def history(self, user_id: str) -> list[dict[str, Any]]:
+        """Newest first."""
+        row = self._editing.get(parse_user_id(user_id))
+        return [
+            {"action": entry.action, "at": entry.at, "by": entry.by, "changes": entry.changes}
+            for entry in self._records.history(Key(row.partition_key, row.row_key))
+        ]
+
+    def explain(self, user_id: str) -> dict[str, Any]:
+        """The user as last read, each value with its expression, what gave the site, and the history.
+
+        The values and reasons are those of the realm's document as it is now.
+        """
+        row = self._editing.get(parse_user_id(user_id))
+        source = unpack(row, "source")
+        realm = row.text("document")
+        stored = self._settings.find(AuthRocketRealmDocument, realm) if realm else None
+        values: list[dict[str, Any]] = []
+        reasons: tuple[str, ...] = ()
+        if source is not None and stored is not None:
+            mapper = Mapper(stored.document)
+            user = SourceUser(str(source["id"]), source.get("state") != "inactive", source)
+            locks = row.text("locks").split()
+            values = [
+                {
+                    **one,
+                    "stored": row.values.get(column_of(one["field"])),
+                    "held_by_a_person": column_of(one["field"]) in locks,
+                }
+                for one in mapper.explain_fields(user)
+            ]
+            listed = source.get("memberships")
+            memberships = None if listed is None else [Membership.from_json(one) for one in listed]
+            wanted = mapper.want(user, memberships)
+            reasons = wanted.explain() or tuple(one for one in (wanted.error, wanted.gone) if one)
+        return {
+            **self._shown(row),
+            "realm": realm or None,
+            "source": source,
+            "source_read_at": row.time("source_read_at"),
+            "values": values,
+            "reasons": list(reasons),
+            "history": self.history(user_id),
+        }
+
+    def _shown(self, row: Row) -> dict[str, Any]:
+        answer = {"id": user_id_of(Key(row.partition_key, row.row_key)), **shown(row)}
+        # Users have no type.
+        answer.pop(TYPE, None)
+        return {**answer, "memberships": memberships_in(row.values)}
+
+    def _fault_of(self, field: str, value: object) -> str | None:
+        if field == ACTIVE or field in STANDARD_FIELDS:
+            return None
+        if field == SITE:
+            known = self._settings.find(SiteDocument, str(value)) is not None
+            return None if known else f"there is no document {SiteDocument.kind}/{value}"
+        if field == ORGANISATIONS:
+            return "follows the memberships in AuthRocket"
+        if field.startswith(CUSTOM) and NAME_PATTERN.match(field.removeprefix(CUSTOM)):
+            return None
+        return "there is no such field"
