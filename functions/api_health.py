@@ -1,9 +1,12 @@
-"""Health over HTTP: alive, and nothing more, to anybody."""
+"""Health over HTTP: alive, and nothing more, to anybody; with a key, whether all that is needed is there."""
+
+from dataclasses import asdict
 
 import azure.functions as func
 
-from functions.endpoints import Access, endpoint
+from functions.endpoints import Access, Content, endpoint
 from functions.http_answers import answer
+from shared import bootstrap
 
 health_api = func.Blueprint()
 
@@ -21,3 +24,23 @@ def show_health(req: func.HttpRequest) -> func.HttpResponse:
     """For load balancers and availability tests. It needs no key, and asks nothing of storage or any vault."""
     del req
     return answer(200, {"status": "alive"})
+
+
+@endpoint(
+    health_api,
+    "GET",
+    "health/ready",
+    tag="health",
+    summary="Show whether all that the desk needs is there",
+    answers={
+        200: Content("health:ReadinessAnswer", about="It can work; `degraded` says that somebody should look."),
+        503: Content("health:ReadinessAnswer", about="It cannot work: storage or a queue does not answer."),
+    },
+)
+def show_readiness(req: func.HttpRequest) -> func.HttpResponse:
+    """Storage, settings, queues and what failed in them for good, each vault, and the last success of each import,
+    each with its state, its reason and what mends it. It signs in to every vault: once a minute is often enough."""
+    del req
+    found = bootstrap.readiness().look()
+    parts = [asdict(part) for part in found.parts]
+    return answer(503 if found.state == "failing" else 200, {"status": str(found.state), "items": parts})

@@ -67,7 +67,7 @@ class Endpoint:
     query: tuple[Query[Any], ...]
     bodies: tuple[Content, ...]
     body_needed: bool
-    answers: Mapping[int, Content]
+    answers: Mapping[int, tuple[Content, ...]]
     refusals: Mapping[int, tuple[Reason, ...]]
     if_match: str
     path: Mapping[str, str]
@@ -92,7 +92,7 @@ def endpoint(
     *,
     tag: str,
     summary: str,
-    answers: Mapping[int, str | Content | None],
+    answers: Mapping[int, str | Content | Sequence[Content]],
     access: Access | None = None,
     query: Sequence[Query[Any]] = (),
     body: str | Content | Sequence[Content] = (),
@@ -127,7 +127,7 @@ def endpoint(
             query=tuple(query),
             bodies=_contents(body),
             body_needed=body_needed,
-            answers={status: _content(content) for status, content in answers.items()},
+            answers={status: _contents(content) for status, content in answers.items()},
             refusals=_merged([_PARAMETERS, *needs_storage, *refusals]),
             if_match=if_match,
             path=dict(path or {}),
@@ -164,16 +164,10 @@ def _guarded(handle: Callable[..., func.HttpResponse], declared: Endpoint) -> Ca
     return guarded
 
 
-def _content(content: str | Content | None) -> Content:
-    if content is None:
-        return Content(media_type="")
-    return Content(content) if isinstance(content, str) else content
-
-
-def _contents(body: str | Content | Sequence[Content]) -> tuple[Content, ...]:
-    if isinstance(body, str | Content):
-        return (_content(body),) if body else ()
-    return tuple(body)
+def _contents(content: str | Content | Sequence[Content]) -> tuple[Content, ...]:
+    if isinstance(content, str):
+        return (Content(content),) if content else ()
+    return (content,) if isinstance(content, Content) else tuple(content)
 
 
 def _merged(refusals: Sequence[Refusals]) -> dict[int, tuple[Reason, ...]]:

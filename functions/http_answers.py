@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 LARGEST_BODY = 4 * 1024 * 1024
 # Answers hold what only a key's holder may see: nothing in between may keep them, or guess another type.
-_ALWAYS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _LONGEST_CALLER = 200
 # All that is known of a caller without sign-in.
 KEY_HOLDER = "operator"
@@ -53,7 +53,7 @@ def answer(
     status: int, body: Any = None, *, headers: Mapping[str, str] | None = None, etag: str = ""
 ) -> func.HttpResponse:
     """A JSON answer; `body` None is an empty one. Times are written as ISO 8601 in UTC."""
-    all_headers = {**_ALWAYS, **(headers or {})}
+    all_headers = {**NO_STORE, **(headers or {})}
     if etag:
         all_headers["ETag"] = etag
     return func.HttpResponse(
@@ -80,7 +80,7 @@ def problem(error: DeskbridgeError) -> func.HttpResponse:
         "reason": str(error.reason),
         "detail": error.message,
     }
-    headers = dict(_ALWAYS)
+    headers = dict(NO_STORE)
     if error.mend:
         body["mend"] = error.mend
     if error.faults:

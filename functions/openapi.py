@@ -88,7 +88,7 @@ class _Schemas:
     def __init__(self, endpoints: Sequence[Endpoint]) -> None:
         named = {"shapes:Problem"}
         for declared in endpoints:
-            contents = [*declared.bodies, *declared.answers.values()]
+            contents = [*declared.bodies, *(one for many in declared.answers.values() for one in many)]
             named |= {content.model for content in contents if content.model}
         inputs = [(name, "validation", TypeAdapter(_load(name))) for name in sorted(named)]
         by_name, shared = TypeAdapter.json_schemas(inputs, ref_template=_REFERENCE)  # type: ignore[arg-type] # a literal
@@ -158,20 +158,20 @@ def _path_parameter(declared: Endpoint, name: str) -> tuple[str, dict[str, Any]]
 
 def _responses(declared: Endpoint, schemas: _Schemas) -> dict[str, Any]:
     responses: dict[str, Any] = {}
-    for status, content in declared.answers.items():
-        response: dict[str, Any] = {"description": content.about or declared.summary}
-        if content.media_type:
-            response["content"] = {content.media_type: _media(content, schemas)}
-        if content.headers:
+    for status, contents in declared.answers.items():
+        response: dict[str, Any] = {"description": contents[0].about or declared.summary}
+        media = {content.media_type: _media(content, schemas) for content in contents if content.media_type}
+        if media:
+            response["content"] = media
+        headers = {name: about for content in contents for name, about in content.headers.items()}
+        if headers:
             response["headers"] = {
-                name: {"description": about, "schema": {"type": "string"}} for name, about in content.headers.items()
+                name: {"description": about, "schema": {"type": "string"}} for name, about in headers.items()
             }
         responses[str(status)] = response
     for status, reasons in sorted(declared.refusals.items()):
-        responses[str(status)] = {
-            "description": _TITLES[status],
-            "content": {"application/problem+json": {"schema": _problem(status, reasons, schemas)}},
-        }
+        response = responses.setdefault(str(status), {"description": _TITLES[status], "content": {}})
+        response["content"]["application/problem+json"] = {"schema": _problem(status, reasons, schemas)}
     if declared.access is not Access.OPEN:
         # The host's own answer, before any code of the app runs.
         responses["401"] = {"description": "No key, or one that does not open this function. The answer has no body."}

@@ -109,6 +109,19 @@ VARIABLES: tuple[Variable, ...] = (
         default="1572864",
         parse=_whole_number,
     ),
+    Variable(
+        "DESKBRIDGE_CALENDAR_TOKEN",
+        "The secret part of the calendar's address, at least 32 characters; several, apart by spaces, are all accepted, "
+        "so that one can be replaced. Without it there is no calendar.",
+        secret=True,
+    ),
+    Variable(
+        "DESKBRIDGE_OPENTELEMETRY",
+        "Whether spans are made for deliveries, parts, pages and transactions. It needs the package "
+        "`opentelemetry-api`, and a distribution of OpenTelemetry that takes them somewhere.",
+        default="false",
+        parse=_boolean,
+    ),
     Variable("AzureTenantId", "Tenant of the app registration, for stores of the method `client_secret`."),
     Variable("AzureClientId", "Client id of the app registration, for stores of the method `client_secret`."),
     Variable(

@@ -1,0 +1,67 @@
+"""Exports over HTTP: tickets, assets and users as CSV or JSON lines, page by page."""
+
+from urllib.parse import urlencode
+
+import azure.functions as func
+
+from functions.endpoints import PAGED, UNKNOWN, Content, endpoint
+from functions.http_answers import NO_STORE
+from functions.query import AFTER, one_of, whole_number
+from shared import bootstrap
+from shared.errors import NotFoundError
+from shared.reasons import Reason
+
+exports_api = func.Blueprint()
+
+_LARGEST = 1000
+_FORMAT = one_of("format", "CSV (RFC 4180), or one JSON object a line.", ("csv", "jsonl"), default="csv")
+_LIMIT = whole_number("limit", "The largest number of records of the page.", least=1, most=_LARGEST, default=_LARGEST)
+_NEXT = {
+    "Link": "`<address>; rel=next` (RFC 8288) while there is more. The pages, one after the other, are one file.",
+    "X-Deskbridge-Next": "The `after` of the next page, while there is more.",
+}
+
+
+@endpoint(
+    exports_api,
+    "GET",
+    "exports/{what}",
+    tag="exports",
+    summary="Export tickets, assets or users",
+    query=(_FORMAT, _LIMIT, AFTER),
+    path={"what": "`tickets`, `assets` or `users`."},
+    answers={
+        200: (
+            Content(
+                media_type="text/csv",
+                about="A page of records. Cells that begin as formulas do are preceded by '.",
+                headers=_NEXT,
+            ),
+            Content(media_type="application/x-ndjson"),
+        )
+    },
+    refusals=[PAGED, UNKNOWN, {503: (Reason.DOCUMENT_INVALID,)}],
+)
+def export_records(req: func.HttpRequest) -> func.HttpResponse:
+    """All of them, finished and inactive ones too, at most 1,000 a page. The host sends an answer only when it is
+    whole, so an export goes page by page: follow `Link` until there is none. A page may be short."""
+    from shared.overview.exporting import WHAT, as_csv, as_json_lines, flat
+
+    what = req.route_params["what"]
+    if what not in WHAT:
+        raise NotFoundError(Reason.NOT_FOUND, f"There is no export {what!r}; there are {', '.join(WHAT)}.")
+    form, limit, after = _FORMAT.read(req), _LIMIT.read(req) or _LARGEST, AFTER.read(req)
+    exports = bootstrap.exports()
+    records, following = exports.page(what, limit, after)
+    headers = dict(NO_STORE)
+    if following is not None:
+        query = urlencode({"format": form, "limit": limit, "after": following})
+        headers |= {"Link": f"</api/exports/{what}?{query}>; rel=next", "X-Deskbridge-Next": following}
+    if form == "jsonl":
+        return func.HttpResponse(
+            as_json_lines(records), headers=headers, mimetype="application/x-ndjson", charset="utf-8"
+        )
+    columns = exports.columns(what)
+    text = as_csv([flat(record, columns) for record in records], columns, first=after is None)
+    headers["Content-Disposition"] = f'attachment; filename="{what}.csv"'
+    return func.HttpResponse(text.encode(), headers=headers, mimetype="text/csv", charset="utf-8")

@@ -1,0 +1,29 @@
+"""The dashboard's summary over HTTP."""
+
+import azure.functions as func
+
+from functions.endpoints import endpoint
+from functions.http_answers import answer
+from functions.query import flag
+from shared import bootstrap
+from shared.reasons import Reason
+
+summary_api = func.Blueprint()
+
+_FRESH = flag("fresh", "Count anew now, which reads every row's narrow columns, and remember that.")
+
+
+@endpoint(
+    summary_api,
+    "GET",
+    "summary",
+    tag="dashboard",
+    summary="Show the counts of everything",
+    query=(_FRESH,),
+    answers={200: "summary:SummaryAnswer"},
+    refusals=[{503: (Reason.DOCUMENT_INVALID,)}],
+)
+def show_summary(req: func.HttpRequest) -> func.HttpResponse:
+    """Open tickets by priority and vault, objects by days to expiry, last runs, assets and users by type, site and
+    status. It is remembered for five minutes: `as_of` says since when."""
+    return answer(200, bootstrap.overview().summary(fresh=bool(_FRESH.read(req))))

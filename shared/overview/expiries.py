@@ -1,0 +1,106 @@
+"""When the objects of all vaults expire, and the calendar that shows it (RFC 5545)."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from shared.tickets.facts import rank
+from shared.tickets.model import ObjectType
+from shared.tickets.repository import TicketRepository
+
+# What expired longer ago is no appointment any more.
+SHOWN_AFTER_EXPIRY = timedelta(days=30)
+_OCTETS_PER_LINE = 75
+
+
+@dataclass(frozen=True)
+class Expiry:
+    """An object whose current version has an expiry date, or None when it has none."""
+
+    vault: str
+    object_type: ObjectType
+    object_name: str
+    version: str
+    expires_at: datetime | None
+
+
+def expiries(tickets: TicketRepository) -> Iterator[Expiry]:
+    """Every object that is known and not gone, by its newest version. Reads the objects' rows, page by page."""
+    for vault in tickets.vaults():
+        for record in tickets.records(vault):
+            state = record.state
+            if state.object_type is ObjectType.VAULT or state.gone or not state.versions:
+                continue
+            newest = max(state.versions, key=lambda name: rank(state, name))
+            expires = state.versions[newest].expires
+            yield Expiry(vault, state.object_type, state.name, newest, expires.value if expires is not None else None)
+
+
+def calendar(found: Iterable[Expiry], now: datetime) -> str:
+    """The calendar of those that expire, or did so within the last 30 days: one whole-day entry each, in UTC."""
+    dated = [
+        (expiry.expires_at, expiry)
+        for expiry in found
+        if expiry.expires_at is not None and expiry.expires_at > now - SHOWN_AFTER_EXPIRY
+    ]
+    lines = [
+        "BEGIN:VCALENDAR",
+        "VERSION:2.0",
+        "PRODID:-//Deskbridge//Expiries//EN",
+        "CALSCALE:GREGORIAN",
+        "METHOD:PUBLISH",
+        "X-WR-CALNAME:Expiries in Key Vault",
+        "REFRESH-INTERVAL;VALUE=DURATION:PT6H",
+        "X-PUBLISHED-TTL:PT6H",
+    ]
+    for expires_at, expiry in sorted(dated, key=lambda pair: (pair[0], pair[1].vault, pair[1].object_name)):
+        lines += _entry(expires_at, expiry, now)
+    lines.append("END:VCALENDAR")
+    return "".join(f"{_folded(line)}\r\n" for line in lines)
+
+
+def _entry(expires_at: datetime, expiry: Expiry, now: datetime) -> Sequence[str]:
+    what = f"{expiry.object_type} {expiry.object_name}"
+    moment = expires_at.astimezone(UTC)
+    try:
+        after = f"{moment + timedelta(days=1):%Y%m%d}"
+    except OverflowError:
+        after = f"{moment:%Y%m%d}"
+    told = f"The {what} in the vault {expiry.vault} expires at {moment:%Y-%m-%d %H:%M} UTC (version {expiry.version})."
+    return (
+        "BEGIN:VEVENT",
+        f"UID:{_uid(expiry)}",
+        f"DTSTAMP:{now.astimezone(UTC):%Y%m%dT%H%M%SZ}",
+        f"DTSTART;VALUE=DATE:{moment:%Y%m%d}",
+        f"DTEND;VALUE=DATE:{after}",
+        f"SUMMARY:{_escaped(f'{expiry.vault}: {what} expires')}",
+        f"DESCRIPTION:{_escaped(told)}",
+        "TRANSP:TRANSPARENT",
+        "END:VEVENT",
+    )
+
+
+def _uid(expiry: Expiry) -> str:
+    # Without the version: a renewed object moves its entry and does not leave the old one behind.
+    said = f"{expiry.vault}\x1f{expiry.object_type}\x1f{expiry.object_name.casefold()}"
+    return f"{hashlib.sha256(said.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}@deskbridge"
+
+
+def _escaped(text: str) -> str:
+    shown = "".join(character for character in text if character.isprintable())
+    return shown.replace("\\", "\\\\").replace(";", "\\;").replace(",", "\\,")
+
+
+def _folded(line: str) -> str:
+    """At most 75 octets a line; what goes on begins with a space, and no character is cut in two."""
+    parts: list[str] = []
+    part, octets = "", 0
+    for character in line:
+        size = len(character.encode("utf-8", "replace"))
+        if octets + size > _OCTETS_PER_LINE:
+            parts.append(part)
+            part, octets = " ", 1
+        part += character
+        octets += size
+    return "\r\n".join([*parts, part])

@@ -1,0 +1,177 @@
+"""Whether all that the desk needs is there: each thing with its state, its reason and what mends it."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from shared.errors import DeskbridgeError
+from shared.imports.keeping import RunKeeper
+from shared.settings.documents.credential_stores import CredentialStore
+from shared.settings.store import SettingsStore
+from shared.storage.names import (
+    EVENTS_POISON_QUEUE,
+    EVENTS_QUEUE,
+    IMPORT_PARTS_POISON_QUEUE,
+    IMPORT_PARTS_QUEUE,
+    SETTINGS_TABLE,
+    TABLES,
+)
+from shared.storage.queues import Queues
+from shared.storage.tables import Tables
+from shared.vaults.checking import Checks
+
+# A part waits this long when all workers are busy; longer, and nobody takes parts.
+_OLDEST_PART = timedelta(minutes=30)
+_SECONDS_FOR_VAULTS = 20.0
+_VAULTS_AT_ONCE = 8
+
+
+class State(StrEnum):
+    """`failing`: the desk cannot do its work. `degraded`: a part of it cannot, or somebody should look."""
+
+    READY = "ready"
+    DEGRADED = "degraded"
+    FAILING = "failing"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One thing that the desk needs. `reason` is a code of shared/reasons.py, or empty."""
+
+    name: str
+    state: State
+    message: str
+    reason: str = ""
+    mend: str = ""
+
+
+@dataclass(frozen=True)
+class Readiness:
+    state: State
+    parts: Sequence[Part]
+
+
+class ReadinessChecks:
+    def __init__(
+        self,
+        tables: Tables,
+        queues: Callable[[], Queues],
+        settings: SettingsStore,
+        checks: Callable[[], Checks],
+        keeper: Callable[[], RunKeeper],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._tables = tables
+        self._queues = queues
+        self._settings = settings
+        self._checks = checks
+        self._keeper = keeper
+        self._now = now
+
+    def look(self) -> Readiness:
+        """All of it. What cannot be reached is told, not raised."""
+        parts = [self._one("storage", State.FAILING, self._storage)]
+        if parts[0].state is not State.READY:
+            # The rest stands on it, and would only say the same.
+            return Readiness(State.FAILING, parts)
+        parts.append(self._one("settings", State.DEGRADED, self._documents))
+        for queue, poison in ((IMPORT_PARTS_QUEUE, IMPORT_PARTS_POISON_QUEUE), (EVENTS_QUEUE, EVENTS_POISON_QUEUE)):
+            parts.append(self._one(f"queue {queue}", State.FAILING, self._queue, queue))
+            parts.append(self._one(f"queue {poison}", State.DEGRADED, self._poison, poison))
+        parts += self._vaults()
+        parts += self._imports()
+        worst = max((part.state for part in parts), key=list(State).index)
+        return Readiness(worst, parts)
+
+    def _one(self, name: str, when_wrong: State, look: Callable[..., Part], *arguments: str) -> Part:
+        try:
+            return look(*arguments)
+        except DeskbridgeError as error:
+            return Part(name, when_wrong, error.message, str(error.reason), error.mend)
+
+    def _storage(self) -> Part:
+        for name in TABLES:
+            self._tables.table(name).find("readiness", "readiness")
+        return Part("storage", State.READY, f"The tables {', '.join(TABLES)} answer.")
+
+    def _documents(self) -> Part:
+        count = len(self._settings.everything())
+        return Part("settings", State.READY, f"{count} documents in {SETTINGS_TABLE} pass their check.")
+
+    def _queue(self, queue: str) -> Part:
+        name = f"queue {queue}"
+        state = self._queues().state(queue)
+        if state is None:
+            return Part(name, State.READY, "It is made with its first message.")
+        if state.oldest_at is not None and self._now() - state.oldest_at > _OLDEST_PART:
+            minutes = int((self._now() - state.oldest_at).total_seconds() // 60)
+            return Part(
+                name,
+                State.DEGRADED,
+                f"{state.messages} messages; the oldest has waited {minutes} minutes.",
+                mend="See whether the function that reads it is enabled, and what its log says.",
+            )
+        return Part(name, State.READY, f"{state.messages} messages.")
+
+    def _poison(self, queue: str) -> Part:
+        name = f"queue {queue}"
+        state = self._queues().state(queue)
+        if state is None or not state.messages:
+            return Part(name, State.READY, "0 messages.")
+        return Part(
+            name,
+            State.DEGRADED,
+            f"{state.messages} messages that failed for good.",
+            mend="The function that records them takes them up by itself; if they stay, look at its log.",
+        )
+
+    def _vaults(self) -> list[Part]:
+        try:
+            names = [stored.name for stored in self._settings.list(CredentialStore, fresh=True)]
+        except DeskbridgeError:
+            # Told as `settings` already.
+            return []
+        if not names:
+            return []
+        checks = self._checks()
+        pool = ThreadPoolExecutor(min(_VAULTS_AT_ONCE, len(names)), thread_name_prefix="readiness")
+        asked = {
+            name: pool.submit(self._one, f"vault {name}", State.DEGRADED, self._vault(checks), name) for name in names
+        }
+        wait(asked.values(), timeout=_SECONDS_FOR_VAULTS)
+        # Those that are late end by themselves; nobody waits for them here.
+        pool.shutdown(wait=False, cancel_futures=True)
+        return [
+            each.result()
+            if each.done() and not each.cancelled()
+            else Part(f"vault {name}", State.DEGRADED, f"It did not answer within {_SECONDS_FOR_VAULTS:.0f} seconds.")
+            for name, each in asked.items()
+        ]
+
+    @staticmethod
+    def _vault(checks: Checks) -> Callable[[str], Part]:
+        def look(name: str) -> Part:
+            check = checks.check_store(name)
+            state = State.READY if check.ok else State.DEGRADED
+            return Part(f"vault {name}", state, check.summary, str(check.reason or ""), check.mend)
+
+        return look
+
+    def _imports(self) -> list[Part]:
+        try:
+            freshness = self._keeper().freshness()
+        except DeskbridgeError as error:
+            return [Part("imports", State.DEGRADED, error.message, str(error.reason), error.mend)]
+        return [
+            Part(
+                f"import {one.kind}/{one.name}",
+                State.DEGRADED if one.warning else State.READY,
+                one.warning or f"The last success was at {one.last_success_at:%Y-%m-%d %H:%M} UTC."
+                if one.last_success_at or one.warning
+                else "The first import is still to come.",
+                mend="Look at its runs: GET /api/runs" if one.warning else "",
+            )
+            for one in freshness
+        ]

@@ -1,0 +1,35 @@
+"""The app in this process on tables in memory, with some of everything in them."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from functions import endpoints
+from functions.endpoints import Endpoint
+from functions.http_answers import status_of
+from shared import bootstrap
+from shared.errors import DeskbridgeError
+from tests.fakes.tables import MemoryTables
+
+STORE = {"vault_url": "https://acorn-vault.vault.azure.net", "method": "system_assigned"}
+CREDENTIAL = {"store": "acorn", "secret": "ec2-access-key", "scope": "aws-tenants"}
+
+
+@pytest.fixture(autouse=True)
+def only_declared_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An endpoint that refuses in a way that its declaration does not know fails the test."""
+
+    def fail(declared: Endpoint, error: DeskbridgeError) -> None:
+        raise AssertionError(f"{declared.function} does not declare {status_of(error)} {error.reason}")
+
+    monkeypatch.setattr(endpoints, "report_undeclared", fail)
+
+
+@pytest.fixture
+def tables(monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryTables]:
+    monkeypatch.setenv("AzureWebJobsStorage", "UseDevelopmentStorage=true")
+    bootstrap.reset()
+    memory = MemoryTables()
+    bootstrap.replace("tables", memory)
+    yield memory
+    bootstrap.reset()
