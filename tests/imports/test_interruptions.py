@@ -214,3 +214,31 @@ def test_a_scheduled_start_that_is_killed_after_its_run_was_written_still_import
     world.clock.advance(minutes=20)
     world.work(world.keeper.keep())
     assert world.active() == {"i-1"}
+
+
+def test_the_brake_of_a_repeated_part_counts_as_it_did_the_first_time(case: Callable[[], SourceCase]) -> None:
+    def before() -> World:
+        world = World(case())
+        world.settle(at_least=2, share=0.3)
+        world.far.page_size = 100
+        for number in range(10):
+            world.far.put(f"i-{number}")
+        world.run()
+        for number in range(4):
+            del world.far.records[f"i-{number}"]
+        for number in range(10):
+            world.far.put(f"n-{number}")
+        return world
+
+    for number in range(2, 12):
+        world = before()
+        run_id, [message] = world.start()
+        world.rebuild(WatchedTables(world.tables, _Killer(number, "after")))  # type: ignore[arg-type] # in memory
+        try:
+            world.runner.do_part(message)
+        except KilledError:
+            world.rebuild(world.tables)
+            # Among the twenty that are active now the four would be few; among the ten of the beginning they are not.
+            world.runner.do_part(message, redelivered=True)
+        counts = world.runner.summary(run_id).counts
+        assert (counts.get("withheld"), counts.get("deactivate"), counts.get("create")) == (4, None, 10), number

@@ -19,10 +19,14 @@ from shared.imports.running import ImportRunner, PartMessage
 from shared.imports.sources import Source
 from shared.runs.model import Summary
 from shared.runs.repository import RunRepository
+from shared.settings.documents.authrocket_realms import AuthRocketRealmDocument
 from shared.settings.documents.aws_tenants import AccountDocument, AwsTenantDocument
 from shared.settings.store import SettingsStore
 from shared.storage.rows import Value
 from shared.storage.tables import Tables
+from shared.users.grants import UserRecords
+from shared.users.model import SourceUser
+from shared.users.sourcing import Realms, RealmSource
 from tests.fakes.tables import MemoryTables
 
 BEGINNING = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
@@ -172,7 +176,80 @@ def _any(settings: SettingsStore, name: str) -> str | None:
     return None if settings.find(AwsTenantDocument, name, fresh=True) is None else "*"
 
 
-WORLDS: Mapping[str, Callable[[], SourceCase]] = {"ec2": Ec2Case}
+REALM = "rl_0vAcorn"
+
+
+class _FarRealms(Realms):
+    """Stands in for the API of a realm: users of the far side, page by page."""
+
+    def __init__(self, settings: SettingsStore, far: FarSide) -> None:
+        nobody: Any = None
+        super().__init__(settings, nobody)
+        self._far = far
+
+    def api(self, document: AuthRocketRealmDocument, *, seconds: float, page_size: int | None = None) -> Any:
+        return self
+
+    def users(self) -> Iterator[list[SourceUser]]:
+        for page in self._far.pages():
+            yield [
+                SourceUser(
+                    record_id,
+                    not record.gone,
+                    {"name": record.name, "reference": record.number, "custom": {"note": record.note}},
+                )
+                for record_id, record in page
+            ]
+
+
+class AuthRocketCase:
+    kind = AuthRocketRealmDocument.kind
+    document = "customers"
+    part = REALM
+    table = "users"
+    partition = f"authrocket:{REALM}"
+    fields: Mapping[str, str] = {"name": "name", "number": "reference", "note": "notes"}
+
+    def settle(self, settings: SettingsStore, **policies: Any) -> None:
+        there = settings.find(AuthRocketRealmDocument, self.document, fresh=True) is not None
+        if not there:
+            settings.put("sites", "leeds", {"title": "Leeds", "customer": "St Johns High School"}, by="test")
+            vault = {"vault_url": "https://acorn.vault.azure.net", "method": "system_assigned"}
+            settings.put("credential-stores", "kv", vault, by="test")
+        content: dict[str, Any] = {
+            "title": "Customers",
+            "syncing": True,
+            "endpoint_url": "https://api-e2.authrocket.com/v2",
+            "api_key": {"in_place": {"store": "kv", "secret": "authrocket"}},
+            "realm": REALM,
+            "field_mappings": [
+                {"source": "name", "field": "name"},
+                {"source": "reference", "field": "reference"},
+                {
+                    "source": "custom.note",
+                    "field": "notes",
+                    "only_on_create": policies.get("on_create", False),
+                    "keep_when_empty": policies.get("keep", False),
+                },
+            ],
+            "match_order": [],
+            "default_site": "leeds",
+            "deactivate_inactive": policies.get("deactivate", True),
+            "deactivate_vanished": policies.get("deactivate", True),
+            "grace_days": policies.get("grace_days", 0),
+            "create_new_users": policies.get("create", True),
+            "brake": {"share": policies.get("share", 0.3), "at_least": policies.get("at_least", 10)},
+        }
+        if policies.get("match", True):
+            content["match_order"] = [{"field": "reference", "ignore_case": policies.get("ignore_case", False)}]
+        settings.put(self.kind, self.document, content, by="test", if_match="*" if there else None)
+
+    def source(self, tables: Tables, settings: SettingsStore, far: FarSide, now: Callable[[], datetime]) -> Source:
+        records = UserRecords(tables.table(self.table))
+        return RealmSource(_FarRealms(settings, far), settings, records, RunRepository(tables.table("runs")), str)
+
+
+WORLDS: Mapping[str, Callable[[], SourceCase]] = {"authrocket": AuthRocketCase, "ec2": Ec2Case}
 
 
 @dataclass
