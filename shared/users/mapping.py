@@ -141,10 +141,9 @@ def _reader(mapping: UserFieldMappingDocument) -> Read:
 
 def _value(mapping: UserFieldMappingDocument, read: Read, user: SourceUser) -> Value | None:
     try:
-        value = storable(mapping.target, read(user.fields))
+        return storable(mapping.target, read(user.fields))
     except ExpressionError as error:
         raise ValueFaultError(Reason.VALUE_UNREADABLE, f"{mapping.target}: {error}.") from error
-    return value.strip() if isinstance(value, str) else value
 
 
 def _cut(text: str) -> str:
