@@ -9,12 +9,14 @@ def blueprints() -> tuple[func.Blueprint, ...]:
         api_assets,
         api_calendar,
         api_credentials,
+        api_event_care,
         api_exports,
         api_health,
         api_openapi,
         api_runs,
         api_settings,
         api_summary,
+        api_tickets,
         api_users,
         authrocket_webhook,
         import_parts,
@@ -22,6 +24,7 @@ def blueprints() -> tuple[func.Blueprint, ...]:
         key_vault_event_queue,
         key_vault_events,
         poison,
+        ticket_schedules,
     )
 
     return (
@@ -33,6 +36,9 @@ def blueprints() -> tuple[func.Blueprint, ...]:
         api_exports.exports_api,
         api_calendar.calendar_api,
         key_vault_events.key_vault_events,
+        api_tickets.tickets_api,
+        api_event_care.event_care_api,
+        ticket_schedules.ticket_schedules,
         key_vault_event_queue.key_vault_event_queue,
         api_runs.runs_api,
         api_assets.assets_api,

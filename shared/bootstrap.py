@@ -31,12 +31,16 @@ if TYPE_CHECKING:
     from shared.settings.store import SettingsStore
     from shared.storage.queues import Queues
     from shared.storage.tables import Tables
+    from shared.tickets.changing import Changing
     from shared.tickets.configuration import Configuration
+    from shared.tickets.dead_letters import DeadLetters
+    from shared.tickets.housekeeping import TicketHousekeeping
     from shared.tickets.quarantine import Quarantine
     from shared.tickets.queued import QueuedEvents
     from shared.tickets.recording import Recording
     from shared.tickets.repository import TicketRepository
     from shared.tickets.settling import Settling
+    from shared.tickets.sweeping import Sweeping
     from shared.users.desk import UserDesk
     from shared.users.following import Following
     from shared.users.grants import GrantTickets
@@ -192,6 +196,48 @@ def recording() -> "Recording":
         body_limit=environment().number("DESKBRIDGE_EVENT_BODY_LIMIT"),
         secret_changed=credentials().secret_changed,
     )
+
+
+@_once
+def ticket_desk() -> "Changing":
+    from shared.tickets.changing import Changing
+
+    return Changing(tickets(), settling(), ticket_configuration(), now)
+
+
+@_once
+def ticket_housekeeping() -> "TicketHousekeeping":
+    from shared.tickets.housekeeping import TicketHousekeeping
+
+    return TicketHousekeeping(tickets(), quarantine(), now)
+
+
+@_once
+def sweeping() -> "Sweeping":
+    from shared.tickets.sweeping import Sweeping
+    from shared.tickets.vault_objects import ListedVault
+
+    def open_vault(store_name: str) -> ListedVault:
+        return ListedVault(vaults(), store_name, credentials().store(store_name, fresh=True))
+
+    return Sweeping(ticket_configuration(), open_vault, tickets(), settling(), now)
+
+
+@_once
+def dead_letters() -> "DeadLetters":
+    from azure.storage.blob import ContainerClient
+
+    from shared.storage.names import DEAD_LETTERS_CONTAINER
+    from shared.tickets.dead_letters import DeadLetters
+
+    bounds: dict[str, Any] = {"retry_total": 3, "connection_timeout": 4, "read_timeout": 15}
+    endpoint = environment().text("AzureWebJobsStorage__blobServiceUri")
+    if endpoint is not None:
+        container = ContainerClient(endpoint, DEAD_LETTERS_CONTAINER, storage_identity(), **bounds)
+    else:
+        connection_string = environment().text("AzureWebJobsStorage") or ""
+        container = ContainerClient.from_connection_string(connection_string, DEAD_LETTERS_CONTAINER, **bounds)
+    return DeadLetters(container, ticket_configuration(), recording(), quarantine())
 
 
 @_once

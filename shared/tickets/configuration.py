@@ -1,7 +1,7 @@
 """The settings of the ticket feature as the process needs them: rules compiled, vaults by name."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.rules.deciding import RuleSet, compile_rules
 from shared.settings.documents.key_vault_events import NAME, AllowedVault, KeyVaultEvents
@@ -27,16 +27,13 @@ class Configuration:
 
     def context(self, vault: str) -> Context:
         """What the decision needs to know of the vault's settings."""
-        entry = self.entry(vault)
-        return Context(
-            vault=vault,
-            site=entry.site if entry is not None else None,
-            include_disabled=self.document.sweep.include_disabled,
-        )
+        return Context(vault=vault, include_disabled=self.document.sweep.include_disabled)
 
     def ruling(self, record: RuleRecord) -> Outcome:
-        """What the ticket rules say; nothing special when none matches."""
-        return self.rules.decide(record).outcome or Outcome()
+        """What the ticket rules say, and the vault's site where they name none."""
+        outcome = self.rules.decide(record).outcome or Outcome()
+        entry = self.entry(str(record["vault"]))
+        return outcome if entry is None or outcome.site else replace(outcome, site=entry.site)
 
 
 def configurations(settings: SettingsStore) -> Callable[[], Configuration | None]:

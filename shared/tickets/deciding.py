@@ -38,7 +38,7 @@ from shared.tickets.rendering import LONGEST_DETAILS, LONGEST_SUMMARY, render
 
 Ruling = Callable[[RuleRecord], Outcome]
 
-_PRESSING_DAYS = 7
+_PRESSING_DAYS = 10
 _AUTHORS = {BY_EVENT: "Key Vault event", BY_SWEEP: "daily sweep"}
 _TICKET_TYPES: Mapping[TicketKind, str] = {
     TicketKind.NEW_VERSION: "New version",
@@ -285,7 +285,7 @@ def _want(state: ObjectState, condition: _Condition, word: Word | None, context:
         snoozed_until=None if word is None or news or status.finished else word.snoozed_until,
         team=(word.team if word is not None else None) or outcome.team,
         assignee=(word.assignee if word is not None else None) or outcome.assignee,
-        site=(word.site if word is not None else None) or outcome.site or context.site,
+        site=(word.site if word is not None else None) or outcome.site,
         rule=outcome.rule,
     )
     reopened = _reopened(condition, word, status, news=news)

@@ -71,13 +71,18 @@ class Version:
     """What is known about one version. For a vault's access policies a "version" is a day."""
 
     first_seen_at: datetime
-    created_at: datetime | None = None
+    listed_created_at: datetime | None = None
     announced: tuple[Said, ...] = ()
     stages: tuple[Said, ...] = ()
     expires: Dated[datetime | None] | None = None
     enabled: Dated[bool] | None = None
     changes: tuple[tuple[datetime, str], ...] = ()
     last_change_at: datetime | None = None
+
+    @property
+    def created_at(self) -> datetime | None:
+        """By the event, if there was one; else by what the sweep read. The two differ by moments."""
+        return self.announced[0].at if self.announced else self.listed_created_at
 
 
 @dataclass(frozen=True)
@@ -189,7 +194,7 @@ def _absorb_event(state: ObjectState, event: KeyVaultEvent) -> ObjectState:
     said = Said(event.change, days, event.expires_at, event.at, frozenset({BY_EVENT}))
     if event.change is Change.NEW_VERSION_CREATED:
         announced = min((*version.announced, said), key=lambda one: (one.at, one.key))
-        version = replace(version, announced=(announced,), created_at=_earliest(version.created_at, event.at))
+        version = replace(version, announced=(announced,))
     else:
         version = replace(version, stages=_with_stage(version.stages, said))
     state = _with_version(state, event.version, version)
@@ -201,7 +206,7 @@ def _absorb_version(state: ObjectState, listed: VersionListed) -> ObjectState:
     version = replace(
         version,
         first_seen_at=min(version.first_seen_at, listed.created_at),
-        created_at=_earliest(version.created_at, listed.created_at),
+        listed_created_at=_earliest(version.listed_created_at, listed.created_at),
         expires=Dated(listed.expires_at, listed.stamp).joined(version.expires),
         enabled=Dated(listed.enabled, listed.stamp).joined(version.enabled),
     )

@@ -265,7 +265,6 @@ class Context:
     """What a vault's settings say to the decision."""
 
     vault: str
-    site: str | None = None
     include_disabled: bool = False
 
 

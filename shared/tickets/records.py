@@ -17,13 +17,15 @@ class ObjectRecord:
     """All that the tickets of one object are derived from. `etag` is empty for an object that has no row yet.
 
     `rulings` keeps what the rules decided about each thing said, so that a later change of the rules decides about
-    what is said later, and does not rewrite tickets that people work on.
+    what is said later, and does not rewrite tickets that people work on. `unsettled` says that more of the tickets'
+    rows have to be written in a further transaction.
     """
 
     state: ObjectState
     words: Mapping[str, Word] = field(default_factory=dict[str, Word])
     rulings: Mapping[str, Outcome] = field(default_factory=dict[str, Outcome])
     written: Mapping[str, Written] = field(default_factory=dict[str, Written])
+    unsettled: bool = False
     etag: str = ""
 
 
@@ -47,6 +49,7 @@ def to_json(record: ObjectRecord) -> dict[str, Any]:
             key: _filled(id=one.ticket_id, digest=one.digest, notes=list(one.notes), indexes=list(one.indexes))
             for key, one in record.written.items()
         },
+        unsettled=record.unsettled or None,
     )
 
 
@@ -72,6 +75,7 @@ def from_json(members: Mapping[str, Any], etag: str) -> ObjectRecord:
             key: Written(one["id"], one.get("digest", ""), tuple(one.get("notes", ())), tuple(one.get("indexes", ())))
             for key, one in members.get("written", {}).items()
         },
+        unsettled=bool(members.get("unsettled", False)),
         etag=etag,
     )
 
@@ -79,7 +83,7 @@ def from_json(members: Mapping[str, Any], etag: str) -> ObjectRecord:
 def _version_to_json(version: Version) -> dict[str, Any]:
     return _filled(
         first=_time(version.first_seen_at),
-        created=_time(version.created_at),
+        created=_time(version.listed_created_at),
         announced=[_said_to_json(said) for said in version.announced],
         stages=[_said_to_json(said) for said in version.stages],
         expires=None if version.expires is None else [_time(version.expires.stamp), _time(version.expires.value)],
@@ -93,7 +97,7 @@ def _version(members: Mapping[str, Any]) -> Version:
     expires, enabled = members.get("expires"), members.get("enabled")
     return Version(
         first_seen_at=_required(members["first"]),
-        created_at=_moment(members.get("created")),
+        listed_created_at=_moment(members.get("created")),
         announced=tuple(_said(one) for one in members.get("announced", ())),
         stages=tuple(_said(one) for one in members.get("stages", ())),
         expires=None if expires is None else Dated(_moment(expires[1]), _required(expires[0])),

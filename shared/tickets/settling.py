@@ -63,8 +63,8 @@ class Speech:
     notes: tuple[Note, ...]
 
 
-# From the word that stands and the ticket as it is, the new word.
-Say = Callable[[Word | None, Wanted], Speech]
+# From the word that stands and the ticket as it is, the new word; None when it changes nothing.
+Say = Callable[[Word | None, Wanted], Speech | None]
 
 
 @dataclass(frozen=True)
@@ -153,6 +153,8 @@ class Settling:
             if present is None or ticket_key not in record.written:
                 raise NotFoundError(Reason.NOT_FOUND, "There is no such ticket.")
             said = say(record.words.get(ticket_key), present)
+            if said is None:
+                return
             spoken = replace(record, words={**record.words, ticket_key: said.word})
             own = [create_note(vault, record.written[ticket_key].ticket_id, note) for note in said.notes]
             step = self._plan(vault, _Progress(Work(key, key[1], ())), record, spoken, own, context, ruling)
@@ -241,7 +243,8 @@ class Settling:
                 break
             operations = [*operations, *rows]
             written[wanted.key] = after
-        settled = replace(record, rulings={**record.rulings, **rulings} if not done else rulings, written=written)
+        kept = rulings if done else {**record.rulings, **rulings}
+        settled = replace(record, rulings=kept, written=written, unsettled=not done)
         if operations or settled != before:
             operations = [*operations, save_object(vault, key, settled)]
         _check(key, operations)

@@ -1,0 +1,137 @@
+"""Tickets over HTTP: list, show, change, note."""
+
+from dataclasses import asdict
+from typing import Any
+
+import azure.functions as func
+
+from functions.endpoints import BODY, MOVED, PAGED, UNKNOWN, Content, Refusals, endpoint
+from functions.http_answers import answer, caller, json_body
+from functions.query import PAGE, Query, one_of, page_asked, some_of, text
+from shared import bootstrap
+from shared.reasons import Reason
+
+tickets_api = func.Blueprint()
+
+STORED: Refusals = {503: (Reason.DOCUMENT_INVALID, Reason.CONTENDED)}
+_VERSION = {"ETag": "The ticket's version, for `If-Match`."}
+
+_STATE = one_of("state", "Open ones, finished ones (resolved, closed), or all.", ("open", "finished", "all"))
+_ORDER = one_of("order", "Newest first, or by expiry, soonest first (open ones only).", ("newest", "expiry"))
+_SNOOZED = one_of("snoozed", "Whether tickets that are snoozed at present are shown.", ("hide", "show", "only"))
+_VAULT = text("vault", "Tickets of this vault.", longest=64, example="acorn-vault")
+_FILTERS: tuple[Query[Any], ...] = (
+    some_of("status", "Of these statuses.", ("open", "in_progress", "on_hold", "resolved", "closed")),
+    some_of("priority", "Of these priorities.", ("low", "medium", "high", "critical")),
+    some_of("object_type", "About these.", ("secret", "key", "certificate", "vault")),
+    some_of("kind", "With these conditions.", ("new_version", "expiry", "access_policy", "no_expiry_date")),
+    text("ticket_type", "Of this type.", example="Expiry"),
+    text("object_name", "About the object of this name.", example="mail-password"),
+    text("team", "Of this team.", example="Platform"),
+    text("assignee", "Of this person.", example="kim"),
+    text("site", "Of this site.", example="London HQ"),
+)
+
+
+def read_body(model: str, content: Any) -> Any:
+    """The checked body, by the name of its model in shared.api.tickets; raises InvalidInputError with every fault."""
+    from pydantic import ValidationError
+
+    from shared.api import tickets
+    from shared.settings.validation import document_invalid, faults_of
+
+    try:
+        return getattr(tickets, model).model_validate(content)
+    except ValidationError as error:
+        raise document_invalid("in the body", faults_of(error)) from error
+
+
+@endpoint(
+    tickets_api,
+    "GET",
+    "tickets",
+    tag="tickets",
+    summary="List tickets",
+    query=(_STATE, _ORDER, _SNOOZED, _VAULT, *_FILTERS, *PAGE),
+    answers={200: "tickets:TicketPage"},
+    refusals=[PAGED],
+)
+def list_tickets(req: func.HttpRequest) -> func.HttpResponse:
+    """Open tickets over all vaults, without reading any that is closed. Texts are compared without case."""
+    from shared.tickets import listing
+
+    limit, after = page_asked(req)
+    query = listing.query_of(
+        state=_STATE.read(req),
+        order=_ORDER.read(req),
+        snoozed=_SNOOZED.read(req),
+        vault=_VAULT.read(req),
+        filters={one.name: one.read(req) for one in _FILTERS},
+        size=limit,
+        after=after,
+    )
+    items, following = listing.list_tickets(bootstrap.tickets(), query, bootstrap.now())
+    return answer(200, {"items": [_shown(ticket) for ticket in items], "next": following})
+
+
+@endpoint(
+    tickets_api,
+    "GET",
+    "tickets/{id}",
+    tag="tickets",
+    summary="Show a ticket",
+    answers={200: Content("tickets:TicketDetailAnswer", headers=_VERSION)},
+    refusals=[UNKNOWN],
+)
+def show_ticket(req: func.HttpRequest) -> func.HttpResponse:
+    """With its timeline: who or what did each thing."""
+    return _detail(bootstrap.ticket_desk().get(req.route_params["id"]))
+
+
+@endpoint(
+    tickets_api,
+    "PATCH",
+    "tickets/{id}",
+    tag="tickets",
+    summary="Change a ticket",
+    body=Content("tickets:TicketChange", example={"status": "in_progress", "assignee": "kim"}),
+    answers={200: Content("tickets:TicketDetailAnswer", headers=_VERSION)},
+    refusals=[BODY, UNKNOWN, MOVED, STORED, {409: (Reason.VERSION_NEEDED, Reason.TICKET_FINISHED)}],
+    if_match="The ETag of the version that was read, or `*` for any version. It is needed.",
+)
+def change_ticket(req: func.HttpRequest) -> func.HttpResponse:
+    """What a person says stands until an event says something new: then a finished ticket opens again, a snoozed one
+    wakes, and the priority can only rise."""
+    body = read_body("TicketChange", json_body(req))
+    changes = {name: getattr(body, name) for name in body.model_fields_set if name != "note"}
+    changed = bootstrap.ticket_desk().change(
+        req.route_params["id"], changes, by=caller(req), if_match=req.headers.get("If-Match"), note=body.note
+    )
+    return _detail(changed)
+
+
+@endpoint(
+    tickets_api,
+    "POST",
+    "tickets/{id}/notes",
+    tag="tickets",
+    summary="Write a note",
+    body=Content("tickets:NewNote", example={"text": "The supplier sends the new certificate on Monday."}),
+    answers={201: "tickets:NoteAnswer"},
+    refusals=[BODY, UNKNOWN],
+)
+def add_ticket_note(req: func.HttpRequest) -> func.HttpResponse:
+    """It changes nothing else, and needs no version."""
+    body = read_body("NewNote", json_body(req))
+    note = bootstrap.ticket_desk().add_note(req.route_params["id"], body.text, by=caller(req))
+    return answer(201, asdict(note))
+
+
+def _detail(stored: Any) -> func.HttpResponse:
+    notes = [asdict(note) for note in stored.notes]
+    shown = {**_shown(stored.ticket), "details": stored.ticket.details, "notes": notes, "etag": stored.etag}
+    return answer(200, shown, etag=stored.etag)
+
+
+def _shown(ticket: Any) -> dict[str, Any]:
+    return {name: value for name, value in asdict(ticket).items() if name != "details"}

@@ -1,0 +1,42 @@
+"""Timers of tickets: the daily sweep, the removal of what is old, and the replay of dead letters."""
+
+import logging
+
+import azure.functions as func
+
+from shared import bootstrap
+from shared.errors import MisconfiguredError
+from shared.reasons import Reason
+
+logger = logging.getLogger(__name__)
+
+ticket_schedules = func.Blueprint()
+
+
+@ticket_schedules.timer_trigger("timer", "%DESKBRIDGE_SWEEP_SCHEDULE%", run_on_startup=False, use_monitor=True)
+def sweep_vaults(timer: func.TimerRequest) -> None:
+    """Read the properties of every allowed vault's objects; a vault that fails is told after the others are done."""
+    del timer
+    failed = [swept for swept in bootstrap.sweeping().sweep() if not swept.ok]
+    if failed:
+        # So that the run is shown as failed, where alerts look.
+        raise MisconfiguredError(
+            Reason(failed[0].reason), "; ".join(f"{swept.vault}: {swept.message}" for swept in failed)
+        )
+
+
+@ticket_schedules.timer_trigger("timer", "%DESKBRIDGE_SWEEP_SCHEDULE%", run_on_startup=False, use_monitor=True)
+def remove_old_ticket_rows(timer: func.TimerRequest) -> None:
+    """Remove receipts after 30 days, and quarantined events after 90."""
+    del timer
+    removed = bootstrap.ticket_housekeeping().remove_old()
+    logger.info("%d old rows of the ticket table were removed.", removed)
+
+
+@ticket_schedules.timer_trigger("timer", "%DESKBRIDGE_HOUSEKEEPING_SCHEDULE%", run_on_startup=False, use_monitor=True)
+def record_dead_letters(timer: func.TimerRequest) -> None:
+    """Record what Event Grid gave up on, unless the settings say to keep it for an operator."""
+    del timer
+    configuration = bootstrap.ticket_configuration()()
+    if configuration is not None and configuration.document.dead_letters == "replay":
+        bootstrap.dead_letters().replay()
