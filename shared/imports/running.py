@@ -247,6 +247,8 @@ class ImportRunner:
         preview = self._previewed(run.applies, part.name) if run.applies else None
         work = PartWork(self.runs, source, feed, run, part, self._now, policy=policy, preview=preview)
         counts = work.run()
+        if run.mode is Mode.IMPORT:
+            feed.finish(part.name)
         done = replace(work.part, state=PartState.DONE, finished_at=self._now(), counts=counts, reason="", message="")
         self.runs.save_part(done)
         self.close_if_complete(run)

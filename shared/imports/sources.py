@@ -45,6 +45,10 @@ class Feed(Protocol):
         """Create what records named in `Wanted.needs` (a type, a field). Doing it twice changes nothing."""
         ...
 
+    def finish(self, part: str) -> None:
+        """What follows from an import of the part once its records are written. May be interrupted and repeated."""
+        ...
+
 
 class Source(Protocol):
     """A kind of source. `kind` is its word in run ids and messages: lower-case letters and digits."""
