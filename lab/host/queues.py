@@ -57,7 +57,7 @@ class QueueListener:
         self._invoker = invoker
         self._configuration = configuration
         self._lease_seconds = max(1, round(lease.total_seconds()))
-        self._is_stopping = False
+        self._stopping = asyncio.Event()
         self._awake = asyncio.Event()  # set by a stop, and by a message that this host sends
         store.watch(self._queue, self._awake.set)
         self._running: dict[asyncio.Task[None], str] = {}
@@ -69,7 +69,7 @@ class QueueListener:
 
     async def stop(self) -> None:
         """Take no new messages. Those being worked on go on."""
-        self._is_stopping = True
+        self._stopping.set()
         self._awake.set()
         if self._listening:
             await self._listening
@@ -85,7 +85,7 @@ class QueueListener:
         delay = _LEAST_DELAY_SECONDS
         is_created = False
         is_reported = False
-        while not self._is_stopping:
+        while not self._stopping.is_set():
             self._awake.clear()
             if len(self._running) > self._configuration.new_batch_threshold:
                 await self._wait_for_room()
@@ -108,7 +108,7 @@ class QueueListener:
                 is_created = False
                 found = []
             for message in found:
-                if self._is_stopping:
+                if self._stopping.is_set():
                     await self._give_back(_Held(message, message.pop_receipt or ""), 0)
                 else:
                     self._begin(message)
