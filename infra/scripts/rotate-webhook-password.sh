@@ -18,6 +18,7 @@ wait_seconds=${WAIT_SECONDS:-660}
 current=key-vault-webhook
 previous=key-vault-webhook-previous
 
+exec 3>&2
 umask 077
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -32,7 +33,7 @@ vault_call() {
       cat "$work/said" >&2
       return 1
     fi
-    echo "The vault refuses: waiting for the role to hold." >&2
+    echo "The vault refuses: waiting for the role to hold." >&3
     sleep 15
   done
 }
@@ -102,7 +103,8 @@ if [ "$now" = missing ]; then
   exit 1
 fi
 if [ "$now" = done ]; then
-  vault_call az keyvault secret show --vault-name "$vault" --name $current --query value --output tsv >"$work/old"
+  vault_call az keyvault secret show --vault-name "$vault" --name $current --query value --output tsv >"$work/line"
+  tr -d '\n' <"$work/line" >"$work/old"
   store $previous "$work/old" done
   echo "The present password stands in both slots. Waiting $wait_seconds seconds."
   sleep "$wait_seconds"
@@ -112,5 +114,7 @@ fi
 echo "The new password is stored. Waiting $wait_seconds seconds until every worker knows it."
 sleep "$wait_seconds"
 "$here/event-subscriptions.sh"
+# Deliveries that were under way still carry the old password: nobody may take its slot yet.
+sleep 60
 vault_call az keyvault secret set-attributes --vault-name "$vault" --name $current --tags rotation=done --output none
 echo "Rotated. The old password is accepted until the next rotation, or until --revoke."
