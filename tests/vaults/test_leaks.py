@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions import api_credentials
+from lab.faults.leaks import LeakSearch, marker
 from lab.vault import VaultInterface, VaultLab
 from shared import bootstrap
 from shared.errors import DeskbridgeError
@@ -22,7 +23,6 @@ from shared.settings.documents.credentials import CredentialReference
 from shared.vaults.checking import Checks
 from shared.vaults.usage import SecretUses
 from tests.vaults.conftest import TENANT, Desk, secret
-from tests.vaults.leaks import LeakSearch, marker
 
 
 @given(before=st.binary(max_size=5), after=st.binary(max_size=5))
