@@ -6,14 +6,14 @@ from typing import Any
 
 from shared.assets.model import document_name_of
 from shared.imports.columns import SITE, TYPE, column_of
-from shared.imports.expressions import ExpressionError, Read, compile_expression
+from shared.imports.expressions import ExpressionError, Read
 from shared.imports.model import Wanted
 from shared.imports.values import RuleRecord, ValueFaultError, storable
 from shared.reasons import Reason
 from shared.rules.deciding import RuleSet, compile_rules
 from shared.rules.model import Rule
 from shared.rules.operators import text_of
-from shared.settings.documents.aws_tenants import AwsTenantDocument, FieldMappingDocument
+from shared.settings.documents.aws_tenants import AwsTenantDocument, FieldMappingDocument, compile_source
 from shared.settings.documents.import_settings import RAW
 from shared.settings.documents.rules import to_criteria
 from shared.storage.rows import Value
@@ -58,7 +58,7 @@ class AssetMapping:
             ]
         )
         names = self._type_rules.fields | self._site_rules.fields | {document.asset_type.field or ""}
-        self._raw = {name: compile_expression(name.removeprefix(RAW)) for name in names if name.startswith(RAW)}
+        self._raw = {name: compile_source(name.removeprefix(RAW)) for name in names if name.startswith(RAW)}
         self._field_needs = tuple(
             FIELD_NEED + mapping.target for mapping in document.field_mappings if mapping.target in created_fields
         )
@@ -145,5 +145,5 @@ class AssetMapping:
 
 def _reader(mapping: FieldMappingDocument) -> Read:
     if mapping.source is not None:
-        return compile_expression(mapping.source)
+        return compile_source(mapping.source)
     return lambda _: mapping.fixed

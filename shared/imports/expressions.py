@@ -9,6 +9,7 @@ from jmespath.exceptions import JMESPathError
 
 Read = Callable[[Mapping[str, Any]], Any]
 
+_LITERAL = re.compile(r"^(\w+)\.([\w .:/=+\-@]{1,128})$")
 _PATH = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*){0,3}$")
 
 
@@ -16,8 +17,16 @@ class ExpressionError(ValueError):
     """An expression that cannot be read, or that a record does not bear. The message is a sentence."""
 
 
-def compile_expression(expression: str) -> Read:
-    """The reader of an expression. Raises ExpressionError, now or when reading."""
+def compile_expression(expression: str, *, literal_under: str = "") -> Read:
+    """The reader of an expression. Raises ExpressionError, now or when reading.
+
+    What follows `<literal_under>.` is a key as it stands: tags may have spaces, dots, colons and slashes in their keys,
+    which JMESPath would read as something else.
+    """
+    literal = _LITERAL.match(expression)
+    if literal and literal.group(1) == literal_under:
+        key = literal.group(2)
+        return lambda record: (record.get(literal_under) or {}).get(key)
     if _PATH.match(expression):
         return _read_path(expression.split("."))
     try:

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
-from shared.imports.expressions import ExpressionError, compile_expression
+from shared.imports.expressions import ExpressionError, Read, compile_expression
 from shared.settings.documents.asset_fields import STANDARD_FIELDS, AssetFieldDocument
 from shared.settings.documents.asset_types import DEFAULT_GROUP, AssetTypeDocument
 from shared.settings.documents.base import Document, DocumentName, Reference, SettingsDocument, Text
@@ -20,6 +20,11 @@ _REGION = re.compile(r"^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$")
 _ROLE = re.compile(r"^arn:(aws|aws-us-gov|aws-cn):iam::(\d{12}):role/[\w+=,.@/-]{1,512}$", re.ASCII)
 _PREFIX = {"aws-us-gov": "us-gov-", "aws-cn": "cn-"}
 ALL_REGIONS = "all"
+
+
+def compile_source(expression: str) -> Read:
+    """An expression over an instance: JMESPath, with `tags.<key>` for tags of any key. Raises ExpressionError."""
+    return compile_expression(expression, literal_under="tags")
 
 
 def _account(value: str) -> str:
@@ -42,7 +47,7 @@ def _role(value: str) -> str:
 
 def _expression(value: str) -> str:
     try:
-        compile_expression(value)
+        compile_source(value)
     except ExpressionError as error:
         raise ValueError(str(error)) from error
     return value
@@ -259,7 +264,7 @@ class AwsTenantDocument(SettingsDocument):
         for path, name in self._fields_of_rules():
             if name.startswith(RAW):
                 try:
-                    compile_expression(name.removeprefix(RAW))
+                    compile_source(name.removeprefix(RAW))
                 except ExpressionError as error:
                     yield f"{path}: {error}"
             elif name not in mapped:
