@@ -4,47 +4,94 @@ from typing import Any
 
 import azure.functions as func
 
-from functions.api_runs import page_size
-from functions.http_answers import answer, caller, json_body, problems
+from functions.endpoints import BODY, MOVED, PAGED, STORABLE, STORED, UNKNOWN, Content, endpoint
+from functions.http_answers import answer, caller, json_body
+from functions.query import FIELD, PAGE, VALUE, Query, filters_of, one_of, page_asked, text
 from shared import bootstrap
 from shared.errors import Fault, InvalidInputError
 from shared.reasons import Reason
 
 assets_api = func.Blueprint()
 
-_FILTERS = ("account", "region", "type", "site", "active", "field", "value")
+_FILTERS: tuple[Query[Any], ...] = (
+    text("account", "Only those of this AWS account.", example="111122223333"),
+    text("region", "With `account`: only those of this region.", example="eu-west-2"),
+    text("type", "Only those of this asset type, by the name of its document.", example="application-server"),
+    text("site", "Only those of this site, by the name of its document.", example="london-hq"),
+    one_of("active", "Only those that are, or are not, active.", ("true", "false")),
+    FIELD,
+    VALUE,
+)
 _WORDS: dict[type[Any], str] = {str: "text", dict: "object", list: "list"}
+_ID = {"id": "The asset's id: `aws:<account>:<region>:<instance>`, or `manual:<id>`."}
+_VERSION = {"ETag": "The asset's version, for `If-Match`."}
+_NEW = {"id": "SERV-100", "fields": {"name": "Rack 4 switch", "type": "application-server"}}
+_EDIT = {"fields": {"name": "Web server 1"}, "release": []}
 
 
-@assets_api.route("assets", methods=["GET"])
-@problems
+@endpoint(
+    assets_api,
+    "GET",
+    "assets",
+    tag="assets",
+    summary="List assets",
+    query=(*PAGE, *_FILTERS),
+    answers={200: "records:AssetPage"},
+    refusals=[PAGED],
+)
 def list_assets(req: func.HttpRequest) -> func.HttpResponse:
-    """Assets; `account`, `region`, `type`, `site`, `active`, or `field` with `value` narrow. A page may be short."""
-    filters = {name: req.params[name] for name in _FILTERS if req.params.get(name)}
-    items, following = bootstrap.asset_desk().page(filters, size=page_size(req), after=req.params.get("after"))
+    """By account, region and id. A page may be short, even empty, while `next` says that there is more."""
+    limit, after = page_asked(req)
+    items, following = bootstrap.asset_desk().page(filters_of(req, _FILTERS), size=limit, after=after)
     return answer(200, {"items": items, "next": following})
 
 
-@assets_api.route("assets", methods=["POST"])
-@problems
+@endpoint(
+    assets_api,
+    "POST",
+    "assets",
+    tag="assets",
+    summary="Add an asset by hand",
+    body=Content("records:NewRecord", example=_NEW),
+    answers={201: Content("records:AssetAnswer", headers={**_VERSION, "Location": "The asset's address."})},
+    refusals=[BODY, STORABLE, STORED, {409: (Reason.ALREADY_EXISTS,)}],
+)
 def add_asset(req: func.HttpRequest) -> func.HttpResponse:
-    """An asset made by hand: `id`, and `fields`. An import may find it by the matching field."""
+    """An import may find it by the matching field, and then keeps it."""
     body = read_body(json_body(req), {"id": "", "fields": {}})
     shown, etag = bootstrap.asset_desk().add(body["id"], body["fields"], by=caller(req))
     return answer(201, shown, etag=etag, headers={"Location": f"/api/assets/{shown['id']}"})
 
 
-@assets_api.route("assets/{id}", methods=["GET"])
-@problems
+@endpoint(
+    assets_api,
+    "GET",
+    "assets/{id}",
+    tag="assets",
+    summary="Show an asset",
+    path=_ID,
+    answers={200: Content("records:AssetAnswer", headers=_VERSION)},
+    refusals=[UNKNOWN],
+)
 def show_asset(req: func.HttpRequest) -> func.HttpResponse:
     shown, etag = bootstrap.asset_desk().get(req.route_params["id"])
     return answer(200, shown, etag=etag)
 
 
-@assets_api.route("assets/{id}", methods=["PATCH"])
-@problems
+@endpoint(
+    assets_api,
+    "PATCH",
+    "assets/{id}",
+    tag="assets",
+    summary="Edit an asset",
+    path=_ID,
+    body=Content("records:RecordEdit", example=_EDIT),
+    answers={200: Content("records:AssetAnswer", headers=_VERSION)},
+    refusals=[BODY, STORABLE, STORED, UNKNOWN, MOVED, {409: (Reason.VERSION_NEEDED,)}],
+    if_match="The ETag of the version that was read, or `*` for any version. It is needed.",
+)
 def edit_asset(req: func.HttpRequest) -> func.HttpResponse:
-    """Set `fields`, which then stay as they are set; `release` gives fields back to the import."""
+    """`fields` then stay as they are set, whatever the source says; `release` gives fields back to the import."""
     body = read_body(json_body(req), {"fields": {}, "release": []})
     shown, etag = bootstrap.asset_desk().edit(
         req.route_params["id"],
@@ -56,17 +103,36 @@ def edit_asset(req: func.HttpRequest) -> func.HttpResponse:
     return answer(200, shown, etag=etag)
 
 
-@assets_api.route("assets/{id}/history", methods=["GET"])
-@problems
+@endpoint(
+    assets_api,
+    "GET",
+    "assets/{id}/history",
+    tag="assets",
+    summary="List what changed of an asset",
+    path=_ID,
+    query=PAGE,
+    answers={200: "records:HistoryPage"},
+    refusals=[PAGED, UNKNOWN],
+)
 def list_asset_history(req: func.HttpRequest) -> func.HttpResponse:
-    """What changed, from, to, when, by which run or person; newest first."""
-    return answer(200, {"items": bootstrap.asset_desk().history(req.route_params["id"]), "next": None})
+    """From, to, when, by which run or person; newest first."""
+    items, following = bootstrap.asset_desk().history(req.route_params["id"], *page_asked(req))
+    return answer(200, {"items": items, "next": following})
 
 
-@assets_api.route("assets/{id}/explain", methods=["GET"])
-@problems
+@endpoint(
+    assets_api,
+    "GET",
+    "assets/{id}/explain",
+    tag="assets",
+    summary="Explain an asset",
+    path=_ID,
+    answers={200: "records:AssetExplanation"},
+    refusals=[UNKNOWN, STORED],
+)
 def explain_asset(req: func.HttpRequest) -> func.HttpResponse:
-    """Why the asset is as it is."""
+    """Why it is as it is: the instance as last read, each value with its expression, what gave type and site, and
+    the newest changes."""
     return answer(200, bootstrap.asset_desk().explain(req.route_params["id"]))
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import azure.functions as func
 
-from functions.endpoints import BODY, UNKNOWN, Content, Refusals, endpoint
+from functions.endpoints import BODY, STORED, UNKNOWN, Content, endpoint
 from functions.http_answers import answer, json_body
 from shared import bootstrap
 from shared.reasons import Reason
@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from shared.vaults.checking import Check
 
 credentials_api = func.Blueprint()
-
-# A stored document that a later release refuses: somebody has to write it anew.
-_STORED: Refusals = {503: (Reason.DOCUMENT_INVALID,)}
 
 
 def _shown(check: "Check") -> dict[str, Any]:
@@ -51,7 +48,7 @@ def _shown(check: "Check") -> dict[str, Any]:
     body=Content("credentials:Trial", example={"secret": "ec2-access-key"}),
     body_needed=False,
     answers={200: "credentials:CheckAnswer"},
-    refusals=[BODY, UNKNOWN, _STORED, {404: (Reason.CREDENTIAL_STORE_UNKNOWN,)}],
+    refusals=[BODY, UNKNOWN, STORED, {404: (Reason.CREDENTIAL_STORE_UNKNOWN,)}],
 )
 def check_credential_store(req: func.HttpRequest) -> func.HttpResponse:
     """Signs in with the store's identity and asks its vault. With a body, it tries a secret that no document names
@@ -72,7 +69,7 @@ def check_credential_store(req: func.HttpRequest) -> func.HttpResponse:
     tag="credentials",
     summary="Try a credential",
     answers={200: "credentials:CheckAnswer"},
-    refusals=[UNKNOWN, _STORED, {404: (Reason.CREDENTIAL_STORE_UNKNOWN,)}],
+    refusals=[UNKNOWN, STORED, {404: (Reason.CREDENTIAL_STORE_UNKNOWN,)}],
 )
 def check_credential(req: func.HttpRequest) -> func.HttpResponse:
     """Reads its secret past every cache, and says in a sentence what is wrong and what mends it. No value is shown."""
@@ -86,7 +83,7 @@ def check_credential(req: func.HttpRequest) -> func.HttpResponse:
     tag="credentials",
     summary="List where a credential is used",
     answers={200: "credentials:UsePage"},
-    refusals=[UNKNOWN, _STORED],
+    refusals=[UNKNOWN, STORED],
 )
 def list_credential_uses(req: func.HttpRequest) -> func.HttpResponse:
     """The documents that name it, and what each of them is: what breaks when its secret does. All on one page."""

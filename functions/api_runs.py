@@ -5,8 +5,10 @@ from typing import Any
 
 import azure.functions as func
 
-from functions.http_answers import answer, caller, json_body, problems
+from functions.endpoints import BODY, PAGED, STORED, UNKNOWN, Content, Refusals, endpoint
+from functions.http_answers import answer, caller, json_body
 from functions.import_schedules import send
+from functions.query import AFTER, PAGE, page_asked, some_of, text
 from functions.queue_messages import QueueMessages
 from shared import bootstrap
 from shared.errors import Fault, InvalidInputError
@@ -15,22 +17,52 @@ from shared.storage.names import IMPORT_PARTS_QUEUE
 
 runs_api = func.Blueprint()
 
-_PAGE = 50
-_LARGEST_PAGE = 500
+STARTING = Content("runs:StartImport", example={"preview": True})
+STARTED = {
+    202: Content(
+        "runs:RunWithParts", about="The run has begun.", headers={"Location": "The run's address, to follow it."}
+    )
+}
+STARTING_REFUSED: Refusals = {
+    400: (Reason.PREVIEW_UNUSABLE,),
+    409: (Reason.IMPORT_RUNNING, Reason.PREVIEW_UNUSABLE),
+}
+_ACTIONS = ("create", "update", "unchanged", "skip", "deactivate", "withheld", "left", "error")
+_KIND = text("kind", "Only runs of this source.", example="ec2")
+_NAME = text("name", "Only runs of this document.", example="acorn")
+_ACTION = some_of("action", "Only entries of these actions, several with commas.", _ACTIONS)
+_PART = text("part", "Only entries of this part.", example="111122223333:eu-west-2")
+_ID = {"id": "The run's id."}
 
 
-@runs_api.route("aws-tenants/{name}/imports", methods=["POST"])
 @runs_api.queue_output("messages", queue_name=IMPORT_PARTS_QUEUE, connection="AzureWebJobsStorage")
-@problems
+@endpoint(
+    runs_api,
+    "POST",
+    "aws-tenants/{name}/imports",
+    tag="runs",
+    summary="Start an import of an AWS tenant",
+    body=STARTING,
+    body_needed=False,
+    answers=STARTED,
+    refusals=[BODY, UNKNOWN, STORED, STARTING_REFUSED],
+)
 def start_ec2_import(req: func.HttpRequest, messages: QueueMessages) -> func.HttpResponse:
-    """Start an import of a tenant: `preview`, `as_scheduled`, `apply` a preview, or `confirm` what a brake withheld."""
+    """An import, or a `preview`; or `apply` a preview, or `confirm` what a brake withheld. Follow it by its run."""
     return start_import("ec2", req, messages)
 
 
-@runs_api.route("aws-tenants/{name}/check", methods=["POST"])
-@problems
+@endpoint(
+    runs_api,
+    "POST",
+    "aws-tenants/{name}/check",
+    tag="runs",
+    summary="Try the configuration of an AWS tenant",
+    answers={200: "runs:TenantCheck"},
+    refusals=[UNKNOWN, STORED],
+)
 def check_aws_tenant(req: func.HttpRequest) -> func.HttpResponse:
-    """Test configuration: who reads each account and region, what is missing, and what mends it."""
+    """Who reads each account and region, what is missing, and what mends it."""
     from shared.assets.checking import check_tenant
     from shared.settings.documents.aws_tenants import AwsTenantDocument
 
@@ -41,57 +73,87 @@ def check_aws_tenant(req: func.HttpRequest) -> func.HttpResponse:
     )
 
 
-@runs_api.route("imports", methods=["GET"])
-@problems
+@endpoint(
+    runs_api,
+    "GET",
+    "imports",
+    tag="runs",
+    summary="List the documents that are imported by schedule",
+    answers={200: "runs:ImportPage"},
+    refusals=[STORED],
+)
 def list_imports(req: func.HttpRequest) -> func.HttpResponse:
-    """Every document that is imported by schedule: its last success, and a warning when that is too old."""
+    """Each with its last success, and a warning when that is too long ago. All on one page."""
     del req
     items = [asdict(freshness) for freshness in bootstrap.run_keeper().freshness()]
     return answer(200, {"items": items, "next": None})
 
 
-@runs_api.route("runs", methods=["GET"])
-@problems
+@endpoint(
+    runs_api,
+    "GET",
+    "runs",
+    tag="runs",
+    summary="List runs",
+    query=(*PAGE, _KIND, _NAME),
+    answers={200: "runs:RunPage"},
+    refusals=[PAGED],
+)
 def list_runs(req: func.HttpRequest) -> func.HttpResponse:
-    """Runs, newest first; `kind` and `name` narrow."""
-    items, following = bootstrap.run_reports().page(
-        req.params.get("kind", ""), req.params.get("name", ""), page_size(req), req.params.get("after")
-    )
+    """Newest first; open ones with their progress. Runs are kept for a set time."""
+    limit, after = page_asked(req)
+    items, following = bootstrap.run_reports().page(_KIND.read(req) or "", _NAME.read(req) or "", limit, after)
     return answer(200, {"items": items, "next": following})
 
 
-@runs_api.route("runs/{id}", methods=["GET"])
-@problems
+@endpoint(
+    runs_api,
+    "GET",
+    "runs/{id}",
+    tag="runs",
+    summary="Show a run with its parts",
+    path=_ID,
+    answers={200: "runs:RunWithParts"},
+    refusals=[UNKNOWN],
+)
 def show_run(req: func.HttpRequest) -> func.HttpResponse:
-    """One run with its parts."""
     return answer(200, bootstrap.run_reports().run(req.route_params["id"]))
 
 
-@runs_api.route("runs/{id}/errors", methods=["GET"])
-@problems
+@endpoint(
+    runs_api,
+    "GET",
+    "runs/{id}/errors",
+    tag="runs",
+    summary="List what failed in a run",
+    path=_ID,
+    query=(AFTER,),
+    answers={200: "runs:RunErrorPage"},
+    refusals=[PAGED, UNKNOWN],
+)
 def list_run_errors(req: func.HttpRequest) -> func.HttpResponse:
-    """What failed in a run: parts, and records row by row."""
-    items, following = bootstrap.run_reports().errors(req.route_params["id"], req.params.get("after"))
+    """Failed parts first, then records that could not be imported, were withheld by the brake, or changed since the
+    preview. A page has at most some 400 entries, and may be empty while `next` says that there is more."""
+    items, following = bootstrap.run_reports().errors(req.route_params["id"], AFTER.read(req))
     return answer(200, {"items": items, "next": following})
 
 
-@runs_api.route("runs/{id}/plan", methods=["GET"])
-@problems
+@endpoint(
+    runs_api,
+    "GET",
+    "runs/{id}/plan",
+    tag="runs",
+    summary="List the plan of a preview",
+    path=_ID,
+    query=(AFTER, _ACTION, _PART),
+    answers={200: "runs:PlanPage"},
+    refusals=[PAGED, UNKNOWN],
+)
 def list_run_plan(req: func.HttpRequest) -> func.HttpResponse:
-    """The plan of a preview; `action` (several with commas) and `part` narrow."""
-    from shared.imports.model import Action
-
-    actions = [action for action in req.params.get("action", "").split(",") if action]
-    unknown = [action for action in actions if action not in set(Action)]
-    if unknown:
-        known = ", ".join(Action)
-        raise InvalidInputError(
-            Reason.PARAMETER_INVALID,
-            f"There is no action {', '.join(unknown)}; there are {known}.",
-            faults=[Fault("action", f"must be of {known}")],
-        )
+    """Every entry with its reasons; of an import, what it did. A page has at most some 400 entries, and may be empty
+    while `next` says that there is more."""
     items, following = bootstrap.run_reports().plan(
-        req.route_params["id"], actions, req.params.get("part", ""), req.params.get("after")
+        req.route_params["id"], _ACTION.read(req) or (), _PART.read(req) or "", AFTER.read(req)
     )
     return answer(200, {"items": items, "next": following})
 
@@ -114,14 +176,6 @@ def start_import(kind: str, req: func.HttpRequest, messages: QueueMessages) -> f
     send(messages, started.messages)
     run = bootstrap.run_reports().run(started.run.id)
     return answer(202, run, headers={"Location": f"/api/runs/{started.run.id}"})
-
-
-def page_size(req: func.HttpRequest) -> int:
-    """`limit`, from 1 to 500."""
-    text = req.params.get("limit", str(_PAGE))
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _LARGEST_PAGE:
-        raise InvalidInputError(Reason.PARAMETER_INVALID, f"limit must be a whole number from 1 to {_LARGEST_PAGE}.")
-    return int(text)
 
 
 def _read_start(body: Any) -> dict[str, Any]:

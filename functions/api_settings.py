@@ -5,7 +5,7 @@ from typing import Any
 
 import azure.functions as func
 
-from functions.endpoints import BODY, MOVED, PAGED, UNKNOWN, Content, Refusals, endpoint
+from functions.endpoints import BODY, MOVED, PAGED, STORABLE, STORED, UNKNOWN, Content, endpoint
 from functions.http_answers import answer, body_of, caller, json_body
 from functions.query import PAGE, flag, page_asked
 from shared import bootstrap
@@ -14,8 +14,6 @@ from shared.reasons import Reason
 
 settings_api = func.Blueprint()
 
-# A stored document that a later release refuses: somebody has to write it anew.
-_STORED: Refusals = {503: (Reason.DOCUMENT_INVALID,)}
 _DRY_RUN = flag("dry_run", "Only say what would change; nothing is written.")
 _VERSION = {"ETag": "The document's version, for `If-Match`."}
 _STORE = {
@@ -61,7 +59,7 @@ def _shown(kind: str, stored: Any) -> dict[str, Any]:
     summary="List the documents of a kind",
     query=PAGE,
     answers={200: "settings:SettingPage"},
-    refusals=[PAGED, UNKNOWN, _STORED],
+    refusals=[PAGED, STORED, UNKNOWN, STORED],
 )
 def list_settings(req: func.HttpRequest) -> func.HttpResponse:
     """By name."""
@@ -80,7 +78,7 @@ def list_settings(req: func.HttpRequest) -> func.HttpResponse:
     tag="settings",
     summary="Show a document",
     answers={200: Content("settings:SettingAnswer", headers=_VERSION)},
-    refusals=[UNKNOWN, _STORED],
+    refusals=[UNKNOWN, STORED],
 )
 def show_setting(req: func.HttpRequest) -> func.HttpResponse:
     from shared.settings.kinds import kind_of
@@ -101,7 +99,7 @@ def show_setting(req: func.HttpRequest) -> func.HttpResponse:
         200: Content("settings:SettingAnswer", about="It is replaced.", headers=_VERSION),
         201: Content("settings:SettingAnswer", about="It is new.", headers=_VERSION),
     },
-    refusals=[BODY, UNKNOWN, MOVED, _STORED, {409: (Reason.VERSION_NEEDED,)}],
+    refusals=[BODY, STORABLE, UNKNOWN, MOVED, STORED, {409: (Reason.VERSION_NEEDED,)}],
     if_match="The ETag of the version that was read, or `*` for any version. Leave it out for a new document.",
 )
 def put_setting(req: func.HttpRequest) -> func.HttpResponse:
@@ -119,7 +117,7 @@ def put_setting(req: func.HttpRequest) -> func.HttpResponse:
     tag="settings",
     summary="Remove a document",
     answers={204: Content(media_type="", about="It is gone; its history stays.")},
-    refusals=[UNKNOWN, MOVED, _STORED, {409: (Reason.VERSION_NEEDED, Reason.IN_USE)}],
+    refusals=[UNKNOWN, MOVED, STORED, {409: (Reason.VERSION_NEEDED, Reason.IN_USE)}],
     if_match="The ETag of the version that was read, or `*` for any version. It is needed.",
 )
 def delete_setting(req: func.HttpRequest) -> func.HttpResponse:
@@ -163,7 +161,7 @@ def show_setting_history(req: func.HttpRequest) -> func.HttpResponse:
     tag="settings",
     summary="Export all documents",
     answers={200: Content(media_type="application/yaml", about="One YAML document each, in the order of applying.")},
-    refusals=[_STORED],
+    refusals=[STORED],
 )
 def export_settings(req: func.HttpRequest) -> func.HttpResponse:
     """As the same YAML that applying reads: applying an export changes nothing."""
@@ -192,7 +190,7 @@ def export_settings(req: func.HttpRequest) -> func.HttpResponse:
         Content("settings:SettingSet", example={"documents": []}),
     ),
     answers={200: "settings:SettingChanges"},
-    refusals=[BODY, MOVED, _STORED],
+    refusals=[BODY, STORABLE, MOVED, STORED],
 )
 def apply_settings(req: func.HttpRequest) -> func.HttpResponse:
     """All are checked before the first is written; those not named stay. Applying twice changes nothing."""

@@ -31,6 +31,10 @@ PAGED: Refusals = {400: (Reason.CONTINUATION_INVALID,)}
 BODY: Refusals = {400: (Reason.BODY_NOT_READABLE, Reason.DOCUMENT_INVALID), 413: (Reason.BODY_TOO_LARGE,)}
 MOVED: Refusals = {412: (Reason.CHANGED_MEANWHILE,)}
 UNKNOWN: Refusals = {404: (Reason.NOT_FOUND,)}
+# A stored settings document that a later release refuses: somebody has to write it anew.
+STORED: Refusals = {503: (Reason.DOCUMENT_INVALID,)}
+# What is sent becomes a row, and a row has limits.
+STORABLE: Refusals = {400: (Reason.STORAGE_LIMIT,)}
 _PARAMETERS: Refusals = {400: (Reason.PARAMETER_UNKNOWN, Reason.PARAMETER_INVALID)}
 
 

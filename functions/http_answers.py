@@ -24,6 +24,7 @@ from shared.errors import (
     TryLaterError,
 )
 from shared.reasons import Reason
+from shared.storage.limits import RowRefusedError
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ KEY_HOLDER = "operator"
 # The first class that fits decides, so the narrower ones come first.
 _STATUS: tuple[tuple[type[DeskbridgeError], int, str], ...] = (
     (InvalidInputError, 400, "The request cannot be read"),
+    (RowRefusedError, 400, "What is sent cannot be stored"),
     (NotAuthorisedError, 401, "The credential is not accepted"),
     (NotFoundError, 404, "There is no such thing"),
     (MethodNotAllowedError, 405, "The method is not allowed"),

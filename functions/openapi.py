@@ -153,7 +153,7 @@ def _path_parameter(declared: Endpoint, name: str) -> tuple[str, dict[str, Any]]
         return "The kind of document.", {"type": "string", "enum": list(KINDS)}
     if name in declared.path:
         return declared.path[name], {"type": "string", "minLength": 1}
-    return _PATH_PARAMETERS[name]
+    return _PATH_PARAMETERS.get(name, (f"The {name}.", {"type": "string", "minLength": 1}))
 
 
 def _responses(declared: Endpoint, schemas: _Schemas) -> dict[str, Any]:

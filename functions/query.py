@@ -1,5 +1,6 @@
 """Query parameters: what each may be, read once and refused by name when it is wrong."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -40,15 +41,20 @@ class Query(Generic[T]):
             raise _invalid([Fault(self.name, str(error))]) from error
 
 
-def text(name: str, about: str, *, longest: int = 200, example: str | None = None) -> Query[str]:
-    """Any text of at most `longest` characters."""
+def text(name: str, about: str, *, longest: int = 200, pattern: str = "", example: str | None = None) -> Query[str]:
+    """Any text of at most `longest` characters that matches `pattern`."""
+    schema: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": longest}
+    if pattern:
+        schema["pattern"] = pattern
 
     def parse(value: str) -> str:
         if len(value) > longest:
             raise ValueError(f"must have at most {longest} characters")
+        if pattern and not re.search(pattern, value):
+            raise ValueError(f"must match {pattern}")
         return value
 
-    return Query(name, about, parse, {"type": "string", "minLength": 1, "maxLength": longest}, example=example)
+    return Query(name, about, parse, schema, example=example)
 
 
 def one_of(
@@ -131,11 +137,26 @@ LIMIT = whole_number(
 )
 AFTER = text("after", "Where to go on: the `next` of the page before, as it is.", longest=4096)
 PAGE: tuple[Query[Any], ...] = (LIMIT, AFTER)
+# It becomes the name of a column in a filter, so it must be one.
+FIELD = text(
+    "field",
+    "With `value`: only those whose field of this name has that value.",
+    longest=70,
+    pattern=r"^(custom\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?$",
+    example="model",
+)
+VALUE = text("value", "With `field`: the text that the field has.", example="t3.micro")
 
 
 def page_asked(request: func.HttpRequest) -> tuple[int, str | None]:
     """The largest number of items that is asked for, and where to go on."""
     return LIMIT.read(request) or USUAL_PAGE, AFTER.read(request)
+
+
+def filters_of(request: func.HttpRequest, declared: Sequence[Query[str]]) -> dict[str, str]:
+    """Those of the parameters that are given, by name."""
+    given = {query.name: query.read(request) for query in declared}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def check(request: func.HttpRequest, declared: Sequence[Query[Any]]) -> None:

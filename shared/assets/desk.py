@@ -18,6 +18,9 @@ from shared.settings.store import SettingsStore
 from shared.storage.documents import unpack
 from shared.storage.rows import AnyOf, Condition, Row
 
+# As many changes as an explanation shows; the rest stands in the history.
+NEWEST_CHANGES = 50
+
 
 class AssetDesk:
     def __init__(self, records: RecordTable, settings: SettingsStore, now: Callable[[], datetime]) -> None:
@@ -65,13 +68,14 @@ class AssetDesk:
         row = self._editing.add(asset_id, fields, by=by)
         return self._shown(row), row.etag
 
-    def history(self, asset_id: str) -> list[dict[str, Any]]:
-        """Newest first."""
+    def history(
+        self, asset_id: str, size: int = NEWEST_CHANGES, after: str | None = None
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """A page of what changed, newest first, and where to go on."""
         row = self._editing.get(parse_asset_id(asset_id))
-        return [
-            {"action": entry.action, "at": entry.at, "by": entry.by, "changes": entry.changes}
-            for entry in self._records.history(Key(row.partition_key, row.row_key))
-        ]
+        entries, following = self._records.history_page(Key(row.partition_key, row.row_key), size, after)
+        shown = [{"action": one.action, "at": one.at, "by": one.by, "changes": one.changes} for one in entries]
+        return shown, following
 
     def explain(self, asset_id: str) -> dict[str, Any]:
         """The instance as last read, each value with its expression, what gave type and site, and the history.
@@ -109,7 +113,7 @@ class AssetDesk:
             "source_read_at": row.time("source_read_at"),
             "values": values,
             "reasons": list(reasons),
-            "history": self.history(asset_id),
+            "history": self.history(asset_id)[0],
         }
 
     def _shown(self, row: Row) -> dict[str, Any]:

@@ -107,13 +107,17 @@ class RecordEditing:
 
 def shown(row: Row) -> dict[str, Any]:
     """A record as the API answers it, without what only the import needs."""
+    fields = fields_of(row.values)
+    active = bool(row.values.get(ACTIVE, True))
     return {
         "partition": row.partition_key,
         "source_id": row.text("source_id"),
-        "fields": fields_of(row.values),
+        "name": fields.get("name"),
+        "fields": fields,
         "type": row.text(TYPE) or None,
         "site": row.text(SITE) or None,
-        "active": bool(row.values.get(ACTIVE, True)),
+        "active": active,
+        "status": "active" if active else "inactive",
         "held_by_a_person": [field_of(column) or column for column in row.text("locks").split()],
         "follows": row.text("bound_to") or None,
         "imported_by": row.text("document") or None,

@@ -17,6 +17,7 @@ from shared.imports.planning import CREATED, DEACTIVATED, JOINED, LINKED, REACTI
 from shared.reasons import Reason
 from shared.storage.documents import pack, unpack
 from shared.storage.keys import descending
+from shared.storage.limits import CHARACTERS_PER_KEY, KEY_FORBIDDEN, ROWS_PER_PAGE
 from shared.storage.rows import (
     Condition,
     Create,
@@ -122,7 +123,8 @@ class RecordTable:
 
     def get(self, key: Key) -> Row:
         """The row of a record; raises NotFoundError."""
-        row = self._table.find(key.partition, key.row)
+        is_key = all(part and len(part) <= CHARACTERS_PER_KEY and not KEY_FORBIDDEN.search(part) for part in key)
+        row = self._table.find(key.partition, key.row) if is_key else None
         if row is None or key.row.startswith(HISTORY):
             raise NotFoundError(Reason.NOT_FOUND, f"There is no record {key.row!r} in {key.partition!r}.")
         return row
@@ -133,11 +135,25 @@ class RecordTable:
         return Page([row for row in page.rows if not is_link(row)], page.next)
 
     def history(self, key: Key) -> Iterator[HistoryEntry]:
-        """Newest first."""
-        for row in scan(self._table, [partition(key.partition), *row_key_prefix(f"{HISTORY}{key.row}:")]):
-            at = row.time("at")
-            if at is not None:
-                yield HistoryEntry(row.text("action"), unpack(row, "changes", []), at, row.text("by"))
+        """All changes of a record, newest first."""
+        after: str | None = None
+        while True:
+            entries, after = self.history_page(key, ROWS_PER_PAGE, after)
+            yield from entries
+            if after is None:
+                return
+
+    def history_page(self, key: Key, size: int, after: str | None) -> tuple[list[HistoryEntry], str | None]:
+        """A page of `history`, and where to go on."""
+        where = [partition(key.partition), *row_key_prefix(f"{HISTORY}{key.row}:")]
+        page = self._table.page(where, size=size, after=after)
+        found = [(row, row.time("at")) for row in page.rows]
+        entries = [
+            HistoryEntry(row.text("action"), unpack(row, "changes", []), at, row.text("by"))
+            for row, at in found
+            if at is not None
+        ]
+        return entries, page.next
 
     def _rows(self, keys: Sequence[Key]) -> dict[Key, Row]:
         found: dict[Key, Row] = {}

@@ -19,7 +19,7 @@ def show_run(summary: Summary, *, parts: bool = False) -> dict[str, Any]:
         "name": run.name,
         "mode": str(run.mode),
         "trigger": run.trigger,
-        "state": str(summary.state),
+        "status": str(summary.state),
         "started_at": run.started_at,
         "started_by": run.started_by,
         "finished_at": run.finished_at,

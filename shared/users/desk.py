@@ -30,6 +30,10 @@ def parse_user_id(text: str) -> Key:
     return Key(":".join(parts[:-1]), parts[-1])
 
 
+# As many changes as an explanation shows; the rest stands in the history.
+NEWEST_CHANGES = 50
+
+
 class UserDesk:
     def __init__(self, records: RecordTable, settings: SettingsStore, now: Callable[[], datetime]) -> None:
         self._records = records
@@ -72,13 +76,14 @@ class UserDesk:
         row = self._editing.add(user_id, fields, by=by)
         return self._shown(row), row.etag
 
-    def history(self, user_id: str) -> list[dict[str, Any]]:
-        """Newest first."""
+    def history(
+        self, user_id: str, size: int = NEWEST_CHANGES, after: str | None = None
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """A page of what changed, newest first, and where to go on."""
         row = self._editing.get(parse_user_id(user_id))
-        return [
-            {"action": entry.action, "at": entry.at, "by": entry.by, "changes": entry.changes}
-            for entry in self._records.history(Key(row.partition_key, row.row_key))
-        ]
+        entries, following = self._records.history_page(Key(row.partition_key, row.row_key), size, after)
+        shown = [{"action": one.action, "at": one.at, "by": one.by, "changes": one.changes} for one in entries]
+        return shown, following
 
     def explain(self, user_id: str) -> dict[str, Any]:
         """The user as last read, each value with its expression, what gave the site, and the history.
@@ -114,14 +119,14 @@ class UserDesk:
             "source_read_at": row.time("source_read_at"),
             "values": values,
             "reasons": list(reasons),
-            "history": self.history(user_id),
+            "history": self.history(user_id)[0],
         }
 
     def _shown(self, row: Row) -> dict[str, Any]:
         answer = {"id": user_id_of(Key(row.partition_key, row.row_key)), **shown(row)}
         # Users have no type.
         answer.pop(TYPE, None)
-        return {**answer, "memberships": memberships_in(row.values)}
+        return {**answer, "email": answer["fields"].get("email"), "memberships": memberships_in(row.values)}
 
     def _fault_of(self, field: str, value: object) -> str | None:
         if field == ACTIVE or field in STANDARD_FIELDS:
