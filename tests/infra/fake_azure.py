@@ -31,7 +31,7 @@ def install(folder: Path, state: dict[str, Any] | None = None) -> Path:
     file.write_text(json.dumps(start), "utf-8")
     for name in COMMANDS:
         command = folder / name
-        command.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__)} {name} "$@"\n', "utf-8")
+        command.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {Path(__file__)} {name} "$@"\n', "utf-8")
         command.chmod(command.stat().st_mode | stat.S_IXUSR)
     return file
 

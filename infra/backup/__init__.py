@@ -1,0 +1,1 @@
+"""Backup and restore of the desk's tables, as an operator's command. Passwords are in the vault, not in here."""
