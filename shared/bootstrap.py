@@ -109,11 +109,13 @@ def storage_identity() -> "TokenCredential":
 @_once
 def tables() -> "Tables":
     from shared.storage.azure_tables import AzureTables
+    from shared.storage.lean_tables import LeanTables
 
+    kind = AzureTables if environment().flag("DESKBRIDGE_PLAIN_CLIENTS") else LeanTables
     endpoint = environment().text("AzureWebJobsStorage__tableServiceUri")
     if endpoint is not None:
-        return AzureTables.from_identity(endpoint, storage_identity())
-    return AzureTables.from_connection_string(environment().text("AzureWebJobsStorage") or "")
+        return kind.from_identity(endpoint, storage_identity())
+    return kind.from_connection_string(environment().text("AzureWebJobsStorage") or "")
 
 
 @_once

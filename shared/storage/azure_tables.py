@@ -1,41 +1,18 @@
 """The tables of an Azure Storage account (or of Azurite), behind `Table`. The only module that imports the SDK."""
 
-import base64
-import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 from azure.core import MatchConditions
 from azure.core.credentials import TokenCredential
-from azure.core.exceptions import (
-    AzureError,
-    ClientAuthenticationError,
-    HttpResponseError,
-    ResourceExistsError,
-    ResourceNotFoundError,
-)
-from azure.data.tables import (
-    EdmType,
-    EntityProperty,
-    TableClient,
-    TableServiceClient,
-    TableTransactionError,
-    UpdateMode,
-)
+from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
+from azure.data.tables import EdmType, EntityProperty, TableClient, TableServiceClient, UpdateMode
 
-from shared.errors import (
-    AlreadyExistsError,
-    ChangedMeanwhileError,
-    DeskbridgeError,
-    InvalidInputError,
-    MisconfiguredError,
-    TryLaterError,
-)
-from shared.reasons import Reason
+from shared.storage import continuation
 from shared.storage.limits import ROWS_PER_PAGE, check_key, check_transaction
+from shared.storage.refusals import code_of, translated
 from shared.storage.rows import AnyOf, Condition, Create, Delete, Operation, Page, Replace, Row, Value, Where
 from shared.storage.tables import Table
 
@@ -48,7 +25,6 @@ _RETRIES: Mapping[str, Any] = {
     "read_timeout": 15,
 }
 _SMALL_INT = 2**31
-_PASSING_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 
 
 class AzureTables:
@@ -60,18 +36,21 @@ class AzureTables:
         self._lock = threading.Lock()
 
     @classmethod
-    def from_connection_string(cls, connection_string: str) -> "AzureTables":
+    def from_connection_string(cls, connection_string: str) -> Self:
         return cls(TableServiceClient.from_connection_string(connection_string, **_RETRIES))
 
     @classmethod
-    def from_identity(cls, endpoint: str, credential: TokenCredential) -> "AzureTables":
+    def from_identity(cls, endpoint: str, credential: TokenCredential) -> Self:
         return cls(TableServiceClient(endpoint=endpoint, credential=credential, **_RETRIES))
 
     def table(self, name: str) -> Table:
         with self._lock:
             if name not in self._tables:
-                self._tables[name] = AzureTable(self._service.get_table_client(name))
+                self._tables[name] = self._open(self._service.get_table_client(name))
             return self._tables[name]
+
+    def _open(self, client: TableClient) -> "AzureTable":
+        return AzureTable(client)
 
 
 class AzureTable:
@@ -87,7 +66,7 @@ class AzureTable:
     def find(self, partition_key: str, row_key: str, select: Sequence[str] | None = None) -> Row | None:
         check_key("partition key", partition_key)
         check_key("row key", row_key)
-        with _translated(self.name):
+        with translated(self.name):
             try:
                 entity = self._client.get_entity(partition_key, row_key, select=_selected(select))
             except ResourceNotFoundError:
@@ -97,13 +76,13 @@ class AzureTable:
     def transact(self, partition_key: str, operations: Sequence[Operation]) -> Sequence[str]:
         check_transaction(partition_key, operations)
         batch = [_to_batch(partition_key, operation) for operation in operations]
-        with _translated(self.name, operations):
+        with translated(self.name, operations):
             try:
                 answers = self._client.submit_transaction(batch)
             except HttpResponseError as error:
-                if not _table_is_missing(error):
+                if not table_is_missing(error):
                     raise
-                self._make()
+                self._make_table()
                 answers = self._client.submit_transaction(batch)
         return [str(answer.get("etag") or "") for answer in answers]
 
@@ -111,18 +90,20 @@ class AzureTable:
         self, where: Where, *, select: Sequence[str] | None = None, size: int = ROWS_PER_PAGE, after: str | None = None
     ) -> Page:
         text, parameters = _to_filter(where)
-        with _translated(self.name):
+        # The SDK takes the keys as a mapping, whatever its annotation says.
+        token: Any = continuation.to_keys(after)
+        with translated(self.name):
             pages = self._client.query_entities(
                 text, parameters=parameters, select=_selected(select), results_per_page=size
-            ).by_page(continuation_token=_decode(after))
+            ).by_page(continuation_token=token)
             try:
                 rows = [_to_row(entity) for entity in next(pages, ())]
             except ResourceNotFoundError:
                 return Page(())
         token = getattr(pages, "continuation_token", None)
-        return Page(rows, _encode(token) if token else None)
+        return Page(rows, continuation.to_text(token) if token else None)
 
-    def _make(self) -> None:
+    def _make_table(self) -> None:
         try:
             self._client.create_table()
         except ResourceExistsError:
@@ -133,9 +114,8 @@ def _selected(select: Sequence[str] | None) -> list[str] | None:
     return None if select is None else ["PartitionKey", "RowKey", *select]
 
 
-def _table_is_missing(error: HttpResponseError) -> bool:
-    code = getattr(error, "error_code", None)
-    return str(getattr(code, "value", code)) == "TableNotFound"
+def table_is_missing(error: HttpResponseError) -> bool:
+    return code_of(error) == "TableNotFound"
 
 
 def _to_entity(row: Row) -> dict[str, Any]:
@@ -166,6 +146,9 @@ def _to_row(entity: Any, partition_key: str = "", row_key: str = "") -> Row:
     values: dict[str, Value] = {}
     for column, value in entity.items():
         if column in {"PartitionKey", "RowKey"}:
+            continue
+        if value is None:
+            # A selected column that the row does not have may come as null.
             continue
         if isinstance(value, EntityProperty):
             values[column] = value.value
@@ -205,53 +188,3 @@ def _to_filter(where: Where) -> tuple[str, dict[str, Any]]:
         else:
             words.append(render(part))
     return " and ".join(words), parameters
-
-
-def _encode(token: Any) -> str:
-    return base64.urlsafe_b64encode(json.dumps(token).encode()).decode()
-
-
-def _decode(after: str | None) -> Any:
-    if after is None:
-        return None
-    try:
-        token = json.loads(base64.urlsafe_b64decode(after.encode()))
-    except ValueError:
-        token = None
-    if not isinstance(token, dict) or not {"PartitionKey", "RowKey"} <= set(token):
-        raise InvalidInputError(Reason.CONTINUATION_INVALID, "The continuation token is not one that was given out.")
-    return token
-
-
-@contextmanager
-def _translated(table: str, operations: Sequence[Operation] = ()) -> Iterator[None]:
-    try:
-        yield
-    except AzureError as error:
-        raise _translate(table, error, operations) from error
-
-
-def _translate(table: str, error: AzureError, operations: Sequence[Operation]) -> DeskbridgeError:
-    code = str(getattr(getattr(error, "error_code", None), "value", getattr(error, "error_code", None)))
-    status = getattr(error, "status_code", None)
-    if operations and isinstance(error, TableTransactionError | HttpResponseError):
-        index = getattr(error, "index", 0)
-        operation = operations[index] if isinstance(index, int) and index < len(operations) else operations[0]
-        row_key = operation.row_key if isinstance(operation, Delete) else operation.row.row_key
-        if code in {"EntityAlreadyExists", "ResourceAlreadyExists"} or status == 409:
-            return AlreadyExistsError(f"The row {row_key!r} of {table} is there already.", row_key=row_key)
-        if code in {"UpdateConditionNotSatisfied", "ConditionNotMet"} or status in {404, 412}:
-            return ChangedMeanwhileError(f"The row {row_key!r} of {table} changed meanwhile.", row_key=row_key)
-    if isinstance(error, ClientAuthenticationError) or status in {401, 403}:
-        return MisconfiguredError(
-            Reason.STORAGE_DENIED,
-            f"The storage account refuses access to the table {table} ({code}).",
-            mend="Give the app's identity the role Storage Table Data Contributor on the storage account.",
-        )
-    if isinstance(error, HttpResponseError) and status is not None and status not in _PASSING_STATUS:
-        raise error
-    return TryLaterError(
-        Reason.STORAGE_UNAVAILABLE,
-        f"The table {table} did not answer ({type(error).__name__}{f' {status}' if status else ''}).",
-        mend="It is tried again by itself; look at the storage account's health if it lasts.",
-    )

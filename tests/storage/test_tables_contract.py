@@ -28,15 +28,17 @@ from tests.fakes.tables import MemoryTables
 from tests.storage_emulator import Storage
 
 
-@pytest.fixture(params=["memory", "azurite"])
+@pytest.fixture(params=["memory", "azurite", "lean"])
 def table(request: pytest.FixtureRequest) -> Iterator[Table]:
     if request.param == "memory":
         yield MemoryTables().table("things")
         return
     from shared.storage.azure_tables import AzureTables
+    from shared.storage.lean_tables import LeanTables
 
     account: Storage = request.getfixturevalue("storage")
-    yield AzureTables.from_connection_string(account.connection_string).table("things")
+    tables = LeanTables if request.param == "lean" else AzureTables
+    yield tables.from_connection_string(account.connection_string).table("things")
 
 
 def test_a_row_comes_back_as_it_was_written(table: Table) -> None:

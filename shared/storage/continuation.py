@@ -1,0 +1,26 @@
+"""Continuation tokens as they are given out: opaque text around the keys at which the service goes on."""
+
+import base64
+import json
+from collections.abc import Mapping
+
+from shared.errors import InvalidInputError
+from shared.reasons import Reason
+
+
+def to_text(keys: Mapping[str, str | None]) -> str:
+    """The token for the keys (`PartitionKey`, `RowKey`) that the service answered with."""
+    return base64.urlsafe_b64encode(json.dumps(dict(keys)).encode()).decode()
+
+
+def to_keys(after: str | None) -> dict[str, str | None] | None:
+    """The keys of a token; None for none. Raises InvalidInputError for one that was not given out."""
+    if after is None:
+        return None
+    try:
+        token = json.loads(base64.urlsafe_b64decode(after.encode()))
+    except ValueError:
+        token = None
+    if not isinstance(token, dict) or not {"PartitionKey", "RowKey"} <= set(token):
+        raise InvalidInputError(Reason.CONTINUATION_INVALID, "The continuation token is not one that was given out.")
+    return token

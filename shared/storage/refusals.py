@@ -1,0 +1,60 @@
+"""What the table service refuses, in the words of `Table`. Both of its clients speak through here."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+
+from shared.errors import (
+    AlreadyExistsError,
+    ChangedMeanwhileError,
+    DeskbridgeError,
+    MisconfiguredError,
+    TryLaterError,
+)
+from shared.reasons import Reason
+from shared.storage.rows import Delete, Operation
+
+_PASSING_STATUS = frozenset({408, 429, 500, 502, 503, 504})
+
+
+@contextmanager
+def translated(table: str, operations: Sequence[Operation] = ()) -> Iterator[None]:
+    """Errors of the SDK within become those of `Table`. `operations` are those of the transaction, if it is one."""
+    try:
+        yield
+    except AzureError as error:
+        raise _translate(table, error, operations) from error
+
+
+def code_of(error: AzureError) -> str:
+    """The service's own code of an error, such as `EntityAlreadyExists`; `None` when it gave none."""
+    code = getattr(error, "error_code", None)
+    return str(getattr(code, "value", code))
+
+
+def _translate(table: str, error: AzureError, operations: Sequence[Operation]) -> DeskbridgeError:
+    code = code_of(error)
+    status = getattr(error, "status_code", None)
+    if operations and isinstance(error, HttpResponseError):
+        index = getattr(error, "index", 0)
+        operation = operations[index] if isinstance(index, int) and index < len(operations) else operations[0]
+        row_key = operation.row_key if isinstance(operation, Delete) else operation.row.row_key
+        if code in {"EntityAlreadyExists", "ResourceAlreadyExists"} or status == 409:
+            return AlreadyExistsError(f"The row {row_key!r} of {table} is there already.", row_key=row_key)
+        if code in {"UpdateConditionNotSatisfied", "ConditionNotMet"} or status in {404, 412}:
+            return ChangedMeanwhileError(f"The row {row_key!r} of {table} changed meanwhile.", row_key=row_key)
+    if isinstance(error, ClientAuthenticationError) or status in {401, 403}:
+        return MisconfiguredError(
+            Reason.STORAGE_DENIED,
+            f"The storage account refuses access to the table {table} ({code}).",
+            mend="Give the app's identity the role Storage Table Data Contributor on the storage account.",
+        )
+    # A success that cannot be read (a body cut off or changed on the way) is no answer either.
+    if isinstance(error, HttpResponseError) and status is not None and status >= 300 and status not in _PASSING_STATUS:
+        raise error
+    return TryLaterError(
+        Reason.STORAGE_UNAVAILABLE,
+        f"The table {table} did not answer ({type(error).__name__}{f' {status}' if status else ''}).",
+        mend="It is tried again by itself; look at the storage account's health if it lasts.",
+    )
