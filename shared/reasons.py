@@ -102,6 +102,7 @@ class Reason(StrEnum):
     AWS_FILTER_REFUSED = "aws_filter_refused"
     AWS_THROTTLED = "aws_throttled"
     AWS_UNREACHABLE = "aws_unreachable"
+    AWS_ANSWER_BROKEN = "aws_answer_broken"
     AWS_FAILED = "aws_failed"
 
     # AuthRocket

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from shared.assets.refusals import AccessContext, classify, refused_key
 from shared.errors import DeskbridgeError, MisconfiguredError
@@ -30,12 +31,8 @@ if TYPE_CHECKING:
 
 # The most that EC2 gives; each page is one request of the account's rate limit.
 PAGE_SIZE = 1000
-_CONFIG = Config(
-    retries={"mode": "standard", "max_attempts": 10},
-    connect_timeout=10,
-    read_timeout=60,
-    user_agent_extra="deskbridge",
-)
+# With the waits of botocore's standard mode that is some two minutes of throttling for one page.
+_ATTEMPTS = 10
 # A region of each partition that no account can switch off.
 _HOME = {"aws": "us-east-1", "aws-us-gov": "us-gov-west-1", "aws-cn": "cn-north-1"}
 _SESSION_NAME = "deskbridge"
@@ -74,7 +71,15 @@ class Ec2:
         credentials: Credentials,
         identity_token: Callable[[str, str | None], str],
         now: Callable[[], datetime],
+        *,
+        attempts: int = _ATTEMPTS,
     ) -> None:
+        self._config = Config(
+            retries={"mode": "standard", "total_max_attempts": attempts},
+            connect_timeout=10,
+            read_timeout=60,
+            user_agent_extra="deskbridge",
+        )
         self._credentials = credentials
         self._identity_token = identity_token
         self._now = now
@@ -214,7 +219,7 @@ class Ec2:
                 aws_access_key_id=keys.access_key_id,
                 aws_secret_access_key=keys.secret_access_key,
                 aws_session_token=keys.session_token,
-                config=_CONFIG,
+                config=self._config,
             )
 
     def _sts(self, keys: AwsKeys, region: str) -> "STSClient":
@@ -225,14 +230,14 @@ class Ec2:
                 aws_access_key_id=keys.access_key_id,
                 aws_secret_access_key=keys.secret_access_key,
                 aws_session_token=keys.session_token,
-                config=_CONFIG,
+                config=self._config,
             )
 
     @contextmanager
     def _errors(self, context: AccessContext) -> Iterator[None]:
         try:
             yield
-        except (ClientError, BotoCoreError) as error:
+        except (ClientError, BotoCoreError, ResponseParserError) as error:
             raise classify(error, context) from error
 
 

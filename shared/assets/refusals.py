@@ -5,7 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from botocore import exceptions as botocore_errors
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, ParamValidationError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    IncompleteReadError,
+    PaginationError,
+    ParamValidationError,
+    ResponseStreamingError,
+)
+from botocore.parsers import ResponseParserError
 
 from shared.errors import DeskbridgeError, MisconfiguredError, TryLaterError
 from shared.reasons import Reason
@@ -90,6 +99,12 @@ _FAILED = Refusal(
     "It is tried again by itself.",
     passes=True,
 )
+_BROKEN = Refusal(
+    Reason.AWS_ANSWER_BROKEN,
+    "EC2's answer broke off, or its pages did not go on ({where}).",
+    "It is read again from the beginning by itself.",
+    passes=True,
+)
 _ROLE = Refusal(
     Reason.AWS_ROLE_REFUSED,
     "The role {role} may not be assumed.",
@@ -122,6 +137,8 @@ CODES: Mapping[str, Refusal] = {
     "PendingVerification": _BLOCKED,
     "InvalidParameterValue": _FILTER,
     "FilterLimitExceeded": _FILTER,
+    "InvalidNextToken": _BROKEN,
+    "InvalidPaginationToken": _BROKEN,
     "RequestLimitExceeded": _THROTTLED,
     "Throttling": _THROTTLED,
     "ThrottlingException": _THROTTLED,
@@ -142,6 +159,8 @@ def classify(error: Exception, context: AccessContext) -> DeskbridgeError:
     if isinstance(error, ClientError):
         code = str(error.response.get("Error", {}).get("Code", ""))
         return _to_error(_refusal_of(code, error, context), context, code)
+    if isinstance(error, ResponseParserError | PaginationError | IncompleteReadError | ResponseStreamingError):
+        return _to_error(_BROKEN, context, type(error).__name__)
     if isinstance(error, HTTPClientError | botocore_errors.ConnectionError):
         return _unreachable(error, context)
     if isinstance(error, ParamValidationError):
