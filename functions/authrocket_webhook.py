@@ -2,21 +2,46 @@
 
 import azure.functions as func
 
-from functions.http_answers import answer, problems
+from functions.endpoints import Access, Content, Refusals, endpoint
+from functions.http_answers import answer
 from shared import bootstrap
 from shared.errors import MethodNotAllowedError
 from shared.reasons import Reason
 
 authrocket_webhook = func.Blueprint()
 
-# All of them, so that the answer to a wrong one is ours and says which is right.
-METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
+# Answered too, so that the answer to a wrong method is ours and says which is right.
+_WRONG = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "PUT")
+_REFUSALS: Refusals = {
+    400: (Reason.BODY_NOT_READABLE,),
+    401: (Reason.CREDENTIAL_REFUSED,),
+    404: (Reason.AUTHROCKET_EVENT_UNKNOWN,),
+    405: (Reason.METHOD_NOT_ALLOWED,),
+    413: (Reason.BODY_TOO_LARGE,),
+    # What keeps storage, the vault, AuthRocket or a running import from answering: it comes again.
+    503: tuple(Reason),
+}
 
 
-@authrocket_webhook.route("events/authrocket/{realm}", methods=METHODS, auth_level=func.AuthLevel.ANONYMOUS)
-@problems
+@endpoint(
+    authrocket_webhook,
+    "POST",
+    "events/authrocket/{realm}",
+    hidden_methods=_WRONG,
+    tag="webhooks",
+    summary="Take events from AuthRocket",
+    access=Access.OPEN,
+    basic=True,
+    query=None,
+    path={"realm": "The name of the realm's settings document."},
+    body=Content("webhooks:AuthRocketEvent", example={"id": "ev_0vZkCEQqCnSGwJOXwMdtIk", "type": "user.updated"}),
+    answers={200: Content("webhooks:AuthRocketFollowed", about="It was followed, or there was nothing to follow.")},
+    refusals=[_REFUSALS],
+)
 def receive_authrocket_event(req: func.HttpRequest) -> func.HttpResponse:
-    """Anonymous to the host: AuthRocket brings a Basic credential of its own. `realm` is the document's name."""
+    """Anonymous to the host: AuthRocket brings a Basic credential of its own. Nothing in the body is trusted but the
+    event's id: the event and the user are read again from AuthRocket. AuthRocket sends again what is not answered
+    with 200."""
     if req.method != "POST":
         raise MethodNotAllowedError(Reason.METHOD_NOT_ALLOWED, "AuthRocket's events come by POST.")
     followed = bootstrap.following().receive(

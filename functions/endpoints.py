@@ -63,18 +63,20 @@ class Endpoint:
 
     function: str
     methods: tuple[str, ...]
+    hidden_methods: tuple[str, ...]
     route: str
     tag: str
     summary: str
     description: str
     access: Access
-    query: tuple[Query[Any], ...]
+    query: tuple[Query[Any], ...] | None
     bodies: tuple[Content, ...]
     body_needed: bool
     answers: Mapping[int, tuple[Content, ...]]
     refusals: Mapping[int, tuple[Reason, ...]]
     if_match: str
     path: Mapping[str, str]
+    basic: bool
 
     @property
     def path_parameters(self) -> tuple[str, ...]:
@@ -98,7 +100,9 @@ def endpoint(
     summary: str,
     answers: Mapping[int, str | Content | Sequence[Content]],
     access: Access | None = None,
-    query: Sequence[Query[Any]] = (),
+    query: Sequence[Query[Any]] | None = (),
+    hidden_methods: Sequence[str] = (),
+    basic: bool = False,
     body: str | Content | Sequence[Content] = (),
     body_needed: bool = True,
     refusals: Sequence[Refusals] = (),
@@ -109,6 +113,8 @@ def endpoint(
 
     Query parameters are checked, and errors of `shared.errors` become problem documents. A GET needs the reading key
     and everything else the writing key, unless `access` says otherwise. `if_match` says what the header is for.
+    `query` None takes any parameter: a webhook must not refuse what its sender adds. `hidden_methods` are answered
+    with a refusal and are no part of the interface. `basic` says that a Basic credential is asked for.
     Other bindings (queue outputs) stand above this decorator.
     """
     methods = (method,) if isinstance(method, str) else tuple(method)
@@ -123,21 +129,25 @@ def endpoint(
         _declared[name] = Endpoint(
             function=name,
             methods=methods,
+            hidden_methods=tuple(hidden_methods),
             route=route,
             tag=tag,
             summary=summary,
             description=re.sub(r"\s+", " ", handle.__doc__ or "").strip(),
             access=access,
-            query=tuple(query),
+            query=None if query is None else tuple(query),
             bodies=_contents(body),
             body_needed=body_needed,
             answers={status: _contents(content) for status, content in answers.items()},
-            refusals=_merged([_PARAMETERS, *needs_storage, *refusals]),
+            refusals=_merged([*(() if query is None else (_PARAMETERS,)), *needs_storage, *refusals]),
             if_match=if_match,
             path=dict(path or {}),
+            basic=basic,
         )
         level = func.AuthLevel.ANONYMOUS if access is Access.OPEN else func.AuthLevel.FUNCTION
-        return blueprint.route(route, methods=list(methods), auth_level=level)(_guarded(handle, _declared[name]))
+        return blueprint.route(route, methods=[*methods, *hidden_methods], auth_level=level)(
+            _guarded(handle, _declared[name])
+        )
 
     return declare
 
@@ -153,7 +163,8 @@ def _guarded(handle: Callable[..., func.HttpResponse], declared: Endpoint) -> Ca
         # The worker gives the request by its name, a test as it likes.
         request: func.HttpRequest = kwargs["req"] if "req" in kwargs else args[0]
         try:
-            check(request, declared.query)
+            if declared.query is not None:
+                check(request, declared.query)
             answer = handle(*args, **kwargs)
         except DeskbridgeError as error:
             logger.info("%s is refused: %s (%s)", declared.function, error.message, error.reason)

@@ -2,24 +2,67 @@
 
 import azure.functions as func
 
-from functions.http_answers import problems, to_json
+from functions.endpoints import Access, Content, endpoint
+from functions.http_answers import NO_STORE, to_json
 from shared import bootstrap
 
 key_vault_events = func.Blueprint()
 
-# All of them, so that the answer to a wrong one is ours and says which are right.
-METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
+# Answered too, so that the answer to a wrong method is ours and says which are right.
+_WRONG = ("DELETE", "GET", "HEAD", "PATCH", "PUT")
+_EVENT = {
+    "id": "3c1f2e5a-0d6b-4b7e-9a51-6c2f2f0f7a10",
+    "topic": "/subscriptions/00000000-1111-4222-8333-00000000c0de/resourceGroups/rg-acorn/providers/"
+    "Microsoft.KeyVault/vaults/acorn-vault",
+    "subject": "mail-password",
+    "eventType": "Microsoft.KeyVault.SecretNearExpiry",
+    "eventTime": "2026-05-01T08:00:00Z",
+    "data": {
+        "Id": "https://acorn-vault.vault.azure.net/secrets/mail-password/0f3a5c2b9d8e4f7a8b6c1d2e3f4a5b6c",
+        "VaultName": "acorn-vault",
+        "ObjectType": "Secret",
+        "ObjectName": "mail-password",
+        "Version": "0f3a5c2b9d8e4f7a8b6c1d2e3f4a5b6c",
+        "NBF": None,
+        "EXP": 1780272000,
+    },
+    "dataVersion": "1",
+    "metadataVersion": "1",
+}
 
 
-@key_vault_events.route("events/key-vault", methods=METHODS, auth_level=func.AuthLevel.ANONYMOUS)
-@problems
+def _refusal(about: str) -> Content:
+    return Content("webhooks:WebhookRefusal", "application/problem+json", about)
+
+
+@endpoint(
+    key_vault_events,
+    ("POST", "OPTIONS"),
+    "events/key-vault",
+    hidden_methods=_WRONG,
+    tag="webhooks",
+    summary="Take Key Vault events from Event Grid",
+    access=Access.OPEN,
+    basic=True,
+    query=None,
+    body=Content("webhooks:Events", example=[_EVENT]),
+    answers={
+        200: Content("webhooks:DeliveryAnswer", about="All of it is kept; or the handshake is accepted."),
+        400: _refusal("It can never be read. Event Grid does not send it again."),
+        401: _refusal("The credential is not accepted. Event Grid does not send it again."),
+        413: _refusal("The delivery is too large. Event Grid does not send it again."),
+        503: _refusal("Something that may pass. Event Grid sends it again."),
+    },
+)
 def receive_key_vault_events(req: func.HttpRequest) -> func.HttpResponse:
-    """Anonymous to the host: Event Grid brings a Basic credential of its own."""
+    """Anonymous to the host: Event Grid brings a Basic credential of its own. Both schemas, single and batched, and
+    both validation handshakes. One bad event of a batch is quarantined, and the rest is stored."""
     answer = bootstrap.recording().receive(req.method or "", dict(req.headers), req.get_body())
+    refused = answer.status >= 400
     return func.HttpResponse(
         b"" if answer.body is None else to_json(answer.body),
         status_code=answer.status,
-        headers=dict(answer.headers),
-        mimetype="application/json",
+        headers={**NO_STORE, **answer.headers},
+        mimetype="application/problem+json" if refused else "application/json",
         charset="utf-8",
     )

@@ -118,7 +118,7 @@ def _operation(declared: Endpoint, method: str, schemas: _Schemas) -> dict[str, 
         "x-deskbridge-function": declared.function,
         "parameters": _parameters(declared),
         "responses": _responses(declared, schemas),
-        "security": [] if declared.access is Access.OPEN else [{"key": []}],
+        "security": _security(declared),
     }
     if declared.description:
         operation["description"] = declared.description
@@ -130,12 +130,18 @@ def _operation(declared: Endpoint, method: str, schemas: _Schemas) -> dict[str, 
     return operation
 
 
+def _security(declared: Endpoint) -> list[dict[str, Any]]:
+    if declared.basic:
+        return [{"basic": []}]
+    return [] if declared.access is Access.OPEN else [{"key": []}]
+
+
 def _parameters(declared: Endpoint) -> list[dict[str, Any]]:
     parameters: list[dict[str, Any]] = []
     for name in declared.path_parameters:
         about, schema = _path_parameter(declared, name)
         parameters.append({"name": name, "in": "path", "required": True, "description": about, "schema": schema})
-    for query in declared.query:
+    for query in declared.query or ():
         parameter = {"name": query.name, "in": "query", "description": query.about, "schema": query.schema}
         if query.example is not None:
             parameter["example"] = query.example
