@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -10,9 +10,22 @@ from shared.errors import ChangedMeanwhileError, ConflictError, Fault, InvalidIn
 from shared.reasons import Reason
 from shared.storage.rows import Row
 from shared.tickets.configuration import Configuration
-from shared.tickets.model import Context, Note, ObjectType, Outcome, Priority, Status, Ticket, Wanted, Word, may_be_of
-from shared.tickets.repository import TicketRepository, create_note, object_key, ticket_of
-from shared.tickets.settling import Settling, Speech
+from shared.tickets.model import (
+    Context,
+    Note,
+    ObjectType,
+    Outcome,
+    Phase,
+    Priority,
+    Standing,
+    Status,
+    Ticket,
+    Wanted,
+    Word,
+    may_be_of,
+)
+from shared.tickets.repository import TicketRepository, create_note, object_key, rewrite, ticket_of
+from shared.tickets.settling import Say, Settling, Speech
 
 E = TypeVar("E")
 
@@ -81,7 +94,8 @@ class Changing:
         context = configuration.context(vault) if configuration is not None else Context(vault)
         ruling = configuration.ruling if configuration is not None else lambda _record: Outcome()
         key = object_key(ObjectType(row.text("object_type")), row.text("object_name"))
-        self._settling.change(vault, key, row.text("ticket_key"), say, context, ruling)
+        if not self._settling.change(vault, key, row.text("ticket_key"), say, context, ruling):
+            self._change_row(ticket_id, say)
         return self.get(found_id)
 
     def add_note(self, ticket_id: str, text: str, *, by: str) -> Note:
@@ -92,6 +106,30 @@ class Changing:
             row.partition_key, [create_note(row.partition_key, row.text("ticket_id"), note)]
         )
         return note
+
+    def _change_row(self, ticket_id: str, say: Say) -> None:
+        """Change a ticket whose version is so old that nothing more is known of it than the ticket itself."""
+        row = self._find(ticket_id)
+        ticket = ticket_of(row)
+        standing = Standing(Phase.OPEN, 0, ticket.expires_at)
+        said = say(Word(standing, ticket.updated_at, ticket.status, ticket.priority), Wanted("", ticket, standing, ()))
+        if said is None:
+            return
+        word = said.word
+        status = word.status or ticket.status
+        changed = replace(
+            ticket,
+            status=status,
+            priority=word.priority or ticket.priority,
+            team=word.team or ticket.team,
+            assignee=word.assignee or ticket.assignee,
+            site=word.site or ticket.site,
+            snoozed_until=word.snoozed_until,
+            updated_at=word.at,
+            finished_at=(ticket.finished_at or word.at) if status.finished else None,
+        )
+        notes = [create_note(row.partition_key, ticket.ticket_id, note) for note in said.notes]
+        self._repository.table.transact(row.partition_key, [*rewrite(row, changed), *notes])
 
     def _find(self, ticket_id: str) -> Row:
         wanted = ticket_id.strip().upper()

@@ -94,6 +94,16 @@ def decide(state: ObjectState, words: Mapping[str, Word], context: Context, ruli
     return [_want(state, condition, words.get(condition.key), context) for condition in conditions]
 
 
+def version_of(key: str) -> str:
+    """The version that a ticket's key names; empty for a ticket about the vault as a whole."""
+    return key.partition(":")[2]
+
+
+def is_known(state: ObjectState, key: str) -> bool:
+    """Whether anything is still known about the version of a ticket's key."""
+    return version_of(key) in state.versions or not version_of(key)
+
+
 # The conditions
 
 

@@ -147,6 +147,24 @@ def project(
     return operations, Written(ticket_id, digest_of(wanted, ticket_id), tuple(sorted(notes)), indexes)
 
 
+def remove(written: Written) -> list[Operation]:
+    """The operations that take a ticket's rows away, but for the notes that people wrote."""
+    keys = (f"ticket:{written.ticket_id}", *written.indexes)
+    return [Delete(key) for key in (*keys, *(f"note:{written.ticket_id}:{note}" for note in written.notes))]
+
+
+def rewrite(row: Row, ticket: Ticket) -> list[Operation]:
+    """The operations that change a `ticket` row by itself, with its places in the lists; `row` as it was read."""
+    columns = _columns(ticket, ticket.ticket_id, row.text("object_row"), row.text("ticket_key"))
+    listed = {name: value for name, value in columns.items() if name != "details"}
+    before, after = set(_index_keys(ticket_of(row), ticket.ticket_id)), set(_index_keys(ticket, ticket.ticket_id))
+    return [
+        Replace(Row(row.partition_key, row.row_key, columns, row.etag)),
+        *(Save(Row(row.partition_key, key, listed)) for key in sorted(after)),
+        *(Delete(key) for key in sorted(before - after)),
+    ]
+
+
 def digest_of(wanted: Wanted, ticket_id: str) -> str:
     """Changes whenever a row of the ticket has to be written."""
     said: list[Any] = [_columns(wanted.ticket, ticket_id, "", wanted.key), sorted(map(_note_key, wanted.notes))]

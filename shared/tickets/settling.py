@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from shared.errors import ConflictError, DeskbridgeError, NotFoundError, TryLaterError
+from shared.errors import ConflictError, DeskbridgeError, TryLaterError
 from shared.reasons import Reason
-from shared.storage.limits import check_row, split_transactions
+from shared.storage.limits import RowRefusedError, check_row, split_transactions
 from shared.storage.rows import Delete, Operation
-from shared.tickets.deciding import Ruling, decide
+from shared.tickets.deciding import Ruling, decide, is_known, version_of
 from shared.tickets.facts import Observation, absorb
 from shared.tickets.model import (
     Context,
@@ -39,6 +39,7 @@ from shared.tickets.repository import (
     object_key,
     object_row_key,
     project,
+    remove,
     save_object,
 )
 
@@ -140,10 +141,11 @@ class Settling:
                 self._settle_some(vault, pending[start : start + _OBJECTS_AT_ONCE], context, ruling, deadline)
             pending = [progress for progress in pending if not progress.done]
 
-    def change(self, vault: str, key: ObjectKey, ticket_key: str, say: Say, context: Context, ruling: Ruling) -> None:
+    def change(self, vault: str, key: ObjectKey, ticket_key: str, say: Say, context: Context, ruling: Ruling) -> bool:
         """Let a person's word about one ticket take effect. `say` is asked again when others wrote meanwhile.
 
-        Raises what `say` raises, and TryLaterError.
+        Answers False when nothing is known about the ticket's condition any more. Raises what `say` raises, and
+        TryLaterError.
         """
         for tries in range(_TRIES):
             record = self._repository.load(vault, key, key[1])
@@ -151,10 +153,10 @@ class Settling:
             wanted = decide(record.state, record.words, context, _remembered(rulings, record.rulings, ruling))
             present = next((one for one in wanted if one.key == ticket_key), None)
             if present is None or ticket_key not in record.written:
-                raise NotFoundError(Reason.NOT_FOUND, "There is no such ticket.")
+                return False
             said = say(record.words.get(ticket_key), present)
             if said is None:
-                return
+                return True
             spoken = replace(record, words={**record.words, ticket_key: said.word})
             own = [create_note(vault, record.written[ticket_key].ticket_id, note) for note in said.notes]
             step = self._plan(vault, _Progress(Work(key, key[1], ())), record, spoken, own, context, ruling)
@@ -163,7 +165,7 @@ class Settling:
             except ConflictError:
                 self._wait(_pause(tries))
             else:
-                return
+                return True
         raise _contended()
 
     # Within
@@ -182,6 +184,13 @@ class Settling:
             try:
                 if operations:
                     self._repository.table.transact(vault, operations)
+            except RowRefusedError:
+                # Two objects may want one new ticket id; apart, the second of them finds it taken.
+                if len(together) == 1:
+                    raise
+                for progress, _ in together:
+                    self._settle_some(vault, [progress], context, ruling, deadline)
+                continue
             except (ConflictError, TryLaterError) as error:
                 self._failed([progress for progress, _ in together], error, deadline)
                 continue
@@ -228,11 +237,23 @@ class Settling:
         """The transaction that takes the object from `before` to `record`, its tickets along with it."""
         key = progress.work.key
         rulings: dict[str, Outcome] = {}
-        written = dict(record.written)
+        tickets = decide(record.state, record.words, context, _remembered(rulings, record.rulings, ruling))
+        words, written = dict(record.words), dict(record.written)
         done = True
-        for wanted in decide(record.state, record.words, context, _remembered(rulings, record.rulings, ruling)):
+        for stale in sorted(set(written) - {wanted.key for wanted in tickets}):
+            # A version that is forgotten leaves its tickets as they are; else no rule wants the ticket any more.
+            if not is_known(record.state, stale):
+                del written[stale]
+                words.pop(stale, None)
+            elif len(operations) + len(rows := remove(written[stale])) <= _ROOM:
+                operations = [*operations, *rows]
+                del written[stale]
+            else:
+                done = False
+        for wanted in tickets:
             present = written.get(wanted.key)
-            wanted_id = _id_of(wanted, vault, key, progress.longer_id) if present is None else present.ticket_id
+            taken = {one.ticket_id for one in written.values()}
+            wanted_id = _id_of(wanted, vault, key, progress.longer_id, taken) if present is None else present.ticket_id
             if present is not None and present.digest == digest_of(wanted, wanted_id):
                 continue
             rows, after = project(vault, object_row_key(key), wanted, wanted_id, present)
@@ -244,7 +265,7 @@ class Settling:
             operations = [*operations, *rows]
             written[wanted.key] = after
         kept = rulings if done else {**record.rulings, **rulings}
-        settled = replace(record, rulings=kept, written=written, unsettled=not done)
+        settled = replace(record, words=words, rulings=kept, written=written, unsettled=not done)
         if operations or settled != before:
             operations = [*operations, save_object(vault, key, settled)]
         _check(key, operations)
@@ -260,9 +281,11 @@ class Settling:
         return [Note(ticket.opened_at, "Deskbridge", f"When it expires, this breaks: {', '.join(sorted(names))}.")]
 
 
-def _id_of(wanted: Wanted, vault: str, key: ObjectKey, longer: int) -> str:
-    version = wanted.key.partition(":")[2]
-    return ticket_id(vault, key[0], key[1], wanted.ticket.kind, version, longer)
+def _id_of(wanted: Wanted, vault: str, key: ObjectKey, longer: int, taken: set[str]) -> str:
+    version = version_of(wanted.key)
+    while (found := ticket_id(vault, key[0], key[1], wanted.ticket.kind, version, longer)) in taken:
+        longer += 2
+    return found
 
 
 def _remembered(used: dict[str, Outcome], known: Mapping[str, Outcome], ruling: Ruling) -> Ruling:

@@ -42,7 +42,12 @@ RULES: list[list[dict[str, Any]]] = [
             "name": "no new versions of keys",
             "criteria": [{"field": "event_type", "operator": "equals", "value": "KeyNewVersionCreated"}],
             "open": False,
-        }
+        },
+        {
+            "name": "only what is near",
+            "criteria": [{"field": "days_to_expiry", "operator": "greater_than", "value": 31}],
+            "open": False,
+        },
     ],
 ]
 

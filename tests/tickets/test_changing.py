@@ -1,0 +1,235 @@
+"""What people do with tickets, and what later events make of it."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shared.errors import ChangedMeanwhileError, ConflictError, InvalidInputError, NotFoundError, TryLaterError
+from shared.reasons import Reason
+from shared.tickets.changing import Changing, StoredTicket
+from shared.tickets.model import Status
+from tests.fakes.tables import MemoryTables, WatchedTables
+from tests.tickets.desk import NOW, Desk
+from tests.tickets.test_deciding import days, said
+
+
+class Office:
+    """A desk with one near-expiry ticket, and a person at it."""
+
+    def __init__(self, desk: Desk | None = None) -> None:
+        self.desk = desk or Desk()
+        self.desk.post([said("NearExpiry", "aa", days(60))])
+        self.people = Changing(
+            self.desk.repository, self.desk.settling, lambda: self.desk.configured, lambda: self.desk.now
+        )
+        self.ticket_id = str(self.desk.ticket("mail")["ticket_id"])
+
+    def change(self, if_match: str | None = "*", **changes: Any) -> StoredTicket:
+        return self.people.change(self.ticket_id, changes, by="kim", if_match=if_match)
+
+    def expired(self) -> dict[str, Any]:
+        self.desk.post([said("Expired", "aa", days(92))])
+        return self.desk.ticket("mail")
+
+    def replaced(self) -> dict[str, Any]:
+        self.desk.post([said("NewVersionCreated", "bb", days(61))])
+        return self.desk.ticket("mail")
+
+
+def test_a_person_changes_a_ticket_and_the_timeline_says_who() -> None:
+    office = Office()
+    changed = office.change(status="in_progress", priority="high", team="Web", assignee="kim")
+    ticket = changed.ticket
+    assert (ticket.status, ticket.priority, ticket.team, ticket.assignee) == ("in_progress", "high", "Web", "kim")
+    assert (changed.notes[-1].author, changed.notes[-1].at) == ("kim", NOW)
+    assert changed.notes[-1].text == (
+        "Changed status from open to in progress; priority from medium to high; team from nothing to Web; "
+        "assignee from nothing to kim."
+    )
+
+
+@pytest.mark.parametrize("status", [Status.RESOLVED, Status.CLOSED])
+def test_a_finished_ticket_leaves_the_open_list_and_a_later_event_that_says_something_new_reopens_it(
+    status: Status,
+) -> None:
+    office = Office()
+    office.change(status=status)
+    assert (office.desk.rows("open:"), len(office.desk.rows("done:"))) == ([], 1)
+    ticket = office.expired()
+    assert (ticket["status"], ticket["priority"]) == ("open", "high")
+    assert (len(office.desk.rows("open:")), office.desk.rows("done:")) == (1, [])
+    assert (
+        "Reopened, because something new was said: This version expired on 2026-09-01 00:00 UTC."
+        in office.desk.texts(office.ticket_id)
+    )
+
+
+def test_an_event_that_says_nothing_new_reopens_nothing() -> None:
+    office = Office()
+    office.change(status="closed")
+    before = office.desk.ticket("mail")
+    office.desk.post([{**said("NearExpiry", "aa", days(60)), "id": "again"}])
+    office.desk.post([said("NewVersionCreated", "aa", days(0))])
+    assert office.desk.ticket("mail") == before
+
+
+def test_work_in_progress_stays_in_progress_when_it_gets_more_pressing() -> None:
+    office = Office()
+    office.change(status="in_progress", assignee="kim")
+    ticket = office.expired()
+    assert (ticket["status"], ticket["assignee"], ticket["priority"]) == ("in_progress", "kim", "high")
+
+
+def test_a_new_version_resolves_a_ticket_in_progress_and_leaves_a_closed_one_closed() -> None:
+    office = Office()
+    office.change(status="in_progress")
+    assert office.replaced()["status"] == "resolved"
+    other = Office()
+    other.change(status="closed")
+    assert other.replaced()["status"] == "closed"
+
+
+def test_a_person_may_open_a_resolved_ticket_again_and_it_stays_open() -> None:
+    office = Office()
+    office.replaced()
+    office.change(status="open")
+    office.desk.post([said("NewVersionCreated", "cc", days(63))])
+    assert office.desk.ticket("mail")["status"] == "open"
+
+
+def test_a_persons_priority_stands_until_something_more_pressing_is_said() -> None:
+    office = Office()
+    office.change(priority="low")
+    office.desk.post([{**said("NearExpiry", "aa", days(60)), "id": "again"}])
+    assert office.desk.ticket("mail")["priority"] == "low"
+    assert office.expired()["priority"] == "high"
+    critical = Office()
+    critical.change(priority="critical")
+    assert critical.expired()["priority"] == "critical"
+
+
+def test_a_word_that_was_overtaken_does_not_come_back_with_the_next_change() -> None:
+    office = Office()
+    office.change(status="closed")
+    office.expired()
+    changed = office.change(team="Web")
+    assert (changed.ticket.status, changed.ticket.priority) == ("open", "high")
+
+
+def test_null_takes_a_word_back() -> None:
+    office = Office()
+    office.change(priority="critical", status="on_hold", team="Web")
+    changed = office.change(priority=None, status=None, team=None)
+    assert (changed.ticket.priority, changed.ticket.status, changed.ticket.team) == ("medium", "open", None)
+
+
+def test_a_snoozed_ticket_wakes_when_something_new_is_said() -> None:
+    office = Office()
+    until = NOW + timedelta(days=5)
+    assert office.change(snoozed_until=until).ticket.snoozed_until == until
+    ticket = office.expired()
+    assert "snoozed_until" not in ticket
+    assert any(text.startswith("Woken, because") for text in office.desk.texts(office.ticket_id))
+
+
+def test_snoozing_into_the_past_or_of_a_finished_ticket_is_refused() -> None:
+    office = Office()
+    with pytest.raises(InvalidInputError, match="must lie ahead"):
+        office.change(snoozed_until=NOW - timedelta(seconds=1))
+    office.change(status="resolved")
+    with pytest.raises(ConflictError, match="nothing to snooze"):
+        office.change(snoozed_until=NOW + timedelta(days=1))
+
+
+def test_a_change_needs_the_version_that_was_read_and_a_stale_one_is_refused_with_the_present() -> None:
+    office = Office()
+    read = office.people.get(office.ticket_id)
+    with pytest.raises(ConflictError, match="needs the version"):
+        office.change(if_match=None, team="Web")
+    office.change(if_match=read.etag, team="Web")
+    with pytest.raises(ChangedMeanwhileError) as refusal:
+        office.change(if_match=read.etag, team="Mail")
+    assert refusal.value.present_etag == office.people.get(office.ticket_id).etag
+    assert office.desk.ticket("mail")["team"] == "Web"
+
+
+def test_a_change_that_changes_nothing_writes_nothing() -> None:
+    office = Office()
+    office.change(team="Web")
+    assert isinstance(office.desk.tables, MemoryTables)
+    before = office.desk.tables.contents()
+    office.desk.now = NOW + timedelta(days=1)
+    office.change(team="Web")
+    assert office.desk.tables.contents() == before
+
+
+def test_an_event_between_a_persons_read_and_write_is_not_lost() -> None:
+    tables = MemoryTables()
+    desk = Desk(tables)
+    office = Office(desk)
+    meanwhile = [said("Expired", "aa", days(92))]
+
+    def interrupt(_table: str, verb: str, when: str) -> None:
+        if (verb, when) == ("transact", "before") and meanwhile:
+            event = meanwhile.pop()
+            Desk(tables).post([event])
+
+    watched = Desk(WatchedTables(tables, interrupt))
+    people = Changing(watched.repository, watched.settling, lambda: watched.configured, lambda: NOW)
+    changed = people.change(office.ticket_id, {"assignee": "kim"}, by="kim", if_match="*")
+    assert (changed.ticket.assignee, changed.ticket.priority) == ("kim", "high")
+
+
+def test_a_change_whose_answer_was_lost_is_told_as_503_and_took_place() -> None:
+    tables = MemoryTables()
+    office = Office(Desk(tables))
+
+    def lose(_table: str, verb: str, when: str) -> None:
+        if (verb, when) == ("transact", "after"):
+            raise TryLaterError(Reason.STORAGE_UNAVAILABLE, "The answer was lost.")
+
+    watched = Desk(WatchedTables(tables, lose))
+    people = Changing(watched.repository, watched.settling, lambda: watched.configured, lambda: NOW)
+    with pytest.raises(TryLaterError):
+        people.change(office.ticket_id, {"assignee": "kim"}, by="kim", if_match="*")
+    assert office.desk.ticket("mail")["assignee"] == "kim"
+
+
+def test_a_note_is_added_beside_everything_else() -> None:
+    office = Office()
+    etag = office.people.get(office.ticket_id).etag
+    office.people.add_note(office.ticket_id.lower(), "Ordered.", by="kim")
+    stored = office.people.get(office.ticket_id)
+    assert [(note.author, note.text) for note in stored.notes][-1] == ("kim", "Ordered.")
+    assert stored.etag == etag
+
+
+@pytest.mark.parametrize("ticket_id", ["KV-00000-00000", "nonsense", "KV-00000-00000/../x", "", "KV-" + "0" * 999])
+def test_a_ticket_that_is_not_there_is_told_so(ticket_id: str) -> None:
+    with pytest.raises(NotFoundError):
+        Office().people.get(ticket_id)
+
+
+def test_what_breaks_stands_in_the_timeline_of_a_secrets_expiry_ticket() -> None:
+    desk = Desk()
+    desk.settling._uses_of = lambda vault, secret: [f"EC2 import of {vault} with {secret}"]
+    office = Office(desk)
+    assert "When it expires, this breaks: EC2 import of acorn-vault with mail." in desk.texts(office.ticket_id)
+    desk.post([said("NearExpiry", "aa", days(60), name="disk", kind="Key")])
+    assert len(desk.texts(desk.ticket("disk")["ticket_id"])) == 1
+
+
+def test_two_conditions_with_one_id_are_two_tickets(monkeypatch: pytest.MonkeyPatch) -> None:
+    from shared.tickets import settling
+
+    def short(*parts: object) -> str:
+        return f"KV-00000-0000{'0' * int(str(parts[-1]))}"
+
+    monkeypatch.setattr(settling, "ticket_id", short)
+    desk = Desk()
+    desk.post([said("NearExpiry", "aa", days(60), name=name) for name in ("mail", "disk")])
+    desk.post([said("Expired", "aa", days(92), name=name) for name in ("mail", "disk")])
+    assert len({row["ticket_id"] for row in desk.tickets()}) == 2
+    assert {row["priority"] for row in desk.tickets()} == {"high"}
+    assert datetime(2026, 1, 1, tzinfo=UTC) < NOW
