@@ -109,6 +109,9 @@ param appRegistrationClientId string = ''
 @description('Name of the secret in the desk\'s vault that holds its client secret.')
 param appRegistrationSecretName string = 'app-registration-secret'
 
+@description('The secret of the desk\'s vault with the secret part of the calendar\'s address; empty for no calendar.')
+param calendarTokenSecretName string = ''
+
 @description('Further app settings, for credential stores that name their own.')
 @secure()
 param additionalAppSettings object = {}
@@ -239,6 +242,7 @@ module app 'modules/app.bicep' = {
     appRegistrationTenantId: appRegistrationTenantId
     appRegistrationClientId: appRegistrationClientId
     appRegistrationSecretName: appRegistrationSecretName
+    calendarTokenSecretName: calendarTokenSecretName
     additionalAppSettings: additionalAppSettings
   }
   dependsOn: [

@@ -143,14 +143,24 @@ def _routes(project: Project, code: Code) -> Iterator[Problem]:
                 if match and match[1] not in anonymous:
                     yield Problem(path, node.line, f"{match[1]} is no anonymous route of the app")
     app = project.files.get(_APP)
-    listed = [node for statement in app.statements for node in _excluded(statement)] if app else []
-    excluded = {text for _, text in listed}
+    if app is None:
+        return
+    listed = [node for statement in app.statements for node in _excluded(statement)]
     for line, text in listed:
-        if text not in anonymous:
+        if text not in {_waiver(route) for route in anonymous}:
             yield Problem(_APP, line, f"sign-in is waived for {text}, which is no anonymous route")
-    if app:
-        for route in sorted(anonymous - excluded):
-            yield Problem(_APP, 0, f"the anonymous route {route} must be among excludedPaths")
+        for function in code.functions:
+            if text.endswith("*") and not function.anonymous and (function.route or "").startswith(text[:-1]):
+                yield Problem(_APP, line, f"{text} waives the sign-in of {function.route} too, which is not anonymous")
+    for route in sorted(anonymous):
+        if _waiver(route) not in {text for _, text in listed}:
+            yield Problem(_APP, 0, f"the anonymous route {route} must be among excludedPaths as {_waiver(route)}")
+
+
+def _waiver(route: str) -> str:
+    """The path as App Service takes it: a wildcard is only known at its end."""
+    fixed, parameter, _ = route.partition("{")
+    return f"{fixed}*" if parameter else fixed
 
 
 def _excluded(statement: Node) -> Iterator[tuple[int, str]]:

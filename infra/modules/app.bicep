@@ -80,6 +80,9 @@ param appRegistrationClientId string
 @description('The secret of the desk\'s vault with its client secret.')
 param appRegistrationSecretName string
 
+@description('The secret of the desk\'s vault with the secret part of the calendar\'s address; empty for no calendar.')
+param calendarTokenSecretName string
+
 @description('Further app settings. The product\'s own win.')
 @secure()
 param additionalAppSettings object
@@ -99,6 +102,8 @@ var productSettings = {
   DESKBRIDGE_RUNS_KEPT_DAYS: '90'
   DESKBRIDGE_VERIFY_CHALLENGE_RESOURCE: 'true'
   DESKBRIDGE_EVENT_BODY_LIMIT: '1572864'
+  DESKBRIDGE_OPENTELEMETRY: 'false'
+  DESKBRIDGE_PLAIN_CLIENTS: 'false'
 }
 var identitySettings = userAssigned
   ? {
@@ -111,6 +116,11 @@ var appRegistrationSettings = empty(appRegistrationClientId)
       AzureTenantId: appRegistrationTenantId
       AzureClientId: appRegistrationClientId
       AzureClientSecret: '@Microsoft.KeyVault(VaultName=${vaultName};SecretName=${appRegistrationSecretName})'
+    }
+var calendarSettings = empty(calendarTokenSecretName)
+  ? {}
+  : {
+      DESKBRIDGE_CALENDAR_TOKEN: '@Microsoft.KeyVault(VaultName=${vaultName};SecretName=${calendarTokenSecretName})'
     }
 var operatorRules = [
   for (address, index) in operatorAddresses: {
@@ -192,7 +202,7 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
 resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
   parent: app
   name: 'appsettings'
-  properties: union(additionalAppSettings, appRegistrationSettings, identitySettings, productSettings)
+  properties: union(additionalAppSettings, appRegistrationSettings, calendarSettings, identitySettings, productSettings)
 }
 
 resource signIn 'Microsoft.Web/sites/config@2024-04-01' = if (!empty(entraClientId)) {
@@ -207,6 +217,8 @@ resource signIn 'Microsoft.Web/sites/config@2024-04-01' = if (!empty(entraClient
       excludedPaths: [
         '/api/health'
         '/api/events/key-vault'
+        '/api/events/authrocket/*'
+        '/api/calendar/*'
       ]
     }
     identityProviders: {

@@ -104,7 +104,7 @@ def test_wide_rows_are_spread_over_transactions_that_the_service_takes(
 ) -> None:
     client = source.create_table("runs")
     for row in range(12):
-        wide = {f"column{number}": "ü" * 30_000 for number in range(10)}
+        wide = {f"column{number}": "ü" * 14_000 for number in range(10)}
         client.create_entity({"PartitionKey": "p", "RowKey": str(row), **wide})
     save(source, ["runs"], tmp_path / "b", quiet)
     restore(target, tmp_path / "b", quiet)
