@@ -1,6 +1,6 @@
 """A desk with realms, on tables in memory: settings, credentials, the import engine, and AuthRocket's stand-in."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,17 +12,43 @@ from shared.runs.model import Summary
 from shared.runs.repository import RunRepository
 from shared.settings.documents.credentials import CredentialReference
 from shared.settings.store import SettingsStore
-from shared.storage.rows import Row
+from shared.storage.rows import Row, Save
 from shared.storage.tables import Tables
 from shared.users.grants import GrantTickets, UserRecords
 from shared.users.model import partition_of
 from shared.users.sourcing import KIND, Clock, Realms, RealmSource
 from shared.vaults.model import SecretValue, UserPassword
-from tests.fakes.tables import MemoryTables
+from tests.fakes.tables import KilledError, MemoryTables
 
 BEGINNING = datetime(2026, 3, 1, 2, 30, tzinfo=UTC)
 API_KEY: Mapping[str, Any] = {"in_place": {"store": "vault", "secret": "authrocket"}}
 WEBHOOK: Mapping[str, Any] = {"current": {"in_place": {"store": "vault", "secret": "webhook"}}}
+
+
+def copied(tables: MemoryTables) -> MemoryTables:
+    """The same rows in tables of their own."""
+    copy = MemoryTables()
+    for name, table in tables.tables.items():
+        for row in table.rows.values():
+            copy.table(name).transact(row.partition_key, [Save(row)])
+    return copy
+
+
+def killer(after: int, when: str) -> Callable[[str, str, str], None]:
+    """A watch that kills the worker at a call of the users' table: `after` calls later, before or after it took place.
+
+    The engine's own tests kill at every other call.
+    """
+    left = after
+
+    def watch(table: str, verb: str, moment: str) -> None:
+        nonlocal left
+        if moment == when and table == "users":
+            if left == 0:
+                raise KilledError
+            left -= 1
+
+    return watch
 
 
 @dataclass
@@ -66,13 +92,13 @@ class Tickets:
 class Desk:
     """Time stands still between steps: move it by `wait`."""
 
-    def __init__(self, lab: AuthRocketLab, tables: Tables | None = None) -> None:
+    def __init__(self, lab: AuthRocketLab, tables: Tables | None = None, tickets: Tickets | None = None) -> None:
         self.lab = lab
         self.tables = tables or MemoryTables()
         self.moment = BEGINNING
         self.settings = SettingsStore(self.tables.table("settings"), self.now)
         self.secrets = Secrets()
-        self.tickets = Tickets()
+        self.tickets = tickets or Tickets()
         self.waits: list[float] = []
         self.records = UserRecords(self.tables.table("users"))
         self.runs = RunRepository(self.tables.table("runs"))

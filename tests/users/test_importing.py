@@ -1,5 +1,7 @@
 """Imports of a realm, from the stand-in to the rows: what arrives, what changes, what leaves, and what does not."""
 
+from typing import Any
+
 import pytest
 
 from lab.authrocket import ST_JOHNS_REALM, AuthRocketLab
@@ -374,7 +376,7 @@ def test_a_value_that_does_not_fit_is_an_error_of_its_user_alone(desk: Desk) -> 
         ({"shoe": 1}, "shoe", "there is no such field"),
     ],
 )
-def test_a_realms_document_is_checked_whole(desk: Desk, changes: dict[str, object], path: str, words: str) -> None:
+def test_a_realms_document_is_checked_whole(desk: Desk, changes: dict[str, Any], path: str, words: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
         desk.set_up(**changes)
     assert next((fault.path, words in fault.message) for fault in caught.value.faults) == (path, True)
