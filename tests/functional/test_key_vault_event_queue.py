@@ -1,14 +1,18 @@
 """The queue triggers as the Functions worker calls them, on the real storage emulator."""
 
 import base64
+import json
 from collections.abc import Iterator
 
 import azure.functions as func
 import pytest
+from azure.storage.queue import QueueClient
 
 from functions.key_vault_event_queue import quarantine_key_vault_event, record_key_vault_event
+from lab.event_grid.destinations import StorageQueue
 from shared import bootstrap
 from shared.errors import MisconfiguredError
+from shared.storage.names import EVENTS_QUEUE
 from shared.storage.rows import partition, row_key_prefix
 from shared.storage.tables import scan
 from tests.storage_emulator import Storage
@@ -50,3 +54,18 @@ def test_a_message_of_the_poison_queue_is_quarantined(empty_desk: None) -> None:
         record_key_vault_event(func.QueueMessage(id="1", body=CONTENT))
     quarantine_key_vault_event(func.QueueMessage(id="1", body=CONTENT))
     assert len(rows("quarantine:", "item:")) == 1
+
+
+def test_event_grids_delivery_to_a_storage_queue_arrives_as_a_ticket(empty_desk: None, storage: Storage) -> None:
+    """The lab's Event Grid writes into the emulator's queue, as Event Grid does with its topic's identity."""
+    configure()
+    with QueueClient.from_connection_string(storage.connection_string, EVENTS_QUEUE) as queue:
+        queue.create_queue()
+        destination = StorageQueue(storage.connection_string, EVENTS_QUEUE)
+        answer = destination.deliver([json.loads(CONTENT)], earlier_attempts=0)
+        destination.close()
+        assert answer.status == 201
+        (received,) = queue.receive_messages()
+    # The host takes the Base64 off, as `messageEncoding` of host.json says.
+    record_key_vault_event(func.QueueMessage(id=received.id, body=base64.b64decode(received.content)))
+    assert len(rows("acorn-vault", "ticket:")) == 1
