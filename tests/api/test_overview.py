@@ -1,0 +1,194 @@
+"""The dashboard, exports and the calendar, over rows that came in by the product's own doors."""
+
+import csv
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared import bootstrap
+from shared.overview.expiries import Expiry, calendar
+from shared.overview.exporting import as_csv, harmless
+from shared.tickets.model import ObjectType
+from tests.api.calling import Answer, call
+from tests.api.seeding import asset, secrets_of_two_vaults, sites_and_types, user
+from tests.fakes.tables import MemoryTables
+
+TOKEN = "calendar-" + "0123456789abcdef" * 2
+
+
+@pytest.fixture(autouse=True)
+def desk(tables: MemoryTables) -> MemoryTables:
+    return tables
+
+
+def test_the_summary_counts_what_is_there(desk: MemoryTables) -> None:
+    secrets_of_two_vaults(desk)
+    sites_and_types()
+    for number in range(3):
+        asset(number, type="server", site="london-hq")
+    retired = asset(3, type="server")
+    call("PATCH", f"assets/{retired}", {"fields": {"active": False}}, {"If-Match": "*"})
+    user(1, site="london-hq")
+    found = call("GET", "summary").json
+    assert found["tickets"]["open"] == sum(found["tickets"]["by_priority"].values()) == 4
+    assert found["tickets"]["by_priority"]["high"] == 1
+    assert [(one["vault"], one["open"]) for one in found["tickets"]["by_vault"]] == [
+        ("acorn-vault", 3),
+        ("oak-vault", 1),
+    ]
+    assert {band: count for band, count in found["objects"].items() if count} == {
+        "expired": 1,
+        "within_7_days": 1,
+        "within_14_days": 1,
+        "later": 1,
+    }
+    assert found["assets"]["by_status"] == {"active": 3, "inactive": 1}
+    assert found["assets"]["by_type"] == [{"type": "server", "count": 3}]
+    assert found["assets"]["by_site"] == [{"site": "london-hq", "count": 3}]
+    assert found["users"]["by_site"] == [{"site": "london-hq", "count": 1}]
+
+
+def test_the_summary_is_remembered_until_it_is_asked_for_anew() -> None:
+    assert call("GET", "summary").json["assets"]["by_status"]["active"] == 0
+    asset(1)
+    remembered = call("GET", "summary").json
+    assert remembered["assets"]["by_status"]["active"] == 0
+    fresh = call("GET", "summary?fresh=true").json
+    assert fresh["assets"]["by_status"]["active"] == 1
+    assert fresh["as_of"] > remembered["as_of"]
+    assert call("GET", "summary").json == fresh
+
+
+def export(what: str, **query: Any) -> list[Answer]:
+    """All pages, by following the link."""
+    pages = [call("GET", f"exports/{what}?" + "&".join(f"{name}={value}" for name, value in query.items()))]
+    while link := pages[-1].headers.get("Link"):
+        address, relation = link.split(">; ")
+        assert relation == "rel=next"
+        pages.append(call("GET", address.removeprefix("</api/")))
+    return pages
+
+
+@pytest.mark.parametrize("what", ["tickets", "assets", "users"])
+def test_the_pages_of_an_export_are_one_file(desk: MemoryTables, what: str) -> None:
+    secrets_of_two_vaults(desk)
+    sites_and_types()
+    for number in range(5):
+        asset(number, type="server", model="t3.micro")
+        user(number, email=f"person{number}@acorn.example")
+    ids = {"tickets": 4, "assets": 5, "users": 5}[what]
+    lines = b"".join(page.body for page in export(what, format="jsonl", limit=2)).decode().splitlines()
+    assert len(lines) == ids
+    pages = export(what, limit=2)
+    assert len(pages) > 1
+    text = b"".join(page.body for page in pages).decode("utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert len(rows) == ids
+    name = {"tickets": "object_name", "assets": "name", "users": "name"}[what]
+    parsed = [json.loads(line) for line in lines]
+    assert [row[name] for row in rows] == [one[name] for one in parsed]
+    if what == "assets":
+        assert {row["model"] for row in rows} == {"t3.micro"}
+
+
+def test_a_cell_that_begins_as_a_formula_is_text() -> None:
+    asset(1, name='=HYPERLINK("http://evil.example";"click")', model="-2+3", owner="@SUM(A1)")
+    (row,) = csv.DictReader(io.StringIO(call("GET", "exports/assets").body.decode("utf-8-sig")))
+    assert row["name"] == '\'=HYPERLINK("http://evil.example";"click")'
+    assert (row["model"], row["owner"]) == ("'-2+3", "'@SUM(A1)")
+
+
+@given(st.text())
+def test_no_text_is_a_formula_and_nothing_is_lost(text: str) -> None:
+    shown = harmless(text)
+    assert not shown.lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠"))
+    assert shown in {text, f"'{text}"}
+
+
+@given(st.lists(st.fixed_dictionaries({"a": st.text(), "b": st.integers() | st.booleans() | st.none()}), max_size=5))
+def test_what_is_written_as_csv_is_read_again(records: list[dict[str, Any]]) -> None:
+    rows = list(csv.reader(io.StringIO(as_csv(records, ["a", "b"], first=True).removeprefix("\ufeff"), newline="")))
+    assert rows[0] == ["a", "b"]
+    assert [row[0] for row in rows[1:]] == [harmless(record["a"]) for record in records]
+
+
+def test_an_export_that_there_is_not_and_a_token_of_another_list_are_refused() -> None:
+    assert call("GET", "exports/secrets").json["reason"] == "not_found"
+    for what in ("tickets", "assets"):
+        assert call("GET", f"exports/{what}?after=WzFd").json["reason"] == "continuation_invalid"
+    assert call("GET", "exports/assets?limit=1001").json["reason"] == "parameter_invalid"
+    assert call("GET", "exports/assets?format=xlsx").json["reason"] == "parameter_invalid"
+
+
+def entries(text: str) -> list[dict[str, str]]:
+    """The entries of a calendar, unfolded."""
+    lines = text.replace("\r\n ", "").split("\r\n")
+    found: list[dict[str, str]] = []
+    for line in lines:
+        name, _, value = line.partition(":")
+        if line == "BEGIN:VEVENT":
+            found.append({})
+        elif found:
+            found[-1].setdefault(name, value)
+    return found
+
+
+def test_expiries_are_a_calendar_at_an_address_that_nobody_guesses(
+    desk: MemoryTables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secrets_of_two_vaults(desk)
+    monkeypatch.setenv("DESKBRIDGE_CALENDAR_TOKEN", f"an-older-one-{TOKEN} {TOKEN}")
+    for token in (TOKEN, f"an-older-one-{TOKEN}"):
+        answer = call("GET", f"calendar/{token}/expiries.ics")
+        assert answer.status == 200
+        found = entries(answer.body.decode())
+        assert [entry["SUMMARY"] for entry in found] == [
+            "acorn-vault: secret gone-by expires",
+            "oak-vault: secret in-five-days expires",
+            "acorn-vault: secret in-ten-days expires",
+            "acorn-vault: secret in-a-year expires",
+        ]
+    in_five_days = datetime.now(UTC) + timedelta(days=5)
+    assert found[1]["DTSTART;VALUE=DATE"] == f"{in_five_days:%Y%m%d}"
+    for wrong in ("x", TOKEN[:-1], TOKEN + "0", f"an-older-one-{TOKEN}%20{TOKEN}"):
+        refused = call("GET", f"calendar/{wrong}/expiries.ics")
+        assert (refused.status, refused.json["reason"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("token", ["", "short", " "])
+def test_without_a_long_token_there_is_no_calendar(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DESKBRIDGE_CALENDAR_TOKEN", token)
+    bootstrap.reset()
+    assert call("GET", f"calendar/{token or 'none'}/expiries.ics".replace(" ", "%20")).status == 404
+
+
+MOMENTS = st.floats(0, datetime(9999, 12, 31, tzinfo=UTC).timestamp()).map(lambda at: datetime.fromtimestamp(at, UTC))
+NAMES = st.text(st.characters(codec="utf-8"), max_size=100)
+
+
+@given(
+    st.lists(
+        st.builds(
+            Expiry,
+            NAMES,
+            st.sampled_from([ObjectType.SECRET, ObjectType.CERTIFICATE]),
+            NAMES,
+            NAMES,
+            MOMENTS,
+        ),
+        max_size=4,
+    )
+)
+def test_a_calendar_is_well_formed_whatever_objects_are_called(found: list[Expiry]) -> None:
+    now = datetime(2026, 5, 1, tzinfo=UTC)
+    text = calendar(found, now)
+    lines = text.split("\r\n")
+    assert lines[-1] == ""
+    assert all(len(line.encode()) <= 75 and "\n" not in line and "\r" not in line for line in lines)
+    shown = [one for one in found if one.expires_at is not None and one.expires_at > now - timedelta(days=30)]
+    assert len(entries(text)) == text.count("BEGIN:VEVENT") == len(shown)

@@ -1,0 +1,135 @@
+"""Readiness on the real storage emulator: each thing with its state, its reason and what mends it."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from azure.storage.queue import QueueServiceClient
+
+from shared import bootstrap
+from shared.errors import MisconfiguredError
+from shared.reasons import Reason
+from shared.storage.names import IMPORT_PARTS_POISON_QUEUE, IMPORT_PARTS_QUEUE
+from shared.storage.queues import Queues
+from shared.vaults.checking import Check
+from tests.api.calling import call
+from tests.api.conftest import STORE
+from tests.storage_emulator import Storage
+
+
+class _Checks:
+    """What each store's check says, by its name."""
+
+    def __init__(self, **wrong: Reason) -> None:
+        self.wrong = wrong
+
+    def check_store(self, name: str) -> Check:
+        reason = self.wrong.get(name)
+        if reason is None:
+            return Check(True, f"The credential store {name} is ready.", name, name, "an identity")
+        return Check(False, "The vault refuses.", name, name, "an identity", reason, "Grant the role.")
+
+
+@pytest.fixture(autouse=True)
+def desk(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("AzureWebJobsStorage", storage.connection_string)
+    bootstrap.reset()
+    bootstrap.replace("credential_checks", _Checks(oak=Reason.VAULT_PERMISSION_MISSING))
+    yield
+    bootstrap.reset()
+
+
+def part(answer: Any, name: str) -> Any:
+    return next(item for item in answer.json["items"] if item["name"] == name)
+
+
+def test_an_empty_desk_is_ready() -> None:
+    answer = call("GET", "health/ready")
+    assert (answer.status, answer.json["status"]) == (200, "ready")
+
+
+def test_each_vault_is_told_with_its_reason_and_what_mends_it() -> None:
+    for name in ("acorn", "oak"):
+        call("PUT", f"settings/credential-stores/{name}", STORE)
+    answer = call("GET", "health/ready")
+    assert (answer.status, answer.json["status"]) == (200, "degraded")
+    assert part(answer, "vault acorn")["state"] == "ready"
+    assert part(answer, "vault oak") == {
+        "name": "vault oak",
+        "state": "degraded",
+        "message": "The vault refuses.",
+        "reason": "vault_permission_missing",
+        "mend": "Grant the role.",
+    }
+
+
+def test_waiting_parts_and_what_failed_for_good_are_counted(storage: Storage) -> None:
+    with QueueServiceClient.from_connection_string(storage.connection_string) as service:
+        for queue, count in ((IMPORT_PARTS_QUEUE, 2), (IMPORT_PARTS_POISON_QUEUE, 3)):
+            service.create_queue(queue)
+            for number in range(count):
+                service.get_queue_client(queue).send_message(f"{number}")
+    answer = call("GET", "health/ready")
+    assert part(answer, f"queue {IMPORT_PARTS_QUEUE}")["message"] == "2 messages."
+    poison = part(answer, f"queue {IMPORT_PARTS_POISON_QUEUE}")
+    assert (poison["state"], poison["message"]) == ("degraded", "3 messages that failed for good.")
+
+
+def test_a_part_that_nobody_takes_is_told(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    with QueueServiceClient.from_connection_string(storage.connection_string) as service:
+        service.create_queue(IMPORT_PARTS_QUEUE)
+        service.get_queue_client(IMPORT_PARTS_QUEUE).send_message("part")
+    monkeypatch.setattr(bootstrap, "now", lambda: datetime.now(UTC) + timedelta(hours=2))
+    found = part(call("GET", "health/ready"), f"queue {IMPORT_PARTS_QUEUE}")
+    assert (found["state"], found["message"]) == ("degraded", "1 messages; the oldest has waited 120 minutes.")
+
+
+def test_an_import_that_is_overdue_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    call("PUT", "settings/credential-stores/acorn", STORE)
+    call("PUT", "settings/credentials/key", {"store": "acorn", "secret": "key", "scope": "any"})
+    call("PUT", "settings/asset-types/server", {"title": "Server", "group": "Servers"})
+    call("PUT", "settings/sites/london", {"title": "London", "customer": "Acorn"})
+    tenant = {
+        "title": "Acorn",
+        "syncing": True,
+        "access": {"method": "access_key", "secret": {"credential": "key"}},
+        "accounts": [{"account": "111122223333"}],
+        "regions": ["eu-west-2"],
+        "field_mappings": [{"source": "tags.Name", "field": "name"}],
+        "matching_field": "name",
+        "asset_type": {"mode": "same", "default": "server"},
+        "default_site": "london",
+    }
+    made = call("PUT", "settings/aws-tenants/acorn", tenant)
+    assert made.status == 201, made.json
+    (name,) = [item["name"] for item in call("GET", "health/ready").json["items"] if item["name"].startswith("import")]
+    assert part(call("GET", "health/ready"), name)["state"] == "ready"
+    monkeypatch.setattr(bootstrap, "now", lambda: datetime.now(UTC) + timedelta(days=3))
+    bootstrap.exchange({})
+    bootstrap.replace("credential_checks", _Checks())
+    assert part(call("GET", "health/ready"), name)["state"] == "degraded"
+
+
+def test_storage_that_does_not_answer_is_503(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = "http://127.0.0.1:9/lab0"
+    monkeypatch.setenv(
+        "AzureWebJobsStorage",
+        f"AccountName=lab0;AccountKey=bGFi;TableEndpoint={closed};QueueEndpoint={closed};BlobEndpoint={closed}",
+    )
+    bootstrap.reset()
+    answer = call("GET", "health/ready")
+    assert (answer.status, answer.json["status"]) == (503, "failing")
+    assert part(answer, "storage")["reason"] == "storage_unavailable"
+    assert call("GET", "health").json == {"status": "alive"}
+
+
+def test_queues_of_a_wrong_key_or_no_key_are_said_to_be_refused(storage: Storage) -> None:
+    now = lambda: datetime.now(UTC)  # noqa: E731 - short
+    wrong = storage.connection_string.replace("AccountKey=", "AccountKey=AAAA")
+    with pytest.raises(MisconfiguredError) as refused:
+        Queues.from_connection_string(wrong, now).state(IMPORT_PARTS_QUEUE)
+    assert refused.value.reason is Reason.STORAGE_DENIED
+    with pytest.raises(MisconfiguredError) as missing:
+        Queues.from_connection_string("AccountName=lab0", now)
+    assert missing.value.reason is Reason.SETTING_INVALID
