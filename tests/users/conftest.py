@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
@@ -21,7 +20,8 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> CertificateAuthority:
 @pytest.fixture
 def trusted(authority: CertificateAuthority, monkeypatch: pytest.MonkeyPatch) -> None:
     """As operators give a private authority."""
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.bundle))
+    # The authority alone: the public ones beside it would be read again for every connection.
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.certificate))
 
 
 @pytest.fixture
@@ -111,8 +111,3 @@ def connect(lab: AuthRocketLab, clock: Time) -> Connect:
 @pytest.fixture(autouse=True)
 def quiet_servers() -> None:
     logging.getLogger("urllib3").setLevel(logging.ERROR)
-
-
-@pytest.fixture
-def bundle(authority: CertificateAuthority) -> Path:
-    return authority.bundle

@@ -113,7 +113,7 @@ def test_a_preview_opens_no_ticket(desk: Desk) -> None:
     assert len(desk.tickets.opened) == 1
 
 
-def test_tickets_that_cannot_be_opened_are_opened_later(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tickets_that_cannot_be_opened_are_opened_later(desk: Desk) -> None:
     desk.run()
     user, org = somebody(desk)
     desk.lab.grant(user, org, ["ar:admin"])
@@ -121,10 +121,10 @@ def test_tickets_that_cannot_be_opened_are_opened_later(desk: Desk, monkeypatch:
     def fails(**ticket: Any) -> None:
         raise TryLaterError(Reason.STORAGE_UNAVAILABLE, "The table tickets did not answer.")
 
-    monkeypatch.setattr(desk.grants, "_open", fails)
+    desk.grants._open = fails
     with pytest.raises(TryLaterError):
         desk.run()
-    monkeypatch.undo()
+    desk.grants._open = desk.tickets
     (open_run,) = desk.runs.open_runs()
     desk.runner.do_part({"run_id": open_run.id, "part": desk.lab.realm_id}, redelivered=True)
     assert desk.runner.summary(open_run.id).state is RunState.SUCCEEDED
