@@ -28,7 +28,7 @@ STARTING_REFUSED: Refusals = {
     409: (Reason.IMPORT_RUNNING, Reason.PREVIEW_UNUSABLE),
 }
 _ACTIONS = ("create", "update", "unchanged", "skip", "deactivate", "withheld", "left", "error")
-_KIND = text("kind", "Only runs of this source.", example="ec2")
+_KIND = text("kind", "Only runs of this source.", example="aws-tenants")
 _NAME = text("name", "Only runs of this document.", example="acorn")
 _ACTION = some_of("action", "Only entries of these actions, several with commas.", _ACTIONS)
 _PART = text("part", "Only entries of this part.", example="111122223333:eu-west-2")
@@ -49,7 +49,7 @@ _ID = {"id": "The run's id."}
 )
 def start_ec2_import(req: func.HttpRequest, messages: QueueMessages) -> func.HttpResponse:
     """An import, or a `preview`; or `apply` a preview, or `confirm` what a brake withheld. Follow it by its run."""
-    return start_import("ec2", req, messages)
+    return start_import("aws-tenants", req, messages)
 
 
 @endpoint(

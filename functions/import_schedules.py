@@ -17,7 +17,7 @@ import_schedules = func.Blueprint()
 def import_ec2_assets(timer: func.TimerRequest, messages: QueueMessages) -> None:
     """Start the import of every AWS tenant whose schedule is on."""
     del timer
-    send(messages, bootstrap.imports().start_scheduled("ec2"))
+    send(messages, bootstrap.imports().start_scheduled("aws-tenants"))
 
 
 @import_schedules.timer_trigger("timer", "%DESKBRIDGE_AUTHROCKET_SCHEDULE%", run_on_startup=False, use_monitor=True)

@@ -21,7 +21,8 @@ from shared.settings.store import SettingsStore
 if TYPE_CHECKING:
     from shared.assets.ec2 import Ec2
 
-KIND = "ec2"
+# A run is of the kind of the document that it imports.
+KIND = AwsTenantDocument.kind
 # A part that only finds out which regions an account has; the number is the account's place in the document.
 _LISTING = "regions of "
 _OWN_ACCOUNT = "the access key's account"

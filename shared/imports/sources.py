@@ -51,7 +51,7 @@ class Feed(Protocol):
 
 
 class Source(Protocol):
-    """A kind of source. `kind` is its word in run ids and messages: lower-case letters and digits."""
+    """A kind of source. `kind` is the kind of its settings documents, and its word in run ids and messages."""
 
     kind: str
     records: RecordTable

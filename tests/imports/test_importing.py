@@ -255,7 +255,7 @@ def test_what_is_gone_is_deactivated_by_a_scheduled_import_only(world: World, li
         world.far.records["i-2"].gone = True
     else:
         del world.far.records["i-2"]
-    if world.case.kind == "ec2":
+    if world.case.kind == "aws-tenants":
         assert _counts(world, Trigger.MANUAL) == {"unchanged": 1, "skip": 1}
         assert world.active() == {"i-1", "i-2"}
     assert _counts(world) == {"unchanged": 1, "deactivate": 1}

@@ -119,7 +119,7 @@ class _FakeEc2:
 
 
 class Ec2Case:
-    kind = "ec2"
+    kind = AwsTenantDocument.kind
     document = "acorn"
     part = f"{ACCOUNT}:{REGION}"
     table = "assets"
