@@ -13,7 +13,7 @@
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from shared.tickets.facts import BY_EVENT, BY_SWEEP, ObjectState, Said, Version, rank
@@ -265,8 +265,11 @@ def _want(state: ObjectState, condition: _Condition, word: Word | None, context:
     priority = highest([one_outcome.priority or _default_priority(one) for one, one_outcome in condition.said])
     if word is not None and word.priority is not None:
         priority = highest([priority, word.priority]) if news else word.priority
-    notes = (*condition.notes, condition.ending) if condition.ending is not None else condition.notes
-    opened_at = min(note.at for note in condition.notes or notes)
+    notes = condition.notes
+    opened_at = min(note.at for note in notes or (condition.ending,) if note is not None)
+    if condition.ending is not None:
+        # What had ended before anything was said of it ends as it opens.
+        notes = (*notes, replace(condition.ending, at=max(condition.ending.at, opened_at)))
     expires_at = condition.standing.expires_at or (
         said.expires_at if condition.kind is TicketKind.NEW_VERSION else None
     )

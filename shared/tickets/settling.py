@@ -213,7 +213,9 @@ class Settling:
         work = progress.work
         record = self._repository.load(vault, work.key, work.name)
         chunk = work.observations[progress.taken : progress.taken + _EVENTS_AT_ONCE]
-        taken_in = replace(record, state=absorb(record.state, chunk))
+        # One spelling for all workers: names differ in their case alone.
+        named = replace(record.state, name=min(record.state.name, work.name))
+        taken_in = replace(record, state=absorb(named, chunk))
         events = {one.receipt: one for one in chunk if isinstance(one, KeyVaultEvent)}
         if events and (progress.failures or taken_in.state == record.state):
             # What says nothing new has likely been here before; asking is cheaper than a refused transaction.

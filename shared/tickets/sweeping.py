@@ -176,7 +176,7 @@ class Sweeping:
                     continue
                 if listed.expires_at is None and listed.enabled:
                     without_expiry.append(f"{object_type} {listed.name}")
-                days = threshold(listed, settings, began)
+                days = threshold(object_type, listed, settings, began)
                 near += days is not None
                 observations = _observe(source, key, listed, known.get(key), days, settings, began)
                 if observations:
@@ -202,7 +202,7 @@ class Sweeping:
             self._settling.settle(vault, works[start : start + _OBJECTS_AT_ONCE], context, ruling)
 
 
-def threshold(listed: Listed, settings: SweepSettings, now: datetime) -> int | None:
+def threshold(object_type: ObjectType, listed: Listed, settings: SweepSettings, now: datetime) -> int | None:
     """The smallest threshold that the object has crossed, in days before its expiry; 0 when it has expired."""
     if listed.expires_at is None:
         return None
@@ -211,7 +211,8 @@ def threshold(listed: Listed, settings: SweepSettings, now: datetime) -> int | N
         return 0
     lifetime = listed.expires_at - (listed.not_before or listed.created_at)
     days = list(settings.thresholds_days)
-    if days and timedelta(0) < lifetime < timedelta(days=2 * max(days)):
+    short = bool(days) and timedelta(0) < lifetime < timedelta(days=2 * max(days))
+    if short and object_type is ObjectType.CERTIFICATE:
         # 60 days ahead says nothing of a certificate that lives for 90.
         days = [max(1, -int(-lifetime * percent / 100 // timedelta(days=1))) for percent in settings.thresholds_percent]
     crossed = [one for one in days if left <= timedelta(days=one)]

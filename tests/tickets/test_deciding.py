@@ -29,7 +29,13 @@ def said(
     expires: datetime | None = EXPIRES,
 ) -> dict[str, Any]:
     event = make_event(
-        f"{kind}{change}", vault="acorn-vault", name=name, version=version, occurred_at=at, expires_at=expires
+        f"{kind}{change}",
+        vault="acorn-vault",
+        name=name,
+        version=version,
+        occurred_at=at,
+        expires_at=expires,
+        event_id=f"{kind}{change}/{name}/{version}/{at:%Y%m%dT%H%M%S}",
     )
     return event.to_json(Schema.EVENT_GRID)
 

@@ -106,8 +106,8 @@ class TicketRule(Document):
 
 
 class SweepSettings(Document):
-    """What the daily sweep reports. An object whose whole lifetime is shorter than twice the largest of the days is
-    reminded of by `thresholds_percent` of its lifetime left, all others by `thresholds_days`."""
+    """What the daily sweep reports. A certificate whose whole lifetime is shorter than twice the largest of the days
+    is reminded of by `thresholds_percent` of its lifetime left, all other objects by `thresholds_days`."""
 
     thresholds_days: tuple[Days, ...] = (60, 30, 14, 7, 1)
     thresholds_percent: tuple[Percent, ...] = (33, 10)

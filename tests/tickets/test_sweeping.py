@@ -1,0 +1,388 @@
+"""The sweep, on a vault that a test makes up, and beside events."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+
+from shared.errors import MisconfiguredError, TryLaterError
+from shared.reasons import Reason
+from shared.settings.documents.key_vault_events import SweepSettings
+from shared.tickets.configuration import Configuration
+from shared.tickets.model import ObjectType
+from shared.tickets.sweeping import SWEEPS_PARTITION, Listed, Sweeping, threshold
+from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
+from tests.tickets.desk import VAULT, Desk, configuration
+from tests.tickets.interleaving import Interleaving
+from tests.tickets.test_convergence import deliver
+from tests.tickets.test_deciding import said
+
+NOW = datetime(2026, 8, 10, 3, 0, tzinfo=UTC)
+EXPIRES = datetime(2026, 9, 1, tzinfo=UTC)
+CREATED = datetime(2025, 9, 1, tzinfo=UTC)
+
+
+class MadeUpVault:
+    """Objects by type and name, each a list of versions, the current one last."""
+
+    def __init__(self) -> None:
+        self.content: dict[ObjectType, dict[str, list[Listed]]] = {object_type: {} for object_type in ObjectType}
+        self.asked_for_versions: list[str] = []
+        self.missing_from_lists: set[str] = set()
+        self.error: Exception | None = None
+
+    def put(self, name: str, version: str, object_type: ObjectType = ObjectType.SECRET, **members: Any) -> None:
+        created_at = members.pop("created_at", CREATED)
+        listed = Listed(name, True, created_at, members.pop("updated_at", created_at), version)
+        changed = replace(listed, **{"expires_at": EXPIRES, **members})
+        self.content[object_type].setdefault(name, []).append(changed)
+
+    def objects(self, object_type: ObjectType) -> Iterable[Listed]:
+        if self.error is not None:
+            raise self.error
+        for name, versions in self.content[object_type].items():
+            if name in self.missing_from_lists:
+                continue
+            yield replace(versions[-1], version="")
+
+    def versions(self, object_type: ObjectType, name: str) -> Iterable[Listed]:
+        self.asked_for_versions.append(name)
+        return self.content[object_type].get(name, [])
+
+
+class Swept:
+    """A desk whose vault is swept at a time that a test chooses."""
+
+    def __init__(self, desk: Desk | None = None, **sweep: Any) -> None:
+        self.vault = MadeUpVault()
+        self.now = NOW
+        self.desk = desk or Desk(configured=swept_configuration(**sweep))
+        self.sweeping = self.worker(self.desk)
+
+    def worker(self, desk: Desk) -> Sweeping:
+        return Sweeping(
+            lambda: desk.configured, lambda _store: self.vault, desk.repository, desk.settling, lambda: self.now
+        )
+
+    def sweep(self, at: datetime | None = None) -> None:
+        self.now = at or self.now
+        for swept in self.sweeping.sweep():
+            assert swept.ok, swept
+
+    def days_ahead(self, days: float) -> datetime:
+        return EXPIRES - timedelta(days=days)
+
+
+def _sweep(sweeping: Sweeping) -> None:
+    assert all(swept.ok for swept in sweeping.sweep())
+
+
+def _without_reports(tables: MemoryTables) -> dict[tuple[str, str], Any]:
+    return {key: row for key, row in tables.contents()["tickets"].items() if key[0] != SWEEPS_PARTITION}
+
+
+def swept_configuration(**sweep: Any) -> Configuration:
+    return configuration(allowed_vaults=[{"name": VAULT, "store": "acorn"}], sweep=sweep)
+
+
+def test_an_object_that_is_older_than_the_subscription_gets_its_ticket() -> None:  # Q-04
+    desk = Swept()
+    desk.vault.put("mail", "aa")
+    desk.vault.put("far", "bb", expires_at=NOW + timedelta(days=200))
+    desk.sweep()
+    ticket = desk.desk.ticket("mail")
+    assert desk.desk.tickets() == [ticket]
+    assert (ticket["status"], ticket["priority"], ticket["version"]) == ("open", "medium", "aa")
+    assert ticket["opened_at"] == desk.days_ahead(30)
+    assert desk.vault.asked_for_versions == ["mail"]
+
+
+def test_a_second_sweep_of_the_same_vault_writes_nothing_but_its_own_report() -> None:
+    desk = Swept()
+    desk.vault.put("mail", "aa")
+    desk.vault.put("old", "bb", expires_at=NOW - timedelta(days=3))
+    desk.sweep()
+    assert isinstance(desk.desk.tables, MemoryTables)
+    before = desk.desk.rows("ticket:") + desk.desk.rows("note:") + desk.desk.rows("object:")
+    desk.sweep(NOW + timedelta(hours=3))
+    assert desk.desk.rows("ticket:") + desk.desk.rows("note:") + desk.desk.rows("object:") == before
+
+
+def test_the_thresholds_remind_on_the_one_ticket_with_rising_priority() -> None:
+    desk = Swept()
+    desk.vault.put("mail", "aa")
+    seen = []
+    for days in (70, 59, 45, 29, 13, 6, 0.5, -1):
+        desk.sweep(desk.days_ahead(days))
+        rows = desk.desk.tickets()
+        seen.append(rows[0]["priority"] if rows else None)
+    assert seen == [None, "medium", "medium", "medium", "medium", "high", "high", "high"]
+    notes = desk.desk.texts(desk.desk.ticket("mail")["ticket_id"])
+    assert [note.split(", ")[-1] for note in notes] == [
+        "60 days ahead.",
+        "30 days ahead.",
+        "14 days ahead.",
+        "7 days ahead.",
+        "1 day ahead.",
+        "This version expired on 2026-09-01 00:00 UTC.",
+    ]
+
+
+def test_a_reminder_wakes_a_closed_ticket_and_the_same_one_again_does_not() -> None:
+    desk = Swept()
+    desk.vault.put("mail", "aa")
+    desk.sweep(desk.days_ahead(29))
+    from shared.tickets.changing import Changing
+
+    people = Changing(desk.desk.repository, desk.desk.settling, lambda: desk.desk.configured, lambda: desk.now)
+    people.change(str(desk.desk.ticket("mail")["ticket_id"]), {"status": "closed"}, by="kim", if_match="*")
+    desk.sweep(desk.days_ahead(20))
+    assert desk.desk.ticket("mail")["status"] == "closed"
+    desk.sweep(desk.days_ahead(13))
+    assert desk.desk.ticket("mail")["status"] == "open"
+
+
+@pytest.mark.parametrize("sweep_first", [True, False])
+def test_event_and_sweep_meet_in_one_ticket(sweep_first: bool) -> None:
+    desk = Swept()
+    desk.vault.put("Mail", "AA".lower())
+    event = said("NearExpiry", "aa", desk.days_ahead(29.9), name="mail", expires=EXPIRES)
+    if sweep_first:
+        desk.sweep(desk.days_ahead(29.5))
+    desk.desk.post([event])
+    desk.sweep(desk.days_ahead(29.5))
+    ticket = desk.desk.ticket("Mail")
+    assert desk.desk.tickets() == [ticket]
+    assert [(row["text"], row["author"]) for row in desk.desk.rows("note:")] == [
+        ("Near expiry: this version expires on 2026-09-01 00:00 UTC, 30 days ahead.", "Key Vault event")
+    ]
+
+
+def test_event_then_sweep_and_sweep_then_event_leave_the_same_tables() -> None:
+    contents = []
+    for order in ("es", "se", "ses", "ese"):
+        desk = Swept()
+        desk.vault.put("mail", "aa")
+        desk.vault.put("mail", "bb", created_at=NOW - timedelta(days=9), expires_at=NOW + timedelta(days=300))
+        events = [
+            said("NearExpiry", "aa", NOW - timedelta(days=10), expires=EXPIRES),
+            said("NewVersionCreated", "bb", NOW - timedelta(days=9), expires=NOW + timedelta(days=300)),
+        ]
+        for step in order:
+            if step == "e":
+                desk.desk.post(events)
+            else:
+                desk.sweep()
+        desk.sweep()
+        assert isinstance(desk.desk.tables, MemoryTables)
+        contents.append(desk.desk.tables.contents())
+    assert contents[0] == contents[1] == contents[2] == contents[3]
+
+
+def test_a_disabled_object_opens_no_ticket_unless_the_settings_say_so() -> None:  # Q-05
+    quiet, loud = Swept(), Swept(include_disabled=True)
+    for desk in (quiet, loud):
+        desk.vault.put("mail", "aa", enabled=False)
+        desk.sweep()
+    assert quiet.desk.tickets() == []
+    assert loud.desk.ticket("mail")["status"] == "open"
+
+
+def test_the_ticket_of_a_disabled_object_is_resolved_and_reopens_when_it_is_enabled() -> None:  # Q-05
+    desk = Swept()
+    desk.desk.post([said("NearExpiry", "aa", desk.days_ahead(30), expires=EXPIRES)])
+    desk.vault.put("mail", "aa", enabled=False, updated_at=CREATED + timedelta(days=1))
+    desk.sweep()
+    ticket = desk.desk.ticket("mail")
+    assert ticket["status"] == "resolved"
+    assert "Resolved: this version is disabled." in desk.desk.texts(ticket["ticket_id"])
+    assert ticket["finished_at"] == ticket["opened_at"]
+    desk.vault.put("mail", "aa", updated_at=CREATED + timedelta(days=2))
+    desk.vault.content[ObjectType.SECRET]["mail"].pop(0)
+    desk.sweep()
+    assert desk.desk.ticket("mail")["status"] == "open"
+
+
+def test_a_successor_whose_event_was_never_delivered_resolves_the_ticket() -> None:
+    desk = Swept()
+    desk.desk.post([said("NearExpiry", "aa", desk.days_ahead(30), expires=EXPIRES)])
+    desk.vault.put("mail", "aa")
+    desk.vault.put("mail", "bb", created_at=NOW - timedelta(days=1), expires_at=NOW + timedelta(days=300))
+    desk.sweep()
+    assert desk.desk.ticket("mail")["status"] == "resolved"
+    assert [row["kind"] for row in desk.desk.tickets()] == ["expiry"]
+
+
+def test_an_expiry_date_that_was_moved_away_resolves_the_ticket() -> None:
+    desk = Swept()
+    desk.desk.post([said("NearExpiry", "aa", desk.days_ahead(30), expires=EXPIRES)])
+    moved = EXPIRES + timedelta(days=365)
+    desk.vault.put("mail", "aa", expires_at=moved, updated_at=desk.days_ahead(29))
+    desk.sweep()
+    ticket = desk.desk.ticket("mail")
+    assert ticket["status"] == "resolved"
+    assert desk.desk.texts(ticket["ticket_id"])[-1] == "Resolved: this version now expires on 2027-09-01 00:00 UTC."
+
+
+def test_an_object_that_has_gone_closes_its_tickets_and_one_that_comes_back_opens_them() -> None:
+    desk = Swept()
+    desk.desk.post(
+        [said("NewVersionCreated", "aa", CREATED), said("NearExpiry", "aa", desk.days_ahead(30), expires=EXPIRES)]
+    )
+    desk.sweep()
+    assert [row["status"] for row in desk.desk.tickets()] == ["closed", "closed"]
+    assert desk.desk.texts(desk.desk.ticket("mail")["ticket_id"])[-1] == "Closed: the secret is no longer in the vault."
+    desk.vault.put("mail", "aa")
+    desk.sweep(NOW + timedelta(hours=1))
+    assert [row["status"] for row in desk.desk.tickets()] == ["open", "open"]
+
+
+def test_an_object_that_a_list_missed_is_not_taken_for_gone() -> None:
+    desk = Swept()
+    desk.desk.post([said("NearExpiry", "aa", desk.days_ahead(30), expires=EXPIRES)])
+    desk.vault.put("mail", "aa")
+    desk.vault.missing_from_lists.add("mail")
+    desk.sweep()
+    assert desk.desk.ticket("mail")["status"] == "open"
+
+
+@pytest.mark.parametrize(
+    "error", [TryLaterError(Reason.VAULT_FAILED, "Failed."), MisconfiguredError(Reason.VAULT_PERMISSION_MISSING, "No.")]
+)
+def test_a_vault_that_cannot_be_read_closes_nothing_and_is_reported(error: Exception) -> None:
+    desk = Swept()
+    desk.desk.post([said("NearExpiry", "aa", desk.days_ahead(30), expires=EXPIRES)])
+    desk.vault.error = error
+    swept = desk.sweeping.sweep()
+    assert [(one.ok, one.reason) for one in swept] == [(False, str(getattr(error, "reason", "")))]
+    assert desk.desk.ticket("mail")["status"] == "open"
+    assert desk.sweeping.last_sweeps()[0]["reason"] == swept[0].reason
+
+
+def test_the_key_and_the_secret_of_a_certificate_open_no_tickets_of_their_own() -> None:
+    desk = Swept()
+    desk.vault.put("web", "aa", ObjectType.CERTIFICATE)
+    desk.vault.put("web", "aa", ObjectType.KEY, managed=True)
+    desk.vault.put("web", "aa", ObjectType.SECRET, managed=True)
+    desk.sweep()
+    assert [row["object_type"] for row in desk.desk.tickets()] == ["certificate"]
+
+
+def test_objects_without_an_expiry_date_are_one_ticket_a_vault_when_it_is_wanted() -> None:
+    quiet, loud = Swept(), Swept(report_without_expiry=True)
+    for desk in (quiet, loud):
+        desk.vault.put("mail", "aa", expires_at=None)
+        desk.vault.put("disk", "bb", ObjectType.KEY, expires_at=None)
+        desk.sweep()
+    assert quiet.desk.tickets() == []
+    ticket = loud.desk.tickets()[0]
+    assert (ticket["kind"], ticket["status"], ticket["priority"]) == ("no_expiry_date", "open", "low")
+    assert "key disk\nsecret mail" in str(ticket["details"])
+    loud.vault.content = {object_type: {} for object_type in ObjectType}
+    loud.sweep(NOW + timedelta(days=1))
+    assert loud.desk.tickets()[0]["status"] == "resolved"
+
+
+def test_a_vault_without_a_store_is_not_swept_and_said_so_when_it_is_asked_for() -> None:
+    desk = Swept(Desk())
+    assert desk.sweeping.sweep() == []
+    with pytest.raises(MisconfiguredError, match="no store to list it with"):
+        desk.sweeping.sweep(VAULT)
+
+
+@pytest.mark.parametrize(
+    ("lifetime_days", "left_days", "expected"),
+    [
+        (365, 61, None),
+        (365, 60, 60),
+        (365, 59.9, 60),
+        (365, 14, 14),
+        (365, 13.9, 14),
+        (365, 0, 0),
+        (365, -100, 0),
+        # 90 days: 33 % are 30 days, 10 % are 9.
+        (90, 31, None),
+        (90, 29, 30),
+        (90, 8, 9),
+        # 6 days: 33 % are 2 days.
+        (6, 3, None),
+        (6, 1.9, 2),
+        (6, 0.5, 1),
+    ],
+)
+def test_thresholds_are_days_and_for_short_lives_shares_of_the_life(
+    lifetime_days: float, left_days: float, expected: int | None
+) -> None:
+    expires_at = NOW + timedelta(days=left_days)
+    created_at = expires_at - timedelta(days=lifetime_days)
+    listed = Listed("web", True, created_at, created_at, "aa", expires_at=expires_at)
+    assert threshold(ObjectType.CERTIFICATE, listed, SweepSettings(), NOW) == expected
+
+
+def test_a_secret_is_reminded_of_by_days_however_short_its_life() -> None:
+    listed = Listed("mail", True, NOW, NOW, "aa", expires_at=NOW + timedelta(days=20))
+    assert threshold(ObjectType.SECRET, listed, SweepSettings(), NOW) == 30
+    assert threshold(ObjectType.CERTIFICATE, listed, SweepSettings(), NOW) is None
+
+
+def test_two_sweeps_at_once_beside_an_event_leave_what_one_leaves() -> None:
+    tables, single = MemoryTables(), Swept()
+
+    def fill(vault: MadeUpVault) -> None:
+        for name in ("mail", "disk", "web"):
+            vault.put(name, "aa")
+
+    fill(single.vault)
+    event = said("Expired", "aa", EXPIRES + timedelta(minutes=3), expires=EXPIRES)
+    single.desk.post([event])
+    single.sweep()
+    for schedule in ([0, 1] * 20, [0, 0, 1, 1, 2] * 20, [2, 1, 0, 0] * 20):
+        tables = MemoryTables()
+        interleaving = Interleaving(schedule)
+
+        def pause(_table: str, _verb: str, when: str, moves: Interleaving = interleaving) -> None:
+            if when == "before":
+                moves.pause()
+
+        desks = [Desk(WatchedTables(tables, pause), swept_configuration()) for _ in range(3)]
+        both = Swept(desks[0])
+        fill(both.vault)
+        interleaving.run(both.sweep, partial(_sweep, both.worker(desks[1])), partial(deliver, desks[2], [event]))
+        assert isinstance(single.desk.tables, MemoryTables)
+        assert tables.contents() == single.desk.tables.contents()
+
+
+def test_a_sweep_killed_at_any_storage_call_is_made_good_by_the_next() -> None:
+    clean = Swept()
+
+    def fill(desk: Swept) -> None:
+        desk.desk.post([said("NearExpiry", "aa", desk.days_ahead(30), expires=EXPIRES, name="gone")])
+        desk.vault.put("mail", "aa")
+        desk.vault.put("web", "aa", ObjectType.CERTIFICATE)
+
+    fill(clean)
+    clean.sweep()
+    assert isinstance(clean.desk.tables, MemoryTables)
+    for number in range(1, 60):
+        tables, left = MemoryTables(), number
+
+        def kill(_table: str, _verb: str, _when: str) -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                raise KilledError
+
+        whole = Swept(Desk(tables, swept_configuration()))
+        fill(whole)
+        try:
+            whole.worker(Desk(WatchedTables(tables, kill), swept_configuration())).sweep()
+        except KilledError:
+            whole.sweep()
+        else:
+            assert number > 10
+            return
+        # The report of the second sweep may find less to do than that of the only one.
+        assert _without_reports(tables) == _without_reports(clean.desk.tables), number

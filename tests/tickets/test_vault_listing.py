@@ -1,0 +1,113 @@
+"""The sweep through Microsoft's clients, on the lab's vaults: which rights it needs, and that it reads no value."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from azure.keyvault.secrets._shared import http_challenge_cache
+
+from lab.vault import VaultLab
+from shared.environment import Environment, load_environment
+from shared.settings.documents.credential_stores import CredentialStore
+from shared.tickets.model import ObjectType
+from shared.tickets.sweeping import Sweeping
+from shared.tickets.vault_objects import ListedVault
+from shared.vaults.key_vault import KeyVaults
+from tests.tickets.desk import Desk, configuration
+
+DOCUMENT: dict[str, Any] = {
+    "identities": [{"name": "desk", "kind": "system"}],
+    "vaults": [{"name": "acorn-vault", "grants": [{"principal": "desk", "roles": ["Key Vault Reader"]}]}],
+}
+
+
+@pytest.fixture
+def lab(monkeypatch: pytest.MonkeyPatch) -> Iterator[VaultLab]:
+    http_challenge_cache.clear()
+    with VaultLab(DOCUMENT) as running:
+        for name, value in running.environment().items():
+            monkeypatch.setenv(name, value)
+        yield running
+
+
+def environment(lab: VaultLab) -> Environment:
+    return load_environment(
+        {
+            **lab.environment(),
+            "AzureWebJobsStorage": "UseDevelopmentStorage=true",
+            "DESKBRIDGE_VERIFY_CHALLENGE_RESOURCE": "false",
+        }
+    )
+
+
+def listed(lab: VaultLab) -> ListedVault:
+    store = CredentialStore.model_validate({"vault_url": lab.vault("acorn-vault").url, "method": "system_assigned"})
+    return ListedVault(KeyVaults(environment(lab)), "acorn", store)
+
+
+def sweeping(lab: VaultLab, desk: Desk) -> Sweeping:
+    return Sweeping(
+        lambda: desk.configured, lambda _store: listed(lab), desk.repository, desk.settling, lambda: datetime.now(UTC)
+    )
+
+
+def swept_desk() -> Desk:
+    return Desk(configured=configuration(allowed_vaults=[{"name": "acorn-vault", "store": "acorn"}]))
+
+
+def test_a_whole_sweep_needs_the_reader_role_alone_and_reads_no_secret_value(lab: VaultLab) -> None:  # Q-04
+    vault = lab.vault("acorn-vault")
+    vault.add_secret("mail", "a value that nobody may see", expires_at="+100d", version="a" * 32)
+    vault.add_secret("mail", "another one", expires_at="+20d", version="b" * 32)
+    vault.add_secret("off", "x", expires_at="+20d", enabled=False)
+    vault.add_secret("forever", "x")
+    vault.add_key("disk", expires_at="+5d")
+    vault.add_certificate("web", expires_at="-1d", not_before="-300d")
+    for number in range(60):
+        vault.add_secret(f"far-{number}", "x", expires_at="+300d")
+    lab.clear_journal()
+    desk = swept_desk()
+    swept = sweeping(lab, desk).sweep()
+    assert [(one.ok, one.near_or_past_expiry, one.message) for one in swept] == [(True, 4, "")]
+    found = {(str(row["object_type"]), str(row["object_name"])): str(row["priority"]) for row in desk.tickets()}
+    assert found == {("secret", "mail"): "medium", ("key", "disk"): "high", ("certificate", "web"): "high"}
+    assert desk.ticket("mail")["version"] == "b" * 32
+    assert lab.values_read() == []
+    assert {entry.operation for entry in lab.journal(service="vault", status=200)} == {
+        "secrets/list",
+        "keys/list",
+        "certificates/list",
+    }
+
+
+def test_without_the_role_the_sweep_says_which_one_mends_it(lab: VaultLab) -> None:
+    lab.vault("acorn-vault").revoke("desk")
+    swept = sweeping(lab, swept_desk()).sweep()
+    assert swept[0].reason == "vault_permission_missing"
+    assert "Key Vault Reader" in swept[0].message
+
+
+def test_a_throttled_or_silent_vault_is_told_as_passing(lab: VaultLab) -> None:
+    vault = lab.vault("acorn-vault")
+    vault.go_away()
+    assert sweeping(lab, swept_desk()).sweep()[0].reason == "vault_unreachable"
+    vault.come_back()
+    assert sweeping(lab, swept_desk()).sweep()[0].ok
+
+
+def test_versions_of_an_object_that_is_not_there_are_none(lab: VaultLab) -> None:
+    vault = listed(lab)
+    for object_type in (ObjectType.SECRET, ObjectType.KEY, ObjectType.CERTIFICATE):
+        assert list(vault.versions(object_type, "nothing")) == []
+
+
+def test_an_object_that_was_deleted_closes_its_ticket(lab: VaultLab) -> None:
+    vault = lab.vault("acorn-vault")
+    vault.add_secret("mail", "x", expires_at="+20d")
+    desk = swept_desk()
+    sweeping(lab, desk).sweep()
+    assert desk.ticket("mail")["status"] == "open"
+    vault.delete("mail")
+    sweeping(lab, desk).sweep()
+    assert desk.ticket("mail")["status"] == "closed"
