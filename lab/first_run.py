@@ -15,6 +15,15 @@ from lab.event_grid import EventGrid, EventSubscription, Schema, basic_authoriza
 
 WATCHED = ("tickets", "assets", "users", "settings")
 WAIT_SECONDS = 180
+_COUNTS = {
+    "read": "read",
+    "create": "created",
+    "update": "updated",
+    "deactivate": "deactivated",
+    "unchanged": "unchanged",
+    "skip": "skipped",
+    "error": "errors",
+}
 
 
 @dataclass(frozen=True)
@@ -84,17 +93,18 @@ def _deliver_events(desk: Desk, say: Callable[[str], object]) -> None:
     say(f"Key Vault events delivered: {delivered}, every type in both schemas, single and batched")
 
 
-def _import(desk: Desk, function: str, kind: str, what: str, say: Callable[[str], object]) -> None:
+def run_import(desk: Desk, function: str, kind: str) -> Any:
+    """Fire the timer of an import, and wait for the run that it starts. Raises DeskError unless it succeeded."""
     started_at = datetime.now(UTC)
     desk.fire(function)
-    run = _wait_for_run(desk, kind, started_at)
-    counts = ", ".join(f"{count} {action}" for action, count in run["counts"].items() if count)
+    run = wait_for_run(desk, kind, started_at)
     if run["status"] != "succeeded":
-        raise DeskError(f"the import of {what} ended as {run['status']}: {run}")
-    say(f"{what} imported by run {run['id']}: {counts or 'nothing there'}")
+        raise DeskError(f"the import of {kind} ended as {run['status']}: {run}")
+    return run
 
 
-def _wait_for_run(desk: Desk, kind: str, started_at: datetime) -> Any:
+def wait_for_run(desk: Desk, kind: str, started_at: datetime) -> Any:
+    """The newest run of a kind that started since then, once it has ended. Raises DeskError after three minutes."""
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
         runs = desk.call("GET", f"/api/runs?kind={kind}")["items"]
@@ -103,6 +113,12 @@ def _wait_for_run(desk: Desk, kind: str, started_at: datetime) -> Any:
             return recent[0]
         time.sleep(0.3)
     raise DeskError(f"no run of {kind} ended within {WAIT_SECONDS} seconds: see the host's log")
+
+
+def _import(desk: Desk, function: str, kind: str, what: str, say: Callable[[str], object]) -> None:
+    counts = run_import(desk, function, kind)["counts"]
+    told = ", ".join(f"{counts[action]} {word}" for action, word in _COUNTS.items() if counts.get(action))
+    say(f"{what} imported in {counts['parts']} part{'s' if counts['parts'] != 1 else ''}: {told}")
 
 
 def _versions(desk: Desk) -> dict[str, dict[tuple[str, str], str]]:

@@ -9,8 +9,8 @@ from lab.first_run import Figures
 ROWS = 5
 _VIEWS: tuple[tuple[str, str, Sequence[str]], ...] = (
     ("tickets", "/api/tickets", ("id", "priority", "status", "summary")),
-    ("assets", "/api/assets", ("id", "name", "type", "site", "status")),
-    ("users", "/api/users", ("id", "name", "email", "site", "status")),
+    ("assets", "/api/assets", ("source_id", "name", "asset-number", "type", "site", "status")),
+    ("users", "/api/users", ("name", "email", "site", "status")),
 )
 
 
@@ -20,7 +20,9 @@ def describe(desk: Desk, figures: Figures) -> Iterator[str]:
         items = list(_items(desk, address))
         yield ""
         yield f"{what}: {len(items)}"
-        yield from _table([{column: _cell(item.get(column)) for column in columns} for item in items[:ROWS]], columns)
+        yield from _table(
+            [{column: _cell(_value(item, column)) for column in columns} for item in items[:ROWS]], columns
+        )
         if len(items) > ROWS:
             yield f"  … and {len(items) - ROWS} more"
     yield ""
@@ -55,6 +57,10 @@ def _items(desk: Desk, address: str) -> Iterator[Mapping[str, Any]]:
         if not page["next"]:
             return
         after = f"&after={page['next']}"
+
+
+def _value(item: Mapping[str, Any], column: str) -> Any:
+    return item[column] if column in item else item.get("fields", {}).get(column)
 
 
 def _cell(value: Any) -> str:

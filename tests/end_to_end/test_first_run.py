@@ -1,0 +1,107 @@
+"""The whole lab, as `make run` brings it up: real emulator, real SDKs, real triggers; what counts is in the tables."""
+
+import base64
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from azure.data.tables import TableServiceClient
+
+from lab.desk import WEBHOOK_PASSWORD, Choices, Desk
+from lab.first_run import Figures, run_import, run_once, wait_for_run
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    said: list[str] = []
+    with Desk(Choices(folder=tmp_path_factory.mktemp("lab"), any_ports=True, lease_seconds=3), said.append) as desk:
+        yield desk
+
+
+@pytest.fixture(scope="module")
+def first(desk: Desk) -> Figures:
+    return run_once(desk, lambda _: None)
+
+
+def rows(desk: Desk, table: str) -> list[dict[str, Any]]:
+    with TableServiceClient.from_connection_string(desk.connection_string) as service:
+        return [dict(row) for row in service.get_table_client(table).list_entities()]
+
+
+def test_the_first_run_makes_tickets_assets_and_users(desk: Desk, first: Figures) -> None:  # KV-01 AWS-01 AR-01
+    assert all(first.written[table] for table in ("tickets", "assets", "users", "settings"))
+    tickets = desk.call("GET", "/api/tickets?limit=200")["items"]
+    assert {ticket["status"] for ticket in tickets} >= {"open"}
+    assets = desk.call("GET", "/api/assets?limit=200")["items"]
+    assert "ACORN-LDN-WEB-01" in {asset["name"] for asset in assets}
+    assert desk.fleet is not None
+    users = desk.call("GET", "/api/users?limit=200")
+    assert len(users["items"]) == 200
+    rest = desk.call("GET", f"/api/users?limit=200&after={quote(users['next'])}")["items"]
+    names = {user["name"] for user in users["items"] + rest}
+    assert "Jim Shorts" in names  # AR-10
+
+
+def test_a_second_run_changes_nothing(desk: Desk, first: Figures) -> None:
+    second = run_once(desk, lambda _: None)
+    assert second.changed_nothing, second.written
+    assert second.rows == first.rows
+
+
+def test_no_secret_is_in_any_table_log_or_answer(desk: Desk, first: Figures, tmp_path: Path) -> None:
+    assert desk.fleet is not None
+    assert desk.authrocket is not None
+    secrets = [WEBHOOK_PASSWORD, desk.fleet.credentials().secret_access_key, desk.authrocket.api_key]
+    places = {table: repr(rows(desk, table)) for table in ("tickets", "assets", "users", "runs", "settings")}
+    places["log"] = "\n".join(desk.host.lines)
+    places["answers"] = repr([desk.call("GET", f"/api/{what}") for what in ("tickets", "assets", "users", "runs")])
+    for secret in secrets:
+        forms = {secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode().rstrip("=")}
+        for place, text in places.items():
+            assert not [form for form in forms if form in text], place
+
+
+def test_a_host_killed_in_the_middle_of_an_import_leaves_what_an_undisturbed_one_leaves(
+    desk: Desk, first: Figures
+) -> None:
+    assert desk.fleet is not None
+    assets = desk.call("GET", "/api/assets?limit=200")["items"]
+    history = len(rows(desk, "assets")) - len(assets)
+    for attempt in range(5):
+        name = f"renamed {attempt}"
+        for asset in assets:
+            desk.fleet.tag(asset["source_id"], Name=name)
+        started_at = datetime.now(UTC)
+        desk.fire("import_ec2_assets")
+        while not renamed(desk, name):
+            time.sleep(0.005)
+        desk.kill_host()
+        half = renamed(desk, name)
+        desk.start_host_again()
+        run = wait_for_run(desk, "aws-tenants", started_at)
+        assert run["status"] == "succeeded"
+        history += len(assets)
+        assert renamed(desk, name) == len(assets)
+        # One change of each asset, and one line of history for it: nothing lost, nothing doubled.
+        assert len(rows(desk, "assets")) - len(assets) == history
+        assert run["counts"]["update"] == len(assets)
+        if half < len(assets):
+            break
+    else:
+        pytest.fail("the host was never killed in the middle")
+    again = run_import(desk, "import_ec2_assets", "aws-tenants")
+    assert again["counts"]["unchanged"] == len(assets)
+
+
+def renamed(desk: Desk, name: str) -> int:
+    with TableServiceClient.from_connection_string(desk.connection_string) as service:
+        found = service.get_table_client("assets").query_entities(
+            "f_name eq @name and active eq true", parameters={"name": name}, select=["RowKey"]
+        )
+        return len(list(found))
