@@ -41,7 +41,7 @@ find_python() {
 find_node() {
     command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1 ||
         fail "Node.js 20 or later is needed (with npm) for the storage emulator and none was found: install it from https://nodejs.org/."
-    node -e 'process.exit(parseInt(process.versions.node) < 20)' ||
+    node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' ||
         fail "Node.js 20 or later is needed for the storage emulator; this one is $(node --version): install a newer one from https://nodejs.org/."
 }
 
