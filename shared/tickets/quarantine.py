@@ -42,7 +42,11 @@ class Quarantine:
 
     def keep(self, member: Any, reason: Reason, message: str) -> str:
         """Keep an event; the same one again is the same item. Answers with the item's id."""
-        text = json.dumps(member, sort_keys=True)
+        try:
+            text = json.dumps(member, sort_keys=True)
+        except RecursionError:
+            # Read a few frames higher up the stack: no event of Event Grid is nested a thousand deep.
+            text = json.dumps(f"It is nested too deeply to be kept. {message}")
         item_id = hashlib.sha256(text.encode("ascii")).hexdigest()[:24]
         present = self._table.find(PARTITION, f"item:{item_id}", select=["received_at", "reason"])
         if present is not None and present.text("reason") == reason:

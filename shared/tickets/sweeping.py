@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from shared.errors import DeskbridgeError, MisconfiguredError
+from shared.errors import ConflictError, DeskbridgeError, MisconfiguredError
 from shared.reasons import Reason
 from shared.settings.documents.key_vault_events import AllowedVault, SweepSettings
 from shared.storage.rows import Row, Save, Value, partition
@@ -110,7 +110,7 @@ class Sweeping:
     def sweep(self, vault: str | None = None) -> list[SweptVault]:
         """Sweep all vaults, or one. A vault that fails is reported, and the others are swept.
 
-        Raises MisconfiguredError when the one that is named cannot be swept.
+        Raises ConflictError when the one that is named cannot be swept.
         """
         configuration = self._configuration()
         entries = configuration.document.allowed_vaults if configuration is not None else ()
@@ -118,7 +118,7 @@ class Sweeping:
         if vault is not None:
             chosen = [entry for entry in chosen if entry.name.casefold() == vault.casefold()]
             if not chosen:
-                raise MisconfiguredError(
+                raise ConflictError(
                     Reason.VAULT_NOT_SWEPT,
                     f"The vault {vault[:64]} is not an allowed one, or has no store to list it with.",
                     mend="Name it in allowed_vaults of key-vault-events/default, with its store.",

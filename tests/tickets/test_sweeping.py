@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.errors import MisconfiguredError, TryLaterError
+from shared.errors import ConflictError, MisconfiguredError, TryLaterError
 from shared.reasons import Reason
 from shared.settings.documents.key_vault_events import SweepSettings
 from shared.tickets.configuration import Configuration
@@ -289,7 +289,7 @@ def test_objects_without_an_expiry_date_are_one_ticket_a_vault_when_it_is_wanted
 def test_a_vault_without_a_store_is_not_swept_and_said_so_when_it_is_asked_for() -> None:
     desk = Swept(Desk())
     assert desk.sweeping.sweep() == []
-    with pytest.raises(MisconfiguredError, match="no store to list it with"):
+    with pytest.raises(ConflictError, match="no store to list it with"):
         desk.sweeping.sweep(VAULT)
 
 

@@ -74,10 +74,9 @@ def test_a_whole_sweep_needs_the_reader_role_alone_and_reads_no_secret_value(lab
     assert found == {("secret", "mail"): "medium", ("key", "disk"): "high", ("certificate", "web"): "high"}
     assert desk.ticket("mail")["version"] == "b" * 32
     assert lab.values_read() == []
-    assert {entry.operation for entry in lab.journal(service="vault", status=200)} == {
-        "secrets/list",
-        "keys/list",
-        "certificates/list",
+    assert {str(entry.operation).rpartition("/")[2] for entry in lab.journal(service="vault", status=200)} == {
+        "list",
+        "list_versions",
     }
 
 
