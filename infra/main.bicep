@@ -72,6 +72,9 @@ param entraTenantId string = subscription().tenantId
 @description('Who gets the alerts; empty shows them in the portal only.')
 param alertEmail string = ''
 
+@description('Three metric alerts for each vault. They are priced one by one: with hundreds of vaults turn them off.')
+param alertsPerVault bool = true
+
 @description('Object id of who deploys and rotates: may write secrets in the desk\'s vault and read its tables. Empty: nobody.')
 param operatorPrincipalId string = ''
 
@@ -319,6 +322,7 @@ module topics 'modules/system-topic.bicep' = [
       location: vaultReaders[index].outputs.location
       tags: tags
       actionGroupId: alerts.outputs.actionGroupId
+      alertsPerVault: alertsPerVault
     }
   }
 ]

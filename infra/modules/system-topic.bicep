@@ -17,6 +17,9 @@ param tags object
 @description('Who hears of trouble; empty shows it in the portal only.')
 param actionGroupId string
 
+@description('Make the alerts.')
+param alertsPerVault bool
+
 resource made 'Microsoft.EventGrid/systemTopics@2025-02-15' = if (create) {
   name: name
   location: location
@@ -61,7 +64,7 @@ var watched = [
 ]
 
 resource alert 'Microsoft.Insights/metricAlerts@2018-03-01' = [
-  for item in watched: {
+  for item in watched: if (alertsPerVault) {
     name: '${name}-${item.suffix}'
     location: 'global'
     tags: tags
