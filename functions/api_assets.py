@@ -23,7 +23,12 @@ _FILTERS: tuple[Query[Any], ...] = (
     VALUE,
 )
 _WORDS: dict[type[Any], str] = {str: "text", dict: "object", list: "list"}
-_ID = {"id": "The asset's id: `aws:<account>:<region>:<instance>`, or `manual:<id>`."}
+_ID = {
+    "id": (
+        "The asset's id: `aws:<account>:<region>:<instance>`, or `manual:<id>`.",
+        "aws:111122223333:eu-west-2:i-0123456789abcdef0",
+    )
+}
 _VERSION = {"ETag": "The asset's version, for `If-Match`."}
 _NEW = {"id": "SERV-100", "fields": {"name": "Rack 4 switch", "type": "application-server"}}
 _EDIT = {"fields": {"name": "Web server 1"}, "release": []}

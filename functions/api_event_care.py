@@ -15,7 +15,8 @@ from shared.reasons import Reason
 
 event_care_api = func.Blueprint()
 
-_SETTINGS: Refusals = {503: (Reason.DOCUMENT_INVALID, Reason.CONTENDED, Reason.VAULT_NOT_SWEPT)}
+_ID = {"id": ("The event's id in the quarantine.", "5f1c0a6be2d94c7f8a3b6d1e")}
+_SETTINGS: Refusals = {503: (Reason.DOCUMENT_INVALID, Reason.CONTENDED), 409: (Reason.VAULT_NOT_SWEPT,)}
 _BLOBS: Refusals = {503: (Reason.DEAD_LETTERS_UNAVAILABLE, Reason.DEAD_LETTERS_DENIED)}
 
 
@@ -35,7 +36,7 @@ def list_quarantine(req: func.HttpRequest) -> func.HttpResponse:
     page = bootstrap.quarantine().page(limit, after)
     items = [
         {
-            "item_id": row.text("item_id"),
+            "id": row.text("item_id"),
             "reason": row.text("reason"),
             "message": row.text("message"),
             "received_at": row.time("received_at"),
@@ -50,13 +51,15 @@ def list_quarantine(req: func.HttpRequest) -> func.HttpResponse:
     "GET",
     "quarantine/{id}",
     tag="tickets",
+    path=_ID,
     summary="Show a quarantined event",
     answers={200: "tickets:QuarantinedDetailAnswer"},
     refusals=[UNKNOWN],
 )
 def show_quarantined(req: func.HttpRequest) -> func.HttpResponse:
     """The event as it came."""
-    return answer(200, asdict(bootstrap.quarantine().get(req.route_params["id"])))
+    item = asdict(bootstrap.quarantine().get(req.route_params["id"]))
+    return answer(200, {"id": item.pop("item_id"), **item})
 
 
 @endpoint(
@@ -64,6 +67,7 @@ def show_quarantined(req: func.HttpRequest) -> func.HttpResponse:
     "POST",
     "quarantine/{id}/replay",
     tag="tickets",
+    path=_ID,
     summary="Try a quarantined event again",
     answers={200: "tickets:ReplayAnswer"},
     refusals=[UNKNOWN, STORED, {409: (Reason.EVENT_NOT_WHOLE,)}],

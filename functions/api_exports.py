@@ -29,7 +29,7 @@ _NEXT = {
     tag="exports",
     summary="Export tickets, assets or users",
     query=(_FORMAT, _LIMIT, AFTER),
-    path={"what": "`tickets`, `assets` or `users`."},
+    path={"what": ("`tickets`, `assets` or `users`.", "assets")},
     answers={
         200: (
             Content(

@@ -32,7 +32,7 @@ _KIND = text("kind", "Only runs of this source.", example="aws-tenants")
 _NAME = text("name", "Only runs of this document.", example="acorn")
 _ACTION = some_of("action", "Only entries of these actions, several with commas.", _ACTIONS)
 _PART = text("part", "Only entries of this part.", example="111122223333:eu-west-2")
-_ID = {"id": "The run's id."}
+_ID = {"id": ("The run's id.", "998204690743439166-aws-tenants-93e54c")}
 
 
 @runs_api.queue_output("messages", queue_name=IMPORT_PARTS_QUEUE, connection="AzureWebJobsStorage")

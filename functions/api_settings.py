@@ -9,7 +9,7 @@ from functions.endpoints import BODY, MOVED, PAGED, STORABLE, STORED, UNKNOWN, C
 from functions.http_answers import answer, body_of, caller, json_body
 from functions.query import PAGE, flag, page_asked
 from shared import bootstrap
-from shared.errors import ConflictError
+from shared.errors import ConflictError, InvalidInputError
 from shared.reasons import Reason
 
 settings_api = func.Blueprint()
@@ -196,7 +196,10 @@ def apply_settings(req: func.HttpRequest) -> func.HttpResponse:
     """All are checked before the first is written; those not named stay. Applying twice changes nothing."""
     from shared.settings.validation import read_set
 
-    documents = read_set(body_of(req), req.headers.get("Content-Type", ""))
+    body = body_of(req)
+    if not body.strip():
+        raise InvalidInputError(Reason.BODY_NOT_READABLE, "There is no body.", mend="Send the documents.")
+    documents = read_set(body, req.headers.get("Content-Type", ""))
     dry_run = bool(_DRY_RUN.read(req))
     changes = bootstrap.settings().apply(documents, by=caller(req), dry_run=dry_run)
     items = [asdict(change) for change in changes]

@@ -14,6 +14,7 @@ from shared.reasons import Reason
 tickets_api = func.Blueprint()
 
 STORED: Refusals = {503: (Reason.DOCUMENT_INVALID, Reason.CONTENDED)}
+_ID = {"id": ("The ticket's id.", "KV-7F3K9-Q2MXB")}
 _VERSION = {"ETag": "The ticket's version, for `If-Match`."}
 
 _STATE = one_of("state", "Open ones, finished ones (resolved, closed), or all.", ("open", "finished", "all"))
@@ -79,6 +80,7 @@ def list_tickets(req: func.HttpRequest) -> func.HttpResponse:
     "GET",
     "tickets/{id}",
     tag="tickets",
+    path=_ID,
     summary="Show a ticket",
     answers={200: Content("tickets:TicketDetailAnswer", headers=_VERSION)},
     refusals=[UNKNOWN],
@@ -93,6 +95,7 @@ def show_ticket(req: func.HttpRequest) -> func.HttpResponse:
     "PATCH",
     "tickets/{id}",
     tag="tickets",
+    path=_ID,
     summary="Change a ticket",
     body=Content("tickets:TicketChange", example={"status": "in_progress", "assignee": "kim"}),
     answers={200: Content("tickets:TicketDetailAnswer", headers=_VERSION)},
@@ -115,6 +118,7 @@ def change_ticket(req: func.HttpRequest) -> func.HttpResponse:
     "POST",
     "tickets/{id}/notes",
     tag="tickets",
+    path=_ID,
     summary="Write a note",
     body=Content("tickets:NewNote", example={"text": "The supplier sends the new certificate on Monday."}),
     answers={201: "tickets:NoteAnswer"},
@@ -134,4 +138,5 @@ def _detail(stored: Any) -> func.HttpResponse:
 
 
 def _shown(ticket: Any) -> dict[str, Any]:
-    return {name: value for name, value in asdict(ticket).items() if name != "details"}
+    shown = {name: value for name, value in asdict(ticket).items() if name not in {"ticket_id", "details"}}
+    return {"id": ticket.ticket_id, **shown}

@@ -25,7 +25,12 @@ _FILTERS: tuple[Query[Any], ...] = (
     FIELD,
     VALUE,
 )
-_ID = {"id": "The user's id: `authrocket:<realm>:<user>`, or `manual:<id>`."}
+_ID = {
+    "id": (
+        "The user's id: `authrocket:<realm>:<user>`, or `manual:<id>`.",
+        "authrocket:rl_0v1zUreYgzlPDH4BMjVpQ4:usr_0v1zUreYgzlPDH4BMjVpQ5",
+    )
+}
 _VERSION = {"ETag": "The user's version, for `If-Match`."}
 _NEW = {"id": "reception", "fields": {"name": "Reception desk", "email": "reception@acorn.example"}}
 _EDIT = {"fields": {"name": "Jim Shorts"}, "release": []}

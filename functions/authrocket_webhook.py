@@ -33,7 +33,7 @@ _REFUSALS: Refusals = {
     access=Access.OPEN,
     basic=True,
     query=None,
-    path={"realm": "The name of the realm's settings document."},
+    path={"realm": ("The name of the realm's settings document.", "customers")},
     body=Content("webhooks:AuthRocketEvent", example={"id": "ev_0vZkCEQqCnSGwJOXwMdtIk", "type": "user.updated"}),
     answers={200: Content("webhooks:AuthRocketFollowed", about="It was followed, or there was nothing to follow.")},
     refusals=[_REFUSALS],

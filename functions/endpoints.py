@@ -16,8 +16,9 @@ import azure.functions as func
 
 from functions.http_answers import caller, problem, status_of
 from functions.query import Query, check
-from shared.errors import DeskbridgeError
+from shared.errors import DeskbridgeError, NotFoundError
 from shared.reasons import Reason
+from shared.storage.limits import KEY_FORBIDDEN
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ UNKNOWN: Refusals = {404: (Reason.NOT_FOUND,)}
 STORED: Refusals = {503: (Reason.DOCUMENT_INVALID,)}
 # What is sent becomes a row, and a row has limits.
 STORABLE: Refusals = {400: (Reason.STORAGE_LIMIT,)}
+_LONGEST_ID = 400
 _PARAMETERS: Refusals = {400: (Reason.PARAMETER_UNKNOWN, Reason.PARAMETER_INVALID)}
 
 
@@ -75,7 +77,7 @@ class Endpoint:
     answers: Mapping[int, tuple[Content, ...]]
     refusals: Mapping[int, tuple[Reason, ...]]
     if_match: str
-    path: Mapping[str, str]
+    path: Mapping[str, tuple[str, str]]
     basic: bool
 
     @property
@@ -107,15 +109,15 @@ def endpoint(
     body_needed: bool = True,
     refusals: Sequence[Refusals] = (),
     if_match: str = "",
-    path: Mapping[str, str] | None = None,
+    path: Mapping[str, tuple[str, str]] | None = None,
 ) -> Callable[[Callable[..., func.HttpResponse]], Any]:
     """Make a function of `blueprint` out of the decorated one, and remember what it says of itself.
 
     Query parameters are checked, and errors of `shared.errors` become problem documents. A GET needs the reading key
-    and everything else the writing key, unless `access` says otherwise. `if_match` says what the header is for.
-    `query` None takes any parameter: a webhook must not refuse what its sender adds. `hidden_methods` are answered
-    with a refusal and are no part of the interface. `basic` says that a Basic credential is asked for.
-    Other bindings (queue outputs) stand above this decorator.
+    and everything else the writing key, unless `access` says otherwise. `if_match` says what the header is for, `path`
+    what a parameter of the route is, with an example. `query` None takes any parameter: a webhook must not refuse what
+    its sender adds. `hidden_methods` are answered with a refusal and are no part of the interface. `basic` says that a
+    Basic credential is asked for. Other bindings (queue outputs) stand above this decorator.
     """
     methods = (method,) if isinstance(method, str) else tuple(method)
     if access is None:
@@ -165,6 +167,7 @@ def _guarded(handle: Callable[..., func.HttpResponse], declared: Endpoint) -> Ca
         try:
             if declared.query is not None:
                 check(request, declared.query)
+            _check_findable(request, declared)
             answer = handle(*args, **kwargs)
         except DeskbridgeError as error:
             logger.info("%s is refused: %s (%s)", declared.function, error.message, error.reason)
@@ -177,6 +180,15 @@ def _guarded(handle: Callable[..., func.HttpResponse], declared: Endpoint) -> Ca
         return answer
 
     return guarded
+
+
+def _check_findable(request: func.HttpRequest, declared: Endpoint) -> None:
+    """Raise NotFoundError for an address that no row can have: storage would refuse to look."""
+    if Reason.NOT_FOUND not in declared.refusals.get(404, ()) or "PUT" in declared.methods:
+        return
+    for name, value in request.route_params.items():
+        if len(value) > _LONGEST_ID or KEY_FORBIDDEN.search(value):
+            raise NotFoundError(Reason.NOT_FOUND, f"There is no such {name}.")
 
 
 def _contents(content: str | Content | Sequence[Content]) -> tuple[Content, ...]:

@@ -21,12 +21,8 @@ _TITLES = {
     413: "It is too large.",
     503: "Something that is needed is missing or does not answer. The same request can succeed later.",
 }
-_PATH_PARAMETERS: Mapping[str, tuple[str, dict[str, Any]]] = {
-    "name": (
-        "The document's name.",
-        {"type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", "examples": ["acorn"]},
-    ),
-}
+_PATH_PARAMETERS: Mapping[str, tuple[str, str]] = {"name": ("The document's name.", "acorn")}
+_NAME: Mapping[str, Any] = {"type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"}
 _TAGS = (
     ("tickets", "Tickets, their notes, and the events that could not become one."),
     ("assets", "Assets, their history and what an import did with them."),
@@ -117,8 +113,8 @@ def _operation(declared: Endpoint, method: str, schemas: _Schemas) -> dict[str, 
         "x-deskbridge-access": str(declared.access),
         "x-deskbridge-function": declared.function,
         "parameters": _parameters(declared),
-        "responses": _responses(declared, schemas),
-        "security": _security(declared),
+        "responses": _responses(declared, method, schemas),
+        "security": _security(declared, method),
     }
     if declared.description:
         operation["description"] = declared.description
@@ -130,17 +126,17 @@ def _operation(declared: Endpoint, method: str, schemas: _Schemas) -> dict[str, 
     return operation
 
 
-def _security(declared: Endpoint) -> list[dict[str, Any]]:
-    if declared.basic:
+def _security(declared: Endpoint, method: str) -> list[dict[str, Any]]:
+    if declared.basic and method != "OPTIONS":
         return [{"basic": []}]
     return [] if declared.access is Access.OPEN else [{"key": []}]
 
 
 def _parameters(declared: Endpoint) -> list[dict[str, Any]]:
-    parameters: list[dict[str, Any]] = []
-    for name in declared.path_parameters:
-        about, schema = _path_parameter(declared, name)
-        parameters.append({"name": name, "in": "path", "required": True, "description": about, "schema": schema})
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, **_path_parameter(declared, name)}
+        for name in declared.path_parameters
+    ]
     for query in declared.query or ():
         parameter = {"name": query.name, "in": "query", "description": query.about, "schema": query.schema}
         if query.example is not None:
@@ -152,22 +148,24 @@ def _parameters(declared: Endpoint) -> list[dict[str, Any]]:
     return parameters
 
 
-def _path_parameter(declared: Endpoint, name: str) -> tuple[str, dict[str, Any]]:
-    if name == "kind" and declared.tag == "settings":
+def _path_parameter(declared: Endpoint, name: str) -> dict[str, Any]:
+    if name == "kind":
         from shared.settings.kinds import KINDS
 
-        return "The kind of document.", {"type": "string", "enum": list(KINDS)}
-    if name in declared.path:
-        return declared.path[name], {"type": "string", "minLength": 1}
-    return _PATH_PARAMETERS.get(name, (f"The {name}.", {"type": "string", "minLength": 1}))
+        schema = {"type": "string", "enum": list(KINDS)}
+        return {"description": "The kind of document.", "schema": schema, "example": "sites"}
+    about, example = declared.path.get(name) or _PATH_PARAMETERS.get(name) or (f"The {name}.", name)
+    any_text: dict[str, Any] = {"type": "string", "minLength": 1}
+    return {"description": about, "schema": dict(_NAME) if name == "name" else any_text, "example": example}
 
 
-def _responses(declared: Endpoint, schemas: _Schemas) -> dict[str, Any]:
+def _responses(declared: Endpoint, method: str, schemas: _Schemas) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, contents in declared.answers.items():
         response: dict[str, Any] = {"description": contents[0].about or declared.summary}
         media = {content.media_type: _media(content, schemas) for content in contents if content.media_type}
-        if media:
+        # A handshake by OPTIONS is answered by headers alone.
+        if media and not (method == "OPTIONS" and status == 200):
             response["content"] = media
         headers = {name: about for content in contents for name, about in content.headers.items()}
         if headers:
@@ -190,7 +188,9 @@ def _problem(status: int, reasons: Sequence[Reason], schemas: _Schemas) -> dict[
 
 
 def _media(content: Content, schemas: _Schemas) -> dict[str, Any]:
-    media: dict[str, Any] = {"schema": schemas.of(content.model) if content.model else {"type": "string"}}
+    # A stream of YAML documents is no one value that a schema could describe.
+    as_text: dict[str, Any] = {} if "yaml" in content.media_type else {"type": "string"}
+    media: dict[str, Any] = {"schema": schemas.of(content.model) if content.model else as_text}
     if content.example is not None:
         media["example"] = content.example
     return media

@@ -43,7 +43,7 @@ class Query(Generic[T]):
 
 def text(name: str, about: str, *, longest: int = 200, pattern: str = "", example: str | None = None) -> Query[str]:
     """Any text of at most `longest` characters that matches `pattern`."""
-    schema: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": longest}
+    schema: dict[str, Any] = {"type": "string", "maxLength": longest}
     if pattern:
         schema["pattern"] = pattern
 
@@ -135,14 +135,19 @@ def moment(name: str, about: str) -> Query[datetime]:
 LIMIT = whole_number(
     "limit", "The largest number of items of the page.", least=1, most=LARGEST_PAGE, default=USUAL_PAGE
 )
-AFTER = text("after", "Where to go on: the `next` of the page before, as it is.", longest=4096)
+AFTER = text(
+    "after",
+    "Where to go on: the `next` of the page before, as it is.",
+    longest=2000,
+    pattern=r"^[A-Za-z0-9_=:.+/-]*$",
+)
 PAGE: tuple[Query[Any], ...] = (LIMIT, AFTER)
 # It becomes the name of a column in a filter, so it must be one.
 FIELD = text(
     "field",
     "With `value`: only those whose field of this name has that value.",
     longest=70,
-    pattern=r"^(custom\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?$",
+    pattern=r"^((custom\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?)?$",
     example="model",
 )
 VALUE = text("value", "With `field`: the text that the field has.", example="t3.micro")

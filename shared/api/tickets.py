@@ -16,7 +16,7 @@ NoteText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1,
 class TicketAnswer(Answer):
     """A ticket."""
 
-    ticket_id: str = Field(description="Derived from the condition, such as `KV-7F3K9-Q2MXB`.")
+    id: str = Field(description="Derived from the condition, such as `KV-7F3K9-Q2MXB`.")
     kind: TicketKind
     status: Status
     priority: Priority
@@ -82,7 +82,7 @@ class NewNote(Document):
 class QuarantinedAnswer(Answer):
     """An event that could not become a ticket."""
 
-    item_id: str
+    id: str
     reason: str
     message: str
     received_at: datetime

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from shared.errors import ConflictError, DeskbridgeError, MisconfiguredError
+from shared.errors import ConflictError, DeskbridgeError
 from shared.reasons import Reason
 from shared.settings.documents.key_vault_events import AllowedVault, SweepSettings
 from shared.storage.rows import Row, Save, Value, partition
