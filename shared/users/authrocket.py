@@ -76,15 +76,15 @@ class AuthRocket:
             moment(found.get("event_at")),
         )
 
-    def memberships(self) -> dict[str, tuple[Membership, ...]]:
-        """All memberships of the realm by user id. The API lists them by organisation only, so it is asked for each."""
-        by_user: dict[str, list[Membership]] = {}
+    def memberships(self) -> Iterator[list[tuple[str, Membership]]]:
+        """All memberships of the realm with their users' ids, a page at a time.
+
+        The API lists them by organisation (or by user) only, so it is asked for each organisation.
+        """
         for orgs in self._pages("orgs", {}):
             for org in orgs:
                 for page in self._pages("memberships", {"org_id": _id(org)}):
-                    for one in page:
-                        by_user.setdefault(_text(one.get("user_id")), []).append(_membership(one, org))
-        return {user_id: _sorted(found) for user_id, found in by_user.items()}
+                    yield [(_text(one.get("user_id")), _membership(one, org)) for one in page]
 
     def memberships_of(self, user_id: str) -> tuple[Membership, ...]:
         """The memberships of one user."""
@@ -95,7 +95,7 @@ class AuthRocket:
                 if not isinstance(org, dict):
                     org = self._find("orgs", _text(one.get("org_id")), {}) or {"id": one.get("org_id")}
                 found.append(_membership(one, org))
-        return _sorted(found)
+        return in_order(found)
 
     # Pages
 
@@ -196,7 +196,8 @@ def _membership(found: Mapping[str, Any], org: Mapping[str, Any]) -> Membership:
     )
 
 
-def _sorted(memberships: Sequence[Membership]) -> tuple[Membership, ...]:
+def in_order(memberships: Sequence[Membership]) -> tuple[Membership, ...]:
+    """Memberships as they are stored."""
     # In an order of their own, so that the order of an answer is no change.
     return tuple(sorted(memberships, key=lambda one: (one.org_name, one.org_id, one.id)))
 

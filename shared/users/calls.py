@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 CONNECT_SECONDS = 5
 SILENCE_SECONDS = 30
 TRIES = 4
+# For one answer. Longer, and the run would take its part for dead: the queue brings it again instead.
+LONGEST_WAIT_SECONDS = 480
 _LONGEST_BACKOFF = 8.0
 _FIRST_BACKOFF = 0.5
 LARGEST_ANSWER = 64 * 1024 * 1024
@@ -85,12 +87,14 @@ class _KeyHeader(AuthBase):
 
 
 class _Passing(Exception):  # noqa: N818 - not an error of its own: it carries the error that the last try ends in
-    """A try that failed and may be repeated; `wait` in seconds when the other side said how long."""
+    """A try that failed and may be repeated; `wait` in seconds when the other side said how long. `throttled` tries
+    are not counted: whoever asks to wait is not failing."""
 
-    def __init__(self, error: TryLaterError, wait: float | None = None) -> None:
+    def __init__(self, error: TryLaterError, wait: float | None = None, *, throttled: bool = False) -> None:
         super().__init__(str(error))
         self.error = error
         self.wait = wait
+        self.throttled = throttled and wait is not None
 
 
 class Calls:
@@ -144,17 +148,18 @@ class Calls:
 
     def _tried(self, path: str, parameters: Mapping[str, str], key: str) -> Any:
         backoff = _FIRST_BACKOFF
-        tries = 0
+        waited = 0.0
+        failures = 0
         while True:
-            tries += 1
             try:
                 return self._once(path, parameters, key)
             except _Passing as passing:
-                # A stated wait is kept as often as it is asked for; a failure is repeated a few times.
-                if passing.wait is None and tries >= TRIES:
+                failures += not passing.throttled
+                if failures >= TRIES:
                     raise passing.error from passing
                 wait = passing.wait if passing.wait is not None else backoff * random.uniform(0.7, 1.3)  # noqa: S311 - spreads tries, guards nothing
-                if wait >= self._deadline.left:
+                waited += wait
+                if wait >= self._deadline.left or waited > LONGEST_WAIT_SECONDS:
                     raise passing.error from passing
                 logger.info("AuthRocket is asked again in %.1f s: %s", wait, passing.error.message)
                 self._sleep(wait)
@@ -243,7 +248,8 @@ class Calls:
                     f"AuthRocket failed with {status}.",
                     mend="It is tried again by itself; look at AuthRocket's status page if it lasts.",
                     retry_after=wait,
-                )
+                ),
+                wait,
             )
         # An answer that repeats the key must not carry it into a log.
         raise self._refused(status, _messages(body).replace(key, "…"))
@@ -257,7 +263,7 @@ class Calls:
             mend="It is tried again by itself. If it lasts, ask for larger pages or move the schedule.",
             retry_after=wait,
         )
-        return _Passing(error, None if wait is None else max(wait, 0.1))
+        return _Passing(error, None if wait is None else max(wait, 0.1), throttled=True)
 
     def _refused(self, status: int, messages: str) -> MisconfiguredError:
         said = f" It says: {messages}." if messages else ""

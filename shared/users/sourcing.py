@@ -15,7 +15,7 @@ from shared.reasons import Reason
 from shared.runs.repository import RunRepository
 from shared.settings.documents.authrocket_realms import AuthRocketRealmDocument
 from shared.settings.store import SettingsStore
-from shared.users.authrocket import AuthRocket
+from shared.users.authrocket import AuthRocket, in_order
 from shared.users.calls import Access, Calls, Deadline, Keys
 from shared.users.mapping import Mapper, WantedUser
 from shared.users.model import Membership, SourceUser, partition_of
@@ -84,7 +84,7 @@ class RealmFeed:
         self.mapper = Mapper(document, settled=settled)
         self._realms = realms
         self._deliver = deliver
-        self._memberships: dict[str, tuple[Membership, ...]] | None = None
+        self._memberships: dict[str, list[Membership]] | None = None
 
     def parts(self) -> Sequence[str]:
         return (self.document.realm,)
@@ -115,11 +115,17 @@ class RealmFeed:
         api = self._realms.api(self.document, seconds=PART_SECONDS)
         if self.document.organisations:
             # Before the users: a membership that is new in between is found tomorrow, one of a user unknown is nothing.
-            self._memberships = api.memberships()
+            found: dict[str, list[Membership]] = {}
+            for page in api.memberships():
+                for user_id, membership in page:
+                    found.setdefault(user_id, []).append(membership)
+                # No users yet, but a sign of life for the run.
+                yield ()
+            self._memberships = found
         yield from api.users()
 
     def want(self, part: str, raw: SourceUser) -> WantedUser:  # noqa: ARG002 - a realm has one part
-        memberships = None if self._memberships is None else self._memberships.get(raw.id, ())
+        memberships = None if self._memberships is None else in_order(self._memberships.get(raw.id, ()))
         return self.mapper.want(raw, memberships)
 
     def provide(self, needs: Collection[str], by: str) -> None:

@@ -297,7 +297,7 @@ def test_two_days_of_retries_in_any_order_end_like_one_import(new_lab: Callable[
     _upheaval(followed)
     webhook = Webhook(followed)
     deliveries = webhook.events() * 3
-    random.Random(seed).shuffle(deliveries)  # noqa: S311 - an order, the same at every run
+    random.Random(seed).shuffle(deliveries)
     for event in deliveries:
         followed.wait(minutes=7)
         webhook.send(event)

@@ -12,8 +12,9 @@ from lab.authrocket import ACORN_ONLY_KEY, LAPSED_KEY, READ_KEY, ST_JOHNS_REALM,
 from lab.vault.authority import CertificateAuthority
 from shared.errors import MisconfiguredError, TryLaterError
 from shared.reasons import Reason
-from shared.users.authrocket import AuthRocket, moment
+from shared.users.authrocket import AuthRocket, in_order, moment
 from shared.users.calls import Access, Calls, Deadline, Keys
+from shared.users.model import Membership
 from tests.users.conftest import Connect, Time, Vault
 
 
@@ -158,6 +159,26 @@ def test_throttling_is_waited_out_as_long_as_it_asks(
     assert clock.waits == [30.0] * 7
 
 
+def test_a_failure_that_says_when_to_come_back_is_waited_for_a_few_times(
+    lab: AuthRocketLab, connect: Connect, clock: Time
+) -> None:
+    lab.script("status", status=503, page=2, times=3, retry_after="20")
+    assert len(ids(connect())) == 250
+    assert clock.waits == [20.0] * 3
+    lab.script("status", status=503, times=None, retry_after="20")
+    with pytest.raises(TryLaterError):
+        ids(connect())
+
+
+def test_throttling_for_longer_than_a_part_may_be_silent_is_left_to_the_queue(
+    lab: AuthRocketLab, connect: Connect, clock: Time
+) -> None:
+    lab.script("status", status=429, times=None, retry_after="100")
+    with pytest.raises(TryLaterError):
+        ids(connect())
+    assert clock.waits == [100.0] * 4
+
+
 def test_throttling_beyond_the_deadline_is_left_to_the_queue(lab: AuthRocketLab, connect: Connect, clock: Time) -> None:
     lab.script("status", status=429, retry_after="2000", times=None)
     with pytest.raises(TryLaterError) as caught:
@@ -267,10 +288,13 @@ def test_an_id_from_a_stranger_cannot_lead_to_another_address(lab: AuthRocketLab
 
 def test_memberships_come_by_organisation_and_by_user_alike(lab: AuthRocketLab, connect: Connect) -> None:
     api = connect(page_size=20)
-    everybody = api.memberships()
+    everybody: dict[str, list[Membership]] = {}
+    for page in api.memberships():
+        for user_id, membership in page:
+            everybody.setdefault(user_id, []).append(membership)
     assert sum(map(len, everybody.values())) == len(lab.realm().memberships)
     for user_id in list(lab.realm().users)[:20]:
-        assert api.memberships_of(user_id) == everybody.get(user_id, ())
+        assert api.memberships_of(user_id) == in_order(everybody.get(user_id, []))
     expiring = [one for found in everybody.values() for one in found if one.expires_at]
     assert {str(one.expires_at) for one in expiring} == {"2030-01-01 00:00:00+00:00"}
 
