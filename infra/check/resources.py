@@ -35,10 +35,21 @@ def check(project: Project) -> Iterator[Problem]:
             yield from _resource(project, file, resource)
         yield from _reads(project, file)
         yield from _roles(project, file)
+    yield from _left_over(project)
     for path, document in project.json_files.items():
         for guid in _GUID.findall(str(document)):
             if guid not in project.facts["policy_roles"].values():
                 yield Problem(path, 0, f"the role {guid} is not among policy_roles in facts.yaml")
+
+
+def _left_over(project: Project) -> Iterator[Problem]:
+    nodes = [node for file in project.files.values() for statement in file.statements for node in statement.walk()]
+    called = {node.function.name for node in nodes if isinstance(node, Call) and isinstance(node.function, Name)}
+    used = {resource.type for file in project.bicep() for resource in file.resources.values()}
+    granted = {role for roles in project.facts["grants"].values() for role in roles}
+    for known, found in (("resources", used), ("functions", called), ("roles", granted)):
+        for name in sorted(set(project.facts[known]) - found):
+            yield Problem("facts.yaml", 0, f"{name} of {known} is used by no file")
 
 
 def _resource(project: Project, file: File, resource: Resource) -> Iterator[Problem]:

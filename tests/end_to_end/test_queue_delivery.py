@@ -1,0 +1,60 @@
+"""Delivery without a public endpoint, in the whole lab: Event Grid writes to the queue, the host's trigger reads it."""
+
+import base64
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from azure.storage.queue import QueueServiceClient
+
+from lab.desk import Choices, Desk
+from lab.event_grid.destinations import StorageQueue
+from lab.first_run import settings_texts
+from shared.storage.names import EVENTS_POISON_QUEUE, EVENTS_QUEUE
+from tests.tickets.desk import PAYLOADS
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    said: list[str] = []
+    with Desk(Choices(folder=tmp_path_factory.mktemp("lab"), any_ports=True), said.append) as desk:
+        text = "\n---\n".join(text for _, text in settings_texts(desk))
+        desk.call("POST", "/api/settings", text.encode(), "application/yaml")
+        yield desk
+
+
+def deliver(desk: Desk, *events: Any) -> None:
+    destination = StorageQueue(desk.connection_string, EVENTS_QUEUE)
+    try:
+        for event in events:
+            assert destination.deliver([event], earlier_attempts=0).status == 201
+    finally:
+        destination.close()
+
+
+def eventually(what: Callable[[], Any], seconds: float = 60) -> Any:
+    until = time.monotonic() + seconds
+    while not (found := what()) and time.monotonic() < until:
+        time.sleep(0.3)
+    return found
+
+
+def waiting(desk: Desk) -> int:
+    with QueueServiceClient.from_connection_string(desk.connection_string) as service:
+        queues = [service.get_queue_client(name) for name in (EVENTS_QUEUE, EVENTS_POISON_QUEUE)]
+        return sum(queue.get_queue_properties().approximate_message_count or 0 for queue in queues)
+
+
+def test_an_event_by_queue_becomes_a_ticket_and_what_is_no_event_is_quarantined(desk: Desk) -> None:
+    event = json.loads(base64.b64decode((PAYLOADS / "storage_queue_message.txt").read_text("ascii")))
+    deliver(desk, event, event, {"no": "event"})
+    tickets = eventually(lambda: desk.call("GET", "/api/tickets?limit=50")["items"])
+    assert eventually(lambda: waiting(desk) == 0)
+    assert [(ticket["vault"], ticket["object_name"]) for ticket in tickets] == [("acorn-vault", "mail-password")]
+    quarantined = eventually(lambda: desk.call("GET", "/api/quarantine")["items"])
+    assert [item["reason"] for item in quarantined] == ["event_type_unknown"]
+    assert len(desk.call("GET", "/api/tickets?limit=50")["items"]) == 1
