@@ -277,7 +277,7 @@ def identity_token(audience: str, client_id: str | None) -> str:
 def ec2() -> "Ec2":
     from shared.assets.ec2 import Ec2
 
-    return Ec2(credentials(), identity_token, now)
+    return Ec2(credentials(), identity_token, now, plain=environment().flag("DESKBRIDGE_PLAIN_CLIENTS"))
 
 
 @_once

@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from shared.assets.lean_ec2 import LeanParsers, ask_for_gzip, members_of
 from shared.assets.refusals import AccessContext, classify, refused_key
 from shared.errors import DeskbridgeError, MisconfiguredError
 from shared.reasons import Reason
@@ -36,6 +38,7 @@ _ATTEMPTS = 10
 # A region of each partition that no account can switch off.
 _HOME = {"aws": "us-east-1", "aws-us-gov": "us-gov-west-1", "aws-cn": "cn-north-1"}
 _SESSION_NAME = "deskbridge"
+_PARSERS = "response_parser_factory"
 _RENEW_BEFORE = timedelta(minutes=10)
 
 
@@ -63,7 +66,8 @@ class Caller:
 class Ec2:
     """Reads the accounts of tenants. Safe to share between threads.
 
-    `identity_token` gives the managed identity's token for an audience, for access without keys.
+    `identity_token` gives the managed identity's token for an audience, for access without keys. `plain` has botocore
+    read EC2's answers with its own parser.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class Ec2:
         now: Callable[[], datetime],
         *,
         attempts: int = _ATTEMPTS,
+        plain: bool = False,
     ) -> None:
         self._config = Config(
             retries={"mode": "standard", "total_max_attempts": attempts},
@@ -84,8 +89,10 @@ class Ec2:
         self._identity_token = identity_token
         self._now = now
         # One session for the process: a second one costs some 37 MiB, another client of the same one 9 ms.
-        self._session = boto3.session.Session()
-        self._lock = threading.Lock()
+        self._core = botocore.session.get_session()
+        self._session = boto3.session.Session(botocore_session=self._core)
+        self._plain = plain
+        self._lock = threading.RLock()
         self._assumed: dict[tuple[str, ...], AwsKeys] = {}
 
     def caller(self, document: AwsTenantDocument, account: AccountDocument | None) -> Caller:
@@ -107,19 +114,21 @@ class Ec2:
     ) -> Iterator[list[Mapping[str, Any]]]:
         """The instances of a region, page by page; ending means that all were read.
 
-        An instance is as EC2 gives it, with `account`, `region` and `tags` (a mapping) added.
+        An instance is as EC2 gives it, with `account`, `region` and `tags` (a mapping) added. Of its structures and
+        lists it has those that the document names, and where it stands (`State`, `Placement`, `Tags`).
         """
         keys, caller = self._identify(document, account)
         filters: list[FilterTypeDef] = [{"Name": one.name, "Values": list(one.values)} for one in document.filters]
         with self._errors(AccessContext(caller.account, region, "ec2:DescribeInstances", caller.arn)):
+            members = members_of(document, self._instance_shape())
             pages = (
-                self._ec2(keys, region)
+                self._reader(keys, region, members)
                 .get_paginator("describe_instances")
                 .paginate(Filters=filters, PaginationConfig={"PageSize": page_size})
             )
             for page in pages:
                 yield [
-                    _plain(instance, reservation.get("OwnerId", caller.account), region)
+                    _completed(instance, members, reservation.get("OwnerId", caller.account), region)
                     for reservation in page["Reservations"]
                     for instance in reservation["Instances"]
                 ]
@@ -222,6 +231,25 @@ class Ec2:
                 config=self._config,
             )
 
+    def _instance_shape(self) -> Any:
+        output: Any = self._core.get_service_model("ec2").operation_model("DescribeInstances").output_shape
+        return output.members["Reservations"].member.members["Instances"].member
+
+    def _reader(self, keys: AwsKeys, region: str, members: frozenset[str]) -> "EC2Client":
+        """A client for reading instances: botocore's own, or one whose answers are read leanly."""
+        if self._plain:
+            return self._ec2(keys, region)
+        with self._lock:
+            usual = self._core.get_component(_PARSERS)
+            # A client takes the parsers that its session has when it is made.
+            self._core.register_component(_PARSERS, LeanParsers(members))
+            try:
+                client = self._ec2(keys, region)
+            finally:
+                self._core.register_component(_PARSERS, usual)
+        ask_for_gzip(client)
+        return client
+
     def _sts(self, keys: AwsKeys, region: str) -> "STSClient":
         with self._lock:
             return self._session.client(
@@ -250,6 +278,8 @@ def _to_keys(credentials: Any) -> AwsKeys:
     )
 
 
-def _plain(instance: Any, account: str, region: str) -> dict[str, Any]:
-    tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", ())}
-    return {**instance, "account": account, "region": region, "tags": tags}
+def _completed(instance: Any, members: frozenset[str], account: str, region: str) -> dict[str, Any]:
+    kept = {name: value for name, value in instance.items() if name in members}
+    kept["tags"] = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", ())}
+    kept["account"], kept["region"] = account, region
+    return kept

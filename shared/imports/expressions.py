@@ -10,6 +10,8 @@ from jmespath.exceptions import JMESPathError
 Read = Callable[[Mapping[str, Any]], Any]
 
 _LITERAL = re.compile(r"^(\w+)\.([\w .:/=+\-@]{1,128})$")
+# The parts of JMESPath that give a record's members without naming them: `@` and `*`.
+_WHOLE = frozenset({"current", "value_projection"})
 _PATH = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*){0,3}$")
 
 
@@ -57,3 +59,20 @@ def _read_path(names: list[str]) -> Read:
         return found
 
     return read
+
+
+def names_in(expression: str, *, literal_under: str = "") -> frozenset[str] | None:
+    """The names that an expression may look for in a record or deeper; None when it may look at all of a record."""
+    literal = _LITERAL.match(expression)
+    if literal and literal.group(1) == literal_under:
+        return frozenset({literal_under})
+    names: set[str] = set()
+    nodes: list[Any] = [jmespath.compile(expression).parsed]
+    while nodes:
+        node = nodes.pop()
+        if node["type"] in _WHOLE:
+            return None
+        if node["type"] == "field":
+            names.add(node["value"])
+        nodes += node["children"]
+    return frozenset(names)

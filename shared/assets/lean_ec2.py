@@ -1,0 +1,250 @@
+"""DescribeInstances' answers read leanly: the same botocore client asks, signs, pages and retries; the parser differs.
+
+botocore makes Python objects of every member of every instance. Here the answer is unpacked and read piece by piece,
+and only the members that a tenant's document needs become objects, each with the value that botocore would give it.
+"""
+
+import base64
+import re
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
+
+from botocore.model import ListShape, Shape, StructureShape
+from botocore.parsers import EC2QueryParser, ResponseParserError, ResponseParserFactory
+from botocore.utils import parse_timestamp
+
+from shared.imports.expressions import names_in
+from shared.settings.documents.aws_tenants import AwsTenantDocument
+from shared.settings.documents.import_settings import RAW
+
+_OPERATION = "DescribeInstances"
+_PIECE = 64 * 1024
+# A page of 1,000 instances has some 10 MB; what is far beyond that is no page but an attack on the memory.
+_LARGEST_PAGE = 256 * 1024 * 1024
+_UTC_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z", re.ASCII)
+# Needed whatever is mapped: states, tags by name, and where an instance is.
+_ALWAYS = frozenset({"State", "Tags", "Placement"})
+_NOT_PLAIN = frozenset({"structure", "list", "map"})
+
+_Read = Callable[[Element], Any]
+
+
+def members_of(document: AwsTenantDocument, instance: StructureShape) -> frozenset[str]:
+    """The members of an instance that the tenant's document reads: all plain values, and the structures it names."""
+    expressions = [mapping.source for mapping in document.field_mappings if mapping.source is not None]
+    fields = {criterion.field for rule in document.asset_type.rules for criterion in rule.criteria}
+    fields |= {criterion.field for rule in document.site_rules for criterion in rule.criteria}
+    fields.add(document.asset_type.field or "")
+    expressions += [field.removeprefix(RAW) for field in fields if field.startswith(RAW)]
+    named: set[str] = set()
+    for expression in expressions:
+        names = names_in(expression, literal_under="tags")
+        if names is None:
+            return frozenset(instance.members)
+        named |= names
+    return frozenset(
+        name
+        for name, shape in instance.members.items()
+        if name in named or name in _ALWAYS or shape.type_name not in _NOT_PLAIN
+    )
+
+
+class LeanParsers(ResponseParserFactory):
+    """botocore's parsers, with the lean one for EC2. `members` are those of an instance that are read."""
+
+    def __init__(self, members: frozenset[str]) -> None:
+        super().__init__()
+        self._members = members
+
+    def create_parser(self, protocol_name: str) -> Any:
+        if protocol_name == "ec2":
+            return LeanParser(self._members)
+        return super().create_parser(protocol_name)
+
+
+def ask_for_gzip(client: Any) -> None:
+    """Have the client's DescribeInstances ask for a compressed answer, which only the lean parser unpacks."""
+
+    def add_header(request: Any, **_: Any) -> None:
+        # After the signature: what a proxy makes of this header must not break it.
+        request.headers["Accept-Encoding"] = "gzip"
+
+    client.meta.events.register(f"before-send.ec2.{_OPERATION}", add_header)
+
+
+class LeanParser(EC2QueryParser):
+    """Reads DescribeInstances' answers in pieces; all others, refusals too, as botocore does. Safe under threads."""
+
+    def __init__(self, members: frozenset[str]) -> None:
+        super().__init__()
+        self._members = members
+        self._compiled: dict[str, _Read] = {}
+
+    def parse(self, response: Any, shape: Any) -> Any:
+        if response["headers"].get("content-encoding") == "gzip" and (
+            response["status_code"] >= 301 or not _is_listing(shape)
+        ):
+            response = {**response, "body": b"".join(_inflated(response["body"]))}
+        return super().parse(response, shape)
+
+    def _do_parse(self, response: Any, shape: Any) -> Any:
+        if not _is_listing(shape):
+            return super()._do_parse(response, shape)  # type: ignore[misc] # the stubs leave it out
+        if response["headers"].get("content-encoding") == "gzip":
+            return self._read(_inflated(response["body"]), shape)
+        return self._read(_pieces(response["body"]), shape)
+
+    def _read(self, pieces: Iterator[bytes], shape: Any) -> dict[str, Any]:
+        builder = TreeBuilder()
+        # As botocore does it; a document type, which could define entities, is refused below.
+        parser = XMLParser(target=builder, encoding=self.DEFAULT_ENCODING)  # noqa: S314
+        reservations: list[Any] = []
+        root: Element | None = None
+        try:
+            for piece in pieces:
+                parser.feed(piece)
+                if root is None:
+                    root = _root(builder, piece)
+                self._take(root, shape, reservations, all_but=1)
+            parser.close()
+        except ParseError as error:
+            raise ResponseParserError(f"EC2's answer is no XML that can be read: {error}.") from error
+        if root is None:
+            raise ResponseParserError("EC2's answer is empty.")
+        self._take(root, shape, reservations, all_but=0)
+        parsed: dict[str, Any] = {"Reservations": reservations}
+        for child in root:
+            tag = child.tag.rpartition("}")[2]
+            if tag == "nextToken":
+                parsed["NextToken"] = child.text or ""
+            elif tag == "requestId":
+                parsed["ResponseMetadata"] = {"RequestId": child.text}
+        return parsed
+
+    def _take(self, root: Element, shape: Any, reservations: list[Any], *, all_but: int) -> None:
+        """Move the reservations that are complete out of the tree: it never grows beyond a piece."""
+        namespace = root.tag[: root.tag.find("}") + 1]
+        present = root.find(f"{namespace}reservationSet")
+        if present is None or len(present) <= all_but:
+            return
+        if namespace not in self._compiled:
+            self._compiled[namespace] = _reservation(shape.members["Reservations"].member, namespace, self._members)
+        read = self._compiled[namespace]
+        complete = present[: len(present) - all_but]
+        reservations += [read(element) for element in complete]
+        del present[: len(complete)]
+
+
+def _is_listing(shape: Shape | None) -> bool:
+    return isinstance(shape, StructureShape) and shape.name == f"{_OPERATION}Result"
+
+
+def _root(builder: TreeBuilder, first_piece: bytes) -> Element:
+    # The tree as far as it is built: what the builder gives at its end it gives at any time.
+    root: object = builder.close()
+    if not isinstance(root, Element) or b"<!DOCTYPE" in first_piece:
+        raise ResponseParserError("EC2's answer does not begin as one does.")
+    return root
+
+
+# Values, each as botocore's own parser gives it
+
+
+def _reservation(shape: StructureShape, namespace: str, members: frozenset[str]) -> _Read:
+    plain = {name for name, member in shape.members.items() if member.type_name not in _NOT_PLAIN}
+    instance = _structure(shape.members["Instances"].member, namespace, members)  # type: ignore[attr-defined] # the stubs leave it out
+    return _structure(shape, namespace, frozenset(plain | {"Instances"}), {"Instances": _list_of(instance)})
+
+
+def _structure(
+    shape: StructureShape, namespace: str, members: frozenset[str], made: Mapping[str, _Read] | None = None
+) -> _Read:
+    readers: dict[str, tuple[str, _Read | None]] = {}
+    for name, member in shape.members.items():
+        if name in members:
+            tag = namespace + member.serialization.get("name", name)
+            readers[tag] = (name, made[name] if made and name in made else _reader(member, namespace))
+    find = readers.get
+
+    def read(element: Element) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for child in element:
+            known = find(child.tag)
+            if known is not None:
+                name, read_child = known
+                found[name] = (child.text or "") if read_child is None else read_child(child)
+        return found
+
+    return read
+
+
+def _reader(shape: Shape, namespace: str) -> _Read | None:
+    """How a value is read; None for a text."""
+    if isinstance(shape, StructureShape):
+        return _structure(shape, namespace, frozenset(shape.members))
+    if isinstance(shape, ListShape):
+        member = _reader(shape.member, namespace)
+        return _list_of(member or _text)
+    return _SCALARS[shape.type_name]
+
+
+def _list_of(read: _Read) -> _Read:
+    return lambda element: [read(child) for child in element]
+
+
+def _text(element: Element) -> str:
+    return element.text or ""
+
+
+def _moment(element: Element) -> datetime:
+    text = element.text or ""
+    if _UTC_TIME.fullmatch(text):
+        try:
+            return datetime.fromisoformat(text)
+        except ValueError:
+            # botocore says what is wrong with it.
+            return parse_timestamp(text)
+    return parse_timestamp(text)
+
+
+_SCALARS: Mapping[str, _Read | None] = {
+    "string": None,
+    "character": None,
+    "boolean": lambda element: element.text == "true",
+    "integer": lambda element: int(element.text or ""),
+    "long": lambda element: int(element.text or ""),
+    "float": lambda element: float(element.text or ""),
+    "double": lambda element: float(element.text or ""),
+    "timestamp": _moment,
+    "blob": lambda element: base64.b64decode(element.text or ""),
+}
+
+
+# Bytes
+
+
+def _pieces(body: bytes) -> Iterator[bytes]:
+    return (body[start : start + _PIECE] for start in range(0, len(body), _PIECE))
+
+
+def _inflated(body: bytes) -> Iterator[bytes]:
+    """The pieces of a compressed body. Raises ResponseParserError for one that is cut off, broken, or without end."""
+    size = 0
+    try:
+        while body:
+            inflate = zlib.decompressobj(wbits=31)
+            while not inflate.eof:
+                piece = inflate.decompress(body, _PIECE)
+                body = inflate.unconsumed_tail
+                if not piece and not body and not inflate.eof:
+                    raise ResponseParserError("EC2's compressed answer is cut off.")
+                size += len(piece)
+                if size > _LARGEST_PAGE:
+                    raise ResponseParserError(f"EC2's compressed answer has more than {_LARGEST_PAGE} bytes.")
+                yield piece
+            body = inflate.unused_data
+    except zlib.error as error:
+        raise ResponseParserError(f"EC2's compressed answer cannot be read: {error}.") from error
