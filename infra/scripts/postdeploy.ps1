@@ -12,7 +12,7 @@ $url = "https://$env:DESKBRIDGE_APP_HOST"
 Write-Output "Waiting for $url/api/health"
 for ($tries = 1; ; $tries++) {
     try { Invoke-WebRequest -Uri "$url/api/health" -TimeoutSec 30 | Out-Null; break } catch {
-        if ($tries -ge 40) { throw 'The app does not answer. Look at its log stream, and run this again.' }
+        if ($tries -ge $(if ($env:HEALTH_TRIES) { [int] $env:HEALTH_TRIES } else { 40 })) { throw 'The app does not answer. Look at its log stream, and run this again.' }
         Start-Sleep -Seconds 15
     }
 }

@@ -19,7 +19,7 @@ echo "Waiting for $url/api/health"
 tries=0
 until curl --silent --fail --max-time 30 --output /dev/null "$url/api/health"; do
   tries=$((tries + 1))
-  if [ "$tries" -ge 40 ]; then
+  if [ "$tries" -ge "${HEALTH_TRIES:-40}" ]; then
     echo "The app does not answer. Look at its log stream, and run this again." >&2
     exit 1
   fi

@@ -235,7 +235,7 @@ def test_settings_that_operators_changed_are_left_alone(azure: Azure) -> None:
 
 def test_an_app_that_never_answers_stops_the_deployment_before_the_subscriptions(azure: Azure) -> None:
     azure.set(health=1_000)
-    done = azure.run("postdeploy.sh")
+    done = azure.run("postdeploy.sh", HEALTH_TRIES="4")
     assert done.returncode == 1
     assert "The app does not answer" in done.stderr
     assert azure.state["headers"] == []
