@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from shared.overview.exporting import Exports
     from shared.overview.readiness import ReadinessChecks
     from shared.runs.repository import RunRepository
+    from shared.settings.documents.base import SettingsDocument
     from shared.settings.store import SettingsStore
     from shared.storage.queues import Queues
     from shared.storage.tables import Tables
@@ -82,6 +83,14 @@ def reset() -> None:
         _built.clear()
 
 
+def exchange(built: dict[str, Any]) -> dict[str, Any]:
+    """Put what another process built in place of this; answers with this. For a driver that plays several workers."""
+    global _built  # noqa: PLW0603 - the one place where a process's objects are
+    with _lock:
+        before, _built = _built, built
+    return before
+
+
 def now() -> datetime:
     """The present moment, in UTC."""
     return datetime.now(UTC)
@@ -123,7 +132,12 @@ def settings() -> "SettingsStore":
     from shared.settings.store import SettingsStore
     from shared.storage.names import SETTINGS_TABLE
 
-    return SettingsStore(tables().table(SETTINGS_TABLE), now)
+    def used_by(document: "SettingsDocument", name: str) -> str | None:
+        from shared.imports.usage import RecordUses
+
+        return RecordUses({"assets": assets(), "users": users()})(document, name)
+
+    return SettingsStore(tables().table(SETTINGS_TABLE), now, used_by=used_by)
 
 
 @_once
@@ -314,7 +328,31 @@ def grant_tickets() -> "GrantTickets":
     from shared.storage.names import USERS_TABLE
     from shared.users.grants import GrantTickets
 
-    return GrantTickets(tables().table(USERS_TABLE), None)
+    return GrantTickets(tables().table(USERS_TABLE), open_grant_ticket)
+
+
+def open_grant_ticket(
+    *, realm: str, user_id: str, condition: str, summary: str, details: str, site: str, at: datetime
+) -> None:
+    """What the users' room asks of the tickets' room; neither knows the other."""
+    from shared.tickets.model import ObjectType, Priority, TicketKind
+    from shared.tickets.opening import Asked, Opening
+
+    asked = Asked(
+        place=f"authrocket:{realm.casefold()}",
+        condition=condition,
+        kind=TicketKind.ADMIN_GRANT,
+        object_type=ObjectType.USER,
+        object_name=user_id,
+        priority=Priority.HIGH,
+        ticket_type="Security",
+        summary=summary,
+        details=details,
+        source="AuthRocket",
+        at=at,
+        site=site or None,
+    )
+    Opening(tickets()).open(asked)
 
 
 @_once

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 # A run is of the kind of the document that it imports.
 KIND = AwsTenantDocument.kind
-# A part that only finds out which regions an account has; the number is the account's place in the document.
+# A part that only finds out which regions an account has, or which account an access key is of.
 _LISTING = "regions of "
-_OWN_ACCOUNT = "the access key's account"
+_OWN_ACCOUNT = "own account"
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class TenantFeed:
         self.document = document
         self._settings = settings
         self._ec2 = ec2
-        types = settings.list(AssetTypeDocument)
+        types = settings.list(AssetTypeDocument, fresh=True)
         self.mapping = AssetMapping(
             document, {stored.document.title: stored.name for stored in types}, self._fields_to_create()
         )
@@ -134,7 +134,7 @@ class TenantFeed:
     def _fields_to_create(self) -> frozenset[str]:
         present = {
             f"{CUSTOM}{stored.name}" if stored.document.custom else stored.name
-            for stored in self._settings.list(AssetFieldDocument)
+            for stored in self._settings.list(AssetFieldDocument, fresh=True)
         }
         return frozenset(
             mapping.target
@@ -158,14 +158,22 @@ class TenantFeed:
         for stored in self._settings.list(AwsTenantDocument):
             if stored.name == self.name:
                 continue
-            for account in stored.document.accounts:
+            if self._same_own_account(stored.document):
+                others: Sequence[AccountDocument | None] = (None,)
+            else:
+                others = [account for account in stored.document.accounts if account.account == place.account]
+            for account in others:
                 regions = stored.document.regions_of(account)
-                if account.account == place.account and (regions == ALL_REGIONS or place.region in regions):
+                if regions == ALL_REGIONS or place.region in regions:
                     raise MisconfiguredError(
                         Reason.AWS_REGION_SHARED,
                         f"{place.region} of account {place.account} is imported by the tenant {stored.name} too.",
                         mend="Take it off one of the two tenants.",
                     )
+
+    def _same_own_account(self, other: AwsTenantDocument) -> bool:
+        """Whether both name no account and have the same access: then both read the same one."""
+        return not self.document.accounts and not other.accounts and self.document.access == other.access
 
 
 class Ec2Source:

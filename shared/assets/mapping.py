@@ -59,9 +59,9 @@ class AssetMapping:
         )
         names = self._type_rules.fields | self._site_rules.fields | {document.asset_type.field or ""}
         self._raw = {name: compile_source(name.removeprefix(RAW)) for name in names if name.startswith(RAW)}
-        self._field_needs = tuple(
-            FIELD_NEED + mapping.target for mapping in document.field_mappings if mapping.target in created_fields
-        )
+        self._field_needs = {
+            FIELD_NEED + mapping.target: "" for mapping in document.field_mappings if mapping.target in created_fields
+        }
 
     def want(self, instance: Mapping[str, Any]) -> Wanted:
         """The asset of an instance, as `ec2.read_instances` gives it."""
@@ -93,7 +93,7 @@ class AssetMapping:
             values,
             label=label,
             source=instance,
-            needs=(*self._field_needs, *needs),
+            needs={**self._field_needs, **dict.fromkeys(needs, TYPE)},
             explain=self._explainer(view),
         )
 

@@ -70,8 +70,16 @@ class Applier:
             if not beaten:
                 self.forget()
                 return results
-            writing = [self.checked(self._again(entry)) for entry in beaten]
+            writing = [self.checked(self._decided_again(entry)) for entry in beaten]
         raise TryLaterError(Reason.CONTENDED, f"{len(writing)} rows of {self._partition} keep changing.")
+
+    def _decided_again(self, entry: Entry) -> Entry:
+        again = self._again(entry)
+        row = again.present.row if again.present is not None else None
+        if again.action is Action.UNCHANGED and row is not None and row.text("last_run") == self._run_id:
+            # It was this run that was faster: a write whose answer was lost, or an earlier attempt. The run did it.
+            return replace(entry, done=True)
+        return again
 
     def _round(self, entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
         """Entries written or with nothing to write, and entries that somebody else was faster with."""

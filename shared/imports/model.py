@@ -63,7 +63,8 @@ class Wanted:
 
     `values` are by column; None means that the source has nothing there. `gone` says in a word why a record that is
     still listed counts as gone (`terminated`, `inactive`). `skip` and `error` are sentences that keep it from being
-    imported. `source` is the record as read, for `explain`.
+    imported. `source` is the record as read, for `explain`. `needs` are what must be made before the record is written,
+    each with the column whose value asks for it, or an empty text for any.
     """
 
     id: str
@@ -74,7 +75,7 @@ class Wanted:
     error: str = ""
     error_reason: Reason | None = None
     source: Mapping[str, object] | None = field(default=None, repr=False)
-    needs: tuple[str, ...] = ()
+    needs: Mapping[str, str] = field(default_factory=dict[str, str])
     explain: Callable[[], tuple[str, ...]] = field(default=no_reasons, repr=False, compare=False)
 
     @cached_property
@@ -228,6 +229,13 @@ class Entry:
         if self.wanted is not None:
             return self.wanted.row_key
         return (self.present.link or self.present.row).row_key if self.present is not None else self.id
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What must be made before this is written."""
+        if not self.writes or self.wanted is None:
+            return frozenset()
+        return frozenset(need for need, column in self.wanted.needs.items() if not column or column in self.assign)
 
     @property
     def writes(self) -> bool:

@@ -17,6 +17,8 @@ from shared.runs.repository import RunRepository
 _KEPT = frozenset({Action.ERROR, Action.WITHHELD, Action.LEFT})
 _WRITING = frozenset({Action.CREATE, Action.UPDATE, Action.DEACTIVATE})
 _BATCH = 50
+# Of the entries that wait for the end of the reading; a page has as many.
+_AT_ONCE = 1000
 _HEARTBEAT_EVERY = timedelta(seconds=20)
 
 
@@ -65,7 +67,10 @@ class PartWork:
             self._counts["read"] += len(page)
             self._handle(self._planner.take(self._feed.want(self.part.name, raw) for raw in page))
             self._beat()
-        self._handle(self._planner.finish(read_to_the_end=True))
+        rest = self._planner.finish(read_to_the_end=True)
+        for start in range(0, len(rest), _AT_ONCE):
+            self._handle(rest[start : start + _AT_ONCE])
+            self._beat()
         self._handle(self._missing())
         self._flush(everything=True)
         return dict(self._counts)
@@ -73,7 +78,7 @@ class PartWork:
     def _handle(self, entries: Iterable[Entry]) -> None:
         decided = [self._as_previewed(self._applier.checked(entry)) for entry in entries]
         if self._run.mode is Mode.IMPORT:
-            needs = {need for entry in decided if entry.writes and entry.wanted for need in entry.wanted.needs}
+            needs = frozenset[str]().union(*(entry.needs for entry in decided))
             if needs:
                 self._feed.provide(needs, f"run {self._run.id}")
             decided = self._applier.apply(decided)

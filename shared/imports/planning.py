@@ -110,7 +110,8 @@ class PartPlanner:
         own = Key(self._partition, entry.row_key)
         fresh = self._load_one(own)
         if fresh is None or not fresh.active:
-            return replace(entry, action=Action.UNCHANGED, assign={}, changes=(), message="It is inactive already.")
+            message = "It is inactive already."
+            return replace(entry, action=Action.UNCHANGED, assign={}, changes=(), message=message, present=fresh)
         if entry.action is Action.SKIP:
             return self._wait(own.row, fresh, "It is gone.")
         return self._deactivate(own.row, fresh, entry.message)

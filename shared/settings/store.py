@@ -27,6 +27,8 @@ from shared.storage.tables import Table, scan
 D = TypeVar("D", bound=SettingsDocument)
 
 ANY_VERSION = "*"
+# Says in a word which stored records use a document of this name, or None.
+UsedBy = Callable[[SettingsDocument, str], str | None]
 # Another worker's change is seen after this long at the latest; a worker's own at once.
 _FRESH_FOR = timedelta(seconds=10)
 
@@ -57,9 +59,10 @@ class Change:
 class SettingsStore:
     """Reads with a short memory, writes with ETags. Every document is checked whole before it is written."""
 
-    def __init__(self, table: Table, now: Callable[[], datetime]) -> None:
+    def __init__(self, table: Table, now: Callable[[], datetime], *, used_by: UsedBy | None = None) -> None:
         self._table = table
         self._now = now
+        self._used_by = used_by
         self._lock = threading.Lock()
         self._remembered: dict[str, tuple[datetime, dict[str, Row]]] = {}
 
@@ -157,6 +160,11 @@ class SettingsStore:
         if users:
             raise ConflictError(
                 Reason.IN_USE, f"The document {kind}/{name} is used by {', '.join(users)}.", mend="Change those first."
+            )
+        records = self._used_by(present.document, name) if self._used_by is not None else None
+        if records is not None:
+            raise ConflictError(
+                Reason.IN_USE, f"The document {kind}/{name} is used by {records}.", mend="Change those first."
             )
         version = present.version + 1
         history = self._history_row(kind, name, "deleted", version, present.document, by)

@@ -8,7 +8,7 @@ import pytest
 
 from lab.fleet import ACORN, NOT_OPTED_IN, ST_JOHNS, Fleet, Machine
 from shared import bootstrap
-from shared.errors import DeskbridgeError, MisconfiguredError, TryLaterError
+from shared.errors import ConflictError, DeskbridgeError, MisconfiguredError, TryLaterError
 from shared.reasons import Reason
 from tests.assets.conftest import Desk
 from tests.assets.tenants import tenant
@@ -265,3 +265,38 @@ def test_an_edit_with_faults_names_each_and_changes_nothing(desk: Desk, fleet: F
         "fields.nothing", "fields.type", "fields.site", "fields.active", "fields.name", "fields.notes", "release.0",
     ]  # fmt: skip
     assert desk.tables.contents()["assets"] == before
+
+
+def test_types_fields_and_sites_that_assets_bear_cannot_be_removed(desk: Desk, fleet: Fleet) -> None:
+    _settle(fleet)
+    _run(desk)
+    # The tenant names none of them any more; the assets do.
+    changes: dict[str, Any] = {"site_rules": [], "asset_type": {"default": "application-server"}}
+    mappings = [{"source": "tags.AssetNumber", "field": "asset-number"}]
+    _settle(fleet, field_mappings=mappings, **changes)
+    settings = bootstrap.settings()
+    for kind, name in (("asset-types", "arm64"), ("asset-fields", "architecture"), ("sites", "london-hq")):
+        with pytest.raises(ConflictError) as refused:
+            settings.delete(kind, name, by="test", if_match="*")
+        assert refused.value.reason is Reason.IN_USE
+        assert "is used by assets" in refused.value.message
+    settings.put("asset-types", "unused", {"title": "Unused"}, by="test")
+    settings.delete("asset-types", "unused", by="test", if_match="*")
+
+
+def test_a_type_is_made_only_where_it_is_written(desk: Desk, fleet: Fleet) -> None:  # AWS-53
+    _settle(fleet, asset_type={"default": "server"}, update_asset_type=False, update_asset_site=False)
+    _run(desk)
+    _settle(
+        fleet,
+        asset_type={"mode": "field", "field": "source.InstanceType", "default": "server"},
+        site_rules=[],
+        update_asset_type=False,
+        update_asset_site=False,
+    )
+    run = _run(desk)
+    assert run["counts"]["unchanged"] == 30
+    types = {key[1] for key in desk.tables.contents()["settings"] if key[0] == "asset-types" and key[1][:2] == "d:"}
+    assert types == {"d:server", "d:application-server"}
+    web = desk.assets()[fleet.instance_id(ACORN, "web-1")]
+    assert (web["type"], web["site"]) == ("server", "london-hq")  # AWS-53, AWS-54

@@ -90,9 +90,9 @@ def test_the_type_by_a_field_is_the_type_of_that_very_name(field: str) -> None: 
     known = _want(_instance(Architecture="arm64"), asset_type=choice)
     other_case = _want(_instance(Architecture="ARM64"), asset_type=choice)
     empty = _want(_instance(Architecture=None), asset_type=choice)
-    assert (known.values["type"], known.needs) == ("arm64", ())
+    assert (known.values["type"], known.needs) == ("arm64", {})
     assert other_case.values["type"] != "arm64"
-    assert other_case.needs == ("type:ARM64",)  # AWS-34
+    assert other_case.needs == {"type:ARM64": "type"}  # AWS-34
     assert empty.values["type"] == "application-server"  # AWS-35
 
 
@@ -122,7 +122,7 @@ def test_a_custom_field_and_a_fixed_value_and_a_field_still_to_be_made() -> None
     )
     assert wanted.values["c_cost_centre"] == "0042"
     assert wanted.values["f_owner"] == "Acorn"
-    assert wanted.needs == ("field:custom.cost-centre",)
+    assert wanted.needs == {"field:custom.cost-centre": ""}
 
 
 @pytest.mark.parametrize(
