@@ -21,8 +21,8 @@ _SECONDS_PER_DAY = 86_400
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 # A row has room for these; what is beyond them lies years back or is an attack.
 _MOST_STAGES = 40
-_MOST_CHANGES = 50
-_MOST_VERSIONS = 300
+_MOST_CHANGES = 40
+_MOST_VERSIONS = 200
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,13 @@ _ID_CHARACTERS = 10
 
 
 class ObjectType(StrEnum):
-    """What a vault holds; `VAULT` is the vault itself."""
+    """What a ticket is about: what a vault holds, the vault itself, or a user of another source."""
 
     SECRET = "secret"  # noqa: S105 - a type's name
     KEY = "key"
     CERTIFICATE = "certificate"
     VAULT = "vault"
+    USER = "user"
 
 
 class Change(StrEnum):
@@ -39,6 +40,7 @@ class TicketKind(StrEnum):
     EXPIRY = "expiry"
     ACCESS_POLICY = "access_policy"
     NO_EXPIRY_DATE = "no_expiry_date"
+    ADMIN_GRANT = "admin_grant"
 
 
 class Status(StrEnum):

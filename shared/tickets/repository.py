@@ -165,6 +165,11 @@ def rewrite(row: Row, ticket: Ticket) -> list[Operation]:
     ]
 
 
+def indexes_of(row: Row) -> tuple[str, ...]:
+    """The row keys under which the ticket of a `ticket` row stands in the lists."""
+    return tuple(_index_keys(ticket_of(row), row.text("ticket_id")))
+
+
 def digest_of(wanted: Wanted, ticket_id: str) -> str:
     """Changes whenever a row of the ticket has to be written."""
     said: list[Any] = [_columns(wanted.ticket, ticket_id, "", wanted.key), sorted(map(_note_key, wanted.notes))]

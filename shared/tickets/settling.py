@@ -27,6 +27,7 @@ from shared.tickets.model import (
     TicketKind,
     Wanted,
     Word,
+    Written,
     ticket_id,
 )
 from shared.tickets.records import ObjectRecord
@@ -36,6 +37,7 @@ from shared.tickets.repository import (
     create_note,
     create_receipt,
     digest_of,
+    indexes_of,
     object_key,
     object_row_key,
     project,
@@ -49,6 +51,7 @@ _OBJECTS_AT_ONCE = 20
 # Of the 100 of a transaction; one ticket with all its notes fits, and the object's own row.
 _ROOM = 98
 _FIRST_WAIT_SECONDS = 0.05
+_LONGEST_ID = 12
 # Event Grid waits 30 s for an answer.
 _SECONDS = 18.0
 
@@ -83,7 +86,6 @@ class _Progress:
     taken: int = 0
     done: bool = False
     failures: int = 0
-    longer_id: int = 0
 
 
 @dataclass(frozen=True)
@@ -199,11 +201,8 @@ class Settling:
 
     def _failed(self, group: list[_Progress], error: DeskbridgeError, deadline: float) -> None:
         # A transaction whose answer was lost may have taken place: the next step reads and decides again.
-        row_key = getattr(error, "row_key", "")
         for progress in group:
             progress.failures += 1
-            if row_key.startswith("ticket:"):
-                progress.longer_id += 2
         tries = max(progress.failures for progress in group)
         if tries >= _TRIES or self._clock() > deadline:
             raise error if isinstance(error, TryLaterError) else _contended() from error
@@ -254,12 +253,16 @@ class Settling:
                 done = False
         for wanted in tickets:
             present = written.get(wanted.key)
-            taken = {one.ticket_id for one in written.values()}
-            wanted_id = _id_of(wanted, vault, key, progress.longer_id, taken) if present is None else present.ticket_id
-            if present is not None and present.digest == digest_of(wanted, wanted_id):
+            if present is not None and present.digest == digest_of(wanted, present.ticket_id):
                 continue
-            rows, after = project(vault, object_row_key(key), wanted, wanted_id, present)
+            is_new = present is None
             if present is None:
+                taken = {one.ticket_id for one in written.values()}
+                wanted_id, present = self._new_id(vault, key, wanted, taken, look=progress.failures > 0)
+            else:
+                wanted_id = present.ticket_id
+            rows, after = project(vault, object_row_key(key), wanted, wanted_id, present)
+            if is_new:
                 rows += [create_note(vault, wanted_id, note) for note in self._uses(vault, wanted)]
             if len(operations) + len(rows) > _ROOM:
                 done = False
@@ -269,9 +272,32 @@ class Settling:
         kept = rulings if done else {**record.rulings, **rulings}
         settled = replace(record, words=words, rulings=kept, written=written, unsettled=not done)
         if operations or settled != before:
-            operations = [*operations, save_object(vault, key, settled)]
+            operations = [save_object(vault, key, settled), *operations]
         _check(key, operations)
+        if not operations and not done:
+            # The caps of `facts` keep a ticket's rows below it; without this a mistake there would never end.
+            raise UnstorableError(key, f"A ticket of {key[0]} {key[1]} needs more rows than a transaction holds.")
         return _Step(operations, progress.taken, done)
+
+    def _new_id(
+        self, vault: str, key: ObjectKey, wanted: Wanted, taken: set[str], *, look: bool
+    ) -> tuple[str, Written | None]:
+        """The id of a ticket that is not written yet: longer than others when another condition has it already.
+
+        `look` asks the table, as is due once a transaction was refused: that one refused a ticket's row is no sign,
+        because whoever wrote the object meanwhile may have written the ticket too.
+        """
+        for longer in range(0, _LONGEST_ID, 2):
+            found = ticket_id(vault, key[0], key[1], wanted.ticket.kind, version_of(wanted.key), longer)
+            if found in taken:
+                continue
+            row = self._repository.find_ticket(vault, found) if look else None
+            if row is None:
+                return found, None
+            if (row.text("object_row"), row.text("ticket_key")) == (object_row_key(key), wanted.key):
+                # Its version was forgotten, and something was said of it again.
+                return found, Written(found, indexes=indexes_of(row))
+        raise UnstorableError(key, f"There is no free id for a ticket of {key[0]} {key[1]}.")
 
     def _uses(self, vault: str, wanted: Wanted) -> list[Note]:
         ticket = wanted.ticket
@@ -281,13 +307,6 @@ class Settling:
         if not names:
             return []
         return [Note(ticket.opened_at, "Deskbridge", f"When it expires, this breaks: {', '.join(sorted(names))}.")]
-
-
-def _id_of(wanted: Wanted, vault: str, key: ObjectKey, longer: int, taken: set[str]) -> str:
-    version = version_of(wanted.key)
-    while (found := ticket_id(vault, key[0], key[1], wanted.ticket.kind, version, longer)) in taken:
-        longer += 2
-    return found
 
 
 def _remembered(used: dict[str, Outcome], known: Mapping[str, Outcome], ruling: Ruling) -> Ruling:

@@ -63,7 +63,7 @@ class Fuzzer:
 
     def __init__(self, seed: int) -> None:
         # Not for secrets: a seed must give the same requests again.
-        self._chance = random.Random(seed)  # noqa: S311
+        self._chance = random.Random(seed)
         self._seeds = [path.read_bytes() for path in sorted(PAYLOADS.glob("*.json"))]
         self._parsed = [json.loads(body) for body in self._seeds]
 

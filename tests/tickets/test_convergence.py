@@ -254,3 +254,20 @@ def test_a_large_batch_killed_at_each_storage_call_in_turn_ends_the_same(when: s
             Desk(WatchedTables(tables, kill), configured([])).post(history)
         deliver(Desk(tables, configured([])), history)
         assert tables.contents() == expected.contents(), number
+
+
+@pytest.mark.parametrize("schedule", [[0, 1] * 20, [1, 0] * 20, [0, 0, 1, 1] * 10])
+def test_a_race_for_one_tickets_row_lengthens_no_other_tickets_id(schedule: list[int]) -> None:
+    """Found on Azurite: the loser of the race took the winner's row for another condition with the same id."""
+    first = _event("acorn-vault", "SecretNewVersionCreated", "mail", "aa", 0, 61, 1)
+    second = _event("acorn-vault", "SecretNewVersionCreated", "mail", "bb", 1, 61, 2)
+    expected = clean([first, second], configured([]))
+    tables, interleaving = MemoryTables(), Interleaving(schedule)
+
+    def pause(_table: str, _verb: str, when: str) -> None:
+        if when == "before":
+            interleaving.pause()
+
+    desks = [Desk(WatchedTables(tables, pause), configured([])) for _ in range(2)]
+    interleaving.run(lambda: deliver(desks[0], [first]), lambda: deliver(desks[1], [first, second]))
+    assert tables.contents() == expected.contents()

@@ -102,7 +102,7 @@ def conditions(events: list[KeyVaultEvent]) -> set[tuple[str, str, str, str, str
 
 
 def test_a_thousand_events_with_duplicates_shuffled_and_failing_storage_end_in_exactly_their_tickets() -> None:
-    chance = random.Random(3)  # noqa: S311 - a seed must give the same failures again
+    chance = random.Random(3)
     lock = threading.Lock()
 
     def fail(_table: str, _verb: str, when: str) -> None:
@@ -111,7 +111,7 @@ def test_a_thousand_events_with_duplicates_shuffled_and_failing_storage_end_in_e
         if failing:
             raise TryLaterError(Reason.STORAGE_UNAVAILABLE, f"The storage fails {when} the call.")
 
-    events = history(1_000, random.Random(7))  # noqa: S311 - as above
+    events = history(1_000, random.Random(7))
     tables, dead = MemoryTables(), DeadLettersInMemory()
     desk = Desk(WatchedTables(tables, fail), configuration(*VAULTS))
     with served(desk.recording) as address:

@@ -1,0 +1,78 @@
+"""Tickets that other features ask for: once a condition, listed, found and changed like every other."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared.tickets import opening
+from shared.tickets.listing import list_tickets, parse_query
+from shared.tickets.model import ObjectType, Priority, TicketKind
+from shared.tickets.opening import Asked, Opening
+from shared.tickets.repository import TicketRepository
+from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
+
+AT = datetime(2026, 3, 1, tzinfo=UTC)
+ASKED = Asked(
+    place="authrocket:rl_0vacorn",
+    condition="authrocket:rl_0vAcorn/usr_1/org_1/ar:owner/run-1",
+    kind=TicketKind.ADMIN_GRANT,
+    object_type=ObjectType.USER,
+    object_name="usr_1",
+    priority=Priority.HIGH,
+    ticket_type="Security",
+    summary="Jim was granted ar:owner in Acorn",
+    details="Look whether somebody ordered it.",
+    source="AuthRocket",
+    at=AT,
+    site="london-hq",
+)
+
+
+def listed(repository: TicketRepository) -> list[str]:
+    items, _ = list_tickets(repository, parse_query({}), AT + timedelta(days=1))
+    return [ticket.ticket_id for ticket, _ in items]
+
+
+def test_a_condition_has_one_ticket_however_often_it_is_asked_for() -> None:
+    repository = TicketRepository(MemoryTables().table("tickets"))
+    first = Opening(repository).open(ASKED)
+    assert Opening(repository).open(replace(ASKED, summary="In other words", at=AT + timedelta(days=2))) == first
+    other = Opening(repository).open(replace(ASKED, condition="another"))
+    assert sorted(listed(repository)) == sorted([first, other])
+    (note,) = repository.notes(ASKED.place, first)
+    assert (note.author, note.text, note.at) == ("AuthRocket", ASKED.summary, AT)
+
+
+def test_two_conditions_of_one_id_get_a_ticket_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    def same_id(*parts: object) -> str:
+        return "KV-AAAAA-AAAAA" + "B" * int(str(parts[-1]))
+
+    monkeypatch.setattr(opening, "ticket_id", same_id)
+    repository = TicketRepository(MemoryTables().table("tickets"))
+    found = [Opening(repository).open(replace(ASKED, condition=condition)) for condition in ("one", "two", "one")]
+    assert found == ["KV-AAAAA-AAAAA", "KV-AAAAA-AAAAABB", "KV-AAAAA-AAAAA"]
+
+
+def test_long_texts_are_cut() -> None:
+    repository = TicketRepository(MemoryTables().table("tickets"))
+    Opening(repository).open(replace(ASKED, summary="x" * 9_000, details="y" * 90_000))
+    assert len(listed(repository)) == 1
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_at_any_storage_call_and_asked_for_again_there_is_one_ticket(when: str) -> None:
+    for number in range(3):
+        tables = MemoryTables()
+        left = [number]
+
+        def kill(table: str, verb: str, moment: str, left: list[int] = left) -> None:
+            left[0] -= moment == when
+            if moment == when and left[0] < 0:
+                raise KilledError
+
+        with pytest.raises(KilledError):
+            Opening(TicketRepository(WatchedTables(tables, kill).table("tickets"))).open(ASKED)
+        repository = TicketRepository(tables.table("tickets"))
+        Opening(repository).open(ASKED)
+        assert len(listed(repository)) == 1
