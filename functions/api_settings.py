@@ -9,7 +9,7 @@ from functions.endpoints import BODY, MOVED, PAGED, STORABLE, STORED, UNKNOWN, C
 from functions.http_answers import answer, body_of, caller, json_body
 from functions.query import PAGE, flag, page_asked
 from shared import bootstrap
-from shared.errors import ConflictError, InvalidInputError
+from shared.errors import ConflictError, InvalidInputError, NotFoundError
 from shared.reasons import Reason
 
 settings_api = func.Blueprint()
@@ -146,9 +146,12 @@ def delete_setting(req: func.HttpRequest) -> func.HttpResponse:
 )
 def show_setting_history(req: func.HttpRequest) -> func.HttpResponse:
     """Newest first; also of a document that was removed. Empty for a name that was never used."""
+    from shared.settings.documents.base import NAME_PATTERN
     from shared.settings.kinds import kind_of
 
     kind, name = req.route_params["kind"], req.route_params["name"]
+    if not NAME_PATTERN.match(name):
+        raise NotFoundError(Reason.NOT_FOUND, f"No document can be named {name!r}.")
     limit, after = page_asked(req)
     entries, following = bootstrap.settings().history_page(kind_of(kind), name, limit, after)
     return answer(200, {"items": entries, "next": following})

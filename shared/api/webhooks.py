@@ -8,7 +8,8 @@ from shared.api.shapes import Answer
 from shared.users.following import Outcome
 
 # An array in Event Grid's schema, or one event or a batch of them in that of CloudEvents 1.0.
-Events = list[dict[str, Any]] | dict[str, Any]
+# What is in the array and is none is quarantined, so anything may be.
+Events = list[Any] | dict[str, Any]
 
 
 class DeliveryAnswer(Answer):

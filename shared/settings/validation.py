@@ -108,6 +108,10 @@ def read_set(body: bytes, content_type: str) -> list[Written]:
     if "json" not in content_type:
         return list(parse_yaml(text, "document"))
     entries = content.get("documents") if isinstance(content, dict) else content
+    others = set(content) - {"documents"} if isinstance(content, dict) else set()
+    faults = [Fault(name, "there is no such field") for name in sorted(others)]
     if not isinstance(entries, list):
-        raise document_invalid("set", [Fault("documents", "must be a list")])
+        faults.append(Fault("documents", "must be a list"))
+    if faults or not isinstance(entries, list):
+        raise document_invalid("set", faults)
     return [read_entry(entry, f"document {index + 1}") for index, entry in enumerate(entries)]

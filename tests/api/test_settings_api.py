@@ -137,6 +137,14 @@ def test_a_dry_run_says_what_would_change_and_writes_nothing(desk: MemoryTables)
     assert call("POST", "settings?dry_run=perhaps", body).json["reason"] == "parameter_invalid"
 
 
+def test_unknown_fields_of_a_set_and_of_its_members_are_refused_by_name() -> None:
+    refused = call("POST", "settings", {"documents": [], "dryrun": True})
+    assert [(refused.status, fault["path"]) for fault in refused.json["faults"]] == [(400, "dryrun")]
+    member = {"kind": "sites", "name": "one", "document": {"title": "One", "customer": "Acorn"}, "extra": 1}
+    assert call("POST", "settings", {"documents": [member]}).json["reason"] == "document_invalid"
+    assert call("POST", "settings", b" ").json["reason"] == "body_not_readable"
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'"\\ud800"', b"NaN", b"[" * 100_000])
 def test_a_body_that_is_not_json_is_refused(body: bytes) -> None:
     refused = call("PUT", "settings/credential-stores/acorn", body)
