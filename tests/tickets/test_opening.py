@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.tickets import opening
-from shared.tickets.listing import list_tickets, parse_query
+from shared.tickets.listing import TicketQuery, list_tickets
 from shared.tickets.model import ObjectType, Priority, TicketKind
 from shared.tickets.opening import Asked, Opening
 from shared.tickets.repository import TicketRepository
@@ -30,8 +30,8 @@ ASKED = Asked(
 
 
 def listed(repository: TicketRepository) -> list[str]:
-    items, _ = list_tickets(repository, parse_query({}), AT + timedelta(days=1))
-    return [ticket.ticket_id for ticket, _ in items]
+    items, _ = list_tickets(repository, TicketQuery(), AT + timedelta(days=1))
+    return [ticket.ticket_id for ticket in items]
 
 
 def test_a_condition_has_one_ticket_however_often_it_is_asked_for() -> None:
