@@ -27,6 +27,8 @@ _LARGEST_PAGE = 256 * 1024 * 1024
 _UTC_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z", re.ASCII)
 # Needed whatever is mapped: states, tags by name, and where an instance is.
 _ALWAYS = frozenset({"State", "Tags", "Placement"})
+# Of how many kinds of elements a part consists that is worth looking for: the others are parsed sooner than found.
+_LONG = 8
 _NOT_PLAIN = frozenset({"structure", "list", "map"})
 
 _Read = Callable[[Element], Any]
@@ -82,6 +84,7 @@ class LeanParser(EC2QueryParser):
         super().__init__()
         self._members = members
         self._compiled: dict[str, _Read] = {}
+        self._cut: tuple[bytes, ...] | None = None
 
     def parse(self, response: Any, shape: Any) -> Any:
         if response["headers"].get("content-encoding") == "gzip" and (
@@ -93,9 +96,20 @@ class LeanParser(EC2QueryParser):
     def _do_parse(self, response: Any, shape: Any) -> Any:
         if not _is_listing(shape):
             return super()._do_parse(response, shape)  # type: ignore[misc] # the stubs leave it out
-        if response["headers"].get("content-encoding") == "gzip":
-            return self._read(_inflated(response["body"]), shape)
-        return self._read(_pieces(response["body"]), shape)
+        body = response["body"]
+        unpack = _inflated if response["headers"].get("content-encoding") == "gzip" else _pieces
+        reservation = shape.members["Reservations"].member
+        if self._cut is None:
+            self._cut = _tags_to_cut(reservation.members["Instances"].member, self._members)
+        try:
+            return self._read(_without(unpack(body), self._cut), reservation)
+        except ParseError:
+            # What is no XML without the parts that were cut out may be XML with them.
+            pass
+        try:
+            return self._read(unpack(body), reservation)
+        except ParseError as error:
+            raise ResponseParserError(f"EC2's answer is no XML that can be read: {error}.") from error
 
     def _read(self, pieces: Iterator[bytes], shape: Any) -> dict[str, Any]:
         builder = TreeBuilder()
@@ -103,15 +117,12 @@ class LeanParser(EC2QueryParser):
         parser = XMLParser(target=builder, encoding=self.DEFAULT_ENCODING)  # noqa: S314
         reservations: list[Any] = []
         root: Element | None = None
-        try:
-            for piece in pieces:
-                parser.feed(piece)
-                if root is None:
-                    root = _root(builder, piece)
-                self._take(root, shape, reservations, all_but=1)
-            parser.close()
-        except ParseError as error:
-            raise ResponseParserError(f"EC2's answer is no XML that can be read: {error}.") from error
+        for piece in pieces:
+            parser.feed(piece)
+            if root is None:
+                root = _root(builder, piece)
+            self._take(root, shape, reservations, all_but=1)
+        parser.close()
         if root is None:
             raise ResponseParserError("EC2's answer is empty.")
         self._take(root, shape, reservations, all_but=0)
@@ -131,7 +142,7 @@ class LeanParser(EC2QueryParser):
         if present is None or len(present) <= all_but:
             return
         if namespace not in self._compiled:
-            self._compiled[namespace] = _reservation(shape.members["Reservations"].member, namespace, self._members)
+            self._compiled[namespace] = _reservation(shape, namespace, self._members)
         read = self._compiled[namespace]
         complete = present[: len(present) - all_but]
         reservations += [read(element) for element in complete]
@@ -150,6 +161,54 @@ def _root(builder: TreeBuilder, first_piece: bytes) -> Element:
     return root
 
 
+# Parts that nobody asked for
+
+
+def _tags_to_cut(instance: StructureShape, members: frozenset[str]) -> tuple[bytes, ...]:
+    """The elements of an instance that are cut out unread: long ones, not asked for, and without a namesake that is."""
+    needed = {tag for name in members for tag in _tags(instance.members[name])}
+    unneeded = (shape for name, shape in instance.members.items() if name not in members)
+    long = (shape for shape in unneeded if len(_tags(shape)) >= _LONG)
+    return tuple(tag.encode() for tag in (str(shape.serialization.get("name")) for shape in long) if tag not in needed)
+
+
+def _tags(shape: Any) -> set[str]:
+    """The element of a shape and all within."""
+    tags = {str(shape.serialization.get("name"))}
+    within: list[Any] = [shape.member] if isinstance(shape, ListShape) else []
+    if isinstance(shape, StructureShape):
+        within = list(shape.members.values())
+    return tags.union(*(_tags(each) for each in within))
+
+
+def _without(pieces: Iterator[bytes], tags: tuple[bytes, ...]) -> Iterator[bytes]:
+    """The pieces without the elements of these tags. What begins in one piece and ends in a later one is held back."""
+    held = b""
+    for piece in pieces:
+        text = held + piece
+        if b"!" in text and b"<!" in text:
+            # In remarks and CDATA a tag may be no tag.
+            tags = ()
+        end = text.rfind(b"<") if tags else len(text)
+        text, held = text[:end], text[end:]
+        for tag in tags:
+            start, close = b"<" + tag + b">", b"</" + tag + b">"
+            first, *parts = text.split(start)
+            kept = [first]
+            for number, part in enumerate(parts):
+                _, closed, after = part.partition(close)
+                if not closed:
+                    # It ends in a later piece.
+                    held = start + start.join(parts[number:]) + held
+                    break
+                kept.append(after)
+            text = b"".join(kept)
+        if text:
+            yield text
+    if held:
+        yield held
+
+
 # Values, each as botocore's own parser gives it
 
 
@@ -162,20 +221,28 @@ def _reservation(shape: StructureShape, namespace: str, members: frozenset[str])
 def _structure(
     shape: StructureShape, namespace: str, members: frozenset[str], made: Mapping[str, _Read] | None = None
 ) -> _Read:
-    readers: dict[str, tuple[str, _Read | None]] = {}
+    texts: dict[str, str] = {}
+    readers: dict[str, tuple[str, _Read]] = {}
     for name, member in shape.members.items():
-        if name in members:
-            tag = namespace + member.serialization.get("name", name)
-            readers[tag] = (name, made[name] if made and name in made else _reader(member, namespace))
-    find = readers.get
+        if name not in members:
+            continue
+        tag = namespace + member.serialization.get("name", name)
+        read_member = made[name] if made and name in made else _reader(member, namespace)
+        if read_member is None:
+            texts[tag] = name
+        else:
+            readers[tag] = (name, read_member)
+    find_text, find_reader = texts.get, readers.get
 
     def read(element: Element) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for child in element:
-            known = find(child.tag)
-            if known is not None:
-                name, read_child = known
-                found[name] = (child.text or "") if read_child is None else read_child(child)
+            tag = child.tag
+            text_name = find_text(tag)
+            if text_name is not None:
+                found[text_name] = child.text or ""
+            elif (known := find_reader(tag)) is not None:
+                found[known[0]] = known[1](child)
         return found
 
     return read
