@@ -1,4 +1,4 @@
-"""`python -m lab.api_load`: many clients at once over all endpoints of a desk; all that was acknowledged must be there."""
+"""`python -m lab.api_load`: many clients at once over all endpoints; all that was acknowledged must be there after."""
 
 import argparse
 import http.client

@@ -42,12 +42,14 @@ if TYPE_CHECKING:
     from shared.tickets.repository import TicketRepository
     from shared.tickets.settling import Settling
     from shared.tickets.sweeping import Sweeping
+    from shared.tickets.vault_objects import ListedVault
     from shared.users.desk import UserDesk
     from shared.users.following import Following
     from shared.users.grants import GrantTickets
     from shared.users.sourcing import Realms, RealmSource
     from shared.vaults.checking import Checks
     from shared.vaults.key_vault import KeyVaults
+    from shared.vaults.model import Credentials
     from shared.vaults.reading import VaultCredentials
     from shared.vaults.usage import SecretUses
 
@@ -69,6 +71,16 @@ def _once(build: Callable[[], T]) -> Callable[[], T]:
         return cast("T", _built[name])
 
     return built
+
+
+class _Late:
+    """Stands in for an object that is built when the first of its members is asked for."""
+
+    def __init__(self, build: Callable[[], object]) -> None:
+        self._build = build
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._build(), name)
 
 
 def replace(name: str, value: object) -> None:
@@ -231,9 +243,11 @@ def ticket_housekeeping() -> "TicketHousekeeping":
 @_once
 def sweeping() -> "Sweeping":
     from shared.tickets.sweeping import Sweeping
-    from shared.tickets.vault_objects import ListedVault
 
-    def open_vault(store_name: str) -> ListedVault:
+    def open_vault(store_name: str) -> "ListedVault":
+        # Key Vault's clients load when a vault is swept, and not when the last sweeps are shown.
+        from shared.tickets.vault_objects import ListedVault
+
         return ListedVault(vaults(), store_name, credentials().store(store_name, fresh=True))
 
     return Sweeping(ticket_configuration(), open_vault, tickets(), settling(), now)
@@ -313,7 +327,8 @@ def users() -> "RecordTable":
 def realms() -> "Realms":
     from shared.users.sourcing import Realms
 
-    return Realms(settings(), credentials())
+    # Lists of runs and users come by here too, and need no password.
+    return Realms(settings(), cast("Credentials", _Late(credentials)))
 
 
 @_once
