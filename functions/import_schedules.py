@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import azure.functions as func
 
@@ -11,7 +12,11 @@ from shared.storage.names import IMPORT_PARTS_QUEUE
 
 import_schedules = func.Blueprint()
 
+# The next turn is a day away: storage that does not answer must not cost that day.
+_RETRY: dict[str, Any] = {"strategy": "fixed_delay", "max_retry_count": "5", "delay_interval": "00:02:00"}
 
+
+@import_schedules.retry(**_RETRY)
 @import_schedules.timer_trigger("timer", "%DESKBRIDGE_EC2_SCHEDULE%", run_on_startup=False, use_monitor=True)
 @import_schedules.queue_output("messages", queue_name=IMPORT_PARTS_QUEUE, connection="AzureWebJobsStorage")
 def import_ec2_assets(timer: func.TimerRequest, messages: QueueMessages) -> None:
@@ -20,6 +25,7 @@ def import_ec2_assets(timer: func.TimerRequest, messages: QueueMessages) -> None
     send(messages, bootstrap.imports().start_scheduled("aws-tenants"))
 
 
+@import_schedules.retry(**_RETRY)
 @import_schedules.timer_trigger("timer", "%DESKBRIDGE_AUTHROCKET_SCHEDULE%", run_on_startup=False, use_monitor=True)
 @import_schedules.queue_output("messages", queue_name=IMPORT_PARTS_QUEUE, connection="AzureWebJobsStorage")
 def import_authrocket_users(timer: func.TimerRequest, messages: QueueMessages) -> None:

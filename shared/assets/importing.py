@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.assets.mapping import FIELD_NEED, TYPE_NEED, AssetMapping
-from shared.assets.model import document_name_of, partition_key_of
+from shared.assets.model import partition_key_of
 from shared.errors import ConflictError, MisconfiguredError, NotFoundError
 from shared.imports.columns import CUSTOM, SITE, TYPE, column_of
 from shared.imports.model import Brake, MatchOn, Policy, Trigger, Wanted
@@ -112,14 +112,14 @@ class TenantFeed:
     def provide(self, needs: Collection[str], by: str) -> None:
         for need in sorted(needs):
             if need.startswith(TYPE_NEED):
-                title = need.removeprefix(TYPE_NEED)
+                type_name, _, title = need.removeprefix(TYPE_NEED).partition(":")
                 content = {"title": title, "group": self.document.asset_type.new_types_group}
-                self._make(AssetTypeDocument.kind, document_name_of(title), content, by)
+                self._make(AssetTypeDocument.kind, type_name, content, by)
             elif need.startswith(FIELD_NEED):
                 target = need.removeprefix(FIELD_NEED)
                 name = target.removeprefix(CUSTOM)
-                title = self._titles.get(target) or name.replace("-", " ").capitalize()
-                self._make(AssetFieldDocument.kind, name, {"title": title, "custom": target != name}, by)
+                field_title = self._titles.get(target) or name.replace("-", " ").capitalize()
+                self._make(AssetFieldDocument.kind, name, {"title": field_title, "custom": target != name}, by)
 
     def finish(self, part: str) -> None:
         """Nothing follows from an asset."""
@@ -132,10 +132,18 @@ class TenantFeed:
             self._settings.put(kind, name, content, by=by)
 
     def _fields_to_create(self) -> frozenset[str]:
-        present = {
-            f"{CUSTOM}{stored.name}" if stored.document.custom else stored.name
-            for stored in self._settings.list(AssetFieldDocument, fresh=True)
-        }
+        present: set[str] = set()
+        for stored in self._settings.list(AssetFieldDocument, fresh=True):
+            custom = stored.document.custom
+            present.add(f"{CUSTOM}{stored.name}" if custom else stored.name)
+            other = stored.name if custom else f"{CUSTOM}{stored.name}"
+            if any(mapping.target == other for mapping in self.document.field_mappings):
+                raise MisconfiguredError(
+                    Reason.DOCUMENT_INVALID,
+                    f"The tenant {self.name} maps {stored.name} as {'an asset' if custom else 'a custom'} field, and "
+                    f"it is {'a custom' if custom else 'an asset'} field.",
+                    mend="Correct the mapping's field_type.",
+                )
         return frozenset(
             mapping.target
             for mapping in self.document.field_mappings

@@ -42,6 +42,7 @@ class AssetMapping:
     def __init__(self, document: AwsTenantDocument, types: Mapping[str, str], created_fields: frozenset[str]) -> None:
         self._document = document
         self._types = types
+        self._type_names = frozenset(types.values())
         self._fields: list[tuple[FieldMappingDocument, str, Read]] = [
             (mapping, column_of(mapping.target), _reader(mapping)) for mapping in document.field_mappings
         ]
@@ -115,9 +116,11 @@ class AssetMapping:
         if choice.mode == "field" and choice.field is not None:
             # The name must be identical: neither case nor inner spaces are evened out.
             title = text_of(record.get(choice.field)).strip()
+            if title and title in self._types:
+                return self._types[title], ()
             if title:
-                known = self._types.get(title)
-                return known or document_name_of(title), () if known else (TYPE_NEED + title,)
+                name = document_name_of(title, self._type_names)
+                return name, (f"{TYPE_NEED}{name}:{title}",)
         return choice.default, ()
 
     def _explainer(self, record: Mapping[str, object]) -> Callable[[], tuple[str, ...]]:

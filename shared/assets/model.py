@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from shared.imports.model import Key
 
@@ -57,13 +57,14 @@ def parse_asset_id(text: str) -> Key:
     return Key(":".join(parts[:-1]), parts[-1])
 
 
-def document_name_of(title: str) -> str:
+def document_name_of(title: str, taken: Collection[str] = ()) -> str:
     """The name of a document that an import makes for a title: the same for the same title, wherever it is made.
 
-    A title that is not its own name gets a digest, so that `x86_64` and `x86 64` never meet in one document.
+    A title that is not its own name, or whose name is taken by another title, gets a digest, so that `x86_64` and
+    `x86 64` never meet in one document.
     """
     slug = _ODD.sub("-", title.casefold()).strip("-")[:_LONGEST_SLUG].strip("-")
-    if slug == title:
+    if slug == title and slug not in taken:
         return slug
     digest = hashlib.blake2b(title.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
     return f"{slug}-{digest}" if slug else digest

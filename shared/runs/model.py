@@ -107,8 +107,10 @@ def summarise(run: Run, parts: Sequence[Part]) -> Summary:
     counts["parts"] = sum(not part.expanded for part in parts)
     counts["parts_done"] = sum(part.state is PartState.DONE and not part.expanded for part in parts)
     counts["parts_failed"] = sum(part.state is PartState.FAILED for part in parts)
-    if not run.laid or any(part.is_open for part in parts):
-        state = RunState.RUNNING if run.is_open else run.state
+    if not run.is_open:
+        state = run.state
+    elif not run.laid or any(part.is_open for part in parts):
+        state = RunState.RUNNING
     elif not counts["parts_failed"]:
         state = RunState.SUCCEEDED
     else:

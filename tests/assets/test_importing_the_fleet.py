@@ -300,3 +300,23 @@ def test_a_type_is_made_only_where_it_is_written(desk: Desk, fleet: Fleet) -> No
     assert types == {"d:server", "d:application-server"}
     web = desk.assets()[fleet.instance_id(ACORN, "web-1")]
     assert (web["type"], web["site"]) == ("server", "london-hq")  # AWS-53, AWS-54
+
+
+def test_a_type_whose_name_another_title_has_gets_one_of_its_own(desk: Desk, fleet: Fleet) -> None:
+    bootstrap.settings().put("asset-types", "arm64", {"title": "Something else"}, by="test")
+    _settle(fleet)
+    _run(desk)
+    arm = desk.assets()[fleet.instance_id(ACORN, "web-arm")]
+    assert arm["type"] != "arm64"
+    stored = desk.tables.contents()["settings"]["asset-types", f"d:{arm['type']}"]
+    assert json.loads(str(stored["document"])) == {"title": "arm64"}
+
+
+def test_a_field_that_is_a_custom_one_is_not_taken_for_an_asset_field(desk: Desk, fleet: Fleet) -> None:
+    bootstrap.settings().put("asset-fields", "architecture", {"title": "Architecture", "custom": True}, by="test")
+    _settle(fleet)
+    desk.timer("import_ec2_assets")
+    run = _last(desk)
+    assert run["status"] == "failed"
+    assert run["message"] == "The tenant acorn maps architecture as an asset field, and it is a custom field."
+    assert desk.assets() == {}

@@ -92,7 +92,7 @@ def test_the_type_by_a_field_is_the_type_of_that_very_name(field: str) -> None: 
     empty = _want(_instance(Architecture=None), asset_type=choice)
     assert (known.values["type"], known.needs) == ("arm64", {})
     assert other_case.values["type"] != "arm64"
-    assert other_case.needs == {"type:ARM64": "type"}  # AWS-34
+    assert other_case.needs == {f"type:{other_case.values['type']}:ARM64": "type"}  # AWS-34
     assert empty.values["type"] == "application-server"  # AWS-35
 
 
@@ -102,6 +102,8 @@ def test_titles_of_new_types_never_meet_in_one_document() -> None:
     assert len(set(names)) == len(names)
     assert all(len(name) <= 63 for name in names)
     assert document_name_of("arm64") == "arm64"
+    # Somebody named another type so.
+    assert document_name_of("arm64", {"arm64"}) not in {*names, "arm64"}
 
 
 def test_only_what_is_mapped_comes_in() -> None:  # AWS-24

@@ -1,14 +1,16 @@
 """Runs: one at a time, taken up when they stall, previews and what applying one means, freshness and retention."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from shared.errors import ConflictError, InvalidInputError, MisconfiguredError
+from shared.errors import ConflictError, InvalidInputError, MisconfiguredError, TryLaterError
 from shared.imports.model import Trigger
 from shared.imports.reporting import RunReports
 from shared.reasons import Reason
 from shared.runs.model import PartState, RunState
+from tests.fakes.tables import WatchedTables
 from tests.imports.worlds import Ec2Case, World
 
 
@@ -293,3 +295,33 @@ def test_progress_can_be_followed_while_a_part_is_at_work(world: World) -> None:
     world.far.before_page = look
     world.runner.do_part(message)
     assert seen == [0, 2, 4]
+
+
+def test_a_schedule_whose_storage_failed_is_retried_and_imports_once(world: World) -> None:
+    world.far.put("i-1")
+    for failing in range(12):
+        world.clock.advance(days=1)
+        calls = [failing]
+
+        def fail(table: str, verb: str, when: str, calls: list[int] = calls) -> None:
+            calls[0] -= when == "before"
+            if calls[0] == -1:
+                raise TryLaterError(Reason.STORAGE_UNAVAILABLE, "The table did not answer.")
+
+        world.rebuild(WatchedTables(world.tables, fail))  # type: ignore[arg-type] # in memory, here
+        messages = []
+        try:
+            messages += world.runner.start_scheduled(world.case.kind)
+        except TryLaterError:
+            # The host calls the timer's function again.
+            world.rebuild(world.tables)
+            messages += world.runner.start_scheduled(world.case.kind)
+        world.rebuild(world.tables)
+        world.work(messages)
+        world.clock.advance(minutes=31)
+        world.work(world.keeper.keep())
+        assert world.runs.open_runs() == []
+        [freshness] = world.keeper.freshness()
+        assert freshness.last_success_at is not None, failing
+        assert world.clock() - freshness.last_success_at < timedelta(hours=1), failing
+    assert world.active() == {"i-1"}
