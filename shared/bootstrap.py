@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from shared import telemetry
 from shared.environment import Environment, load_environment, platform_signs_in
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def reset() -> None:
 
 def exchange(built: dict[str, Any]) -> dict[str, Any]:
     """Put what another process built in place of this; answers with this. For a driver that plays several workers."""
-    global _built  # noqa: PLW0603 - the one place where a process's objects are
+    global _built
     with _lock:
         before, _built = _built, built
     return before
@@ -110,7 +111,12 @@ def now() -> datetime:
 
 @_once
 def environment() -> Environment:
-    return load_environment(os.environ)
+    # Nothing that logs or makes spans is built without it.
+    loaded = load_environment(os.environ)
+    telemetry.quieten_sdks()
+    if loaded.flag("DESKBRIDGE_OPENTELEMETRY"):
+        telemetry.turn_on()
+    return loaded
 
 
 @_once

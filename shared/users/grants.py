@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,9 +13,7 @@ from shared.storage.documents import pack, unpack
 from shared.storage.rows import Delete, Operation, Row, Save, Value, partition, row_key_prefix
 from shared.storage.tables import Table, scan
 from shared.users.mapping import WantedUser
-from shared.users.model import Grant, grants_in, memberships_in
-
-logger = logging.getLogger(__name__)
+from shared.users.model import Grant, grants_in, memberships_in, realm_of
 
 # Behind the records and their history, so that neither the index nor a list of users meets them.
 NOTE = "~n:"
@@ -64,16 +61,17 @@ def newly_granted(entry: Entry) -> frozenset[Grant]:
 
 
 class OpenTicket(Protocol):
-    """Opens a ticket; for the same `condition` once, however often it is called."""
+    """Opens a ticket about a user of a realm; for the same `condition` once, however often it is called."""
 
-    def __call__(self, *, condition: str, summary: str, details: str, site: str, at: datetime) -> None: ...
+    def __call__(
+        self, *, realm: str, user_id: str, condition: str, summary: str, details: str, site: str, at: datetime
+    ) -> object: ...
 
 
 class GrantTickets:
     """Makes tickets of the notes. It may be interrupted and repeated: a note goes when its tickets are there."""
 
-    def __init__(self, table: Table, open_ticket: OpenTicket | None) -> None:
-        """`open_ticket` None keeps the notes for when there is one."""
+    def __init__(self, table: Table, open_ticket: OpenTicket) -> None:
         self._table = table
         self._open = open_ticket
 
@@ -82,11 +80,10 @@ class GrantTickets:
         done = 0
         for row in list(scan(self._table, [partition(partition_key), *row_key_prefix(NOTE)])):
             note = _to_note(row)
-            if self._open is None:
-                logger.warning("%s was granted admin permissions; no ticket can be opened yet.", note.user_id)
-                continue
             for grant in note.grants:
                 self._open(
+                    realm=realm_of(note.partition_key),
+                    user_id=note.user_id,
                     condition=f"{note.partition_key}/{note.user_id}/{grant.org_id}/{grant.permission}/{note.occasion}",
                     summary=f"{note.user_name} was granted {grant.permission} in {grant.org_name}",
                     details=_details(note, grant),

@@ -80,6 +80,11 @@ def partition_of(realm: str) -> str:
     return f"authrocket:{realm}"
 
 
+def realm_of(partition_key: str) -> str:
+    """The other way."""
+    return partition_key.removeprefix("authrocket:")
+
+
 def membership_values(memberships: Sequence[Membership]) -> dict[str, Value | None]:
     """The columns that hold the memberships, all of them. Raises ValueFaultError when they do not fit."""
     text = json.dumps([one.as_json() for one in memberships], ensure_ascii=False, separators=(",", ":"))

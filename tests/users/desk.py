@@ -84,7 +84,9 @@ class Tickets:
     opened: dict[str, dict[str, Any]] = field(default_factory=dict)
     calls: int = 0
 
-    def __call__(self, *, condition: str, summary: str, details: str, site: str, at: datetime) -> None:
+    def __call__(
+        self, *, realm: str, user_id: str, condition: str, summary: str, details: str, site: str, at: datetime
+    ) -> None:
         self.calls += 1
         self.opened.setdefault(condition, {"summary": summary, "details": details, "site": site, "at": at})
 

@@ -204,3 +204,31 @@ def test_the_webhook_answers_by_meaning(desk: Desk) -> None:
     desk.lab.script("status", status=429, retry_after="3000", times=None)
     answer = deliver(event)
     assert (answer.status, answer.json["reason"]) == (503, "authrocket_throttled")
+
+
+# Tickets of grants
+
+
+def test_a_granted_admin_permission_is_a_ticket_like_any_other(desk: Desk) -> None:
+    desk.set_up(webhook=WEBHOOK, organisations=True, ticket_on_admin_grant=True)
+    imported(desk)
+    assert call("GET", "tickets").json["items"] == []
+    org = next(iter(desk.lab.realm().orgs.values()))
+    user = desk.lab.add_user(email="boss@acorn.example", name="The Boss")["id"]
+    desk.lab.grant(user, org["id"], ["ar:owner"])
+    for event in [*desk.lab.realm().events.values()] * 2:
+        assert deliver(event).status == 200
+    (ticket,) = call("GET", "tickets").json["items"]
+    assert ticket["summary"] == f"The Boss was granted ar:owner in {org['name']}"
+    assert (ticket["kind"], ticket["object_type"], ticket["object_name"]) == ("admin_grant", "user", user)
+    assert (ticket["priority"], ticket["ticket_type"], ticket["site"]) == ("high", "Security", "london-hq")
+    # People close it, and it stays closed whatever is delivered again.
+    address = f"tickets/{ticket['id']}"
+    closed = call("PATCH", address, {"status": "closed", "note": "Ordered by the board."}, {"If-Match": "*"})
+    assert closed.status == 200, closed.body
+    for event in desk.lab.realm().events.values():
+        deliver(event)
+    work(call("POST", "authrocket-realms/customers/imports").sent)
+    assert call("GET", address).json["status"] == "closed"
+    assert call("GET", "tickets").json["items"] == []
+    assert "Ordered by the board." in [note["text"] for note in call("GET", address).json["notes"]]
