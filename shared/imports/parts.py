@@ -12,6 +12,7 @@ from shared.imports.planning import PartPlanner
 from shared.imports.sources import Feed, Source
 from shared.runs.model import Mode, Part, Run
 from shared.runs.repository import RunRepository
+from shared.telemetry import spanned
 
 # An operator sees these one by one; the others of an import are counted, and stand in the records' history.
 _KEPT = frozenset({Action.ERROR, Action.WITHHELD, Action.LEFT})
@@ -63,7 +64,7 @@ class PartWork:
 
     def run(self) -> Mapping[str, int]:
         """Do it; the counts. Raises ChangedMeanwhileError when another attempt took the part over."""
-        for page in self._feed.read(self.part.name):
+        for page in spanned("page", self._feed.read(self.part.name), run=self._run.id, part=self.part.name):
             self._counts["read"] += len(page)
             self._handle(self._planner.take(self._feed.want(self.part.name, raw) for raw in page))
             self._beat()

@@ -22,6 +22,7 @@ from shared.imports.sources import Feed, Source
 from shared.reasons import Reason
 from shared.runs.model import SILENT_AFTER, Mode, Part, PartState, Run, RunState, Summary, summarise
 from shared.runs.repository import RunRepository
+from shared.telemetry import span
 
 logger = logging.getLogger(__name__)
 
@@ -137,6 +138,10 @@ class ImportRunner:
         `redelivered` says that the queue gives this message again, so that its first reader is gone. Raises
         TryLaterError for what may pass: the queue gives the message again, and at last to `fail_part`.
         """
+        with span("part", run=message["run_id"], part=message["part"]):
+            return self._do_part(message, redelivered)
+
+    def _do_part(self, message: PartMessage, redelivered: bool) -> list[PartMessage]:
         run = self.runs.find(message["run_id"])
         part = self.runs.find_part(message["run_id"], message["part"]) if run is not None else None
         if run is None or part is None:

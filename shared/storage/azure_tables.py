@@ -15,6 +15,7 @@ from shared.storage.limits import ROWS_PER_PAGE, check_key, check_transaction
 from shared.storage.refusals import code_of, translated
 from shared.storage.rows import AnyOf, Condition, Create, Delete, Operation, Page, Replace, Row, Value, Where
 from shared.storage.tables import Table
+from shared.telemetry import span
 
 # The SDK's own policy may take minutes; Event Grid waits 30 s for an answer, and retries by itself.
 _RETRIES: Mapping[str, Any] = {
@@ -76,7 +77,7 @@ class AzureTable:
     def transact(self, partition_key: str, operations: Sequence[Operation]) -> Sequence[str]:
         check_transaction(partition_key, operations)
         batch = [_to_batch(partition_key, operation) for operation in operations]
-        with translated(self.name, operations):
+        with span("transaction", table=self.name, operations=len(batch)), translated(self.name, operations):
             try:
                 answers = self._client.submit_transaction(batch)
             except HttpResponseError as error:

@@ -24,6 +24,7 @@ from shared.storage.azure_tables import AzureTable, AzureTables, table_is_missin
 from shared.storage.limits import ROWS_PER_PAGE, check_key, check_transaction
 from shared.storage.refusals import code_of, translated
 from shared.storage.rows import AnyOf, Condition, Create, Delete, Operation, Page, Replace, Row, Value, Where
+from shared.telemetry import span
 
 _READ_HEADERS = {"DataServiceVersion": "3.0", "Accept": "application/json;odata=minimalmetadata"}
 _BATCH_HEADERS = {
@@ -65,7 +66,7 @@ class LeanTable(AzureTable):
 
     def transact(self, partition_key: str, operations: Sequence[Operation]) -> Sequence[str]:
         check_transaction(partition_key, operations)
-        with translated(self.name, operations):
+        with span("transaction", table=self.name, operations=len(operations)), translated(self.name, operations):
             try:
                 return self._submit(partition_key, operations)
             except HttpResponseError as error:

@@ -18,6 +18,7 @@ from shared.errors import (
 )
 from shared.reasons import Reason
 from shared.settings.documents.credentials import CredentialReference
+from shared.telemetry import span
 from shared.tickets.configuration import Configuration
 from shared.tickets.event_grid import (
     VALIDATION_EVENT,
@@ -87,7 +88,8 @@ class Recording:
         """The answer to one request; never raises. `headers` may have any case."""
         folded = {name.casefold(): value for name, value in headers.items()}
         try:
-            return self._answer(method.upper(), folded, body)
+            with span("delivery", bytes=len(body), subscription=folded.get("aeg-subscription-name", "")):
+                return self._answer(method.upper(), folded, body)
         except DeskbridgeError as error:
             return _refusal(error)
         except Exception:

@@ -1,0 +1,65 @@
+"""What an operator sees of a running worker: SDKs kept quiet, and OpenTelemetry's spans when they are turned on.
+
+The product does not depend on OpenTelemetry: without its API package, or with the setting off, a span costs a
+comparison.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeVar
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Attribute = str | int | bool
+
+# They log every request with its headers at INFO; what goes wrong, the product says itself, with a reason.
+_CHATTY = ("azure", "boto3", "botocore", "msal", "s3transfer", "urllib3")
+_NOTHING: AbstractContextManager[None] = nullcontext()
+
+_tracer: Any = None
+
+
+def quieten_sdks() -> None:
+    """Let only the warnings of the SDKs through."""
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def turn_on() -> None:
+    """Make spans from now on, if OpenTelemetry is there; say so when it is not."""
+    global _tracer  # noqa: PLW0603 - one tracer a process, as OpenTelemetry has it
+    try:
+        from opentelemetry import trace  # type: ignore[import-not-found, unused-ignore] # an operator may install it
+    except ImportError:
+        logger.warning("DESKBRIDGE_OPENTELEMETRY is on, and the package opentelemetry-api is not installed: no spans.")
+        return
+    _tracer = trace.get_tracer("deskbridge")
+
+
+def turn_off() -> None:
+    """Make no more spans."""
+    global _tracer  # noqa: PLW0603 - as above
+    _tracer = None
+
+
+def span(name: str, **attributes: Attribute) -> AbstractContextManager[Any]:
+    """A span around a delivery, a part, a page or a transaction; an exception that leaves it is recorded in it."""
+    if _tracer is None:
+        return _NOTHING
+    named = {f"deskbridge.{key}": value for key, value in attributes.items()}
+    made: AbstractContextManager[Any] = _tracer.start_as_current_span(f"deskbridge.{name}", attributes=named)
+    return made
+
+
+def spanned(name: str, items: Iterable[T], **attributes: Attribute) -> Iterator[T]:
+    """The items, with a span around the getting of each."""
+    iterator = iter(items)
+    while True:
+        with span(name, **attributes):
+            try:
+                item = next(iterator)
+            except StopIteration:
+                return
+        yield item

@@ -1,0 +1,111 @@
+"""What an operator sees of a worker: spans when they are turned on, and no chatter of the SDKs."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from shared import bootstrap, telemetry
+from tests.api.calling import call
+from tests.api.seeding import near_expiry
+from tests.storage_emulator import Storage
+from tests.tickets.desk import Desk, configuration
+
+
+class Tracer:
+    """Stands in for OpenTelemetry's: notes each span when it ends, with the one around it."""
+
+    def __init__(self) -> None:
+        self.ended: list[tuple[str, str, dict[str, Any]]] = []
+        self._open: list[str] = []
+
+    @contextmanager
+    def start_as_current_span(self, name: str, attributes: dict[str, Any]) -> Iterator[None]:
+        around = self._open[-1] if self._open else ""
+        self._open.append(name)
+        try:
+            yield
+        finally:
+            self._open.pop()
+            self.ended.append((name, around, attributes))
+
+
+@pytest.fixture
+def tracer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Tracer]:
+    made = Tracer()
+    package, trace = ModuleType("opentelemetry"), ModuleType("opentelemetry.trace")
+    package.trace = trace  # type: ignore[attr-defined] # a module made here
+    trace.get_tracer = lambda name: made if name == "deskbridge" else None  # type: ignore[attr-defined] # as above
+    monkeypatch.setitem(sys.modules, "opentelemetry", package)
+    monkeypatch.setitem(sys.modules, "opentelemetry.trace", trace)
+    yield made
+    telemetry.turn_off()
+
+
+@pytest.fixture(autouse=True)
+def desk(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("AzureWebJobsStorage", storage.connection_string)
+    bootstrap.reset()
+    yield
+    bootstrap.reset()
+    telemetry.turn_off()
+
+
+def deliver() -> None:
+    event = near_expiry("acorn-vault", "mail", datetime.now(UTC) + timedelta(days=5))
+    assert Desk(bootstrap.tables(), configuration()).post([event]).status == 200
+
+
+def test_turned_on_a_delivery_and_its_transactions_are_spans(monkeypatch: pytest.MonkeyPatch, tracer: Tracer) -> None:
+    monkeypatch.setenv("DESKBRIDGE_OPENTELEMETRY", "true")
+    bootstrap.environment()
+    deliver()
+    assert tracer.ended[-1][0] == "deskbridge.delivery"
+    transactions = [one for one in tracer.ended if one[0] == "deskbridge.transaction"]
+    assert transactions
+    assert {around for _, around, _ in transactions} == {"deskbridge.delivery"}
+    assert all(attributes["deskbridge.table"] == "tickets" for _, _, attributes in transactions)
+
+
+def test_turned_off_nothing_is_spanned(tracer: Tracer) -> None:
+    bootstrap.environment()
+    deliver()
+    assert tracer.ended == []
+
+
+def test_turned_on_without_the_package_it_says_so_and_works(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+    monkeypatch.setenv("DESKBRIDGE_OPENTELEMETRY", "true")
+    bootstrap.environment()
+    assert "opentelemetry-api is not installed" in caplog.text
+    deliver()
+
+
+def test_every_page_is_a_span_and_what_it_raises_comes_through(tracer: Tracer) -> None:
+    telemetry.turn_on()
+
+    def pages() -> Iterator[int]:
+        yield 1
+        yield 2
+        raise RuntimeError("the source broke")
+
+    found: list[int] = []
+    with pytest.raises(RuntimeError):
+        found.extend(telemetry.spanned("page", pages(), run="r"))
+    assert len([one for one in tracer.ended if one[0] == "deskbridge.page"]) == 3
+
+
+def test_the_sdks_are_quiet_and_a_write_is_one_line_with_who_and_what(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    made = call("PUT", "settings/sites/london-hq", {"title": "London HQ", "customer": "Acorn"})
+    assert made.status == 201
+    assert [record.name for record in caplog.records if record.name.split(".")[0] in {"azure", "urllib3"}] == []
+    (line,) = [record.getMessage() for record in caplog.records if "sites/london-hq" in record.getMessage()]
+    assert line == "put_setting sites/london-hq by operator: 201"
