@@ -22,6 +22,7 @@ check: setup ## lint, format, types (mypy and pyright), import contracts, locks,
 	node_modules/.bin/pyright
 	.venv/bin/lint-imports
 	$(PY) -m lab.locks --check
+	$(PY) -m infra.check
 
 fmt: setup ## format the code and mend what lint can mend
 	$(PY) -m ruff check --fix .

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import pytest
 
@@ -34,7 +34,8 @@ class Colour(SettingsDocument):
     remark: Text | None = None
     fixed: Text = "once"
 
-    def check_change(self, before: Self) -> Sequence[Fault]:
+    def check_change(self, before: SettingsDocument) -> Sequence[Fault]:
+        assert isinstance(before, Colour)
         return [] if self.fixed == before.fixed else [Fault("fixed", "cannot be changed once it is stored")]
 
 

@@ -15,8 +15,8 @@ class AssetFieldDocument(SettingsDocument):
     title: Text
     custom: bool = False
 
-    def check_change(self, before: "AssetFieldDocument") -> Sequence[Fault]:
-        if before.custom != self.custom:
+    def check_change(self, before: SettingsDocument) -> Sequence[Fault]:
+        if isinstance(before, AssetFieldDocument) and before.custom != self.custom:
             return [Fault("custom", "cannot change: the values of the field stand in another column")]
         return ()
 

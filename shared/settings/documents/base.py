@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
@@ -49,8 +49,8 @@ class SettingsDocument(Document):
         """The documents that must exist for this one, and cannot be removed while it does."""
         return ()
 
-    def check_change(self, before: Self) -> Sequence[Fault]:  # noqa: ARG002 - kinds that mind override it
-        """What may not change once it is stored."""
+    def check_change(self, before: "SettingsDocument") -> Sequence[Fault]:  # noqa: ARG002 - kinds that mind override it
+        """What may not change once it is stored; `before` is an earlier document of the same kind."""
         return ()
 
     def check_use(self, kind: str, name: str) -> str | None:  # noqa: ARG002 - kinds that mind override it
