@@ -107,7 +107,7 @@ class Ec2:
         keys, caller = self._identify(document, account)
         with self._errors(AccessContext(caller.account, _HOME[document.partition], "ec2:DescribeRegions", caller.arn)):
             answer = self._ec2(keys, _HOME[document.partition]).describe_regions(AllRegions=False)
-        return sorted(region["RegionName"] for region in answer["Regions"])
+        return sorted(region.get("RegionName", "") for region in answer["Regions"])
 
     def read_instances(
         self, document: AwsTenantDocument, account: AccountDocument | None, region: str, *, page_size: int = PAGE_SIZE
@@ -130,7 +130,7 @@ class Ec2:
                 yield [
                     _completed(instance, members, reservation.get("OwnerId", caller.account), region)
                     for reservation in page["Reservations"]
-                    for instance in reservation["Instances"]
+                    for instance in reservation.get("Instances", ())
                 ]
 
     # Within
