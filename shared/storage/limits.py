@@ -6,6 +6,7 @@ Source: Microsoft's "Understanding the Table service data model" and "Performing
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from json.encoder import encode_basestring_ascii
 
 from shared.errors import DeskbridgeError, TooLargeError
 from shared.reasons import Reason
@@ -105,7 +106,8 @@ def check_transaction(partition_key: str, operations: Sequence[Operation]) -> No
                 raise RowRefusedError(Reason.STORAGE_LIMIT, "A transaction may touch one partition only.")
             if isinstance(operation, Replace) and not operation.row.etag:
                 raise RowRefusedError(Reason.STORAGE_LIMIT, "A replacement needs the ETag of what it replaces.")
-            size += check_row(operation.row)
+            check_row(operation.row)
+            size += _size_on_the_wire(operation.row)
             row_key = operation.row.row_key
         else:
             check_key("row key", operation.row_key)
@@ -137,4 +139,19 @@ def split_transactions(groups: Sequence[Sequence[Operation]]) -> list[list[Opera
 def _weight(operation: Operation) -> int:
     if isinstance(operation, Delete):
         return BYTES_PER_OPERATION_ENVELOPE
-    return BYTES_PER_OPERATION_ENVELOPE + check_row(operation.row)
+    check_row(operation.row)
+    return BYTES_PER_OPERATION_ENVELOPE + _size_on_the_wire(operation.row)
+
+
+def _size_on_the_wire(row: Row) -> int:
+    """An upper bound of the row's JSON in a transaction's body: a character outside ASCII takes six bytes there."""
+    size = 120 + 3 * (len(row.partition_key) + len(row.row_key))
+    for column, value in row.values.items():
+        size += 2 * len(column) + 40
+        if isinstance(value, str):
+            size += len(encode_basestring_ascii(value))
+        elif isinstance(value, bytes):
+            size += 4 * len(value) // 3 + 4
+        else:
+            size += 34
+    return size

@@ -8,7 +8,7 @@ import pytest
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, InvalidInputError, TooLargeError
 from shared.storage.documents import pack, unpack
 from shared.storage.keys import fit_key
-from shared.storage.limits import RowRefusedError
+from shared.storage.limits import RowRefusedError, split_transactions
 from shared.storage.rows import (
     AnyOf,
     Condition,
@@ -184,3 +184,20 @@ def test_any_text_fits_as_a_key(table: Table) -> None:
         row = table.find(fit_key(text), fit_key(text))
         assert row is not None
         assert row.text("text") == text
+
+
+def test_operations_are_packed_so_that_each_transaction_is_taken(table: Table) -> None:
+    rows = [Row("p", f"r{n}", {f"c{column}": "ü" * 30_000 for column in range(10)}) for n in range(6)]
+    small = [Row("p", f"s{n}", {"n": n}) for n in range(150)]
+    packed = split_transactions([[Create(row)] for row in rows + small])
+    assert [operation for transaction in packed for operation in transaction] == [Create(row) for row in rows + small]
+    assert 4 <= len(packed) <= 6
+    for transaction in packed:
+        table.transact("p", transaction)
+    assert len(list(scan(table, [partition("p")], select=[]))) == 156
+
+
+def test_a_group_stays_whole_when_operations_are_packed() -> None:
+    groups = [[Create(Row("p", f"{group}-{n}")) for n in range(3)] for group in range(50)]
+    packed = split_transactions(groups)
+    assert [len(transaction) for transaction in packed] == [99, 51]
