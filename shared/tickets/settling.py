@@ -6,12 +6,13 @@ be killed between any two calls, and whoever comes next, with the same event or 
 """
 
 import hashlib
+import logging
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from shared.errors import ConflictError, DeskbridgeError, TryLaterError
+from shared.errors import ConflictError, DeskbridgeError, MisconfiguredError, TryLaterError
 from shared.reasons import Reason
 from shared.storage.limits import RowRefusedError, check_row, split_transactions
 from shared.storage.rows import Delete, Operation
@@ -44,6 +45,8 @@ from shared.tickets.repository import (
     remove,
     save_object,
 )
+
+logger = logging.getLogger(__name__)
 
 _TRIES = 5
 _EVENTS_AT_ONCE = 20
@@ -166,8 +169,10 @@ class Settling:
                 self._repository.table.transact(vault, step.operations)
             except ConflictError:
                 self._wait(_pause(tries))
-            else:
-                return True
+                continue
+            if not step.done:
+                self.settle(vault, [Work(key, record.state.name, ())], context, ruling)
+            return True
         raise _contended()
 
     # Within
@@ -303,7 +308,12 @@ class Settling:
         ticket = wanted.ticket
         if self._uses_of is None or ticket.kind is not TicketKind.EXPIRY or ticket.object_type is not ObjectType.SECRET:
             return []
-        names = self._uses_of(vault, ticket.object_name)
+        try:
+            names = self._uses_of(vault, ticket.object_name)
+        except MisconfiguredError as error:
+            # A settings document of an import that is at fault must not keep events out.
+            logger.warning("What uses the secret %s is not known: %s", ticket.object_name, error)
+            return []
         if not names:
             return []
         return [Note(ticket.opened_at, "Deskbridge", f"When it expires, this breaks: {', '.join(sorted(names))}.")]

@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 
-from shared.errors import ChangedMeanwhileError, ConflictError, InvalidInputError, NotFoundError, TryLaterError
+from shared.errors import (
+    ChangedMeanwhileError,
+    ConflictError,
+    InvalidInputError,
+    MisconfiguredError,
+    NotFoundError,
+    TryLaterError,
+)
 from shared.reasons import Reason
 from shared.tickets.changing import Changing, StoredTicket
 from shared.tickets.model import Status
@@ -218,6 +225,15 @@ def test_what_breaks_stands_in_the_timeline_of_a_secrets_expiry_ticket() -> None
     assert "When it expires, this breaks: EC2 import of acorn-vault with mail." in desk.texts(office.ticket_id)
     desk.post([said("NearExpiry", "aa", days(60), name="disk", kind="Key")])
     assert len(desk.texts(desk.ticket("disk")["ticket_id"])) == 1
+
+
+def test_settings_at_fault_elsewhere_keep_no_event_out() -> None:
+    def at_fault(_vault: str, _secret: str) -> list[str]:
+        raise MisconfiguredError(Reason.DOCUMENT_INVALID, "A tenant's document is at fault.")
+
+    desk = Desk()
+    desk.settling._uses_of = at_fault
+    assert Office(desk).desk.ticket("mail")["status"] == "open"
 
 
 def test_two_conditions_with_one_id_are_two_tickets(monkeypatch: pytest.MonkeyPatch) -> None:
