@@ -6,6 +6,7 @@ from datetime import datetime
 
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, DeskbridgeError, TooLargeError, TryLaterError
 from shared.imports.model import Action, Entry
+from shared.imports.planning import DONE_AS
 from shared.imports.records import RecordTable
 from shared.reasons import Reason
 from shared.storage.limits import RowRefusedError, check_row, split_transactions
@@ -39,6 +40,7 @@ class Applier:
 
     def checked(self, entry: Entry) -> Entry:
         """The entry, or the error that it becomes because its row would not fit. A preview shows the same."""
+        entry = self._ours(entry)
         if not entry.writes:
             return entry
         try:
@@ -51,6 +53,15 @@ class Applier:
             return _refused(entry, error)
         self._built[entry.row_key] = groups
         return entry
+
+    def _ours(self, entry: Entry) -> Entry:
+        """What is as it should be because this very run wrote it, in a call whose answer was lost or in another
+        attempt, is counted as what the run did."""
+        row = entry.present.row if entry.present is not None else None
+        if entry.action is not Action.UNCHANGED or row is None or row.text("last_run") != self._run_id:
+            return entry
+        action = DONE_AS.get(row.text("last_action"))
+        return entry if action is None else replace(entry, action=action, code="done")
 
     def forget(self) -> None:
         """Drop what `checked` built and nobody is going to write: a preview's."""
@@ -70,16 +81,8 @@ class Applier:
             if not beaten:
                 self.forget()
                 return results
-            writing = [self.checked(self._decided_again(entry)) for entry in beaten]
+            writing = [self.checked(self._again(entry)) for entry in beaten]
         raise TryLaterError(Reason.CONTENDED, f"{len(writing)} rows of {self._partition} keep changing.")
-
-    def _decided_again(self, entry: Entry) -> Entry:
-        again = self._again(entry)
-        row = again.present.row if again.present is not None else None
-        if again.action is Action.UNCHANGED and row is not None and row.text("last_run") == self._run_id:
-            # It was this run that was faster: a write whose answer was lost, or an earlier attempt. The run did it.
-            return replace(entry, done=True)
-        return again
 
     def _round(self, entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
         """Entries written or with nothing to write, and entries that somebody else was faster with."""

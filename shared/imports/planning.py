@@ -28,7 +28,7 @@ UPDATED = "update"
 REACTIVATED = "reactivate"
 DEACTIVATED = "deactivate"
 JOINED = frozenset({CREATED, LINKED, REACTIVATED})
-_DONE_AS = {CREATED: Action.CREATE, UPDATED: Action.UPDATE, REACTIVATED: Action.UPDATE, DEACTIVATED: Action.DEACTIVATE}
+DONE_AS = {CREATED: Action.CREATE, UPDATED: Action.UPDATE, REACTIVATED: Action.UPDATE, DEACTIVATED: Action.DEACTIVATE}
 
 
 class PartPlanner:
@@ -109,9 +109,8 @@ class PartPlanner:
             return self._new(entry.wanted, target)
         own = Key(self._partition, entry.row_key)
         fresh = self._load_one(own)
-        if fresh is None or not fresh.active:
-            message = "It is inactive already."
-            return replace(entry, action=Action.UNCHANGED, assign={}, changes=(), message=message, present=fresh)
+        if fresh is None:
+            return replace(entry, action=Action.UNCHANGED, assign={}, changes=(), message="It is not there any more.")
         if entry.action is Action.SKIP:
             return self._wait(own.row, fresh, "It is gone.")
         return self._deactivate(own.row, fresh, entry.message)
@@ -122,9 +121,9 @@ class PartPlanner:
         return known.active and known.gone_since is None and known.hash == self._policy.hash_of(wanted)
 
     def _unchanged(self, wanted: Wanted, known: Known) -> Entry:
-        if known.done in _DONE_AS:
+        if known.done in DONE_AS:
             return _entry(
-                wanted, _DONE_AS[known.done], "done", "Done by this run before it was interrupted.", done=True
+                wanted, DONE_AS[known.done], "done", "Done by this run before it was interrupted.", done=True
             )
         return _entry(wanted, Action.UNCHANGED, "unchanged", "Nothing changed.")
 
@@ -341,6 +340,8 @@ class PartPlanner:
         return known.gone_since is not None and self._now - known.gone_since >= self._policy.grace
 
     def _deactivate(self, row_key: str, present: Present, why: str) -> Entry:
+        if (settled := self._settled_meanwhile(row_key, present)) is not None:
+            return settled
         if ACTIVE in present.locks:
             kept = f"{why} A person keeps it active."
             return Entry(_id(row_key, present), Action.SKIP, "locked", kept, label=_label(present), present=present)
@@ -356,7 +357,17 @@ class PartPlanner:
             present=present,
         )
 
+    def _settled_meanwhile(self, row_key: str, present: Present) -> Entry | None:
+        """The row is younger than the index that the decision stands on: another attempt or part may have been here."""
+        expected = "" if present.link is None else Key(self._partition, row_key).text
+        if present.active and present.row.text("bound_to") == expected:
+            return None
+        message = "It follows another record now." if present.active else "It is inactive already."
+        return Entry(_id(row_key, present), Action.UNCHANGED, "unchanged", message, present=present)
+
     def _wait(self, row_key: str, present: Present, why: str) -> Entry:
+        if (settled := self._settled_meanwhile(row_key, present)) is not None:
+            return settled
         since = present.row.time("gone_since")
         until = (since or self._now) + self._policy.grace
         assign: dict[str, Value | None] = {} if since else {"gone_since": self._now}

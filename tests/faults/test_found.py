@@ -1,0 +1,81 @@
+"""What the seeded schedules found, each as the smallest test that shows it."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from lab.fakes.tables import MemoryTables
+from shared.runs.model import RunState
+from shared.storage.rows import Operation
+from shared.storage.tables import Table
+from tests.imports.worlds import WORLDS, SourceCase, World
+
+
+@pytest.fixture(params=sorted(WORLDS))
+def world(request: pytest.FixtureRequest) -> World:
+    case: Callable[[], SourceCase] = WORLDS[request.param]
+    new = World(case())
+    new.settle()
+    return new
+
+
+class _RepeatingTables:
+    """A client library that sends each transaction of one table again, because its first answer was lost."""
+
+    def __init__(self, inner: MemoryTables, table: str) -> None:
+        self._inner = inner
+        self._table = table
+
+    def table(self, name: str) -> Table:
+        table = self._inner.table(name)
+        return _Repeating(table) if name == self._table else table
+
+
+class _Repeating:
+    def __init__(self, inner: Table) -> None:
+        self._inner = inner
+        self.name = inner.name
+        self.find = inner.find
+        self.page = inner.page
+
+    def transact(self, partition_key: str, operations: Sequence[Operation]) -> Sequence[str]:
+        self._inner.transact(partition_key, operations)
+        return self._inner.transact(partition_key, operations)
+
+
+def test_what_a_run_wrote_itself_counts_as_done_by_it_though_the_answer_was_lost(world: World) -> None:
+    """Seed 5 of the EC2 flow: the run said that it had found unchanged what it had just created."""
+    for number in range(3):
+        world.far.put(f"i-{number}")
+    world.rebuild(_RepeatingTables(world.tables, world.case.table))  # type: ignore[arg-type] # in memory, here
+    assert world.run().counts["create"] == 3
+    world.far.put("i-0", name="other")
+    world.clock.advance(hours=1)
+    assert world.run().counts["update"] == 1
+    del world.far.records["i-1"]
+    world.clock.advance(hours=1)
+    summary = world.run()
+    assert summary.state is RunState.SUCCEEDED
+    assert summary.counts["deactivate"] == 1
+
+
+def test_two_attempts_at_one_part_deactivate_a_record_once(world: World) -> None:
+    """Seed 251 of the EC2 flow: the slower attempt deactivated again what the faster one had deactivated."""
+    world.far.put("i-1")
+    world.far.put("i-2")
+    world.run()
+    del world.far.records["i-1"]
+    world.clock.advance(days=1)
+    run_id, (message,) = world.start()
+
+    def overtake() -> None:
+        world.far.before_page = lambda: None
+        world.clock.advance(seconds=1)
+        world.runner.do_part(message, redelivered=True)
+        world.clock.advance(seconds=1)
+
+    world.far.before_page = overtake
+    world.runner.do_part(message)
+    actions = [entry.action for entry in world.records.history(world.key("i-1"))]
+    assert actions == ["deactivate", "create"]
+    assert world.runner.summary(run_id).counts["deactivate"] == 1
