@@ -1,0 +1,61 @@
+"""What a bench gives: figures with their floors and aims, and curves for the page."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured number.
+
+    `value` is in `unit`; of a ratio the unit is `×` and `against` says of what. `absolute` is this machine's own number
+    in words. `aim` is the most that it should be.
+    """
+
+    group: str
+    name: str
+    value: float
+    unit: str = "×"
+    against: str = ""
+    absolute: str = ""
+    aim: float | None = None
+    note: str = ""
+
+    @property
+    def met(self) -> bool | None:
+        """None without an aim."""
+        return None if self.aim is None else self.value <= self.aim
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "met": self.met}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """How figures grow with their work: `lines` are points (work, figure) by name."""
+
+    file: str
+    title: str
+    work: str
+    figure: str
+    lines: Mapping[str, Sequence[tuple[float, float]]]
+
+
+@dataclass
+class Results:
+    """All that one run of the bench found."""
+
+    figures: list[Figure] = field(default_factory=list[Figure])
+    curves: list[Curve] = field(default_factory=list[Curve])
+    left_out: list[str] = field(default_factory=list[str])
+
+    def add(self, *figures: Figure) -> None:
+        self.figures += figures
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "figures": [figure.as_json() for figure in self.figures],
+            "curves": [asdict(curve) for curve in self.curves],
+            "left_out": self.left_out,
+        }

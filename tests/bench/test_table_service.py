@@ -1,0 +1,55 @@
+"""The bench's table service answers both clients of the product as the contract of tables says."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from bench.table_service import TableProcess
+from shared.errors import AlreadyExistsError, ChangedMeanwhileError
+from shared.storage.azure_tables import AzureTables
+from shared.storage.lean_tables import LeanTables
+from shared.storage.rows import AnyOf, Condition, Create, Delete, Replace, Row, Save, partition, row_key_prefix
+from shared.storage.tables import scan
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[TableProcess]:
+    with TableProcess() as running:
+        yield running
+
+
+@pytest.mark.parametrize("kind", [AzureTables, LeanTables])
+def test_it_behaves_as_tables_do_for_what_is_measured(service: TableProcess, kind: type[AzureTables]) -> None:
+    service.clear()
+    table = kind.from_connection_string(service.connection_string).table("things")
+    rows = [Row("p'q", f"k{number:03}", {"n": number, "kind": "a" if number % 2 else "b'c"}) for number in range(100)]
+    etags = table.transact("p'q", [Create(row) for row in rows])
+    assert [(row.row_key, row.etag, row.number("n")) for row in scan(table, [partition("p'q")])] == [
+        (row.row_key, etag, row.number("n")) for row, etag in zip(rows, etags, strict=True)
+    ]
+    page = table.page([partition("p'q")], size=30)
+    assert len(page.rows) == 30
+    assert len(table.page([partition("p'q")], after=page.next).rows) == 70
+    where = [partition("p'q"), *row_key_prefix("k01"), AnyOf([Condition("n", "le", 12), Condition("n", "eq", 18)])]
+    assert [row.number("n") for row in scan(table, [*where, Condition("kind", "eq", "b'c")])] == [10, 12, 18]
+    found = table.find("p'q", "k007")
+    assert found is not None
+    table.transact("p'q", [Replace(Row("p'q", "k007", {"n": 0}, found.etag)), Delete("k008")])
+    with pytest.raises(ChangedMeanwhileError):
+        table.transact("p'q", [Save(Row("p'q", "new")), Replace(found)])
+    with pytest.raises(AlreadyExistsError):
+        table.transact("p'q", [Create(Row("p'q", "k001"))])
+    assert table.find("p'q", "new") is None
+    assert table.find("p'q", "k008") is None
+
+
+def test_it_counts_and_goes_back_to_what_was_kept(service: TableProcess) -> None:
+    service.clear()
+    table = LeanTables.from_connection_string(service.connection_string).table("things")
+    table.transact("p", [Create(Row("p", "a")), Create(Row("p", "b"))])
+    service.keep("two rows")
+    service.counts()
+    table.transact("p", [Delete("a")])
+    assert service.counts() == {"transactions": 1, "rows written": 1}
+    service.restore("two rows")
+    assert [row.row_key for row in scan(table, [])] == ["a", "b"]
