@@ -71,3 +71,13 @@ def test_the_pages_command_makes_the_header_of_the_guide() -> None:  # KV-12
     script = command.group().replace("event-grid:$PASSWORD", "username:password")
     made = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True)
     assert made.stdout == f"{AUTHORIZATION}\n"
+
+
+def test_the_page_tells_all_that_is_entered_in_azure() -> None:  # KV-06, KV-07, KV-08, KV-10, KV-11
+    assert "/api/events/key-vault" in PAGE
+    assert "--name deskbridge" in PAGE
+    for object_type in ("Secret", "Key", "Certificate"):
+        for change in ("NewVersionCreated", "NearExpiry", "Expired"):
+            assert f"Microsoft.KeyVault.{object_type}{change}" in PAGE
+    assert "header name `Authorization`, type *Static*" in PAGE
+    assert "*Is secret?*" in PAGE
