@@ -98,6 +98,12 @@ def test_a_version_whose_creation_was_never_seen_is_not_taken_for_older_than_it_
     assert desk.ticket("mail")["status"] == "resolved"
 
 
+def test_only_a_creation_replaces_and_not_what_is_said_of_another_version() -> None:
+    desk = Desk()
+    desk.post([said("NearExpiry", "aa", days(60)), said("NearExpiry", "bb", days(61))])
+    assert [row["status"] for row in desk.tickets()] == ["open", "open"]
+
+
 def test_expiry_of_an_old_version_is_no_alarm() -> None:
     desk = Desk()
     desk.post([said("NewVersionCreated", "aa", days(0)), said("NewVersionCreated", "bb", days(1))])
