@@ -129,7 +129,9 @@ class AuthRocket:
         page = answer.get("collection") if isinstance(answer, dict) else None
         if not isinstance(page, list) or not all(isinstance(one, dict) and one.get("id") for one in page):
             raise _unexpected(f"the list of {collection}")
-        return page, bool(answer.get("more_results"))
+        more = answer.get("more_results")
+        # Without its word on it, only an empty page is the end: a page too many costs less than users taken for gone.
+        return page, more if isinstance(more, bool) else bool(page)
 
     def _find(self, collection: str, item_id: str, parameters: Mapping[str, str]) -> dict[str, Any] | None:
         try:

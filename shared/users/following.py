@@ -261,6 +261,9 @@ def _finder(records: RecordTable, own: Key) -> Callable[[MatchOn, Sequence[str]]
 
     def find(match: MatchOn, values: Sequence[str]) -> Mapping[str, Sequence[Candidate]]:
         found = records.find(match, values)
+        if any(one.key == own for same in found.values() for one in same):
+            # Somebody else brought the user in since its row was looked for.
+            raise _BeatenError(own.text)
         if any(one.key.partition == own.partition or one.bound_to for same in found.values() for one in same):
             raise _LeaveError("The user may be one that the desk knows by another id.")
         return found

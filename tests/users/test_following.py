@@ -4,6 +4,7 @@ import base64
 import json
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -304,6 +305,16 @@ def test_two_days_of_retries_in_any_order_end_like_one_import(new_lab: Callable[
     imported.run()
     assert _people(followed) == _people(imported)
     assert set(followed.run().counts) & {"create", "update", "deactivate", "error"} == set()
+
+
+def test_deliveries_that_meet_make_one_user(webhook: Webhook) -> None:
+    new = webhook.desk.lab.add_user(email="new@acorn.example", name="New")["id"]
+    (event,) = webhook.events()
+    with ThreadPoolExecutor(6) as workers:
+        outcomes = [one.result().outcome for one in [workers.submit(webhook.send, event) for _ in range(6)]]
+    assert outcomes.count(Outcome.WRITTEN) == 1
+    assert set(outcomes) == {Outcome.WRITTEN, Outcome.UNCHANGED}
+    assert [entry.action for entry in webhook.desk.records.history(_key(webhook, new))] == ["create"]
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -369,6 +369,14 @@ def test_an_answer_of_another_form_is_no_page(connect: Connect, body: str) -> No
     assert caught.value.reason is Reason.AUTHROCKET_ANSWER_UNREADABLE
 
 
+@responses.activate
+def test_a_list_that_does_not_say_whether_there_is_more_is_read_to_an_empty_page(connect: Connect) -> None:
+    for page in (["usr_1", "usr_2"], ["usr_3"], []):
+        body = {"collection": [{"id": one, "state": "active", "name": one} for one in page]}
+        responses.get("https://api.example/v2/users", json=body)
+    assert ids(connect(url="https://api.example/v2")) == ["usr_1", "usr_2", "usr_3"]
+
+
 @pytest.mark.parametrize("value", [None, True, "1718270400", float("nan"), float("inf"), 1e30, {}])
 def test_what_is_no_time_is_none(value: object) -> None:
     assert moment(value) is None
