@@ -31,11 +31,11 @@ fmt: setup ## format the code and mend what lint can mend
 lock: setup ## write uv.lock and both requirements files anew from pyproject.toml
 	$(PY) -m lab.locks
 
-bench: ## figures against a floor measured in the same run: not there yet, a later issue fills it
-	@echo "make bench is not there yet: a later issue fills it." && exit 2
+bench: setup ## figures against a floor measured in the same run, into docs/performance.md: some 40 minutes; QUICK=1 tries it out, ONLY=rules,lists
+	@$(PY) -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
-faults: ## seeded faults on every flow: not there yet, a later issue fills it
-	@echo "make faults is not there yet: a later issue fills it." && exit 2
+faults: setup ## seeded faults on every flow; N=… schedules (2000) from SEED=… (1) on; a failing seed is printed and replays exactly
+	@$(PY) -m lab.faults run --count $(or $(N),2000) --seed $(or $(SEED),1)
 
 settings-apply: setup ## apply a folder of YAML documents: DIR=… URL=… (key in DESKBRIDGE_KEY) [DRY_RUN=1]
 	@$(PY) -m lab.settings_apply --dir "$(DIR)" --url "$(URL)" $(if $(DRY_RUN),--dry-run)

@@ -1,0 +1,103 @@
+"""`python -m lab.faults`: run seeded schedules, replay one, or kill a worker at every storage call in turn."""
+
+import argparse
+import os
+import random
+import sys
+from collections.abc import Sequence
+
+from lab.faults.disturbances import CALM, Disturbances
+from lab.faults.many import Total, run_many
+from lab.faults.schedule import Outcome, play, run_kill, run_seed
+from lab.faults.story import FLOWS, make_story
+
+_MOST_SHOWN = 12
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m lab.faults", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    run = commands.add_parser("run", help="many schedules; the exit code is 1 when one of them shows a fault")
+    run.add_argument("--count", type=int, default=2000, help="how many schedules (default 2000)")
+    run.add_argument("--seed", type=int, default=1, help="the first seed; the others follow it (default 1)")
+    run.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
+    _add_flows(run)
+    run.set_defaults(act=_run)
+    replay = commands.add_parser("replay", help="one schedule again, with all that it did")
+    replay.add_argument("seed", type=int)
+    _add_flows(replay)
+    replay.set_defaults(act=_replay)
+    kills = commands.add_parser("kills", help="one story, and a worker that dies at each of its storage calls in turn")
+    kills.add_argument("--seed", type=int, default=1)
+    _add_flows(kills)
+    kills.set_defaults(act=_kills)
+    chosen = parser.parse_args(arguments)
+    return int(chosen.act(chosen))
+
+
+def _add_flows(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--flow", action="append", choices=FLOWS, default=[], help="only stories of this flow; may be given again"
+    )
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    seeds = range(chosen.seed, chosen.seed + chosen.count)
+    total = run_many(seeds, jobs=chosen.jobs, flows=chosen.flow, seen=lambda outcome: _tell(outcome, chosen.flow))
+    show(total)
+    return 1 if total.failed else 0
+
+
+def _replay(chosen: argparse.Namespace) -> int:
+    outcome = run_seed(chosen.seed, chosen.flow)
+    print(f"seed {outcome.seed}: {' + '.join(outcome.flows)}, faults of the kind {outcome.profile!r}")
+    print(
+        f"{outcome.invocations} invocations, {outcome.storage_calls} storage calls, {outcome.switches} changes of turn"
+    )
+    for fault, count in sorted(outcome.injected.items()):
+        print(f"  {count:5} × {fault}")
+    print(*outcome.log, sep="\n")
+    print(*(outcome.findings or ["nothing is wrong"]), sep="\n")
+    return 1 if outcome.findings else 0
+
+
+def _kills(chosen: argparse.Namespace) -> int:
+    story = make_story(random.Random(f"story {chosen.seed}"), chosen.flow)
+    calm = play(story, chosen.seed, Disturbances(random.Random(0), rates=CALM), workers=1)
+    failed = 0
+    # Kills after the calm begins are no other than those before.
+    for call in range(1, calm.storage_calls + 1):
+        outcome = run_kill(chosen.seed, story, calm, call)
+        if outcome.findings:
+            failed += 1
+            print(f"killed at storage call {call} of the story {chosen.seed}:")
+            print(*(f"    {finding}" for finding in outcome.findings), sep="\n")
+    print(f"{calm.storage_calls} storage calls, a death at each of them in turn; {failed} ended otherwise than without")
+    return 1 if failed else 0
+
+
+def _tell(outcome: Outcome, flows: Sequence[str]) -> None:
+    if outcome.findings:
+        chosen = "".join(f" --flow {flow}" for flow in flows)
+        print(f"FAILED seed {outcome.seed} ({' + '.join(outcome.flows)}, {outcome.profile})")
+        print(*(f"    {finding}" for finding in outcome.findings[:_MOST_SHOWN]), sep="\n")
+        print(f"    again: python -m lab.faults replay {outcome.seed}{chosen}", flush=True)
+
+
+def show(total: Total) -> None:
+    """The figures of docs/reliability.md."""
+    print(f"{total.schedules} schedules in {total.seconds:.0f} s, {len(total.failed)} failed")
+    print(
+        f"  {total.invocations} invocations, {total.storage_calls} storage calls, {total.switches} changes of turn, "
+        f"{sum(total.injected.values())} faults"
+    )
+    for title, counted in (("flows", total.flows), ("kinds of days", total.profiles)):
+        print(f"  {title}: {', '.join(f'{name} {count}' for name, count in sorted(counted.items()))}")
+    for fault, count in sorted(total.injected.items()):
+        print(f"  {count:8} × {fault}")
+    if total.failed:
+        print(f"  failed seeds: {', '.join(str(outcome.seed) for outcome in total.failed)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,152 @@
+"""The desk of a simulation: its settings as operators would write them, and the product put together for one worker."""
+
+import os
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+from lab.fakes.tables import MemoryTables
+from lab.faults.disturbances import Disturbances
+from lab.faults.far_sides import ENDPOINT, FarEc2, FarVault
+from lab.faults.simulation import Simulation
+from lab.faults.storage import Committed, DisturbedTables
+from lab.faults.story import ACCOUNTS, BEGINS, REALM, REALM_ID, REGIONS, TENANT, VAULTS, Story, resource_id
+from shared import bootstrap
+from shared.environment import load_environment
+from shared.imports.columns import column_of
+from shared.imports.records import MANUAL_PARTITION
+from shared.settings.store import SettingsStore
+from shared.storage.rows import Create, Row, Value
+
+SETTINGS_BY = "operator"
+_STORE = {"vault_url": "https://acorn-vault.vault.azure.net", "method": "system_assigned"}
+
+
+def furnish(tables: MemoryTables, story: Story) -> None:
+    """Write the settings, and the assets that stand there by hand. Nothing goes wrong here."""
+    settings = SettingsStore(tables.table("settings"), lambda: BEGINS)
+
+    def put(kind: str, name: str, content: Mapping[str, Any]) -> None:
+        settings.put(kind, name, content, by=SETTINGS_BY)
+
+    put("credential-stores", "kv", _STORE)
+    for name in ("webhook", "aws", "authrocket"):
+        put("credentials", name, {"store": "kv", "secret": name, "scope": "any"})
+    put("sites", "leeds", {"title": "Leeds", "customer": "St Johns High School"})
+    put("asset-types", "server", {"title": "Server"})
+    if "tickets" in story.flows:
+        put("key-vault-events", "default", _events())
+    if "ec2" in story.flows:
+        put("aws-tenants", TENANT, _tenant(story))
+    if "users" in story.flows:
+        put("authrocket-realms", REALM, _realm(story))
+    for name, number in story.by_hand.items():
+        columns: dict[str, Value] = {"active": True, "source_id": name, "created_at": BEGINS}
+        columns |= {column_of("name"): name, column_of("asset-number"): number}
+        tables.table("assets").transact(MANUAL_PARTITION, [Create(Row(MANUAL_PARTITION, name, columns))])
+
+
+def assemble(
+    story: Story, tables: MemoryTables, simulation: Simulation, disturbances: Disturbances, committed: Committed
+) -> None:
+    """Stand the simulated parts in for the real ones, in the objects of the worker whose turn it is."""
+    bootstrap.replace("environment", load_environment({**_environment(), "AzureWebJobsStorage": "simulated"}))
+    bootstrap.replace("callers_are_signed_in", False)
+    bootstrap.replace("tables", DisturbedTables(tables, simulation, disturbances, committed))
+    bootstrap.replace("vaults", FarVault(simulation, disturbances))
+    bootstrap.replace("ec2", FarEc2(story, simulation, disturbances))
+    from shared.users.sourcing import Clock, Realms
+
+    clock = Clock(simulation.monotonic, simulation.sleep)
+    bootstrap.replace("realms", Realms(bootstrap.settings(), bootstrap.credentials(), clock))
+
+
+def clock_of(simulation: Simulation) -> SimpleNamespace:
+    """What stands in for the module `time` in the composition root."""
+    return SimpleNamespace(sleep=simulation.sleep, monotonic=simulation.monotonic)
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith("DESKBRIDGE_")}
+
+
+def _events() -> dict[str, Any]:
+    rules = [
+        {
+            "name": "pressing",
+            "criteria": [
+                {"field": "object_type", "operator": "equals", "value": "secret"},
+                {"field": "days_to_expiry", "operator": "less_than", "value": 32},
+            ],
+            "priority": "critical",
+            "team": "Platform",
+        },
+        {
+            "name": "no new versions of keys",
+            "criteria": [{"field": "event_type", "operator": "equals", "value": "KeyNewVersionCreated"}],
+            "open": False,
+        },
+    ]
+    return {
+        "credentials": {"current": {"credential": "webhook"}},
+        "allowed_vaults": [{"name": vault, "resource_id": resource_id(vault)} for vault in VAULTS],
+        "ticket_rules": rules,
+    }
+
+
+def _tenant(story: Story) -> dict[str, Any]:
+    places: dict[str, list[str]] = {}
+    for part in story.parts:
+        if part != REALM_ID:
+            account, _, region = part.partition(":")
+            places.setdefault(account, []).append(region)
+    accounts: list[dict[str, Any]] = []
+    for account, regions in places.items():
+        entry: dict[str, Any] = {"account": account}
+        entry["regions"] = "all" if story.policies["all_regions"] else regions
+        if account != ACCOUNTS[0]:
+            entry["role"] = f"arn:aws:iam::{account}:role/deskbridge"
+        accounts.append(entry)
+    mappings: list[dict[str, Any]] = [
+        {"source": "tags.Name", "field": "name"},
+        {"source": "tags.AssetNumber", "field": "asset-number"},
+        {"source": "tags.Note", "field": "notes"},
+    ]
+    if story.policies["new_fields"]:
+        size = {"source": "InstanceType", "field": "size", "field_type": "custom_field", "create_field": True}
+        mappings.append(size)
+    types: dict[str, Any] = {"default": "server"}
+    if story.policies["types_by_field"]:
+        mappings.append({"source": "InstanceType", "field": "model"})
+        types = {"mode": "field", "field": "model", "default": "server"}
+    content: dict[str, Any] = {
+        "title": "Acorn Construction",
+        "syncing": True,
+        "access": {"method": "access_key", "access_key_id": "AKIAEXAMPLE", "secret": {"credential": "aws"}},
+        "accounts": accounts,
+        "regions": list(REGIONS),
+        "field_mappings": mappings,
+        "asset_type": types,
+        "default_site": "leeds",
+        **_leaving(story, "deactivate_deleted"),
+    }
+    return content | ({"matching_field": "asset-number"} if story.policies["matching"] else {})
+
+
+def _realm(story: Story) -> dict[str, Any]:
+    return {
+        "title": "Customers",
+        "syncing": True,
+        "endpoint_url": ENDPOINT,
+        "api_key": {"credential": "authrocket"},
+        "realm": REALM_ID,
+        "page_size": 3,
+        "default_site": "leeds",
+        "deactivate_inactive": True,
+        **_leaving(story, "deactivate_vanished"),
+    }
+
+
+def _leaving(story: Story, deactivates: str) -> dict[str, Any]:
+    brake = {"share": 0.3, "at_least": 2} if story.policies["braking"] else {"share": 0.3, "at_least": 100}
+    return {deactivates: True, "grace_days": story.policies["grace_days"], "brake": brake}
