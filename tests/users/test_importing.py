@@ -1,5 +1,6 @@
 """Imports of a realm, from the stand-in to the rows: what arrives, what changes, what leaves, and what does not."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -399,3 +400,38 @@ def test_the_realm_may_be_pasted_as_the_portals_address(desk: Desk, pasted: str)
     from shared.settings.documents.authrocket_realms import parse_realm
 
     assert parse_realm(pasted) == "rl_0v1zRHJVm7JY8vUqDRuyx"
+
+
+# Many users, and users that change while they are read
+
+
+def test_five_thousand_users_arrive_and_then_nothing_is_written(new_lab: Callable[..., AuthRocketLab]) -> None:
+    desk = Desk(new_lab(5_000))
+    desk.set_up(page_size=100)
+    active = sum(user["state"] == "active" for user in desk.lab.realm().users.values())
+    assert counts(desk.run()) == {"create": active, "skip": 5_000 - active}
+    assert counts(desk.run()) == {"unchanged": active, "skip": 5_000 - active}
+
+
+def test_users_that_change_while_pages_are_read_end_as_they_are_at_the_next_import(desk: Desk) -> None:
+    desk.set_up(page_size=100, deactivate_vanished=True, deactivate_inactive=True)
+    desk.run()
+    users = sorted(desk.users())
+
+    def upheaval() -> None:
+        # The user that `after` names, one that was read, one that was not; one changes, and one is new.
+        for gone in (sorted(desk.lab.realm().users)[99], users[10], users[-5]):
+            desk.lab.remove_user(gone)
+        desk.lab.change_user(users[-10], email="changed@acorn.example")
+        desk.lab.change_user(users[5], email="late@acorn.example")
+        desk.lab.add_user(email="new@acorn.example", name="New")
+
+    desk.lab.on_page(2, upheaval)
+    during = desk.run()
+    assert during.state is RunState.SUCCEEDED
+    assert "error" not in counts(during)
+    desk.run()
+    there = {user["id"] for user in desk.lab.realm().users.values() if user["state"] == "active"}
+    assert {user_id for user_id, row in desk.users().items() if row.values["active"]} == there
+    assert desk.users()[users[5]].text("f_email") == "late@acorn.example"
+    assert set(counts(desk.run())) == {"unchanged", "skip"}
