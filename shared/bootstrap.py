@@ -299,12 +299,16 @@ def assets() -> "RecordTable":
     return RecordTable(tables().table(ASSETS_TABLE))
 
 
-def identity_token(audience: str, client_id: str | None) -> str:
-    """A token of the app's managed identity for another party than Azure."""
-    from azure.identity import ManagedIdentityCredential
+@_once
+def identity_tokens() -> "Callable[[str, str | None], str]":
+    from shared.assets.web_identity import ManagedIdentityTokens
 
-    credential = ManagedIdentityCredential(client_id=client_id)
-    return str(credential.get_token(f"{audience.rstrip('/')}/.default").token)
+    return ManagedIdentityTokens()
+
+
+def identity_token(audience: str, client_id: str | None) -> str:
+    """A token of the app's managed identity for another party than Azure. Loads its client only when asked."""
+    return identity_tokens()(audience, client_id)
 
 
 @_once

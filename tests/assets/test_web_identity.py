@@ -1,0 +1,72 @@
+"""Access to AWS without a key: the managed identity's token, from the identity endpoint to the instances."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from lab.ec2.accounts import ACORN, KEYLESS_AUDIENCE, KEYLESS_ROLE_ARN, LONDON
+from lab.ec2.server import EC2Lab
+from lab.vault.lab import VaultLab
+from shared.assets.ec2 import Ec2
+from shared.assets.web_identity import ManagedIdentityTokens
+from shared.errors import DeskbridgeError, MisconfiguredError, TryLaterError
+from shared.reasons import Reason
+from shared.settings.documents.aws_tenants import AwsTenantDocument
+from tests.assets.tenants import FakeCredentials, tenant
+
+
+@pytest.fixture(scope="module")
+def entra() -> Iterator[VaultLab]:
+    document = {
+        "tenants": [{"tenant_id": "11111111-2222-3333-4444-555555555555", "domain": "acorn.example"}],
+        "identities": [{"name": "host", "kind": "system"}],
+    }
+    with VaultLab(document) as lab:
+        yield lab
+
+
+@pytest.fixture
+def host(entra: VaultLab, monkeypatch: pytest.MonkeyPatch) -> VaultLab:
+    """This process as a host with a system-assigned identity."""
+    for name, value in entra.environment().items():
+        monkeypatch.setenv(name, value)
+    entra.clear_faults()
+    return entra
+
+
+def test_instances_are_read_with_a_token_and_no_secret_at_all(host: VaultLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    with EC2Lab({(ACORN, LONDON): 12}) as aws:
+        for name, value in aws.environment().items():
+            monkeypatch.setenv(name, value)
+        document = AwsTenantDocument.model_validate(
+            tenant(
+                access={"method": "web_identity", "audience": KEYLESS_AUDIENCE},
+                accounts=[{"account": ACORN, "role": KEYLESS_ROLE_ARN}],
+            )
+        )
+        ec2 = Ec2(FakeCredentials({}), ManagedIdentityTokens(), lambda: datetime.now(UTC), attempts=2)
+        pages = ec2.read_instances(document, document.accounts[0], LONDON)
+        assert sum(len(page) for page in pages) == 12
+
+
+def _refused(client_id: str | None) -> DeskbridgeError:
+    with pytest.raises(DeskbridgeError) as caught:
+        ManagedIdentityTokens()(KEYLESS_AUDIENCE, client_id)
+    return caught.value
+
+
+def test_an_identity_that_the_host_does_not_have_is_named(host: VaultLab) -> None:
+    error = _refused("99999999-9999-9999-9999-999999999999")
+    assert isinstance(error, MisconfiguredError)
+    assert error.reason in {Reason.IDENTITY_MISSING, Reason.AWS_WEB_IDENTITY_REFUSED}
+    assert "99999999-9999" in error.message
+
+
+def test_an_identity_endpoint_that_does_not_answer_may_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IDENTITY_ENDPOINT", "http://127.0.0.1:1/token")
+    monkeypatch.setenv("IDENTITY_HEADER", "x")
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    error = _refused(None)
+    assert isinstance(error, TryLaterError), error
+    assert error.reason is Reason.IDENTITY_UNAVAILABLE
