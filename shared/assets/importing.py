@@ -163,7 +163,7 @@ class TenantFeed:
 
     def _check_alone(self, place: _Place) -> None:
         """Two tenants on one region would each deactivate what only the other one's filters let through."""
-        for stored in self._settings.list(AwsTenantDocument):
+        for stored in self._settings.sort_out(AwsTenantDocument)[0]:
             if stored.name == self.name:
                 continue
             if self._same_own_account(stored.document):
@@ -196,11 +196,9 @@ class Ec2Source:
         self._ec2 = ec2
 
     def scheduled(self) -> Sequence[tuple[str, datetime]]:
-        return [
-            (stored.name, stored.changed_at)
-            for stored in self._settings.list(AwsTenantDocument, fresh=True)
-            if stored.document.syncing
-        ]
+        tenants, unreadable = self._settings.sort_out(AwsTenantDocument, fresh=True)
+        # An unreadable one is tried too: its failure then stands among the runs, where an operator looks.
+        return [(stored.name, stored.changed_at) for stored in tenants if stored.document.syncing] + list(unreadable)
 
     def feed(self, name: str) -> TenantFeed:
         stored = self._settings.get(AwsTenantDocument, name, fresh=True)

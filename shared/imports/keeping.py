@@ -45,10 +45,13 @@ class RunKeeper:
         for run in self._runs.open_runs():
             messages += self._resume(run)
         now = self._now()
-        for old in self._runs.closed_before(now - PREVIEW_KEPT, Mode.PREVIEW):
-            self._runs.remove(old)
-        for old in self._runs.closed_before(now - self._kept_for):
-            self._runs.remove(old)
+        old_previews = self._runs.closed_before(now - PREVIEW_KEPT, Mode.PREVIEW)
+        for old in [*old_previews, *self._runs.closed_before(now - self._kept_for)]:
+            try:
+                self._runs.remove(old)
+            except ChangedMeanwhileError:
+                # Another housekeeper removes it.
+                continue
         for freshness in self.freshness():
             if freshness.warning:
                 logger.warning("%s/%s: %s", freshness.kind, freshness.name, freshness.warning)

@@ -72,6 +72,22 @@ class SettingsStore:
         """All documents of a kind, by name. Raises MisconfiguredError when a stored one no longer passes its check."""
         return [self._read(cls, row) for row in self._rows(cls.kind, fresh).values()]
 
+    def sort_out(
+        self, cls: type[D], *, fresh: bool = False
+    ) -> tuple[Sequence[Stored[D]], Sequence[tuple[str, datetime]]]:
+        """As `list`, and apart from them the names of those that no longer pass their check, with their last change.
+
+        For readers where one bad document must not stop what the others are for.
+        """
+        found: list[Stored[D]] = []
+        unreadable: list[tuple[str, datetime]] = []
+        for name, row in self._rows(cls.kind, fresh).items():
+            try:
+                found.append(self._read(cls, row))
+            except MisconfiguredError:
+                unreadable.append((name, row.time("changed_at") or self._now()))
+        return found, unreadable
+
     def find(self, cls: type[D], name: str, *, fresh: bool = False) -> Stored[D] | None:
         row = self._rows(cls.kind, fresh).get(name)
         return None if row is None else self._read(cls, row)

@@ -10,6 +10,7 @@ from lab.fleet import ACORN, NOT_OPTED_IN, ST_JOHNS, Fleet, Machine
 from shared import bootstrap
 from shared.errors import ConflictError, DeskbridgeError, MisconfiguredError, TryLaterError
 from shared.reasons import Reason
+from shared.storage.rows import Create, Row
 from tests.assets.conftest import Desk
 from tests.assets.tenants import tenant
 
@@ -320,3 +321,13 @@ def test_a_field_that_is_a_custom_one_is_not_taken_for_an_asset_field(desk: Desk
     assert run["status"] == "failed"
     assert run["message"] == "The tenant acorn maps architecture as an asset field, and it is a custom field."
     assert desk.assets() == {}
+
+
+def test_a_tenant_that_an_upgrade_made_unreadable_fails_alone_and_is_seen(desk: Desk, fleet: Fleet) -> None:
+    _settle(fleet)
+    row = Row("aws-tenants", "d:aged", {"document": "{}", "changed_at": desk.clock(), "changed_by": "t", "version": 1})
+    desk.tables.table("settings").transact("aws-tenants", [Create(row)])
+    assert _run(desk)["status"] == "succeeded"
+    runs = bootstrap.run_reports().page("aws-tenants", "aged", 10, None)[0]
+    assert [(run["status"], run["reason"]) for run in runs] == [("failed", "document_invalid")]
+    assert {freshness.name for freshness in bootstrap.run_keeper().freshness()} == {"acorn", "aged"}
