@@ -60,7 +60,7 @@ class PartWork:
             load=records.load,
             find=records.find,
         )
-        self._applier = Applier(records, partition_key, run.id, run.name, now, self._planner.again)
+        self._applier = Applier(records, partition_key, run.id, run.name, now, self._again)
 
     def run(self) -> Mapping[str, int]:
         """Do it; the counts. Raises ChangedMeanwhileError when another attempt took the part over."""
@@ -90,6 +90,13 @@ class PartWork:
                 self._waiting.setdefault(entry.action, []).append(entry.as_json())
         self._flush()
 
+    def _again(self, entry: Entry) -> Entry:
+        """An entry decided anew; what a preview did not show so is not written in its name."""
+        fresh = self._planner.again(entry)
+        if self._preview is None or not fresh.writes or fresh.fingerprint == entry.fingerprint:
+            return fresh
+        return _left(fresh)
+
     def _as_previewed(self, entry: Entry) -> Entry:
         """In a run that applies a preview: the entry, or that it is left alone because something changed since."""
         if self._preview is None:
@@ -97,8 +104,7 @@ class PartWork:
         fingerprint, _ = self._preview.pop(entry.id, ("", ""))
         if entry.done or entry.fingerprint == fingerprint or not (entry.writes or entry.action in _WRITING):
             return entry
-        message = "It is not as the preview showed it, so it is left alone."
-        return replace(entry, action=Action.LEFT, code="changed_since", message=message, assign={})
+        return _left(entry)
 
     def _missing(self) -> list[Entry]:
         """What the preview planned to write, and this reading did not meet any more."""
@@ -119,3 +125,8 @@ class PartWork:
                 self._runs.add_entries(self.part, action, self._batches, entries[:_BATCH])
                 self._batches += 1
                 del entries[:_BATCH]
+
+
+def _left(entry: Entry) -> Entry:
+    message = "It is not as the preview showed it, so it is left alone."
+    return replace(entry, action=Action.LEFT, code="changed_since", message=message, assign={})

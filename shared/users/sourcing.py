@@ -157,11 +157,9 @@ class RealmSource:
         self._runs = runs
 
     def scheduled(self) -> Sequence[tuple[str, datetime]]:
-        return [
-            (stored.name, stored.changed_at)
-            for stored in self._settings.list(AuthRocketRealmDocument, fresh=True)
-            if stored.document.syncing
-        ]
+        realms, unreadable = self._settings.sort_out(AuthRocketRealmDocument, fresh=True)
+        # An unreadable one is tried too: its failure then stands among the runs, where an operator looks.
+        return [(stored.name, stored.changed_at) for stored in realms if stored.document.syncing] + list(unreadable)
 
     def feed(self, name: str) -> RealmFeed:
         document = self._realms.document(name, fresh=True)
