@@ -71,6 +71,24 @@ def add_asset(req: func.HttpRequest) -> func.HttpResponse:
 @endpoint(
     assets_api,
     "GET",
+    "asset-sources",
+    tag="assets",
+    summary="List what a mapping can take from an instance",
+    answers={200: "records:AssetSourcePage"},
+)
+def list_asset_sources(req: func.HttpRequest) -> func.HttpResponse:
+    """The usual expressions over an EC2 instance, each with what it gives. Any other JMESPath expression is fine
+    too."""
+    from shared.assets.model import STANDARD_SOURCES
+
+    del req
+    items = [{"source": source, "about": about} for source, about in STANDARD_SOURCES.items()]
+    return answer(200, {"items": items, "next": None})
+
+
+@endpoint(
+    assets_api,
+    "GET",
     "assets/{id}",
     tag="assets",
     summary="Show an asset",

@@ -38,6 +38,18 @@ class AssetPage(Answer):
     next: str | None
 
 
+class AssetSource(Answer):
+    """An expression that a mapping can have as its source, and what it gives."""
+
+    source: str
+    about: str
+
+
+class AssetSourcePage(Answer):
+    items: list[AssetSource]
+    next: str | None
+
+
 class MembershipAnswer(Answer):
     """A user's membership in an organisation."""
 
