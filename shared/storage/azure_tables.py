@@ -93,7 +93,7 @@ class AzureTable:
         text, parameters = _to_filter(where)
         # The SDK takes the keys as a mapping, whatever its annotation says.
         token: Any = continuation.to_keys(after)
-        with translated(self.name):
+        with translated(self.name, continued=after is not None):
             pages = self._client.query_entities(
                 text, parameters=parameters, select=_selected(select), results_per_page=size
             ).by_page(continuation_token=token)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from shared.errors import InvalidInputError
 from shared.reasons import Reason
 
+_KEYS = {"PartitionKey", "RowKey"}
+
 
 def to_text(keys: Mapping[str, str | None]) -> str:
     """The token for the keys (`PartitionKey`, `RowKey`) that the service answered with."""
@@ -21,6 +23,19 @@ def to_keys(after: str | None) -> dict[str, str | None] | None:
         token = json.loads(base64.urlsafe_b64decode(after.encode()))
     except ValueError:
         token = None
-    if not isinstance(token, dict) or not {"PartitionKey", "RowKey"} <= set(token):
-        raise InvalidInputError(Reason.CONTINUATION_INVALID, "The continuation token is not one that was given out.")
+    if (
+        not isinstance(token, dict)
+        or set(token) != _KEYS
+        or not all(isinstance(key, str | None) for key in token.values())
+    ):
+        raise not_given_out()
     return token
+
+
+def not_given_out() -> InvalidInputError:
+    """The refusal of a token."""
+    return InvalidInputError(
+        Reason.CONTINUATION_INVALID,
+        "The continuation token is not one that was given out.",
+        mend="Begin again without it.",
+    )

@@ -86,7 +86,7 @@ class LeanTable(AzureTable):
             "NextPartitionKey": keys.get("PartitionKey"),
             "NextRowKey": keys.get("RowKey"),
         }
-        with translated(self.name):
+        with translated(self.name, continued=after is not None):
             answer = self._get(f"{self.name}()", query)
             if answer is None:
                 return Page(())

@@ -13,18 +13,22 @@ from shared.errors import (
     TryLaterError,
 )
 from shared.reasons import Reason
+from shared.storage import continuation
 from shared.storage.rows import Delete, Operation
 
+# What the service says to a continuation token that it never gave; the emulator takes any.
+_UNREADABLE = frozenset({400, 414})
 _PASSING_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 
 
 @contextmanager
-def translated(table: str, operations: Sequence[Operation] = ()) -> Iterator[None]:
-    """Errors of the SDK within become those of `Table`. `operations` are those of the transaction, if it is one."""
+def translated(table: str, operations: Sequence[Operation] = (), *, continued: bool = False) -> Iterator[None]:
+    """Errors of the SDK within become those of `Table`. `operations` are those of the transaction, if it is one;
+    `continued` says that a page is asked for by a continuation token, which came from outside."""
     try:
         yield
     except AzureError as error:
-        raise _translate(table, error, operations) from error
+        raise _translate(table, error, operations, continued) from error
 
 
 def code_of(error: AzureError) -> str:
@@ -33,9 +37,11 @@ def code_of(error: AzureError) -> str:
     return str(getattr(code, "value", code))
 
 
-def _translate(table: str, error: AzureError, operations: Sequence[Operation]) -> DeskbridgeError:
+def _translate(table: str, error: AzureError, operations: Sequence[Operation], continued: bool) -> DeskbridgeError:
     code = code_of(error)
     status = getattr(error, "status_code", None)
+    if continued and status in _UNREADABLE:
+        return continuation.not_given_out()
     if operations and isinstance(error, HttpResponseError):
         index = getattr(error, "index", 0)
         operation = operations[index] if isinstance(index, int) and index < len(operations) else operations[0]

@@ -1,0 +1,75 @@
+"""Continuation tokens come back from outside: whatever they hold, they are taken or refused, and never an error."""
+
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from shared.errors import InvalidInputError
+from shared.reasons import Reason
+from shared.storage.azure_tables import AzureTables
+from shared.storage.lean_tables import LeanTables
+from shared.storage.rows import partition
+from tests.storage_emulator import Storage
+
+CLIENTS = [AzureTables, LeanTables]
+
+
+def token(keys: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(keys).encode()).decode()
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize(
+    "after",
+    [
+        "",
+        "~",
+        "bm8=",
+        token([]),
+        token({"PartitionKey": "a"}),
+        token({"PartitionKey": 5, "RowKey": [1]}),
+        token({"PartitionKey": "a", "RowKey": "b", "more": 1}),
+    ],
+)
+def test_a_token_of_another_shape_is_refused(client: type[AzureTables], after: str, storage: Storage) -> None:
+    table = client.from_connection_string(storage.connection_string).table("sites")
+    with pytest.raises(InvalidInputError) as refused:
+        table.page([partition("a")], after=after)
+    assert refused.value.reason is Reason.CONTINUATION_INVALID
+
+
+class _Refusing(BaseHTTPRequestHandler):
+    """Answers as Azure does to a token that it never gave out; Azurite takes any."""
+
+    def do_GET(self) -> None:
+        body = b'{"odata.error": {"code": "InvalidInput", "message": {"lang": "en-US", "value": "wrong"}}}'
+        self.send_response(400)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
+        return
+
+
+@pytest.fixture
+def refusing() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), _Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield (f"AccountName=lab0;AccountKey=bGFi;TableEndpoint=http://127.0.0.1:{server.server_port}/lab0")
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_token_that_azure_does_not_know_is_refused(client: type[AzureTables], refusing: str) -> None:
+    table = client.from_connection_string(refusing).table("sites")
+    with pytest.raises(InvalidInputError) as refused:
+        table.page([partition("a")], after=token({"PartitionKey": "1!4!YQ--", "RowKey": "made up"}))
+    assert refused.value.reason is Reason.CONTINUATION_INVALID
