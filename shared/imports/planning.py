@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from shared.imports.columns import ACTIVE
+from shared.imports.entries import entry_of, id_of, kept_sentence, label_of, named
 from shared.imports.model import (
     Action,
     Candidate,
@@ -16,7 +17,6 @@ from shared.imports.model import (
     Loader,
     Policy,
     Present,
-    Values,
     Wanted,
 )
 from shared.storage.rows import Value
@@ -71,14 +71,18 @@ class PartPlanner:
             if wanted.gone:
                 self._gone[key] = wanted.gone
                 if key not in self._index:
-                    entries.append(_entry(wanted, Action.SKIP, "gone", f"It is {wanted.gone}, and was never imported."))
+                    entries.append(
+                        entry_of(wanted, Action.SKIP, "gone", f"It is {wanted.gone}, and was never imported.")
+                    )
                 continue
             self._live.add(key)
             known = self._index.get(key)
             if wanted.error:
-                entries.append(_entry(wanted, Action.ERROR, str(wanted.error_reason or "record_invalid"), wanted.error))
+                entries.append(
+                    entry_of(wanted, Action.ERROR, str(wanted.error_reason or "record_invalid"), wanted.error)
+                )
             elif wanted.skip:
-                entries.append(_entry(wanted, Action.SKIP, "no_rule", wanted.skip))
+                entries.append(entry_of(wanted, Action.SKIP, "no_rule", wanted.skip))
             elif known is None:
                 if self._policy.matching:
                     self._held.append(wanted)
@@ -122,10 +126,10 @@ class PartPlanner:
 
     def _unchanged(self, wanted: Wanted, known: Known) -> Entry:
         if known.done in DONE_AS:
-            return _entry(
+            return entry_of(
                 wanted, DONE_AS[known.done], "done", "Done by this run before it was interrupted.", done=True
             )
-        return _entry(wanted, Action.UNCHANGED, "unchanged", "Nothing changed.")
+        return entry_of(wanted, Action.UNCHANGED, "unchanged", "Nothing changed.")
 
     def _compared(self, records: Sequence[Wanted]) -> list[Entry]:
         if not records:
@@ -142,7 +146,7 @@ class PartPlanner:
         own = self._own(wanted)
         holder = present.row.text("bound_to")
         if present.key != own and holder not in {"", own.text} and self._is_live(Key.parse(holder), present.active):
-            return self._claimed(wanted, _label(present), holder)
+            return self._claimed(wanted, label_of(present), holder)
         locks = present.locks
         assign: dict[str, Value | None] = {}
         changes: list[Change] = []
@@ -160,16 +164,16 @@ class PartPlanner:
             changes.append(Change(column, before, value))
         if not present.active:
             if ACTIVE in locks:
-                return _entry(wanted, Action.SKIP, "locked", "A person made it inactive.", present)
+                return entry_of(wanted, Action.SKIP, "locked", "A person made it inactive.", present)
             if not policy.reactivate:
-                return _entry(
+                return entry_of(
                     wanted, Action.SKIP, "inactive", "It is inactive, and reactivating is turned off.", present
                 )
             assign["active"] = True
             assign["deactivated_at"] = None
             changes.append(Change("active", False, True))
         if changes and not policy.update and present.active:
-            return _entry(wanted, Action.SKIP, "update_off", "It changed, and updating is turned off.", present)
+            return entry_of(wanted, Action.SKIP, "update_off", "It changed, and updating is turned off.", present)
         bound_to = own.text if present.key != own else None
         if (holder or None) != bound_to:
             # Shown and kept in the history: it says which record of the source an asset follows.
@@ -178,13 +182,17 @@ class PartPlanner:
         technical: dict[str, Value | None] = {"hash": policy.hash_of(wanted), "gone_since": None}
         different = {column: value for column, value in technical.items() if present.row.values.get(column) != value}
         if not changes:
-            return _entry(wanted, Action.UNCHANGED, "unchanged", _kept(kept) or "Nothing changed.", present, different)
+            return entry_of(
+                wanted, Action.UNCHANGED, "unchanged", kept_sentence(kept) or "Nothing changed.", present, different
+            )
         assign.update(different)
         message = "It is back, and active again." if not present.active else "The source changed."
         if matched:
-            message = f"It matched {_named(present)}."
+            message = f"It matched {named(present)}."
         code = "matched" if matched else "reactivated" if not present.active else "changed"
-        return _entry(wanted, Action.UPDATE, code, f"{message} {_kept(kept)}".rstrip(), present, assign, tuple(changes))
+        return entry_of(
+            wanted, Action.UPDATE, code, f"{message} {kept_sentence(kept)}".rstrip(), present, assign, tuple(changes)
+        )
 
     # Records that are not there
 
@@ -193,11 +201,11 @@ class PartPlanner:
             entry = self._update(wanted, target, matched=True)
             return replace(entry, make_link=True) if entry.action is Action.UPDATE else entry
         if not self._policy.create:
-            return _entry(wanted, Action.SKIP, "create_off", "It matches nothing, and creating is turned off.")
+            return entry_of(wanted, Action.SKIP, "create_off", "It matches nothing, and creating is turned off.")
         values = {column: value for column, value in wanted.values.items() if value is not None}
         assign: dict[str, Value | None] = {**values, "active": True, "hash": self._policy.hash_of(wanted)}
         changes = tuple(Change(column, None, value) for column, value in sorted(values.items()))
-        return _entry(wanted, Action.CREATE, "new", "It matches nothing that is there.", None, assign, changes)
+        return entry_of(wanted, Action.CREATE, "new", "It matches nothing that is there.", None, assign, changes)
 
     def _matched(self) -> list[Entry]:
         """Entries of the records that were held back until all of the part was seen."""
@@ -223,7 +231,7 @@ class PartPlanner:
             if len(claimants) > 1:
                 names = " and ".join(wanted.id for wanted, _ in claimants)
                 entries += [
-                    _entry(
+                    entry_of(
                         wanted, Action.ERROR, "claimed", f"{names} both match {candidate.label}: neither is imported."
                     )
                     for wanted, candidate in claimants
@@ -257,7 +265,7 @@ class PartPlanner:
                 else:
                     names = " and ".join(sorted(candidate.label for candidate in free))
                     message = f"{len(free)} records have the same value in the matching field: {names}."
-                    results.append((wanted, _entry(wanted, Action.ERROR, "ambiguous", message)))
+                    results.append((wanted, entry_of(wanted, Action.ERROR, "ambiguous", message)))
         return results + [(wanted, None) for wanted in open_records]
 
     def _owned(self, candidate: Candidate) -> bool:
@@ -278,7 +286,7 @@ class PartPlanner:
 
     def _claimed(self, wanted: Wanted, label: str, holder: str) -> Entry:
         message = f"{label} belongs to {Key.parse(holder).row} now, and {wanted.id} claims it too."
-        return _entry(wanted, Action.ERROR, "claimed", message)
+        return entry_of(wanted, Action.ERROR, "claimed", message)
 
     def _own(self, wanted: Wanted) -> Key:
         return Key(self._partition, wanted.row_key)
@@ -344,14 +352,14 @@ class PartPlanner:
             return settled
         if ACTIVE in present.locks:
             kept = f"{why} A person keeps it active."
-            return Entry(_id(row_key, present), Action.SKIP, "locked", kept, label=_label(present), present=present)
+            return Entry(id_of(row_key, present), Action.SKIP, "locked", kept, label=label_of(present), present=present)
         assign: dict[str, Value | None] = {"active": False, "deactivated_at": self._now, "gone_since": None}
         return Entry(
-            _id(row_key, present),
+            id_of(row_key, present),
             Action.DEACTIVATE,
             "gone",
             why,
-            label=_label(present),
+            label=label_of(present),
             changes=(Change("active", True, False),),
             assign=assign,
             present=present,
@@ -363,7 +371,7 @@ class PartPlanner:
         if present.active and present.row.text("bound_to") == expected:
             return None
         message = "It follows another record now." if present.active else "It is inactive already."
-        return Entry(_id(row_key, present), Action.UNCHANGED, "unchanged", message, present=present)
+        return Entry(id_of(row_key, present), Action.UNCHANGED, "unchanged", message, present=present)
 
     def _wait(self, row_key: str, present: Present, why: str) -> Entry:
         if (settled := self._settled_meanwhile(row_key, present)) is not None:
@@ -372,7 +380,7 @@ class PartPlanner:
         until = (since or self._now) + self._policy.grace
         assign: dict[str, Value | None] = {} if since else {"gone_since": self._now}
         message = f"{why} It is deactivated from {until:%Y-%m-%d %H:%M} UTC on."
-        entry_id, label = _id(row_key, present), _label(present)
+        entry_id, label = id_of(row_key, present), label_of(present)
         return Entry(entry_id, Action.SKIP, "grace", message, label=label, assign=assign, present=present)
 
 
@@ -391,47 +399,3 @@ def plan(
     planner = PartPlanner(partition, index, policy, now=now, load=load, find=find)
     entries = [entry for page in pages for entry in planner.take(page)]
     return entries + planner.finish(read_to_the_end=read_to_the_end)
-
-
-def _entry(
-    wanted: Wanted,
-    action: Action,
-    code: str,
-    message: str,
-    present: Present | None = None,
-    assign: Values | None = None,
-    changes: tuple[Change, ...] = (),
-    *,
-    done: bool = False,
-) -> Entry:
-    return Entry(
-        wanted.id,
-        action,
-        code,
-        message,
-        label=wanted.label,
-        changes=changes,
-        assign=assign or {},
-        wanted=wanted,
-        present=present,
-        done=done,
-    )
-
-
-def _kept(columns: Sequence[str]) -> str:
-    if not columns:
-        return ""
-    return f"A person's values stay in {', '.join(sorted(column.removeprefix('f_') for column in columns))}."
-
-
-def _label(present: Present) -> str:
-    return present.row.text("f_name") or present.row.text("source_id") or present.row.row_key
-
-
-def _id(row_key: str, present: Present) -> str:
-    return (present.link or present.row).text("source_id") or row_key
-
-
-def _named(present: Present) -> str:
-    label = _label(present)
-    return label if label == present.row.row_key else f"{label} ({present.key.partition}, {present.row.row_key})"
