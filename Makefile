@@ -23,6 +23,7 @@ check: setup ## lint, format, types (mypy and pyright), import contracts, locks,
 	.venv/bin/lint-imports
 	$(PY) -m lab.locks --check
 	$(PY) -m infra.check
+	$(PY) -m tests.tickets.fuzz --tries 10000
 
 fmt: setup ## format the code and mend what lint can mend
 	$(PY) -m ruff check --fix .
