@@ -60,6 +60,8 @@ class Choices:
     fresh: bool = False
     worker: str | None = None
     any_ports: bool = False
+    # How long a queue message that a killed host had taken stays hidden; None for the real host's ten minutes.
+    lease_seconds: float | None = None
 
 
 class Desk:
@@ -73,7 +75,10 @@ class Desk:
         self.connection_string = ""
         self.addresses: dict[str, str] = {}
         self._key = ""
-        self.host: HostProcess | None = None
+        self._host: HostProcess | None = None
+        self.fleet: Fleet | None = None
+        self.authrocket: AuthRocketLab | None = None
+        self.vaults: VaultLab | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -109,6 +114,7 @@ class Desk:
         fleet = self._parts.enter_context(Fleet(self._port("fleet", "EC2")))
         vaults = self._parts.enter_context(self._vaults(fleet))
         authrocket = self._parts.enter_context(self._authrocket(vaults))
+        self.fleet, self.vaults, self.authrocket = fleet, vaults, authrocket
         self.addresses = {
             "EC2 and STS": fleet.url,
             "AuthRocket": authrocket.url,
@@ -165,10 +171,11 @@ class Desk:
             keys=folder / "keys.json",
             data=folder / "host",
             worker=self._choices.worker,
+            lease_seconds=self._choices.lease_seconds,
             environment=environment,
             on_line=keep,
         )
-        self.host = self._parts.enter_context(host)
+        self._host = self._parts.enter_context(host)
         self.url = host.url
         self._key = str(host.keys["master"])
         for line in host.lines:
@@ -229,6 +236,22 @@ class Desk:
                 f"{method} {path} answered {error.code}: {error.read().decode('utf-8', 'replace')}"
             ) from None
         return json.loads(text) if text else None
+
+    @property
+    def host(self) -> HostProcess:
+        """The lab's own host; with `func` there is none."""
+        if self._host is None:
+            raise DeskError("the desk does not run on the lab's own host")
+        return self._host
+
+    def kill_host(self) -> None:
+        """End the host at once, as a power cut would."""
+        self.host.kill()
+
+    def start_host_again(self) -> None:
+        """Start the host that was killed; it may listen elsewhere."""
+        self.host.start()
+        self.url = self.host.url
 
     @property
     def key_hint(self) -> str:
