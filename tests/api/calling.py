@@ -9,10 +9,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import azure.functions as func
 
-import function_app
 from functions.endpoints import Endpoint, declared_endpoints
-
-FUNCTIONS: dict[str, Any] = {str(each.get_function_name()): each for each in function_app.app.get_functions()}
+from tests.registered import FUNCTIONS
 
 
 @dataclass

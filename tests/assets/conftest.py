@@ -7,15 +7,13 @@ from typing import Any
 import azure.functions as func
 import pytest
 
-import function_app
 from lab.fleet import Fleet
 from shared import bootstrap
 from tests.assets.tenants import FakeCredentials, settle
 from tests.fakes.tables import MemoryTables
 from tests.imports.worlds import Clock
 from tests.lab.ec2.tokens import unsigned_token
-
-FUNCTIONS: dict[str, Any] = {str(each.get_function_name()): each for each in function_app.app.get_functions()}
+from tests.registered import FUNCTIONS
 
 
 class Sent(func.Out[Any]):

@@ -10,6 +10,7 @@ import pytest
 from functions import api_credentials
 from lab.vault import VaultInterface
 from shared import bootstrap
+from tests.registered import FUNCTIONS
 from tests.vaults.conftest import Desk
 
 
@@ -92,10 +93,7 @@ def test_the_uses_of_a_credential_are_listed(app: Desk, vault: VaultInterface) -
 
 
 def test_every_call_takes_a_function_key() -> None:
-    import function_app
-
-    triggers = {found.get_function_name(): found.get_trigger() for found in function_app.app.get_functions()}
     for name in ("check_credential_store", "check_credential", "list_credential_uses"):
-        trigger = triggers[name]
+        trigger = FUNCTIONS[name].get_trigger()
         assert trigger is not None
         assert str(trigger.get_dict_repr()["authLevel"]).upper().endswith("FUNCTION")
