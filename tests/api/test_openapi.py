@@ -8,7 +8,8 @@ from openapi_spec_validator import validate
 
 from functions.endpoints import Access, declared_endpoints
 from shared.reasons import Reason
-from tests.api.calling import FUNCTIONS, call
+from tests.api.calling import call
+from tests.registered import FUNCTIONS
 
 
 @pytest.fixture(scope="module")

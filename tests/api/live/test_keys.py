@@ -14,7 +14,7 @@ import pytest
 from functions.endpoints import Access, declared_endpoints
 from lab.desk import ROOT
 from lab.host.process import HostProcess
-from tests.api.calling import FUNCTIONS
+from tests.registered import FUNCTIONS
 from tests.storage_emulator import Storage
 
 READING, WRITING = "reading-key-of-the-test", "writing-key-of-the-test"
