@@ -1,1 +1,1 @@
-"""`make bench`: figures that anyone can repeat, each beside a floor or a peer measured in the same run. Never deployed."""
+"""`make bench`: figures that anyone can repeat, each beside a floor measured in the same run. Never deployed."""

@@ -30,7 +30,8 @@ def test_it_behaves_as_tables_do_for_what_is_measured(service: TableProcess, kin
     page = table.page([partition("p'q")], size=30)
     assert len(page.rows) == 30
     assert len(table.page([partition("p'q")], after=page.next).rows) == 70
-    where = [partition("p'q"), *row_key_prefix("k01"), AnyOf([Condition("n", "le", 12), Condition("n", "eq", 18)])]
+    either = AnyOf([Condition("n", "le", 12), Condition("n", "eq", 18)])
+    where: list[Condition | AnyOf] = [partition("p'q"), *row_key_prefix("k01"), either]
     assert [row.number("n") for row in scan(table, [*where, Condition("kind", "eq", "b'c")])] == [10, 12, 18]
     found = table.find("p'q", "k007")
     assert found is not None

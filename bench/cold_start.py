@@ -1,0 +1,110 @@
+"""Cold start: the app against an app without functions, until it is indexed and until each trigger's first answer."""
+
+import json
+import subprocess
+import sys
+from statistics import median
+from typing import Any
+
+from bench.figures import Figure, Results
+from bench.measuring import ROOT, Effort
+from bench.table_service import TableProcess
+
+GROUP = "Cold start"
+_HEAVY = ("boto3", "botocore", "msal", "requests", "cryptography", "azure.identity", "azure.data.tables")
+_BARE = """
+import azure.functions as func
+app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+@app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def health(req: func.HttpRequest) -> func.HttpResponse:
+    return func.HttpResponse("{}")
+"""
+_APP = "from function_app import app"
+_MEASURE = """
+import json, sys, time
+{imports}
+functions = {{function.get_function_name(): function.get_user_function() for function in app.get_functions()}}
+indexed = time.process_time()
+{first}
+print(json.dumps({{"indexed": indexed, "answered": time.process_time(), "modules": sorted(sys.modules)}}))
+"""
+_HTTP = "import azure.functions as func\nfunctions[{name!r}](func.HttpRequest({method!r}, {url!r}, body=b'[]', {more}))"
+_TRIGGERS = {
+    "HTTP, anonymous (health)": _HTTP.format(name="show_health", method="GET", url="/api/health", more=""),
+    "HTTP, a list (assets)": _HTTP.format(name="list_assets", method="GET", url="/api/assets", more="params={}"),
+    "webhook (a delivery)": _HTTP.format(
+        name="receive_key_vault_events", method="POST", url="/api/events/key-vault", more="headers={}"
+    ),
+    "queue (a part)": """
+class Message:
+    dequeue_count = 1
+    def get_body(self): return b'{"run_id": "none", "part": "none"}'
+    def get_json(self): return {"run_id": "none", "part": "none"}
+class Out:
+    def set(self, value): pass
+functions["import_part"](Message(), Out())
+""",
+}
+
+
+def measure(effort: Effort, results: Results) -> None:
+    with TableProcess() as service:
+        environment = {"AzureWebJobsStorage": service.connection_string}
+        taken: dict[str, list[dict[str, Any]]] = {}
+        for _ in range(effort.rounds + 1):
+            taken.setdefault("bare", []).append(_run(_BARE, "", environment))
+            taken.setdefault("indexed", []).append(_run(_APP, "", environment))
+            for name, first in _TRIGGERS.items():
+                taken.setdefault(name, []).append(_run(_APP, first, environment))
+    # The first round fills the disk's and Python's caches.
+    warm = {name: found[1:] for name, found in taken.items()}
+    bare = [one["indexed"] for one in warm["bare"]]
+    modules = warm["indexed"][0]["modules"]
+    bare_modules = len(warm["bare"][0]["modules"])
+    heavy = [name for name in _HEAVY if name in modules]
+    results.add(
+        Figure(
+            GROUP,
+            "indexing the app",
+            _ratio(warm["indexed"], "indexed", bare),
+            "×",
+            f"an app with one function ({median(bare) * 1e3:.0f} ms CPU)",
+            f"{median(one['indexed'] for one in warm['indexed']) * 1e3:.0f} ms CPU",
+            aim=1.15,
+        ),
+        Figure(
+            GROUP,
+            "SDKs loaded by indexing",
+            len(heavy),
+            "modules",
+            absolute=", ".join(heavy) or f"none; {len(modules)} modules in all, {bare_modules} in the bare app",
+            aim=0,
+        ),
+    )
+    for name in _TRIGGERS:
+        results.add(
+            Figure(
+                GROUP,
+                f"first answer: {name}",
+                _ratio(warm[name], "answered", bare),
+                "×",
+                "indexing an app with one function",
+                f"{median(one['answered'] for one in warm[name]) * 1e3:.0f} ms CPU; "
+                f"{len(warm[name][0]['modules'])} modules",
+            )
+        )
+
+
+def _ratio(found: list[dict[str, Any]], moment: str, bare: list[float]) -> float:
+    return float(median(one[moment] / floor for one, floor in zip(found, bare, strict=True)))
+
+
+def _run(imports: str, first: str, environment: dict[str, str]) -> dict[str, Any]:
+    script = _MEASURE.format(imports=imports, first=first)
+    process = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    if process.returncode:
+        raise RuntimeError(process.stderr[-3000:])
+    found: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
+    return found

@@ -1,0 +1,146 @@
+"""The EC2 import: a whole part, unchanged, a little changed, all new, against boto3's bare loop over the same pages."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from statistics import median
+from typing import Any
+
+from bench.figures import Curve, Figure, Results
+from bench.measuring import Effort, in_process, ratio
+from bench.table_service import TableProcess
+from bench.worlds import settle
+from lab.ec2.accounts import ACORN, LONDON
+from lab.ec2.process import EC2Process
+from shared.settings.store import SettingsStore
+from shared.storage.lean_tables import LeanTables
+
+GROUP = "EC2 import"
+_LARGE = 10_000
+
+
+@dataclass
+class World:
+    """The fleet as it was and with one of a hundred instances changed, and the tables."""
+
+    tables: TableProcess
+    before: EC2Process
+    after: EC2Process
+
+    def measure(self, subject: str, fleet: EC2Process, tables: str = "", **how: Any) -> dict[str, Any]:
+        if tables:
+            self.tables.restore(tables)
+        self.tables.counts()
+        given = {"subject": subject, "tables": self.tables.connection_string, **how}
+        measured = in_process("bench.ec2_subject", given, fleet.environment())
+        return {**measured, "calls": self.tables.counts()}
+
+
+@contextlib.contextmanager
+def world(instances: int) -> Iterator[World]:
+    """Tables kept as `empty` (settings alone) and `imported`."""
+    places = {(ACORN, LONDON): instances}
+    with TableProcess() as tables, EC2Process(places) as before, EC2Process(places) as after:
+        before.prepare()
+        after.advance(changed_percent=1)
+        after.prepare()
+        service = LeanTables.from_connection_string(tables.connection_string)
+        settle(SettingsStore(service.table("settings"), lambda: datetime.now(UTC)))
+        tables.keep("empty")
+        made = World(tables, before, after)
+        made.measure("import", before)
+        tables.keep("imported")
+        yield made
+
+
+def measure(effort: Effort, results: Results) -> None:
+    lines: dict[str, list[tuple[float, float]]] = {"unchanged": [], "1 % changed": [], "all new": []}
+    memory: dict[str, list[tuple[float, float]]] = {"import": [], "boto3's bare loop": []}
+    for instances in effort.instances:
+        # A round of 100,000 takes minutes, and its spread is small.
+        rounds = effort.rounds if instances <= _LARGE else max(1, effort.rounds // 3)
+        with world(instances) as made:
+            taken: dict[str, list[dict[str, Any]]] = {"floor": [], "unchanged": [], "1 % changed": [], "all new": []}
+            for _ in range(rounds):
+                taken["floor"].append(made.measure("floor", made.before))
+                taken["unchanged"].append(made.measure("import", made.before, "imported"))
+                taken["1 % changed"].append(made.measure("import", made.after, "imported"))
+                taken["all new"].append(made.measure("import", made.before, "empty"))
+            cpu = {name: [one["cpu"] for one in found] for name, found in taken.items()}
+            _add_ratios(results, instances, cpu)
+            _add_calls(results, instances, taken)
+            growth = median(one["memory"] for one in taken["unchanged"])
+            bound = 16 + instances * 300 / 2**20
+            results.add(
+                Figure(
+                    GROUP,
+                    f"memory growth, {instances:,} unchanged",
+                    growth,
+                    "MiB",
+                    aim=bound,
+                    note="aim: 16 MB and 300 bytes a row",
+                )
+            )
+            memory["import"].append((instances, growth))
+            memory["boto3's bare loop"].append((instances, median(one["memory"] for one in taken["floor"])))
+            for name, points in lines.items():
+                points.append((instances, ratio(cpu[name], cpu["floor"])))
+            if instances == effort.instances[0]:
+                _add_stages(results, made, instances)
+                _add_plain(results, made, cpu["floor"])
+    results.curves += [
+        Curve("import", "EC2 import against boto3's bare loop", "instances", "CPU, × the bare loop", lines),
+        Curve("memory", "Memory growth of an unchanged import", "instances", "MiB", memory),
+    ]
+
+
+def _add_ratios(results: Results, instances: int, cpu: dict[str, list[float]]) -> None:
+    def absolute(name: str) -> str:
+        return f"{median(cpu[name]) / instances * 1e6:.0f} µs an instance"
+
+    size = f"{instances:,} instances"
+    loop = f"boto3's bare loop ({absolute('floor')})"
+    unchanged = ratio(cpu["unchanged"], cpu["floor"])
+    results.add(Figure(GROUP, f"{size} unchanged", unchanged, "×", loop, absolute("unchanged"), aim=0.16))
+    for name, aim in (("1 % changed", 1.05), ("all new", 1.35)):
+        against_unchanged = ratio(cpu[name], cpu["unchanged"])
+        results.add(
+            Figure(GROUP, f"{size} {name}", against_unchanged, "×", "the unchanged import", absolute(name), aim=aim),
+            Figure(GROUP, f"{size} {name}, against the loop", ratio(cpu[name], cpu["floor"]), "×", loop),
+        )
+
+
+def _add_calls(results: Results, instances: int, taken: dict[str, list[dict[str, Any]]]) -> None:
+    """Entities and transactions as the table service counted them; a run's own rows are a handful."""
+    for name in ("unchanged", "1 % changed", "all new"):
+        calls, counts = taken[name][-1]["calls"], taken[name][-1]["counts"]
+        changed = counts.get("create", 0) + counts.get("update", 0)
+        results.add(
+            Figure(
+                GROUP,
+                f"{instances:,} instances {name}: rows written",
+                calls.get("rows written", 0),
+                "rows",
+                absolute=f"in {calls.get('transactions', 0)} transactions; {calls.get('pages', 0)} pages read",
+                note=f"{changed} assets changed, each with a row of history; the rest are the run's own rows",
+            )
+        )
+
+
+def _add_stages(results: Results, made: World, instances: int) -> None:
+    for name, tables, fleet in (
+        ("unchanged", "imported", made.before),
+        ("1 % changed", "imported", made.after),
+        ("all new", "empty", made.before),
+    ):
+        stages = made.measure("import", fleet, tables, stages=True)["stages"]
+        shown = ", ".join(f"{stage} {seconds / instances * 1e6:.0f}" for stage, seconds in stages.items())
+        total = sum(stages.values()) / instances * 1e3
+        results.add(Figure(GROUP, f"CPU by stage, {name}", total, "s per 1,000", absolute=f"µs an instance: {shown}"))
+
+
+def _add_plain(results: Results, made: World, floor: list[float]) -> None:
+    for name, tables, fleet in (("unchanged", "imported", made.before), ("all new", "empty", made.before)):
+        cpu = made.measure("import", fleet, tables, plain=True)["cpu"]
+        results.add(Figure(GROUP, f"{name} with the plain clients", cpu / median(floor), "×", "boto3's bare loop"))

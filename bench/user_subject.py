@@ -1,0 +1,67 @@
+"""One import of a realm in a process of its own, and the bare reading of the same pages."""
+
+import json
+import sys
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from bench.measuring import Memory
+from lab.authrocket import READ_KEY
+from shared.imports.model import Trigger
+from shared.imports.running import ImportRunner
+from shared.runs.repository import RunRepository
+from shared.settings.documents.authrocket_realms import AuthRocketRealmDocument
+from shared.settings.documents.credentials import CredentialReference
+from shared.settings.store import SettingsStore
+from shared.storage.lean_tables import LeanTables
+from shared.users.grants import GrantTickets, UserRecords
+from shared.users.sourcing import KIND, Realms, RealmSource
+from shared.vaults.model import SecretValue, UserPassword
+
+
+class _Key:
+    def read(self, reference: CredentialReference) -> SecretValue:
+        del reference
+        return SecretValue(READ_KEY, {}, "vault", "authrocket", "1")
+
+    def read_pair(self, reference: CredentialReference) -> UserPassword:
+        raise NotImplementedError(reference)
+
+    def refused(self, reference: CredentialReference) -> None:
+        del reference
+
+
+def _no_ticket(**_: Any) -> None:
+    """Admins of the stand-in's realm open no tickets here: the import alone is measured."""
+
+
+def main() -> None:
+    given = json.load(sys.stdin)
+
+    def now() -> datetime:
+        return datetime.now(UTC)
+
+    tables = LeanTables.from_connection_string(given["tables"])
+    settings = SettingsStore(tables.table("settings"), now)
+    realms, runs = Realms(settings, _Key()), RunRepository(tables.table("runs"))
+    records = UserRecords(tables.table("users"))
+    source = RealmSource(realms, settings, records, runs, GrantTickets(tables.table("users"), _no_ticket).deliver)
+    runner = ImportRunner(runs, {KIND: source}, now)
+    api = realms.api(settings.get(AuthRocketRealmDocument, "customers").document, seconds=3600)
+    cpu = time.process_time()
+    read = sum(len(page) for page in api.users())
+    floor = time.process_time() - cpu
+    started = runner.start(KIND, "customers", trigger=Trigger.MANUAL, by="bench")
+    memory, cpu = Memory(), time.process_time()
+    messages = list(started.messages)
+    while messages:
+        messages += runner.do_part(messages.pop())
+    taken = time.process_time() - cpu
+    counts = dict(runner.summary(started.run.id).counts)
+    assert counts.get("read") == read, counts
+    print(json.dumps({"cpu": taken, "floor": floor, "memory": memory.growth(), "counts": counts}))
+
+
+if __name__ == "__main__":
+    main()

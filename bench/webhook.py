@@ -1,0 +1,210 @@
+"""The webhook: what one delivery costs, without storage and with it, against the bare SDK."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from statistics import median
+from typing import Any
+
+from azure.data.tables import TableServiceClient
+
+from bench.figures import Curve, Figure, Results
+from bench.measuring import Effort, alternately, ratio
+from bench.table_service import TableProcess
+from lab.fakes.tables import MemoryTables
+from shared.rules.deciding import compile_rules
+from shared.settings.documents.credentials import CredentialReference
+from shared.settings.documents.key_vault_events import KeyVaultEvents
+from shared.storage.lean_tables import LeanTables
+from shared.storage.tables import Tables
+from shared.tickets.configuration import Configuration
+from shared.tickets.quarantine import Quarantine
+from shared.tickets.recording import Recording
+from shared.tickets.repository import TicketRepository
+from shared.tickets.settling import Settling
+from shared.vaults.model import SecretValue, UserPassword
+
+GROUP = "Webhook"
+_NOW = datetime(2026, 12, 2, 8, 0, tzinfo=UTC)
+_VAULT = "acorn-vault"
+_TOPIC = (
+    "/subscriptions/00000000-1111-4222-8333-00000000c0de/resourceGroups/rg-acorn/providers/"
+    f"Microsoft.KeyVault/vaults/{_VAULT}"
+)
+_HEADERS = {
+    "content-type": "application/json",
+    "aeg-event-type": "Notification",
+    "authorization": "Basic dXNlcm5hbWU6cGFzc3dvcmQ=",
+}
+
+
+class _Passwords:
+    def read_pair(self, reference: CredentialReference) -> UserPassword:
+        del reference
+        return UserPassword("username", "password")
+
+    def read(self, reference: CredentialReference) -> SecretValue:
+        raise NotImplementedError(reference)
+
+    def refused(self, reference: CredentialReference) -> None:
+        del reference
+
+
+class Events:
+    """Near expiry events, no two of one object."""
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    def some(self, count: int) -> bytes:
+        return json.dumps([self._next() for _ in range(count)]).encode()
+
+    def _next(self) -> dict[str, Any]:
+        self._number += 1
+        name, version = f"secret-{self._number:07}", f"{self._number:032x}"
+        return {
+            "id": f"event-{self._number}",
+            "topic": _TOPIC,
+            "subject": name,
+            "eventType": "Microsoft.KeyVault.SecretNearExpiry",
+            "eventTime": (_NOW - timedelta(minutes=5)).isoformat().replace("+00:00", "Z"),
+            "data": {
+                "Id": f"https://{_VAULT}.vault.azure.net/secrets/{name}/{version}",
+                "VaultName": _VAULT,
+                "ObjectType": "Secret",
+                "ObjectName": name,
+                "Version": version,
+                "NBF": None,
+                "EXP": int((_NOW + timedelta(days=20)).timestamp()),
+            },
+            "dataVersion": "1",
+            "metadataVersion": "1",
+        }
+
+
+def recording(tables: Tables) -> Recording:
+    document = KeyVaultEvents.model_validate(
+        {
+            "credentials": {"current": {"credential": "webhook"}},
+            "allowed_vaults": [{"name": _VAULT, "resource_id": _TOPIC}],
+            "subscriptions": ["deskbridge-kv"],
+        }
+    )
+    configuration = Configuration(document, compile_rules(document.rules()))
+    table = tables.table("tickets")
+    return Recording(
+        lambda: configuration,
+        _Passwords(),
+        Settling(TicketRepository(table), now=lambda: _NOW, wait=lambda _: None, clock=lambda: 0.0),
+        Quarantine(table, lambda: _NOW),
+        body_limit=2**21,
+    )
+
+
+def measure(effort: Effort, results: Results) -> None:
+    events = Events()
+    _without_storage(effort, results, events)
+    with TableProcess() as service:
+        _with_storage(effort, results, events, service)
+
+
+def _without_storage(effort: Effort, results: Results, events: Events) -> None:
+    """Authenticate, parse, decide, build the transaction; tables in memory take it."""
+    count = 20 if effort.quick else 200
+    desk = recording(MemoryTables())
+
+    def deliver() -> None:
+        for _ in range(count):
+            assert desk.receive("POST", _HEADERS, events.some(1)).status == 200
+
+    def parse_and_encode() -> None:
+        for _ in range(count):
+            for event in json.loads(events.some(1)):
+                json.dumps({"PartitionKey": event["topic"], "RowKey": event["id"], **event["data"]})
+
+    taken = alternately({"deliver": deliver, "floor": parse_and_encode}, effort.rounds)
+    results.add(
+        Figure(
+            GROUP,
+            "one event, without storage",
+            ratio(taken["deliver"], taken["floor"]),
+            "×",
+            f"json.loads of it and json.dumps of one entity ({median(taken['floor']) / count * 1e6:.0f} µs)",
+            f"{median(taken['deliver']) / count * 1e6:.0f} µs a delivery",
+            note="four rows are decided and built: receipt, object, ticket, note",
+        )
+    )
+
+
+def _with_storage(effort: Effort, results: Results, events: Events, service: TableProcess) -> None:
+    count = 5 if effort.quick else 50
+    large = 20 if effort.quick else 1_000
+    desk = recording(LeanTables.from_connection_string(service.connection_string))
+    sdk = TableServiceClient.from_connection_string(service.connection_string).get_table_client("floor")
+    numbers = iter(range(10**9))
+
+    def deliver(size: int, times: int) -> None:
+        for _ in range(times):
+            assert desk.receive("POST", _HEADERS, events.some(size)).status == 200
+
+    def create() -> str:
+        key = str(next(numbers))
+        sdk.create_entity({"PartitionKey": "p", "RowKey": key, "text": "x" * 200, "at": _NOW, "number": 7})
+        return key
+
+    def create_and_read() -> None:
+        for _ in range(count):
+            sdk.get_entity("p", create())
+
+    def creates() -> None:
+        for _ in range(large):
+            create()
+
+    one = alternately({"deliver": partial(deliver, 1, count), "floor": create_and_read}, effort.rounds)
+    service.counts()
+    deliver(1, 1)
+    calls = service.counts()
+    rounds = max(1, effort.rounds // 2)
+    many = alternately({"deliver": partial(deliver, large, 1), "floor": creates}, rounds)
+    service.counts()
+    deliver(large, 1)
+    large_calls = service.counts()
+    single = median(one["deliver"]) / count * 1e6
+    results.add(
+        Figure(
+            GROUP,
+            "one event, with storage",
+            ratio(one["deliver"], one["floor"]),
+            "×",
+            f"one SDK create_entity and one get_entity ({median(one['floor']) / count * 1e6:.0f} µs)",
+            f"{single:.0f} µs a delivery",
+            aim=1.05,
+        ),
+        Figure(GROUP, "storage calls of one event", sum(_requests(calls).values()), "calls", absolute=_shown(calls)),
+        Figure(
+            GROUP,
+            f"a delivery of {large:,} events",
+            ratio(many["deliver"], many["floor"]),
+            "×",
+            f"{large:,} SDK create_entity ({median(many['floor']) / large * 1e6:.0f} µs each)",
+            f"{median(many['deliver']) / large * 1e6:.0f} µs an event; {_shown(large_calls)}",
+            aim=0.05,
+            note="each event is decided and stored as four rows; the floor stores one",
+        ),
+    )
+    sizes = (1, 10) if effort.quick else (1, 10, 100, 1_000)
+    points = []
+    for size in sizes:
+        [taken] = alternately({"deliver": partial(deliver, size, max(1, 20 // size))}, 1).values()
+        points.append((float(size), taken[0] / max(1, 20 // size) / size * 1e6))
+    results.curves.append(
+        Curve("webhook", "An event with storage, by size of delivery", "events", "µs CPU an event", {"webhook": points})
+    )
+
+
+def _requests(calls: dict[str, int]) -> dict[str, int]:
+    return {name: count for name, count in calls.items() if not name.startswith("rows")}
+
+
+def _shown(calls: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in calls.items())

@@ -1,0 +1,72 @@
+"""The bench measures what it says, and its page says what it measured."""
+
+import json
+import re
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from bench import ec2_import
+from bench.__main__ import main
+from bench.figures import Curve, Figure, Results
+from bench.measuring import Effort, ratio
+from bench.paper import model
+from bench.report import to_page, to_svg, to_terminal
+
+
+def test_a_trial_of_the_small_benches_gives_figures_as_table_as_json_and_as_a_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = tmp_path / "bench.json"
+    assert main(["--quick", "--only", "rules,storage,webhook,secrets", f"--json={found}", f"--docs={tmp_path}"]) == 0
+    figures = {one["name"]: one for one in json.loads(found.read_text("utf-8"))["figures"]}
+    assert figures["storage calls of one event"]["value"] == 2
+    assert figures["writing an entity, in hundreds"]["value"] < 1
+    shown, page = capsys.readouterr().out, (tmp_path / "performance.md").read_text("utf-8")
+    for name in figures:
+        assert name in shown
+        assert f"| {name} |" in page
+    for plot in re.findall(r"\((performance/.*\.svg)\)", page):
+        ET.parse(tmp_path / plot)  # noqa: S314 - written by this very run
+
+
+def test_an_import_is_measured_whole_and_its_calls_are_counted() -> None:
+    results = Results()
+    ec2_import.measure(Effort(rounds=1, instances=(40,), quick=True), results)
+    figures = {figure.name: figure for figure in results.figures}
+    changed = int(figures["40 instances all new: rows written"].note.split()[0])
+    own_rows = figures["40 instances unchanged: rows written"].value
+    assert figures["40 instances all new: rows written"].value == own_rows + 2 * changed
+    assert figures["40 instances unchanged: rows written"].note.startswith("0 assets changed")
+    assert figures["40 instances unchanged"].value > 0
+
+
+def test_aims_are_met_or_not(tmp_path: Path) -> None:
+    assert Figure("g", "n", 0.1, aim=0.16).met is True
+    assert Figure("g", "n", 0.2, aim=0.16).met is False
+    assert Figure("g", "n", 0.2).met is None
+    results = Results([Figure("g", "slow", 0.2, aim=0.16), Figure("g", "quick", 0.1, aim=0.16)])
+    slow, quick = to_terminal(results).splitlines()[-2:]
+    assert "NOT MET" in slow
+    assert "NOT MET" not in quick
+    assert "**not met**" in to_page(results, tmp_path, rounds=1)
+
+
+def test_a_ratio_is_the_median_of_its_rounds() -> None:
+    assert ratio([1.0, 2.0, 90.0], [2.0, 4.0, 1.0]) == 0.5
+
+
+def test_a_plot_has_a_line_for_each_name() -> None:
+    lines = {"one": [(10.0, 1.0), (100.0, 2.0)], "two & a half": [(10.0, 3.0), (100.0, 0.0)]}
+    root = ET.fromstring(to_svg(Curve("f", "Title", "work", "figure", lines)))  # noqa: S314 - our own
+    assert len([one for one in root.iter() if one.tag.endswith("polyline")]) == 2
+    assert "two & a half" in [one.text for one in root.iter()]
+
+
+def test_on_paper_a_million_instances_stay_within_every_limit() -> None:
+    lines = {line.what: line.amount for line in model(0.2)}
+    taken, _, bucket, _ = lines["EC2's rate limit"].split()
+    assert int(taken) <= int(bucket)
+    used, _, _, _, limit = lines["table limit"].split()
+    assert float(used) < float(limit.replace(",", ""))
