@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from lab.event_grid import KeyVaultEvent, Schema, make_event
 
 VAULT = "acorn-vault"
-_BEGAN = datetime(2026, 11, 1, 6, 0, tzinfo=UTC)
+_BEGAN = datetime(2026, 10, 15, 6, 0, tzinfo=UTC)
 _DAY = timedelta(days=1)
 
 # Object name, then what happens to it: type, days after the beginning, days until it expires, counted likewise.
