@@ -5,10 +5,10 @@ import os
 import random
 import sys
 from collections.abc import Sequence
+from functools import partial
 
-from lab.faults.disturbances import CALM, Disturbances
-from lab.faults.many import Total, run_many
-from lab.faults.schedule import Outcome, play, run_kill, run_seed
+from lab.faults.many import Total, run_many, spread
+from lab.faults.schedule import Outcome, play_undisturbed, run_kill, run_seed
 from lab.faults.story import FLOWS, make_story
 
 _MOST_SHOWN = 12
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run = commands.add_parser("run", help="many schedules; the exit code is 1 when one of them shows a fault")
     run.add_argument("--count", type=int, default=2000, help="how many schedules (default 2000)")
     run.add_argument("--seed", type=int, default=1, help="the first seed; the others follow it (default 1)")
-    run.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
+    _add_jobs(run)
     _add_flows(run)
     run.set_defaults(act=_run)
     replay = commands.add_parser("replay", help="one schedule again, with all that it did")
@@ -29,10 +29,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     replay.set_defaults(act=_replay)
     kills = commands.add_parser("kills", help="one story, and a worker that dies at each of its storage calls in turn")
     kills.add_argument("--seed", type=int, default=1)
+    _add_jobs(kills)
     _add_flows(kills)
     kills.set_defaults(act=_kills)
     chosen = parser.parse_args(arguments)
     return int(chosen.act(chosen))
+
+
+def _add_jobs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
 
 
 def _add_flows(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +54,7 @@ def _run(chosen: argparse.Namespace) -> int:
 
 
 def _replay(chosen: argparse.Namespace) -> int:
-    outcome = run_seed(chosen.seed, chosen.flow)
+    (outcome,) = spread(partial(run_seed, flows=chosen.flow, keep_log=True), [chosen.seed], 1)
     print(f"seed {outcome.seed}: {' + '.join(outcome.flows)}, faults of the kind {outcome.profile!r}")
     print(
         f"{outcome.invocations} invocations, {outcome.storage_calls} storage calls, {outcome.switches} changes of turn"
@@ -63,16 +68,15 @@ def _replay(chosen: argparse.Namespace) -> int:
 
 def _kills(chosen: argparse.Namespace) -> int:
     story = make_story(random.Random(f"story {chosen.seed}"), chosen.flow)
-    calm = play(story, chosen.seed, Disturbances(random.Random(0), rates=CALM), workers=1)
+    calls = play_undisturbed(chosen.seed, story).storage_calls
     failed = 0
-    # Kills after the calm begins are no other than those before.
-    for call in range(1, calm.storage_calls + 1):
-        outcome = run_kill(chosen.seed, story, calm, call)
+    work = partial(run_kill, chosen.seed, flows=chosen.flow)
+    for outcome in spread(work, range(1, calls + 1), chosen.jobs):
         if outcome.findings:
             failed += 1
-            print(f"killed at storage call {call} of the story {chosen.seed}:")
+            print(f"story {chosen.seed}, {outcome.profile}:")
             print(*(f"    {finding}" for finding in outcome.findings), sep="\n")
-    print(f"{calm.storage_calls} storage calls, a death at each of them in turn; {failed} ended otherwise than without")
+    print(f"{calls} storage calls, a death at each of them in turn; {failed} ended otherwise than without")
     return 1 if failed else 0
 
 

@@ -1,9 +1,10 @@
 """Many schedules over the machine's cores, and what they came to, in figures."""
 
 import multiprocessing
+import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -36,6 +37,21 @@ class Total:
             self.failed.append(outcome)
 
 
+def spread(work: Callable[[int], Outcome], numbers: Sequence[int], jobs: int) -> Iterator[Outcome]:
+    """Do the work for each number in processes of its own, so that a seed does the same wherever it runs."""
+    # Sets are walked in the order of hashes, which differs between processes unless it is told not to.
+    before = os.environ.get("PYTHONHASHSEED")
+    os.environ["PYTHONHASHSEED"] = "0"
+    try:
+        # Spawned, not forked: the parent may have threads, and a child begins clean.
+        with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+            yield from pool.imap_unordered(work, numbers, chunksize=4)
+    finally:
+        del os.environ["PYTHONHASHSEED"]
+        if before is not None:
+            os.environ["PYTHONHASHSEED"] = before
+
+
 def run_many(
     seeds: Sequence[int],
     *,
@@ -46,17 +62,8 @@ def run_many(
     """Run these seeds; `seen` is told of each as it ends."""
     total = Total()
     began = time.monotonic()
-    work = partial(run_seed, flows=tuple(flows))
-    if jobs <= 1:
-        for seed in seeds:
-            outcome = work(seed)
-            total.add(outcome)
-            seen(outcome)
-    else:
-        # Spawned, not forked: the parent may have threads, and a child begins clean.
-        with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-            for outcome in pool.imap_unordered(work, seeds, chunksize=4):
-                total.add(outcome)
-                seen(outcome)
+    for outcome in spread(partial(run_seed, flows=tuple(flows)), seeds, jobs):
+        total.add(outcome)
+        seen(outcome)
     total.seconds = time.monotonic() - began
     return total

@@ -1,5 +1,6 @@
 """One schedule: a story played undisturbed and disturbed by the same product, and what comes of the comparison."""
 
+import hashlib
 import logging
 import random
 import secrets
@@ -41,6 +42,16 @@ class Played:
     invocations: int
     log: Sequence[str]
 
+    @property
+    def digest(self) -> str:
+        """Equal when two plays did the same, call by call."""
+        rows = sorted(
+            (name, *key, sorted(row.items()))
+            for name, rows in self.tables.contents().items()
+            for key, row in rows.items()
+        )
+        return hashlib.sha256(repr((rows, list(self.log), self.storage_calls)).encode()).hexdigest()[:16]
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -55,25 +66,34 @@ class Outcome:
     switches: int = 0
     invocations: int = 0
     log: Sequence[str] = ()
+    digest: str = ""
 
 
-def run_seed(seed: int, flows: Sequence[str] = ()) -> Outcome:
+def run_seed(seed: int, flows: Sequence[str] = (), *, keep_log: bool = False) -> Outcome:
     """Play the story of a seed undisturbed and disturbed. The same seed always does the same."""
     story = make_story(random.Random(f"story {seed}"), flows)
-    calm = play(story, seed, Disturbances(random.Random(0), rates=CALM), workers=1)
+    calm = play_undisturbed(seed, story)
     disturbances = Disturbances.of(random.Random(f"faults {seed}"))
     played = play(story, seed, disturbances, workers=random.Random(f"workers {seed}").choice((1, 2, 2, 3, 4)))
-    return compare(seed, story, disturbances.profile, calm, played)
+    return compare(seed, story, disturbances.profile, calm, played, keep_log=keep_log)
 
 
-def run_kill(seed: int, story: Story, calm: Played, call: int) -> Outcome:
+def play_undisturbed(seed: int, story: Story) -> Played:
+    """One worker, everything in order, nothing wrong."""
+    return play(story, seed, Disturbances(random.Random(0), rates=CALM), workers=1)
+
+
+def run_kill(seed: int, call: int, flows: Sequence[str] = ()) -> Outcome:
     """Play a story with one worker that dies at the given storage call, and nothing else wrong."""
+    story = make_story(random.Random(f"story {seed}"), flows)
+    calm = play_undisturbed(seed, story)
     disturbances = Disturbances(random.Random(f"kill {seed} {call}"), rates=CALM, kill_at=call)
     played = play(story, seed, disturbances, workers=1)
     return compare(seed, story, f"killed at storage call {call}", calm, played)
 
 
-def compare(seed: int, story: Story, profile: str, calm: Played, played: Played) -> Outcome:
+def compare(seed: int, story: Story, profile: str, calm: Played, played: Played, *, keep_log: bool = False) -> Outcome:
+    """What the disturbed play shows against the undisturbed one."""
     findings = [f"undisturbed: {finding}" for finding in calm.findings]
     findings += played.findings
     findings += differences(story, calm.tables, played.tables)
@@ -86,7 +106,9 @@ def compare(seed: int, story: Story, profile: str, calm: Played, played: Played)
         played.storage_calls,
         played.switches,
         played.invocations,
-        played.log,
+        # Thousands of logs are not carried between processes: a replay writes it again.
+        played.log if keep_log else (),
+        played.digest,
     )
 
 
