@@ -9,7 +9,6 @@ import pytest
 
 from lab.fleet import Fleet
 from shared import bootstrap
-from tests.api.calling import FUNCTIONS
 from tests.assets.tenants import FakeCredentials, settle
 from tests.fakes.tables import MemoryTables
 from tests.imports.worlds import Clock
