@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Any
 from unittest.mock import patch
 
@@ -83,10 +83,15 @@ def play_undisturbed(seed: int, story: Story) -> Played:
     return play(story, seed, Disturbances(random.Random(0), rates=CALM), workers=1)
 
 
+@cache
+def _undisturbed(seed: int, flows: tuple[str, ...]) -> tuple[Story, Played]:
+    story = make_story(random.Random(f"story {seed}"), flows)
+    return story, play_undisturbed(seed, story)
+
+
 def run_kill(seed: int, call: int, flows: Sequence[str] = ()) -> Outcome:
     """Play a story with one worker that dies at the given storage call, and nothing else wrong."""
-    story = make_story(random.Random(f"story {seed}"), flows)
-    calm = play_undisturbed(seed, story)
+    story, calm = _undisturbed(seed, tuple(flows))
     disturbances = Disturbances(random.Random(f"kill {seed} {call}"), rates=CALM, kill_at=call)
     played = play(story, seed, disturbances, workers=1)
     return compare(seed, story, f"killed at storage call {call}", calm, played)
