@@ -94,6 +94,22 @@ def replay_quarantined(req: func.HttpRequest) -> func.HttpResponse:
 
 @endpoint(
     event_care_api,
+    "DELETE",
+    "quarantine/{id}",
+    tag="tickets",
+    path=_ID,
+    summary="Remove a quarantined event",
+    answers={204: Content(media_type="", about="It is gone for good.")},
+    refusals=[UNKNOWN],
+)
+def remove_quarantined(req: func.HttpRequest) -> func.HttpResponse:
+    """For what will never become a ticket. Old ones go by themselves."""
+    bootstrap.quarantine().remove(bootstrap.quarantine().get(req.route_params["id"]))
+    return answer(204)
+
+
+@endpoint(
+    event_care_api,
     "POST",
     "sweeps",
     tag="tickets",

@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,9 +21,8 @@ READING, WRITING = "reading-key-of-the-test", "writing-key-of-the-test"
 
 
 @pytest.fixture(scope="module")
-def host(azurite: object, tmp_path_factory: pytest.TempPathFactory, new_storage: object) -> Iterator[HostProcess]:
-    assert callable(new_storage)
-    storage: Storage = new_storage()
+def host(tmp_path_factory: pytest.TempPathFactory, new_storage: Callable[[], Storage]) -> Iterator[HostProcess]:
+    storage = new_storage()
     folder = tmp_path_factory.mktemp("host")
     keys = {
         each.function: {"writing": WRITING, **({"reading": READING} if each.access is Access.READING else {})}
