@@ -71,6 +71,9 @@ class FarVault:
         self._simulation = simulation
         self._disturbances = disturbances
 
+    def may_list(self, store_name: str, store: CredentialStore) -> bool:  # noqa: ARG002 - the protocol's
+        return True
+
     def fetch(self, store_name: str, store: CredentialStore, address: SecretAddress) -> SecretValue:
         fault = self._disturbances.happens(
             "vault", self._disturbances.rates.vaults, ("unreachable", "forbidden", "slow")

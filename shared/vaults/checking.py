@@ -63,7 +63,11 @@ class Checks:
             if error.reason is Reason.SECRET_NOT_FOUND:
                 return self._fine(name, store, f"The credential store {name} is ready: its identity can read secrets.")
             if error.reason is Reason.VAULT_PERMISSION_MISSING:
-                return self._single_secrets(name, store) or self._wrong(name, store, error)
+                return (
+                    self._single_secrets(name, store)
+                    or self._properties_only(name, store)
+                    or self._wrong(name, store, error)
+                )
             return self._wrong(name, store, error)
         return self._fine(name, store, f"The credential store {name} is ready.")
 
@@ -118,6 +122,17 @@ class Checks:
                 f"{use.source.address.name}, and not every secret of the vault.",
             )
         return None
+
+    def _properties_only(self, name: str, store: CredentialStore) -> Check | None:
+        """Whether a store that no secret is read through can do what it is there for: the sweep lists its vault."""
+        if self._uses.uses_of_store(name) or not self._vaults.may_list(name, store):
+            return None
+        return self._fine(
+            name,
+            store,
+            f"The credential store {name} is ready for the sweep: its identity can list the properties of the vault's "
+            "secrets, and read none.",
+        )
 
     def _more_exactly(self, source: SecretSource, store: CredentialStore, error: DeskbridgeError) -> DeskbridgeError:
         """For an unknown version: whether the secret is known. The vault's answer is the same for both."""

@@ -51,6 +51,14 @@ class KeyVaults:
             raise refusals.no_vault(error) from None
         return self._value(store, address, found)
 
+    def may_list(self, store_name: str, store: CredentialStore) -> bool:
+        """Whether the store's identity may list the properties of the vault's secrets: one request, for one of them."""
+        try:
+            next(iter(self._client(store_name, store).list_properties_of_secrets(max_page_size=1)), None)
+        except AzureError:
+            return False
+        return True
+
     def identity(self, store_name: str, store: CredentialStore) -> StoreIdentity:
         """The identity of the store, for every client that reads its vault; its tokens are held by it.
 

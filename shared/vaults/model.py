@@ -57,6 +57,10 @@ class Vaults(Protocol):
         """The secret; raises MisconfiguredError with what is wrong and what mends it, TryLaterError."""
         ...
 
+    def may_list(self, store_name: str, store: CredentialStore) -> bool:
+        """Whether the store's identity may list the properties of the vault's secrets. No value is read."""
+        ...
+
 
 def json_fields(text: str) -> dict[str, str]:
     """The members of a JSON object as text, empty when `text` is none. Members that are null are left out."""

@@ -339,6 +339,27 @@ def test_a_store_is_checked_without_reading_any_value(
     assert checks.check_store("main").reason is Reason.VAULT_PERMISSION_MISSING
 
 
+def test_a_store_that_only_the_sweep_uses_is_ready_when_its_identity_may_list(
+    lab: VaultLab, vault: VaultInterface, desk: Desk, checks: Checks
+) -> None:
+    vault.add_secret("ec2-key", VALUE)
+    vault.revoke("host")
+    vault.grant("host", roles=("Key Vault Reader",))
+    desk.store("main", vault)
+    found = checks.check_store("main")
+    assert found.ok
+    assert "ready for the sweep" in found.summary
+    assert lab.values_read() == []
+    # As soon as a password is to be read through it, that is not enough.
+    desk.put("credentials", "aws", scope="any", store="main", secret="ec2-key")
+    desk.put(
+        "key-vault-events",
+        "default",
+        credentials={"current": {"credential": "aws"}},
+    )
+    assert checks.check_store("main").reason is Reason.VAULT_PERMISSION_MISSING
+
+
 def test_a_secret_can_be_tried_before_any_document_names_it(vault: VaultInterface, desk: Desk, checks: Checks) -> None:
     vault.add_secret("ec2-key", VALUE)
     desk.store("main", vault)
