@@ -1,5 +1,8 @@
 """The OpenAPI document over HTTP."""
 
+from functools import cache
+from typing import Any
+
 import azure.functions as func
 
 from functions.endpoints import declared_endpoints, endpoint
@@ -18,7 +21,12 @@ openapi_api = func.Blueprint()
 )
 def show_openapi(req: func.HttpRequest) -> func.HttpResponse:
     """Made from the models and the declarations that the endpoints work by."""
+    del req
+    return answer(200, _document())
+
+
+@cache
+def _document() -> dict[str, Any]:
     from functions.openapi import openapi_document
 
-    del req
-    return answer(200, openapi_document(list(declared_endpoints().values())))
+    return openapi_document(list(declared_endpoints().values()))

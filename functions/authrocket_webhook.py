@@ -12,6 +12,24 @@ authrocket_webhook = func.Blueprint()
 
 # Answered too, so that the answer to a wrong method is ours and says which is right.
 _WRONG = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "PUT")
+_PASSING = (
+    "app_registration_",
+    "authrocket_",
+    "client_secret_",
+    "contended",
+    "credential_",
+    "developer_",
+    "document_invalid",
+    "identity_",
+    "import_running",
+    "secret_",
+    "setting_",
+    "sign_in_",
+    "storage_",
+    "tenant_",
+    "vault_",
+    "webhook_password_",
+)
 _REFUSALS: Refusals = {
     400: (Reason.BODY_NOT_READABLE,),
     401: (Reason.CREDENTIAL_REFUSED,),
@@ -19,7 +37,7 @@ _REFUSALS: Refusals = {
     405: (Reason.METHOD_NOT_ALLOWED,),
     413: (Reason.BODY_TOO_LARGE,),
     # What keeps storage, the vault, AuthRocket or a running import from answering: it comes again.
-    503: tuple(Reason),
+    503: tuple(reason for reason in Reason if reason.startswith(_PASSING)),
 }
 
 
