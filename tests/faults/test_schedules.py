@@ -1,0 +1,142 @@
+"""A short run of the seeded schedules, and the proof that they would notice: defects are planted and must be found."""
+
+import logging
+import os
+import random
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from lab.faults.many import run_many, spread
+from lab.faults.schedule import play_undisturbed, run_kill, run_seed
+from lab.faults.story import make_story
+from shared.errors import TryLaterError
+from shared.imports.applying import Applier
+from shared.imports.keeping import RunKeeper
+from shared.imports.planning import PartPlanner
+from shared.imports.running import ImportRunner
+from shared.reasons import Reason
+from shared.settings.documents.credentials import CredentialReference
+from shared.tickets.settling import Settling
+from shared.users.authrocket import AuthRocket
+from shared.vaults.reading import VaultCredentials
+
+_JOBS = min(2, os.cpu_count() or 1)
+
+
+def _said(findings: Any) -> str:
+    return "\n".join(str(one) for one in findings)
+
+
+@pytest.mark.timeout(300)
+def test_whatever_goes_wrong_the_tables_end_as_those_of_an_undisturbed_run() -> None:  # Q-01, Q-10
+    total = run_many(range(1, 121), jobs=_JOBS)
+    assert not total.failed, _said((one.seed, *one.findings) for one in total.failed)
+    assert total.schedules == 120
+    # Nothing is shown by faults that never came.
+    kinds = {fault.partition(" ")[0] for fault in total.injected}
+    assert kinds >= {"storage", "queue", "timer", "vault", "ec2", "authrocket"}
+    assert sum(total.injected.values()) > 1000
+    assert {flow for flows in total.flows for flow in flows.split(" + ")} == {"tickets", "ec2", "users"}
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("flow", ["tickets", "ec2", "users"])
+def test_a_worker_that_dies_at_any_storage_call_leaves_nothing_undone(flow: str) -> None:
+    undisturbed = play_undisturbed(3, make_story(random.Random("story 3"), (flow,)))
+    # Deaths after the story's days are the housekeeping's alone, again and again the same.
+    calls = range(1, undisturbed.storage_calls, max(1, undisturbed.storage_calls // 24))
+    outcomes = list(spread(partial(run_kill, 3, flows=(flow,)), calls, _JOBS))
+    assert sum(sum(outcome.injected.values()) for outcome in outcomes) >= 8
+    assert not [outcome for outcome in outcomes if outcome.findings], _said(one.findings for one in outcomes)
+
+
+def test_a_seed_does_the_same_again_in_another_process() -> None:
+    first = {one.seed: one.digest for one in spread(run_seed, [4, 6, 295], 1)}
+    again = {one.seed: one.digest for one in spread(run_seed, [295, 4, 6], _JOBS)}
+    assert first == again
+    assert len(set(first.values())) == 3
+
+
+# Planted defects
+
+
+def _found(seeds: range, flow: str, words: str) -> bool:
+    """Whether one of the seeds shows a finding with these words."""
+    return any(words in finding for seed in seeds for finding in run_seed(seed, (flow,)).findings)
+
+
+def test_a_write_that_is_given_up_silently_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    write = Applier._write
+
+    def careless(self: Applier, *arguments: Any) -> bool:
+        try:
+            return write(self, *arguments)
+        except TryLaterError:
+            return True
+
+    monkeypatch.setattr(Applier, "_write", careless)
+    assert _found(range(1, 60), "ec2", "counts")
+
+
+def test_deactivating_after_a_reading_that_broke_off_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = AuthRocket.users
+
+    def credulous(self: AuthRocket) -> Any:
+        try:
+            yield from pages(self)
+        except TryLaterError:
+            return
+
+    monkeypatch.setattr(AuthRocket, "users", credulous)
+    assert _found(range(1, 80), "users", "wrongly deactivated")
+
+
+def test_a_race_that_is_not_decided_again_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PartPlanner, "_settled_meanwhile", lambda *_: None)
+    assert _found(range(250, 300), "ec2", "history")
+
+
+def test_an_answer_that_takes_a_lost_write_for_done_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def careless(self: Settling, group: list[Any], error: Exception, deadline: float) -> None:
+        del self, error, deadline
+        for progress in group:
+            progress.done = True
+
+    monkeypatch.setattr(Settling, "_failed", careless)
+    assert _found(range(1, 60), "tickets", "lost from tickets")
+
+
+def test_runs_that_nobody_takes_up_again_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RunKeeper, "_resume", lambda *_: [])
+    assert _found(range(1, 60), "ec2", "open for ever")
+
+
+def test_a_part_that_failed_for_good_and_is_told_to_nobody_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(self: ImportRunner, message: Any) -> None:
+        raise TryLaterError(Reason.STORAGE_UNAVAILABLE, "a defect that the poison queue meets each time")
+
+    monkeypatch.setattr(ImportRunner, "fail_part", never)
+    assert _found(range(1, 120), "ec2", "left undone")
+
+
+def test_a_secret_in_the_log_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: Callable[..., Any] = VaultCredentials.read_pair
+
+    def talkative(self: VaultCredentials, reference: CredentialReference) -> Any:
+        pair = read(self, reference)
+        logging.getLogger("shared.vaults").info("The pair was read: %s", pair.password)
+        return pair
+
+    monkeypatch.setattr(VaultCredentials, "read_pair", talkative)
+    assert _found(range(1, 3), "tickets", "a secret leaked")
+
+
+def test_an_error_without_a_reason_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def clumsy(self: RunKeeper, run: Any) -> Any:
+        raise KeyError(run.id)
+
+    monkeypatch.setattr(RunKeeper, "_resume", clumsy)
+    assert _found(range(1, 60), "ec2", "a bug in timer housekeeping: KeyError")
