@@ -70,5 +70,5 @@ def test_importing_the_app_loads_no_sdk(cold_start: Any) -> None:
     assert not {module for module in loaded if module.split(".")[0] in {"lab", "tests"}}
 
 
-def test_the_app_has_exactly_these_functions_and_triggers(cold_start: Any) -> None:
+def test_the_app_has_exactly_these_functions_and_triggers(cold_start: Any) -> None:  # KV-03 AR-02 AR-03
     assert cold_start["functions"] == FUNCTIONS.read_text("utf-8").splitlines()

@@ -79,7 +79,7 @@ def test_every_instance_is_read_once_page_by_page_with_account_region_and_tags(l
 
 
 def test_an_access_key_id_in_the_document_needs_a_secret_of_the_secret_key_alone(lab: EC2Lab, ec2: Ec2) -> None:
-    # AWS-04
+    # AWS-04 AWS-05: any access key serves, a root user's as well as an IAM user's
     access = {
         "method": "access_key",
         "access_key_id": lab.credentials().access_key_id,

@@ -30,6 +30,12 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
 
 
+def test_the_page_teaches_how_a_key_that_only_reads_is_made(page: str) -> None:  # AR-04
+    assert "API keys" in page
+    assert "Add API key" in page
+    assert re.search(r"\bRead\b", page)
+
+
 def test_the_page_names_every_setting_and_no_other(page: str) -> None:
     table = page.partition("### All settings of a realm")[2].partition("###")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(AuthRocketRealmDocument.model_fields)
@@ -42,7 +48,7 @@ def test_the_page_names_every_reason_and_every_user_field(page: str) -> None:
     assert all(f"`{field}`" in page for field in STANDARD_FIELDS)
 
 
-def test_the_example_settings_can_be_applied_as_they_are(page: str) -> None:
+def test_the_example_settings_can_be_applied_as_they_are(page: str) -> None:  # AR-05 AR-06
     (example,) = blocks(page, "yaml")
     settings = SettingsStore(MemoryTables().table("settings"), lambda: BEGINNING)
     changes = settings.apply(list(parse_yaml(example)), by="test")
