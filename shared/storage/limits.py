@@ -6,7 +6,9 @@ Source: Microsoft's "Understanding the Table service data model" and "Performing
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from json.encoder import encode_basestring_ascii
+from typing import NamedTuple
 
 from shared.errors import DeskbridgeError, TooLargeError
 from shared.reasons import Reason
@@ -28,6 +30,7 @@ COLUMN_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]{0,254}$")
 KEY_FORBIDDEN = re.compile("[/\\\\#?%\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 # Half of a surrogate pair: JSON can carry it, UTF-8 cannot.
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_KEPT = "measured"
 # Envelope of one operation in the multipart body: headers, boundary and address.
 BYTES_PER_OPERATION_ENVELOPE = 700
 
@@ -46,7 +49,7 @@ def check_key(kind: str, key: str) -> None:
 
 def size_of_text(text: str) -> int:
     """Bytes of a text as Table Storage counts it: UTF-16."""
-    return len(text.encode("utf-16-le", "surrogatepass"))
+    return 2 * len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass"))
 
 
 def size_of(value: Value) -> int:
@@ -60,6 +63,25 @@ def size_of(value: Value) -> int:
 
 def check_row(row: Row) -> int:
     """Raise RowRefusedError unless Azure would take the row; answer with its size in bytes."""
+    return _measured(row).size
+
+
+class _Measured(NamedTuple):
+    """What a row weighs: as Table Storage counts it, and at most in a transaction's body."""
+
+    size: int
+    on_the_wire: int
+
+
+def _measured(row: Row) -> _Measured:
+    # A row never changes, and is asked about when it is planned, packed and sent: it keeps the answer.
+    kept: _Measured | None = row.__dict__.get(_KEPT)
+    if kept is None:
+        kept = row.__dict__[_KEPT] = _measure(row)
+    return kept
+
+
+def _measure(row: Row) -> _Measured:
     check_key("partition key", row.partition_key)
     check_key("row key", row.row_key)
     if len(row.values) > COLUMNS_PER_ROW:
@@ -67,29 +89,50 @@ def check_row(row: Row) -> int:
             Reason.STORAGE_LIMIT, f"The row {row.row_key!r} has {len(row.values)} columns; at most 252 are allowed."
         )
     size = 4 + size_of_text(row.partition_key) + size_of_text(row.row_key)
+    wire = 120 + 3 * (len(row.partition_key) + len(row.row_key))
     for column, value in row.values.items():
-        if not COLUMN_NAME.match(column) or column in {"PartitionKey", "RowKey", "Timestamp"}:
-            raise RowRefusedError(Reason.STORAGE_LIMIT, f"{column!r} cannot be a column's name.")
-        if isinstance(value, str) and LONE_SURROGATE.search(value):
-            raise RowRefusedError(
-                Reason.STORAGE_LIMIT, f"The column {column} of {row.row_key!r} holds half a character."
-            )
-        if isinstance(value, str) and size_of_text(value) > CHARACTERS_PER_TEXT * 2:
-            raise RowRefusedError(Reason.STORAGE_LIMIT, f"The column {column} of {row.row_key!r} is over 64 KiB.")
-        if isinstance(value, bytes) and len(value) > BYTES_PER_BINARY:
-            raise RowRefusedError(Reason.STORAGE_LIMIT, f"The column {column} of {row.row_key!r} is over 64 KiB.")
-        if isinstance(value, datetime) and (value.tzinfo is None or value < EARLIEST):
-            raise RowRefusedError(
-                Reason.STORAGE_LIMIT, f"The column {column} of {row.row_key!r} holds no storable time."
-            )
-        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        size += _size_of_name(column)
+        wire += 2 * len(column) + 40
+        if isinstance(value, str):
+            text_size = 2 * len(value) if value.isascii() else _size_of_wide_text(row, column, value)
+            if text_size > CHARACTERS_PER_TEXT * 2:
+                raise RowRefusedError(Reason.STORAGE_LIMIT, f"The column {column} of {row.row_key!r} is over 64 KiB.")
+            size += text_size + 4
+            # The SDK writes ASCII alone: a character outside it takes six bytes or twelve.
+            wire += len(encode_basestring_ascii(value))
+            continue
+        size += size_of(value)
+        wire += 34
+        if isinstance(value, bytes):
+            wire += 4 * len(value) // 3 - 30
+            if len(value) > BYTES_PER_BINARY:
+                raise RowRefusedError(Reason.STORAGE_LIMIT, f"The column {column} of {row.row_key!r} is over 64 KiB.")
+        elif isinstance(value, datetime):
+            if value.tzinfo is None or value < EARLIEST:
+                raise RowRefusedError(
+                    Reason.STORAGE_LIMIT, f"The column {column} of {row.row_key!r} holds no storable time."
+                )
+        elif isinstance(value, int) and not -(2**63) <= value < 2**63:
             raise RowRefusedError(Reason.STORAGE_LIMIT, f"The column {column} of {row.row_key!r} is over 64 bits.")
-        size += 8 + size_of_text(column) + size_of(value)
     if size > BYTES_PER_ROW:
         raise TooLargeError(
             Reason.STORAGE_LIMIT, f"The row {row.row_key!r} has {size} bytes; at most 1 MiB is allowed."
         )
-    return size
+    return _Measured(size, wire)
+
+
+@lru_cache(maxsize=4096)
+def _size_of_name(column: str) -> int:
+    """What a column costs beside its value. Columns are few, and the same in every row."""
+    if not COLUMN_NAME.match(column) or column in {"PartitionKey", "RowKey", "Timestamp"}:
+        raise RowRefusedError(Reason.STORAGE_LIMIT, f"{column!r} cannot be a column's name.")
+    return 8 + size_of_text(column)
+
+
+def _size_of_wide_text(row: Row, column: str, value: str) -> int:
+    if LONE_SURROGATE.search(value):
+        raise RowRefusedError(Reason.STORAGE_LIMIT, f"The column {column} of {row.row_key!r} holds half a character.")
+    return size_of_text(value)
 
 
 def check_transaction(partition_key: str, operations: Sequence[Operation]) -> None:
@@ -106,8 +149,7 @@ def check_transaction(partition_key: str, operations: Sequence[Operation]) -> No
                 raise RowRefusedError(Reason.STORAGE_LIMIT, "A transaction may touch one partition only.")
             if isinstance(operation, Replace) and not operation.row.etag:
                 raise RowRefusedError(Reason.STORAGE_LIMIT, "A replacement needs the ETag of what it replaces.")
-            check_row(operation.row)
-            size += _size_on_the_wire(operation.row)
+            size += _measured(operation.row).on_the_wire
             row_key = operation.row.row_key
         else:
             check_key("row key", operation.row_key)
@@ -139,19 +181,4 @@ def split_transactions(groups: Sequence[Sequence[Operation]]) -> list[list[Opera
 def _weight(operation: Operation) -> int:
     if isinstance(operation, Delete):
         return BYTES_PER_OPERATION_ENVELOPE
-    check_row(operation.row)
-    return BYTES_PER_OPERATION_ENVELOPE + _size_on_the_wire(operation.row)
-
-
-def _size_on_the_wire(row: Row) -> int:
-    """An upper bound of the row's JSON in a transaction's body: a character outside ASCII takes six bytes there."""
-    size = 120 + 3 * (len(row.partition_key) + len(row.row_key))
-    for column, value in row.values.items():
-        size += 2 * len(column) + 40
-        if isinstance(value, str):
-            size += len(encode_basestring_ascii(value))
-        elif isinstance(value, bytes):
-            size += 4 * len(value) // 3 + 4
-        else:
-            size += 34
-    return size
+    return BYTES_PER_OPERATION_ENVELOPE + _measured(operation.row).on_the_wire
