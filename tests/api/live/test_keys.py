@@ -17,6 +17,8 @@ from lab.host.process import HostProcess
 from tests.registered import FUNCTIONS
 from tests.storage_emulator import Storage
 
+pytestmark = pytest.mark.timeout(300)
+
 READING, WRITING = "reading-key-of-the-test", "writing-key-of-the-test"
 
 
