@@ -103,6 +103,7 @@ class TableService:
                 entity = partition.rows[row_key]
                 if conditions.hold(entity):
                     if len(found) == size:
+                        self.counts["rows read"] += size
                         return found, (partition_key, row_key)
                     found.append(entity if select is None else _narrowed(entity, select))
         self.counts["rows read"] += len(found)

@@ -182,7 +182,7 @@ class Policy:
 
     def hash_of(self, wanted: Wanted) -> str:
         """What a row carries to say "nothing changed" without being looked at."""
-        text = json.dumps(sorted(wanted.values.items()), ensure_ascii=False, default=_plain) + self.fingerprint
+        text = _encode(sorted(wanted.values.items())) + self.fingerprint
         return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
@@ -274,3 +274,6 @@ def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return value
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, default=_plain).encode

@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from shared.imports.applying import Applier
+from shared.imports.collector import collector_put_off, page_by_page
 from shared.imports.model import Action, Entry, Policy
 from shared.imports.planning import PartPlanner
 from shared.imports.sources import Feed, Source
@@ -52,9 +54,11 @@ class PartWork:
         self._batches = 0
         records = source.records
         partition_key = feed.partition_key(part.name)
+        with collector_put_off():
+            index = records.index(partition_key, run.id)
         self._planner = PartPlanner(
             partition_key,
-            records.index(partition_key, run.id),
+            index,
             policy,
             now=now(),
             load=records.load,
@@ -64,10 +68,12 @@ class PartWork:
 
     def run(self) -> Mapping[str, int]:
         """Do it; the counts. Raises ChangedMeanwhileError when another attempt took the part over."""
-        for page in spanned("page", self._feed.read(self.part.name), run=self._run.id, part=self.part.name):
-            self._counts["read"] += len(page)
-            self._handle(self._planner.take(self._feed.want(self.part.name, raw) for raw in page))
-            self._beat()
+        found = spanned("page", self._feed.read(self.part.name), run=self._run.id, part=self.part.name)
+        with closing(page_by_page(found)) as pages:
+            for page in pages:
+                self._counts["read"] += len(page)
+                self._handle(self._planner.take(self._feed.want(self.part.name, raw) for raw in page))
+                self._beat()
         rest = self._planner.finish(read_to_the_end=True)
         for start in range(0, len(rest), _AT_ONCE):
             self._handle(rest[start : start + _AT_ONCE])

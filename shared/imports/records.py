@@ -245,21 +245,10 @@ def _merged(values: Mapping[str, Value], assign: Mapping[str, Value | None]) -> 
 def _source_columns(wanted: Wanted | None, now: datetime) -> dict[str, Value]:
     if wanted is None or wanted.source is None:
         return {}
-    packed = pack("source", _plain(wanted.source))
+    packed = pack("source", wanted.source)
     if sum(len(str(text)) for text in packed.values()) > _LARGEST_SOURCE:
         return {}
     return {**packed, "source_read_at": now}
-
-
-def _plain(value: Any) -> Any:
-    """As JSON can hold it: times as ISO text, what else is no JSON as its text."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(member) for key, member in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(member) for member in value]
-    if value is None or isinstance(value, str | int | float | bool):
-        return value
-    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def _without_source(values: Mapping[str, Value]) -> dict[str, Value]:

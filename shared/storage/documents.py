@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from shared.storage.limits import CHARACTERS_PER_TEXT
@@ -11,9 +12,21 @@ from shared.storage.rows import Row, Value
 _CHUNK = CHARACTERS_PER_TEXT // 2
 
 
+def _as_json(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True, default=_as_json).encode
+
+
 def pack(column: str, document: Any) -> dict[str, Value]:
-    """The columns that hold `document`: `column`, then `column_1`, `column_2`, … when it is long."""
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    """The columns that hold `document`: `column`, then `column_1`, `column_2`, … when it is long.
+
+    What JSON does not have becomes text, a time in its ISO form.
+    """
+    text = _encode(document)
     if len(text) <= _CHUNK:
         return {column: text}
     chunks = [text[start : start + _CHUNK] for start in range(0, len(text), _CHUNK)]
