@@ -4,6 +4,7 @@ import argparse
 import os
 import random
 import sys
+import time
 from collections.abc import Sequence
 from functools import partial
 
@@ -32,6 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_jobs(kills)
     _add_flows(kills)
     kills.set_defaults(act=_kills)
+    wire = commands.add_parser("wire", help="real client libraries on sockets that break")
+    wire.add_argument("--count", type=int, default=20, help="how many stories (default 20)")
+    wire.add_argument("--seed", type=int, default=1)
+    wire.set_defaults(act=_wire)
+    soaking = commands.add_parser("soak", help="the whole lab with all triggers firing: memory, handles, errors")
+    soaking.add_argument("--minutes", type=float, default=30)
+    soaking.set_defaults(act=_soak)
     chosen = parser.parse_args(arguments)
     return int(chosen.act(chosen))
 
@@ -78,6 +86,45 @@ def _kills(chosen: argparse.Namespace) -> int:
             print(*(f"    {finding}" for finding in outcome.findings), sep="\n")
     print(f"{calls} storage calls, a death at each of them in turn; {failed} ended otherwise than without")
     return 1 if failed else 0
+
+
+def _wire(chosen: argparse.Namespace) -> int:
+    from lab.azurite import Azurite
+    from lab.ec2.accounts import ACORN, LONDON
+    from lab.ec2.server import EC2Lab
+    from lab.faults.wired import read_ec2_wired, run_wired
+
+    total = Total()
+    began = time.monotonic()
+    seeds = range(chosen.seed, chosen.seed + chosen.count)
+    names = {seed: f"wire{seed}" for seed in seeds}
+    with Azurite(accounts=list(names.values())) as azurite, EC2Lab({(ACORN, LONDON): 90}) as ec2:
+        for seed, name in names.items():
+            address = f"http://127.0.0.1:{azurite.ports.table}"
+            for outcome in (
+                run_wired(seed, azurite.connection_string_for(name), address),
+                read_ec2_wired(seed, ec2, 90),
+            ):
+                total.add(outcome)
+                if outcome.findings:
+                    print(f"FAILED wire seed {seed}", *outcome.findings[:_MOST_SHOWN], sep="\n    ", flush=True)
+    total.seconds = time.monotonic() - began
+    show(total)
+    return 1 if total.failed else 0
+
+
+def _soak(chosen: argparse.Namespace) -> int:
+    from lab.faults.soak import soak
+
+    soaked = soak(chosen.minutes)
+    first, last = soaked.samples[0], soaked.samples[-1]
+    print(
+        f"{chosen.minutes:g} minutes, {soaked.rounds} rounds of every timer, {soaked.deliveries} deliveries: memory "
+        f"{first.memory:.0f} MiB at first, {last.memory:.0f} MiB at the end; handles {first.handles}, {last.handles}"
+    )
+    findings = soaked.findings()
+    print(*(findings or ["nothing is wrong"]), sep="\n")
+    return 1 if findings else 0
 
 
 def _tell(outcome: Outcome, flows: Sequence[str]) -> None:
