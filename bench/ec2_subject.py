@@ -27,6 +27,9 @@ class Stages:
     """CPU seconds by stage, told apart where one hands over to the next."""
 
     def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
         self.seconds: dict[str, float] = {}
         self._since = time.process_time()
 
@@ -103,6 +106,7 @@ def whole_import(tables_at: str, *, plain: bool = False, stages: bool = False, p
     ec2.caller(feed.document, feed.document.accounts[0])
     next(iter(ec2.read_instances(feed.document, feed.document.accounts[0], LONDON, page_size=5)), None)
     started = runner.start(source.kind, DOCUMENT, trigger=Trigger.SCHEDULED, by="bench", preview=preview)
+    watched.begin()
     memory, cpu, wall = Memory(), time.process_time(), time.perf_counter()
     for message in started.messages:
         runner.do_part(message)

@@ -128,7 +128,12 @@ class Ec2:
             )
             for page in pages:
                 yield [
-                    _completed(instance, members, reservation.get("OwnerId", caller.account), region)
+                    _completed(
+                        # The lean reader gives no other members than these.
+                        _kept(instance, members) if self._plain else instance,
+                        reservation.get("OwnerId", caller.account),
+                        region,
+                    )
                     for reservation in page["Reservations"]
                     for instance in reservation.get("Instances", ())
                 ]
@@ -278,8 +283,12 @@ def _to_keys(credentials: Any) -> AwsKeys:
     )
 
 
-def _completed(instance: Any, members: frozenset[str], account: str, region: str) -> dict[str, Any]:
-    kept = {name: value for name, value in instance.items() if name in members}
-    kept["tags"] = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", ())}
-    kept["account"], kept["region"] = account, region
-    return kept
+def _kept(instance: Any, members: frozenset[str]) -> dict[str, Any]:
+    return {name: value for name, value in instance.items() if name in members}
+
+
+def _completed(instance: Any, account: str, region: str) -> dict[str, Any]:
+    instance["tags"] = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", ())}
+    instance["account"], instance["region"] = account, region
+    found: dict[str, Any] = instance
+    return found

@@ -1,6 +1,7 @@
 """Fields as people write them, and the columns that hold them: `asset-number` in `f_asset_number`."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 CUSTOM = "custom."
 # What the rules decide. They are fields like the others: they can be locked, kept, and stand in the history.
@@ -10,6 +11,7 @@ ACTIVE = "active"
 _PLAIN = frozenset({TYPE, SITE, ACTIVE})
 
 
+@lru_cache(maxsize=4096)
 def column_of(field: str) -> str:
     """The column of a field. Names of fields have no underscore, so that no two meet in one column."""
     if field in _PLAIN:
@@ -19,6 +21,7 @@ def column_of(field: str) -> str:
     return f"f_{field.replace('-', '_')}"
 
 
+@lru_cache(maxsize=4096)
 def field_of(column: str) -> str | None:
     """The field that a column holds; None for a column of the machinery."""
     if column in _PLAIN:

@@ -39,6 +39,9 @@ def to_value(found: Any) -> Value | None:
 
 def storable(field: str, found: Any) -> Value | None:
     """`to_value`, checked against what a column holds. Raises ValueFaultError that names the field."""
+    if type(found) is str and found.isascii() and len(found) <= CHARACTERS_PER_TEXT:
+        # Nearly every value: nothing can be wrong with it.
+        return found if found.strip() else None
     value = to_value(found)
     if isinstance(value, str):
         # Most values are short: half the limit always fits, whatever the characters.

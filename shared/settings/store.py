@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from shared.errors import (
     AlreadyExistsError,
@@ -65,6 +65,7 @@ class SettingsStore:
         self._used_by = used_by
         self._lock = threading.Lock()
         self._remembered: dict[str, tuple[datetime, dict[str, Row]]] = {}
+        self._parsed: dict[tuple[type[SettingsDocument], str], Stored[Any]] = {}
 
     # Reading
 
@@ -237,6 +238,16 @@ class SettingsStore:
         return rows
 
     def _read(self, cls: type[D], row: Row) -> Stored[D]:
+        # Documents are frozen, and a version is always the same text: it is checked once.
+        with self._lock:
+            parsed = self._parsed.get((cls, row.row_key))
+        if parsed is None or parsed.etag != row.etag or not row.etag:
+            parsed = self._parse(cls, row)
+            with self._lock:
+                self._parsed[cls, row.row_key] = parsed
+        return cast("Stored[D]", parsed)
+
+    def _parse(self, cls: type[D], row: Row) -> Stored[D]:
         name = row.row_key[2:]
         try:
             document = parse_document(cls, name, unpack(row, "document"))
