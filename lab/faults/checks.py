@@ -13,12 +13,16 @@ from shared.imports.records import HISTORY, MANUAL_PARTITION
 from shared.storage.documents import unpack
 from shared.storage.names import ASSETS_TABLE, RUNS_TABLE, SETTINGS_TABLE, TICKETS_TABLE, USERS_TABLE
 from shared.storage.rows import Delete, Operation, Row, Value
+from shared.tickets.sweeping import SWEEPS_PARTITION
 
 # When and by which run something was done differs between two runs of a story; what was done does not.
 _OF_THE_MOMENT: Mapping[str, frozenset[str]] = {
     TICKETS_TABLE: frozenset({"received_at"}),
     SETTINGS_TABLE: frozenset({"changed_at", "changed_by"}),
 }
+# Beside what people did, the moment when they did it is gone too.
+_OF_PEOPLE = frozenset({"updated_at", "finished_at"})
+_PERSON = "operator"
 _OF_THE_RUN = frozenset(
     {
         "created_at",
@@ -77,7 +81,7 @@ class Watch:
 
 def differences(story: Story, calm: MemoryTables, played: MemoryTables) -> list[str]:
     """Where the tables of two runs of the same story differ in what is not of the moment."""
-    expected, found = _comparable(calm), _comparable(played)
+    expected, found = _comparable(story, calm), _comparable(story, played)
     for table in _ENTITIES:
         # What left the far side keeps the values of the last import that saw it, if one did: only that it is not
         # active, if it is not held active by the brake, may be compared.
@@ -218,7 +222,7 @@ def _untold(tables: MemoryTables, table: str) -> list[str]:
     return findings
 
 
-def _comparable(tables: MemoryTables) -> dict[str, Rows]:
+def _comparable(story: Story, tables: MemoryTables) -> dict[str, Rows]:
     found: dict[str, Rows] = {}
     for table, rows in tables.contents().items():
         if table == RUNS_TABLE:
@@ -227,10 +231,30 @@ def _comparable(tables: MemoryTables) -> dict[str, Rows]:
         found[table] = {
             _key(key): {column: value for column, value in values.items() if column not in dropped}
             for key, values in rows.items()
+            if not (table == TICKETS_TABLE and key[0] == SWEEPS_PARTITION)
             # Histories are held against their records instead: their steps differ where one import did two days' work.
             if not key[1].startswith((HISTORY, "h:"))
         }
+    if story.people_on_tickets:
+        found[TICKETS_TABLE] = _with_people(found.get(TICKETS_TABLE, {}))
     return found
+
+
+def _with_people(rows: Rows) -> Rows:
+    """Tickets as people left them: when they spoke differs, what they said, and how often, does not."""
+    told: Rows = {}
+    for key, values in sorted(rows.items()):
+        if key[1].startswith("object:"):
+            continue
+        place, dropped = key, _OF_PEOPLE
+        if key[1].startswith("note:") and values.get("author") == _PERSON:
+            ticket, number = key[1].split(":")[1], 0
+            dropped = dropped | {"at"}
+            while place in told or number == 0:
+                number += 1
+                place = (key[0], f"note:{ticket}:{values.get('text')!r}:{number}")
+        told[place] = {column: value for column, value in values.items() if column not in dropped}
+    return told
 
 
 def _key(key: tuple[str, str]) -> tuple[str, str]:

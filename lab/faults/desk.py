@@ -7,7 +7,7 @@ from typing import Any
 
 from lab.fakes.tables import MemoryTables
 from lab.faults.disturbances import Disturbances
-from lab.faults.far_sides import ENDPOINT, FarEc2, FarVault
+from lab.faults.far_sides import ENDPOINT, FarEc2, FarObjects, FarVault
 from lab.faults.simulation import Simulation
 from lab.faults.storage import Committed, DisturbedTables
 from lab.faults.story import ACCOUNTS, BEGINS, REALM, REALM_ID, REGIONS, TENANT, VAULTS, Story, resource_id
@@ -35,7 +35,9 @@ def furnish(tables: MemoryTables, story: Story) -> None:
     put("sites", "leeds", {"title": "Leeds", "customer": "St Johns High School"})
     put("asset-types", "server", {"title": "Server"})
     if "tickets" in story.flows:
-        put("key-vault-events", "default", _events())
+        for vault in VAULTS:
+            put("credential-stores", f"of-{vault}", {**_STORE, "vault_url": f"https://{vault}.vault.azure.net"})
+        put("key-vault-events", "default", _events(story))
     if "ec2" in story.flows:
         put("aws-tenants", TENANT, _tenant(story))
     if "users" in story.flows:
@@ -55,8 +57,15 @@ def assemble(
     bootstrap.replace("tables", DisturbedTables(tables, simulation, disturbances, committed))
     bootstrap.replace("vaults", FarVault(simulation, disturbances))
     bootstrap.replace("ec2", FarEc2(story, simulation, disturbances))
+    from shared.tickets.sweeping import Sweeping
     from shared.users.sourcing import Clock, Realms
 
+    def open_vault(store: str) -> FarObjects:
+        return FarObjects(story, store.removeprefix("of-"), simulation, disturbances)
+
+    configuration, settling = bootstrap.ticket_configuration(), bootstrap.settling()
+    sweeping = Sweeping(configuration, open_vault, bootstrap.tickets(), settling, bootstrap.now)
+    bootstrap.replace("sweeping", sweeping)
     clock = Clock(simulation.monotonic, simulation.sleep)
     bootstrap.replace("realms", Realms(bootstrap.settings(), bootstrap.credentials(), clock))
 
@@ -70,7 +79,7 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith("DESKBRIDGE_")}
 
 
-def _events() -> dict[str, Any]:
+def _events(story: Story) -> dict[str, Any]:
     rules = [
         {
             "name": "pressing",
@@ -89,7 +98,10 @@ def _events() -> dict[str, Any]:
     ]
     return {
         "credentials": {"current": {"credential": "webhook"}},
-        "allowed_vaults": [{"name": vault, "resource_id": resource_id(vault)} for vault in VAULTS],
+        "allowed_vaults": [
+            {"name": vault, "resource_id": resource_id(vault), **({"store": f"of-{vault}"} if story.swept else {})}
+            for vault in VAULTS
+        ],
         "ticket_rules": rules,
     }
 

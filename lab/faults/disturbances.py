@@ -75,6 +75,10 @@ class Disturbances:
         self.rates = replace(CALM, skew_seconds=self.rates.skew_seconds)
         self.kill_at = None
 
+    def begin_again(self, rates: Rates) -> None:
+        """The bad days are back."""
+        self.rates = rates
+
     def at_storage_call(self, *, page: bool) -> Fault | None:
         self.storage_calls += 1
         if self.kill_at is not None and self.storage_calls == self.kill_at:

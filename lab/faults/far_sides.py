@@ -18,13 +18,15 @@ from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConn
 
 from lab.faults.disturbances import Disturbances
 from lab.faults.simulation import Simulation
-from lab.faults.story import REALM_ID, Story, Thing
+from lab.faults.story import REALM_ID, Story, SweptObject, Thing
 from shared.assets.refusals import AccessContext, classify
 from shared.errors import MisconfiguredError, TryLaterError
 from shared.reasons import Reason
 from shared.settings.documents.aws_tenants import ALL_REGIONS, AccountDocument, AwsTenantDocument
 from shared.settings.documents.credential_stores import CredentialStore
 from shared.settings.documents.vault_addresses import SecretAddress
+from shared.tickets.model import ObjectType
+from shared.tickets.sweeping import Listed
 from shared.vaults.model import SecretValue, json_fields
 
 ENDPOINT = "https://simulated.authrocket.example/v2"
@@ -90,6 +92,40 @@ class FarVault:
         if address.name == "webhook":
             text = json.dumps({"username": WEBHOOK_USER, "password": text})
         return SecretValue(text, json_fields(text), store.name_of_vault, address.name, "1")
+
+
+class FarObjects:
+    """The lists of one vault's objects, by their properties."""
+
+    def __init__(self, story: Story, vault: str, simulation: Simulation, disturbances: Disturbances) -> None:
+        self._objects = story.swept.get(vault, ())
+        self._simulation = simulation
+        self._disturbances = disturbances
+
+    def objects(self, object_type: ObjectType) -> Iterator[Listed]:
+        for one in self._objects:
+            self._perhaps_fail()
+            if one.object_type == object_type:
+                yield _listed(one, with_version=False)
+
+    def versions(self, object_type: ObjectType, name: str) -> list[Listed]:
+        self._perhaps_fail()
+        return [
+            _listed(one, with_version=True)
+            for one in self._objects
+            if (one.object_type, one.name) == (object_type, name.casefold())
+        ]
+
+    def _perhaps_fail(self) -> None:
+        self._simulation.pause()
+        rate = self._disturbances.rates.vaults / 6
+        fault = self._disturbances.happens("sweep", rate, ("unreachable", "forbidden", "slow"))
+        if fault == "unreachable":
+            raise TryLaterError(Reason.VAULT_UNREACHABLE, "The vault does not answer.")
+        if fault == "forbidden":
+            raise MisconfiguredError(Reason.VAULT_PERMISSION_MISSING, "The vault refuses the identity.")
+        if fault == "slow":
+            self._simulation.sleep(self._disturbances.slowness())
 
 
 class FarEc2:
@@ -191,6 +227,17 @@ class FarRealm(requests.adapters.HTTPAdapter):
 
     def _date(self) -> Any:
         return self._simulation.at
+
+
+def _listed(one: SweptObject, *, with_version: bool) -> Listed:
+    return Listed(
+        name=one.name,
+        enabled=one.enabled,
+        created_at=one.created_at,
+        updated_at=one.created_at,
+        version=one.version if with_version else "",
+        expires_at=one.expires_at,
+    )
 
 
 def _instance(instance_id: str, thing: Thing, account: str, region: str) -> dict[str, Any]:

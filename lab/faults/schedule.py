@@ -151,7 +151,7 @@ def play(story: Story, seed: int, disturbances: Disturbances, *, workers: int) -
 
 def _fill_agenda(story: Story, host: Host, clients: Clients, disturbances: Disturbances) -> None:
     from functions.import_schedules import import_authrocket_users, import_ec2_assets, keep_house
-    from functions.ticket_schedules import remove_old_ticket_rows
+    from functions.ticket_schedules import remove_old_ticket_rows, sweep_vaults
 
     host.add_queue(IMPORT_PARTS_QUEUE, _do_part, _fail_part, IMPORT_PARTS_QUEUE)
     host.add_queue(EVENTS_QUEUE, _record_event, _quarantine_event, "")
@@ -176,6 +176,8 @@ def _fill_agenda(story: Story, host: Host, clients: Clients, disturbances: Distu
             host.at(moment + 2.1 * hour, timer("authrocket", import_authrocket_users))
         if "tickets" in story.flows:
             host.at(moment + 3 * hour, timer("removal", without_outputs(remove_old_ticket_rows)))
+        if story.swept:
+            host.at(moment + 3.1 * hour, timer("sweep", without_outputs(sweep_vaults)))
         for after in _HOUSEKEEPING if imports else ():
             host.at(moment + (2 + after) * hour, timer("housekeeping", keep_house))
         moment += _DAY
@@ -187,6 +189,15 @@ def _fill_agenda(story: Story, host: Host, clients: Clients, disturbances: Distu
     for at in story.previews:
         host.at(at, clients.preview_and_apply)
     host.at(story.calm_from, disturbances.calm_down)
+    if story.people_on_tickets:
+        # What people say of a ticket stands until something new is said, so they speak when all events are told; and
+        # the bad days begin again, for their sake.
+        rates = disturbances.rates
+        host.at(story.calm_from + timedelta(hours=12), lambda: disturbances.begin_again(rates))
+        host.at(story.calm_from + timedelta(hours=12, minutes=1), clients.work_on_tickets)
+        for batch in [batch for _, batch, door in story.deliveries if door == "webhook"][:3]:
+            host.at(story.calm_from + timedelta(hours=12, minutes=5), partial(clients.deliver, batch, "webhook"))
+        host.at(story.calm_from + timedelta(hours=20), disturbances.calm_down)
     if "tickets" in story.flows:
         host.at(story.ends_at - timedelta(hours=6), clients.replay_quarantine)
 

@@ -59,6 +59,18 @@ class Edit:
 
 
 @dataclass(frozen=True)
+class SweptObject:
+    """A secret, key or certificate that a vault lists, the same all through the story."""
+
+    object_type: str
+    name: str
+    version: str
+    created_at: datetime
+    expires_at: datetime | None
+    enabled: bool
+
+
+@dataclass(frozen=True)
 class Story:
     """`days` holds the far sides' state from each midnight on; `calm_from` is when nothing goes wrong any more."""
 
@@ -73,6 +85,8 @@ class Story:
     calm_from: datetime
     ends_at: datetime
     parts: Sequence[str] = field(default=())
+    people_on_tickets: bool = False
+    swept: Mapping[str, Sequence[SweptObject]] = field(default_factory=dict[str, "Sequence[SweptObject]"])
 
     def day_at(self, moment: datetime) -> Day:
         index = (moment - BEGINS) // timedelta(days=1)
@@ -121,6 +135,8 @@ def make_story(chances: random.Random, flows: Sequence[str] = ()) -> Story:
         # Long enough for housekeeping to give up on whatever was left lying, and for two imports after that.
         ends_at=calm_from + timedelta(days=3 + policies["grace_days"]),
         parts=tuple(parts),
+        people_on_tickets="tickets" in flows and chances.random() < 0.5,
+        swept=_swept(chances) if "tickets" in flows and chances.random() < 0.6 else {},
     )
 
 
@@ -227,6 +243,26 @@ def _events(chances: random.Random, count: int) -> list[Event]:
             }
         )
     return events
+
+
+def _swept(chances: random.Random) -> dict[str, Sequence[SweptObject]]:
+    """What the vaults hold: all that events tell of, and some that they are silent about.
+
+    An expiry stays on the same side of every threshold all through the story: a sweep that could not read is then made
+    good by the next one.
+    """
+    swept: dict[str, Sequence[SweptObject]] = {}
+    for vault in VAULTS:
+        found: list[SweptObject] = []
+        for object_type in ("secret", "key", "certificate"):
+            for name in ("mail", "disk", *(f"silent-{number}" for number in range(chances.randint(0, 2)))):
+                expires = chances.choice((None, 26, 28, 200))
+                expires_at = None if expires is None else BEGINS + timedelta(days=expires)
+                created_at = BEGINS - timedelta(days=chances.randint(100, 300))
+                version = chances.choice(("aa", "bb", "old"))
+                found.append(SweptObject(object_type, name, version, created_at, expires_at, chances.random() < 0.8))
+        swept[vault] = found
+    return swept
 
 
 def _deliveries(
