@@ -15,7 +15,18 @@ from typing import Any
 from shared.errors import AlreadyExistsError
 from shared.storage.documents import pack, unpack
 from shared.storage.keys import ascending, descending, fit_key
-from shared.storage.rows import Create, Delete, Operation, Replace, Row, Save, Value, partition, row_key_prefix
+from shared.storage.rows import (
+    Condition,
+    Create,
+    Delete,
+    Operation,
+    Replace,
+    Row,
+    Save,
+    Value,
+    partition,
+    row_key_prefix,
+)
 from shared.storage.tables import Table, scan
 from shared.tickets.facts import ObjectState
 from shared.tickets.model import KeyVaultEvent, Note, ObjectType, Priority, Status, Ticket, TicketKind, Wanted, Written
@@ -62,6 +73,17 @@ class TicketRepository:
         if row is None:
             return ObjectRecord(ObjectState(key[0], name))
         return from_json(unpack(row, "record"), row.etag)
+
+    def load_all(self, vault: str, names: Mapping[ObjectKey, str]) -> Mapping[ObjectKey, ObjectRecord]:
+        """As `load` of each, by reading the vault's objects from the first to the last of them."""
+        row_keys = {object_row_key(key): key for key in names}
+        first, last = min(row_keys), max(row_keys)
+        where = [partition(vault), Condition("RowKey", "ge", first), Condition("RowKey", "le", last)]
+        found = {key: ObjectRecord(ObjectState(key[0], name)) for key, name in names.items()}
+        for row in scan(self.table, where):
+            if row.row_key in row_keys:
+                found[row_keys[row.row_key]] = from_json(unpack(row, "record"), row.etag)
+        return found
 
     def records(self, vault: str) -> Iterator[ObjectRecord]:
         """All objects of the vault that anything is known about."""

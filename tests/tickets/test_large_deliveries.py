@@ -1,0 +1,80 @@
+"""A delivery about many objects reads them together, and ends as if each had been read by itself."""
+
+import json
+from typing import Any
+
+import pytest
+
+from shared.errors import TryLaterError
+from shared.reasons import Reason
+from shared.tickets import settling
+from tests.fakes.tables import MemoryTables, WatchedTables
+from tests.tickets.desk import PAYLOADS, Desk
+
+
+def _events(count: int) -> list[dict[str, Any]]:
+    [event] = json.loads((PAYLOADS / "secret_near_expiry.json").read_bytes())
+    found = []
+    for number in range(count):
+        one = json.loads(json.dumps(event))
+        one["id"] = f"event-{number}"
+        name = f"Secret-{number}" if number % 2 else f"secret-{number}"
+        one["subject"] = one["data"]["ObjectName"] = name
+        one["data"]["Id"] = f"https://acorn-vault.vault.azure.net/secrets/{name}/{one['data']['Version']}"
+        found.append(one)
+    return found
+
+
+def _contents(desk: Desk) -> Any:
+    assert isinstance(desk.tables, MemoryTables)
+    return desk.tables.contents()
+
+
+def test_sixty_objects_are_read_in_one_page_and_stored_as_if_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    together, apart = MemoryTables(), Desk()
+    calls: list[str] = []
+    desk = Desk(WatchedTables(together, lambda _, verb, when: calls.append(verb) if when == "before" else None))
+    for event in _events(7):
+        assert desk.post([event]).status == 200
+        assert apart.post([event]).status == 200
+    calls.clear()
+    assert desk.post(_events(60)).status == 200
+    assert calls.count("page") == 1
+    assert calls.count("find") < 10
+    monkeypatch.setattr(settling, "_READ_TOGETHER", 1_000)
+    assert apart.post(_events(60)).status == 200
+    assert together.contents() == _contents(apart)
+    before = together.contents()
+    assert desk.post(_events(60)).status == 200
+    assert together.contents() == before
+
+
+def test_what_another_worker_writes_after_the_reading_is_read_again() -> None:
+    tables = MemoryTables()
+    other = Desk(tables)
+    meddled: list[bool] = []
+
+    def meddle(_table: str, verb: str, when: str) -> None:
+        if (verb, when) == ("page", "after") and not meddled:
+            meddled.append(True)
+            for event in (_events(60)[3], _events(60)[41]):
+                assert other.post([event]).status == 200
+
+    assert Desk(WatchedTables(tables, meddle)).post(_events(60)).status == 200
+    undisturbed = Desk()
+    undisturbed.post(_events(60))
+    assert meddled
+    assert tables.contents() == _contents(undisturbed)
+
+
+def test_a_reading_that_fails_falls_back_to_reading_one_by_one() -> None:
+    tables = MemoryTables()
+
+    def fail(_table: str, verb: str, when: str) -> None:
+        if (verb, when) == ("page", "before"):
+            raise TryLaterError(Reason.STORAGE_UNAVAILABLE, "No.")
+
+    assert Desk(WatchedTables(tables, fail)).post(_events(60)).status == 200
+    undisturbed = Desk()
+    undisturbed.post(_events(60))
+    assert tables.contents() == _contents(undisturbed)
