@@ -14,6 +14,9 @@ from shared.settings.documents.base import NAME_PATTERN, SettingsDocument
 
 D = TypeVar("D", bound=SettingsDocument)
 
+# What PyYAML lets through of a scalar that its own constructors cannot read (`2024-13-45`, `!!int x`), and of nesting.
+_UNREADABLE = (yaml.YAMLError, ValueError, KeyError, AttributeError, OverflowError, RecursionError)
+
 
 @dataclass(frozen=True)
 class Written:
@@ -73,7 +76,7 @@ def parse_yaml(text: str, where: str = "") -> Iterator[Written]:
     """
     try:
         entries = [entry for entry in yaml.safe_load_all(text) if entry is not None]
-    except yaml.YAMLError as error:
+    except _UNREADABLE as error:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}" if mark is not None else "somewhere"
         raise document_invalid(where or "text", [Fault("", f"is not YAML ({place})")]) from error

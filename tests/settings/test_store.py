@@ -228,6 +228,12 @@ def test_an_unknown_kind_answers_with_those_there_are(documents: SettingsStore) 
         b"\xff\xfe",
         b"kind: colours\nname: 12\ndocument: {}\n",
         b"!!python/object/apply:os.system ['true']",
+        b"kind: colours\nname: red\ndocument: {shade: 2024-13-45}\n",
+        b"kind: colours\nname: red\ndocument: {shade: !!int x}\n",
+        b"kind: colours\nname: red\ndocument: {shade: !!bool x}\n",
+        b"kind: colours\nname: red\ndocument: {shade: !!timestamp x}\n",
+        b"kind: colours\nname: red\ndocument: {shade: " + b"1" * 5_000 + b"}\n",
+        b"[" * 5_000,
     ],
 )
 def test_yaml_of_another_shape_is_refused(body: bytes) -> None:
