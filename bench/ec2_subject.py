@@ -84,8 +84,8 @@ def floor() -> dict[str, Any]:
     memory, cpu, wall = Memory(), time.process_time(), time.perf_counter()
     count = 0
     for page in ec2.get_paginator("describe_instances").paginate(PaginationConfig={"PageSize": 1_000}):
-        for reservation in page["Reservations"]:
-            for _ in reservation["Instances"]:
+        for reservation in page.get("Reservations", ()):
+            for _ in reservation.get("Instances", ()):
                 count += 1
     return _measured(memory, cpu, wall, {"read": count})
 

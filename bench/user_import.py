@@ -38,6 +38,7 @@ def measure(effort: Effort, results: Results) -> None:
         settings.put("authrocket-realms", "customers", realm, by="bench")
         service.keep("empty")
         taken: dict[str, list[dict[str, float]]] = {"all new": [], "unchanged": []}
+        calls: dict[str, int] = {}
         rounds = 1 if effort.users > 10_000 else effort.rounds
         for _ in range(rounds):
             service.restore("empty")

@@ -95,7 +95,7 @@ def service() -> Iterator[Service]:
 
         do_POST = do_GET  # noqa: N815 - the base class's name
 
-        def log_message(self, *_: Any) -> None:
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
