@@ -29,6 +29,7 @@ D = TypeVar("D", bound=SettingsDocument)
 ANY_VERSION = "*"
 # Says in a word which stored records use a document of this name, or None.
 UsedBy = Callable[[SettingsDocument, str], str | None]
+_Find = Callable[[type[SettingsDocument], str], "Stored[SettingsDocument] | None"]
 # Another worker's change is seen after this long at the latest; a worker's own at once.
 _FRESH_FOR = timedelta(seconds=10)
 
@@ -158,7 +159,7 @@ class SettingsStore:
             )
         if present is not None and if_match not in {ANY_VERSION, present.etag}:
             raise ChangedMeanwhileError(f"The document {kind}/{name} changed meanwhile.", present_etag=present.etag)
-        self._check(cls, name, document, present, also={})
+        self._check(cls, name, document, present, {}, self._view())
         self._write(cls, name, document, present, by)
         return self.get(cls, name, fresh=True)
 
@@ -205,12 +206,13 @@ class SettingsStore:
             except NotFoundError as error:
                 faults.append(Fault(_path(key, "kind"), error.message))
         order = {kind: position for position, kind in enumerate(KINDS)}
+        find = self._view()
         changes: list[tuple[Change, SettingsDocument, Stored[SettingsDocument] | None]] = []
         for key in sorted(checked, key=lambda key: (order[key[0]], key[1])):
             kind, name = key
-            document, present = checked[key], self.find(kind_of(kind), name, fresh=True)
+            document, present = checked[key], find(kind_of(kind), name)
             try:
-                self._check(kind_of(kind), name, document, present, also=checked)
+                self._check(kind_of(kind), name, document, present, checked, find)
             except InvalidInputError as error:
                 faults += [Fault(_path(key, fault.path), fault.message) for fault in error.faults]
             before, after = None if present is None else plain(present.document), plain(document)
@@ -236,6 +238,18 @@ class SettingsStore:
         with self._lock:
             self._remembered[kind] = (now, rows)
         return rows
+
+    def _view(self) -> _Find:
+        """`find` over what is there now, each kind read once: a document may name another thousands of times."""
+        seen: dict[str, dict[str, Row]] = {}
+
+        def find(cls: type[SettingsDocument], name: str) -> Stored[SettingsDocument] | None:
+            if cls.kind not in seen:
+                seen[cls.kind] = self._rows(cls.kind, fresh=True)
+            row = seen[cls.kind].get(name)
+            return None if row is None else self._read(cls, row)
+
+        return find
 
     def _read(self, cls: type[D], row: Row) -> Stored[D]:
         # Documents are frozen, and a version is always the same text: it is checked once.
@@ -269,12 +283,13 @@ class SettingsStore:
         document: SettingsDocument,
         present: Stored[SettingsDocument] | None,
         also: Mapping[tuple[str, str], SettingsDocument],
+        find: _Find,
     ) -> None:
         faults = [] if present is None else list(document.check_change(present.document))
         for reference in document.references():
             named = also.get((reference.kind, reference.name))
             if named is None:
-                stored = self.find(kind_of(reference.kind), reference.name, fresh=True)
+                stored = find(kind_of(reference.kind), reference.name)
                 named = None if stored is None else stored.document
             if named is None:
                 faults.append(Fault(reference.path, f"there is no document {reference.kind}/{reference.name}"))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 
@@ -19,7 +19,7 @@ from shared.settings.documents.base import Reference, SettingsDocument, Text
 from shared.settings.store import SettingsStore, plain
 from shared.settings.validation import Written, parse_yaml, read_set, write_yaml
 from shared.storage.names import SETTINGS_TABLE
-from shared.storage.rows import Replace, Row
+from shared.storage.rows import Page, Replace, Row, Where
 from shared.storage.tables import Table, get
 from tests.fakes.tables import MemoryTables
 from tests.storage_emulator import Storage
@@ -217,6 +217,30 @@ def test_a_stored_document_that_no_longer_passes_is_named(documents: SettingsSto
 def test_an_unknown_kind_answers_with_those_there_are(documents: SettingsStore) -> None:
     with pytest.raises(NotFoundError, match="colours, walls"):
         documents.put("doors", "front", {}, by="anna")
+
+
+class CountedReads:
+    """A table that counts the pages that are read of it."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self.pages = 0
+
+    def page(self, where: Where, **how: Any) -> Page:
+        self.pages += 1
+        return self._table.page(where, **how)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._table, name)
+
+
+def test_a_large_set_reads_each_kind_once_however_often_it_is_named(documents: SettingsStore, clock: Clock) -> None:
+    documents.put("colours", "red", {"code": "f00"}, by="anna")
+    table = CountedReads(documents._table)
+    counted = SettingsStore(cast("Table", table), clock)
+    changes = counted.apply([Written("walls", f"w{at}", {"colour": "red"}) for at in range(30)], by="anna")
+    assert {change.action for change in changes} == {"created"}
+    assert table.pages == 2
 
 
 @pytest.mark.parametrize(
