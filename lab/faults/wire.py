@@ -101,13 +101,17 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    server: _Server
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the server's name for it
         """Nothing: the proxy counts."""
 
+    @property
+    def _proxy(self) -> FaultProxy:
+        assert isinstance(self.server, _Server)
+        return self.server.proxy
+
     def _serve(self) -> None:
-        proxy = self.server.proxy
+        proxy = self._proxy
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         kind = proxy.choose() or ""
         if kind == "reset before":
@@ -137,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_DELETE = do_MERGE = do_PATCH = do_HEAD = _serve  # noqa: N815 - the server's names
 
     def _ask(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
-        target = self.server.proxy.target
+        target = self._proxy.target
         connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=_FAR_SECONDS)
         try:
             headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP_BY_HOP}

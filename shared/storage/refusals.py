@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+from azure.core.exceptions import AzureError, ClientAuthenticationError, DecodeError, HttpResponseError
 
 from shared.errors import (
     AlreadyExistsError,
@@ -56,8 +56,9 @@ def _translate(table: str, error: AzureError, operations: Sequence[Operation], c
             f"The storage account refuses access to the table {table} ({code}).",
             mend="Give the app's identity the role Storage Table Data Contributor on the storage account.",
         )
-    # A success that cannot be read (a body cut off or changed on the way) is no answer either.
-    if isinstance(error, HttpResponseError) and status is not None and status >= 300 and status not in _PASSING_STATUS:
+    # What cannot be read (a body cut off or changed on the way) is no answer, whatever its status.
+    unreadable = isinstance(error, DecodeError) or status is None or status < 300
+    if isinstance(error, HttpResponseError) and not unreadable and status not in _PASSING_STATUS:
         raise error
     return TryLaterError(
         Reason.STORAGE_UNAVAILABLE,

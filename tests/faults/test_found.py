@@ -3,9 +3,12 @@
 from collections.abc import Callable, Sequence
 
 import pytest
+from azure.core.exceptions import DecodeError
 
 from lab.fakes.tables import MemoryTables
+from shared.errors import TryLaterError
 from shared.runs.model import RunState
+from shared.storage.refusals import translated
 from shared.storage.rows import Operation
 from shared.storage.tables import Table
 from tests.imports.worlds import WORLDS, SourceCase, World
@@ -79,3 +82,11 @@ def test_two_attempts_at_one_part_deactivate_a_record_once(world: World) -> None
     actions = [entry.action for entry in world.records.history(world.key("i-1"))]
     assert actions == ["deactivate", "create"]
     assert world.runner.summary(run_id).counts["deactivate"] == 1
+
+
+def test_a_refusal_whose_body_broke_off_is_tried_again() -> None:
+    """Wire: a 404 that could not be read came out as an error of the client library, without a reason."""
+    error = DecodeError("JSON is invalid")
+    error.status_code = 404
+    with pytest.raises(TryLaterError), translated("runs"):
+        raise error
