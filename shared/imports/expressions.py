@@ -6,12 +6,14 @@ from typing import Any
 
 import jmespath
 from jmespath.exceptions import JMESPathError
+from jmespath.functions import Functions
 
 Read = Callable[[Mapping[str, Any]], Any]
 
 _LITERAL = re.compile(r"^(\w+)\.([\w .:/=+\-@]{1,128})$")
 # The parts of JMESPath that give a record's members without naming them: `@` and `*`.
 _WHOLE = frozenset({"current", "value_projection"})
+_FUNCTIONS = frozenset(Functions.FUNCTION_TABLE)
 _PATH = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*){0,3}$")
 
 
@@ -33,16 +35,35 @@ def compile_expression(expression: str, *, literal_under: str = "") -> Read:
         return _read_path(expression.split("."))
     try:
         compiled = jmespath.compile(expression)
+        unknown = _functions_in(compiled.parsed) - _FUNCTIONS
     except JMESPathError as error:
         raise ExpressionError(f"is no JMESPath expression: {str(error).splitlines()[0]}") from error
+    except RecursionError as error:
+        raise ExpressionError("is no JMESPath expression that can be read: it is nested too deeply") from error
+    if unknown:
+        # JMESPath itself would say so at the first record only.
+        raise ExpressionError(f"calls {', '.join(sorted(unknown))}, which is no function of JMESPath")
 
     def read(record: Mapping[str, Any]) -> Any:
         try:
             return compiled.search(record)
         except JMESPathError as error:
             raise ExpressionError(f"{expression} cannot be worked out: {str(error).splitlines()[0]}") from error
+        except RecursionError as error:
+            raise ExpressionError(f"{expression[:80]}… cannot be worked out: it is nested too deeply") from error
 
     return read
+
+
+def _functions_in(parsed: Any) -> set[str]:
+    names: set[str] = set()
+    nodes: list[Any] = [parsed]
+    while nodes:
+        node = nodes.pop()
+        if node["type"] == "function_expression":
+            names.add(node["value"])
+        nodes += node["children"]
+    return names
 
 
 def _read_path(names: list[str]) -> Read:

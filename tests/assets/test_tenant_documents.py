@@ -83,6 +83,16 @@ def test_a_matching_field_of_a_fixed_value_is_refused() -> None:
             "is no JMESPath expression",
         ),
         (
+            {"field_mappings": [{"source": "(" * 2_000, "field": "name"}]},
+            "field_mappings.0.source",
+            "nested too deeply",
+        ),
+        (
+            {"field_mappings": [{"source": "uppercase(tags.Name)", "field": "name"}]},
+            "field_mappings.0.source",
+            "calls uppercase, which is no function of JMESPath",
+        ),
+        (
             {"asset_type": {"mode": "field", "default": "server"}},
             "asset_type",
             "needs the field that names the type",
