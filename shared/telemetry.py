@@ -63,3 +63,5 @@ def spanned(name: str, items: Iterable[T], **attributes: Attribute) -> Iterator[
             except StopIteration:
                 return
         yield item
+        # A page is large: the next one is got without this one beside it.
+        del item

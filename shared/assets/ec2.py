@@ -127,16 +127,20 @@ class Ec2:
                 .paginate(Filters=filters, PaginationConfig={"PageSize": page_size})
             )
             for page in pages:
-                yield [
+                answer: Any = page
+                # Taken out, and let go of: the paginator keeps its answer until it has the next one.
+                found: list[Mapping[str, Any]] = [
                     _completed(
                         # The lean reader gives no other members than these.
                         _kept(instance, members) if self._plain else instance,
                         reservation.get("OwnerId", caller.account),
                         region,
                     )
-                    for reservation in page["Reservations"]
+                    for reservation in answer.pop("Reservations", ())
                     for instance in reservation.get("Instances", ())
                 ]
+                yield found
+                del found
 
     # Within
 

@@ -98,6 +98,7 @@ class Known:
     done: str = ""
     joined: bool = False
     gone_since: datetime | None = None
+    row_key: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

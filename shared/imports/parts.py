@@ -73,6 +73,7 @@ class PartWork:
             for page in pages:
                 self._counts["read"] += len(page)
                 self._handle(self._planner.take(self._feed.want(self.part.name, raw) for raw in page))
+                del page
                 self._beat()
         rest = self._planner.finish(read_to_the_end=True)
         for start in range(0, len(rest), _AT_ONCE):

@@ -75,8 +75,9 @@ class PartPlanner:
                         entry_of(wanted, Action.SKIP, "gone", f"It is {wanted.gone}, and was never imported.")
                     )
                 continue
-            self._live.add(key)
             known = self._index.get(key)
+            # The index's own text of the key, where there is one: a hundred thousand more would be some megabytes.
+            self._live.add(known.row_key or key if known is not None else key)
             if wanted.error:
                 entries.append(
                     entry_of(wanted, Action.ERROR, str(wanted.error_reason or "record_invalid"), wanted.error)

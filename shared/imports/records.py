@@ -234,6 +234,7 @@ def _known(row: Row, run_id: str) -> Known:
         done=done,
         joined=done in JOINED,
         gone_since=row.time("gone_since"),
+        row_key=row.row_key,
     )
 
 
