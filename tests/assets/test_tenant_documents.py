@@ -61,6 +61,8 @@ def test_a_matching_field_of_a_fixed_value_is_refused() -> None:
         ({"accounts": [{"account": ACCOUNT}, {"account": "444455556666"}]}, "", "every other one needs a role"),
         ({"partition": "aws-cn"}, "", "eu-west-2 is not in the partition aws-cn"),
         ({"regions": ["cn-north-1"]}, "", "cn-north-1 is not in the partition aws"),
+        ({"regions": ["eu-west-2", "eu-west-2"]}, "regions", "a region stands twice"),
+        ({"accounts": [{"account": ACCOUNT, "regions": []}]}, "accounts.0.regions", "at least one region"),
         (
             {"access": {"method": "web_identity", "audience": "api://AzureADTokenExchange"}},
             "",

@@ -53,11 +53,20 @@ def _expression(value: str) -> str:
     return value
 
 
+def _regions(value: tuple[str, ...]) -> tuple[str, ...]:
+    # Each becomes a part of the import, and a part stands once.
+    if len(set(value)) != len(value):
+        raise ValueError("a region stands twice")
+    if not value:
+        raise ValueError("at least one region is needed")
+    return value
+
+
 AccountId = Annotated[Text, AfterValidator(_account)]
 Region = Annotated[Text, AfterValidator(_region)]
 RoleArn = Annotated[Text, AfterValidator(_role)]
 Expression = Annotated[Text, AfterValidator(_expression)]
-Regions = Literal["all"] | tuple[Region, ...]
+Regions = Literal["all"] | Annotated[tuple[Region, ...], AfterValidator(_regions)]
 
 
 class AccessKeyDocument(Document):
