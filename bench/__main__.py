@@ -1,6 +1,7 @@
 """`python -m bench`: measure, print the figures, and write `bench.json` and `docs/performance.md`."""
 
 import argparse
+import json
 import sys
 import time
 from pathlib import Path
@@ -42,7 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--quick", action="store_true", help="a minute: tries everything out, and its figures say nothing"
     )
-    parser.add_argument("--only", default="", help=f"some of {','.join(_BENCHES)}; then the page is not written")
+    parser.add_argument(
+        "--only", default="", help=f"some of {','.join(_BENCHES)}; the figures of the others stay as they were measured"
+    )
     parser.add_argument("--json", type=Path, default=ROOT / "bench.json")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="the folder of performance.md")
     given = parser.parse_args(arguments)
@@ -51,17 +54,19 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"no such bench: {', '.join(unknown)}")
     effort = QUICK if given.quick else FULL
     results = Results(left_out=list(_NOT_MEASURED))
+    earlier = json.loads(given.json.read_text("utf-8")) if given.json.exists() and not given.quick else {}
     for name in chosen:
         before = time.perf_counter()
         print(f"{name} …", end="", file=sys.stderr, flush=True)
         _BENCHES[name](effort, results)
         print(f" {time.perf_counter() - before:.0f} s", file=sys.stderr, flush=True)
+        # After each: what was measured is kept when the next one is interrupted.
+        given.json.write_text(to_json(results.with_earlier(earlier)) + "\n", encoding="utf-8")
     print(to_terminal(results))
-    given.json.write_text(to_json(results) + "\n", encoding="utf-8")
-    # A part of the figures, or those of a trial, must not stand where people look for all of them.
-    whole = len(chosen) == len(_BENCHES) and not given.quick
-    if whole or given.docs != ROOT / "docs":
-        (given.docs / "performance.md").write_text(to_page(results, given.docs, rounds=effort.rounds), encoding="utf-8")
+    # The figures of a trial must not stand where people look for real ones.
+    if not given.quick or given.docs != ROOT / "docs":
+        page = to_page(results.with_earlier(earlier), given.docs, rounds=effort.rounds)
+        (given.docs / "performance.md").write_text(page, encoding="utf-8")
     return 0
 
 

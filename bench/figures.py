@@ -53,9 +53,20 @@ class Results:
     def add(self, *figures: Figure) -> None:
         self.figures += figures
 
+    def with_earlier(self, earlier: Mapping[str, Any]) -> "Results":
+        """These, and of an earlier run (its JSON) what was not measured now."""
+        groups, files = {figure.group for figure in self.figures}, {curve.file for curve in self.curves}
+        kept = [_figure(one) for one in earlier.get("figures", ()) if one["group"] not in groups]
+        curves = [Curve(**one) for one in earlier.get("curves", ()) if one["file"] not in files]
+        return Results([*kept, *self.figures], [*curves, *self.curves], self.left_out)
+
     def as_json(self) -> dict[str, Any]:
         return {
             "figures": [figure.as_json() for figure in self.figures],
             "curves": [asdict(curve) for curve in self.curves],
             "left_out": self.left_out,
         }
+
+
+def _figure(given: Mapping[str, Any]) -> Figure:
+    return Figure(**{name: value for name, value in given.items() if name != "met"})

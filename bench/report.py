@@ -53,10 +53,10 @@ def to_page(results: Results, folder: Path, *, rounds: int) -> str:
         (plots / f"{curve.file}.svg").write_text(to_svg(curve), encoding="utf-8")
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     parts = ["# Performance", _PREFACE.format(rounds=rounds, machine=machine), _SWITCH]
-    for group in dict.fromkeys(figure.group for figure in results.figures):
+    for group in sorted({figure.group for figure in results.figures}):
         parts += [f"## {group}", _table([figure for figure in results.figures if figure.group == group])]
     parts.append("## How the figures grow")
-    parts += [f"![{curve.title}](performance/{curve.file}.svg)" for curve in results.curves]
+    parts += [f"![{one.title}](performance/{one.file}.svg)" for one in sorted(results.curves, key=lambda one: one.file)]
     parts += ["## A million instances, on paper", _paper(results)]
     if results.left_out:
         parts += ["## Not measured", "\n".join(f"- {one}" for one in results.left_out)]

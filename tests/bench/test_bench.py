@@ -70,3 +70,11 @@ def test_on_paper_a_million_instances_stay_within_every_limit() -> None:
     assert int(taken) <= int(bucket)
     used, _, _, _, limit = lines["table limit"].split()
     assert float(used) < float(limit.replace(",", ""))
+
+
+def test_measuring_some_keeps_the_figures_of_the_others() -> None:
+    curve = Curve("rules", "Rules", "rules", "µs", {"decide": [(1.0, 2.0)]})
+    earlier = Results([Figure("Rules", "200 rules", 4.0, aim=12), Figure("Lists", "page", 1.0)], [curve])
+    now = Results([Figure("Lists", "page", 2.0)]).with_earlier(json.loads(json.dumps(earlier.as_json())))
+    assert [(one.group, one.value, one.met) for one in now.figures] == [("Rules", 4.0, True), ("Lists", 2.0, None)]
+    assert [one.file for one in now.curves] == ["rules"]
