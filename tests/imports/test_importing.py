@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.errors import MisconfiguredError, TryLaterError
+from shared.errors import InvalidInputError, MisconfiguredError, TryLaterError
 from shared.imports.model import Trigger
 from shared.reasons import Reason
 from shared.runs.model import RunState
@@ -409,3 +409,10 @@ def test_a_value_that_does_not_fit_is_an_error_that_names_the_field_and_holds_up
     [entry] = world.entries(summary.run.id, "error")
     assert entry["id"] == "i-1"
     assert "name: the value has 40000 characters" in entry["message"]
+
+
+@pytest.mark.parametrize("record_id", ["", " ", "M-1 ", "ÄRZTE-1", "é", "a/b", "a:b", "a\x00", "M" * 101])
+def test_a_record_is_not_made_under_an_id_that_no_list_would_show(world: World, record_id: str) -> None:
+    with pytest.raises(InvalidInputError, match="ASCII"):
+        world.add(record_id, name="by hand", number="SERV-1")
+    assert world.rows() == {}
