@@ -1,15 +1,24 @@
 """Tickets, quarantined events, sweeps and dead letters over HTTP."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
 
 from shared.api.shapes import Answer
 from shared.settings.documents.base import Document
 from shared.tickets.model import ObjectType, Priority, Status, TicketKind
 
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("must be a time between the years 1 and 9999, in UTC") from error
+
+
 ShortText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 NoteText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=8_000)]
 
 
@@ -69,7 +78,7 @@ class TicketChange(Document):
     team: ShortText | None = None
     assignee: ShortText | None = None
     site: ShortText | None = None
-    snoozed_until: AwareDatetime | None = Field(default=None, description="With its zone; null wakes the ticket.")
+    snoozed_until: Moment | None = Field(default=None, description="With its zone; null wakes the ticket.")
     note: NoteText | None = Field(default=None, description="Written into the timeline with the change.")
 
 

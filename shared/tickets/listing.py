@@ -96,8 +96,11 @@ def _stream(table: Table, vault: str, name: str, last: _Place | None, size: int)
 
         first = Condition("RowKey", "gt" if (name, vault) <= last[1:] else "ge", f"{name}:{last[0]}")
     after: str | None = None
+    rows = size + 1
     while True:
-        page = table.page([partition(vault), first, end], size=min(1000, size + 1), after=after)
+        page = table.page([partition(vault), first, end], size=min(1000, rows), after=after)
+        # Where a filter lets little through, a short page must not take a thousand readings.
+        rows *= 4
         for row in page.rows:
             yield (row.row_key.partition(":")[2], name, vault), row
         after = page.next

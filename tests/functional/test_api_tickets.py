@@ -87,6 +87,7 @@ def test_a_ticket_is_listed_shown_changed_and_noted(desk: None) -> None:
         ({"status": "nonsense"}, "status"),
         ({"nobody": 1}, "nobody"),
         ({"snoozed_until": "2026-12-01T00:00:00"}, "snoozed_until"),
+        ({"snoozed_until": "9999-12-31T23:59:59-12:00"}, "snoozed_until"),
         ({"team": ""}, "team"),
         ([], ""),
     ],

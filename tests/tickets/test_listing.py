@@ -13,6 +13,7 @@ from shared.storage.rows import Row
 from shared.tickets.changing import Changing
 from shared.tickets.listing import TicketQuery, list_tickets, query_of
 from shared.tickets.model import Ticket
+from shared.tickets.repository import TicketRepository
 from tests.fakes.tables import MemoryTables
 from tests.tickets.desk import NOW, Desk, configuration, resource_id
 from tests.tickets.test_deciding import days, said
@@ -137,3 +138,25 @@ def test_a_continuation_that_was_not_given_out_is_refused(after: str) -> None:
 def test_finished_tickets_are_not_listed_by_expiry() -> None:
     with pytest.raises(InvalidInputError):
         query(order="expiry", state="all")
+
+
+class _CountedReads:
+    """A table that counts the pages that are read of it."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+        self.pages = 0
+
+    def page(self, *args: Any, **how: Any) -> Any:
+        self.pages += 1
+        return self._table.page(*args, **how)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._table, name)
+
+
+def test_a_short_page_of_a_filter_that_matches_nothing_takes_few_readings() -> None:
+    table = _CountedReads(filled(300).repository.table)
+    items, after = list_tickets(TicketRepository(table), query(size=1, filters={"team": "nobody"}), NOW)
+    assert (items, after) == ([], None)
+    assert table.pages < 30

@@ -110,3 +110,8 @@ def test_an_object_that_was_deleted_closes_its_ticket(lab: VaultLab) -> None:
     vault.delete("mail")
     sweeping(lab, desk).sweep()
     assert desk.ticket("mail")["status"] == "closed"
+
+
+@pytest.mark.parametrize("name", ["a/b#?%", "..", "", "x" * 128, "<b>", "half \ud800"])
+def test_a_name_that_no_vault_can_have_is_not_there_and_ends_no_sweep(lab: VaultLab, name: str) -> None:
+    assert listed(lab).versions(ObjectType.SECRET, name) == []
