@@ -111,8 +111,8 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     Variable(
         "DESKBRIDGE_CALENDAR_TOKEN",
-        "The secret part of the calendar's address, at least 32 characters; several, apart by spaces, are all accepted, "
-        "so that one can be replaced. Without it there is no calendar.",
+        "The secret part of the calendar's address, at least 32 characters; several, apart by spaces, are all "
+        "accepted, so that one can be replaced. Without it there is no calendar.",
         secret=True,
     ),
     Variable(

@@ -68,7 +68,7 @@ class Reason(StrEnum):
     EVENT_TOO_LARGE = "event_too_large"
     QUEUE_GAVE_UP = "queue_gave_up"
     VAULT_NOT_ALLOWED = "vault_not_allowed"
-    WEBHOOK_PASSWORD_UNREADABLE = "webhook_password_unreadable"  # noqa: S105 - a code's name
+    WEBHOOK_PASSWORD_UNREADABLE = "webhook_password_unreadable"
     ORIGIN_NOT_ALLOWED = "origin_not_allowed"
     EVENT_NOT_WHOLE = "event_not_whole"
     TICKET_FINISHED = "ticket_finished"

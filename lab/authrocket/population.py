@@ -67,7 +67,7 @@ def users(realm_id: str, count: int, seed: int = 1) -> Iterator[dict[str, Any]]:
     if count:
         yield jim_shorts(realm_id)
     for number in range(1, count):
-        yield _user(realm_id, number, random.Random(f"{realm_id}/{seed}/{number}"))  # noqa: S311 - guards nothing
+        yield _user(realm_id, number, random.Random(f"{realm_id}/{seed}/{number}"))
 
 
 def jim_shorts(realm_id: str) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def memberships(realm_id: str, of_users: list[dict[str, Any]], of_orgs: list[dic
     """Who belongs where: most to one organisation, a few to two, owners and admins, some that expire."""
     found = []
     for user in of_users:
-        chance = random.Random(f"{realm_id}/membership/{user['id']}")  # noqa: S311 - guards nothing
+        chance = random.Random(f"{realm_id}/membership/{user['id']}")
         for place, org in enumerate(chance.sample(of_orgs, chance.choice((0, 1, 1, 1, 2)))):
             rights = chance.choice(
                 ([], ["desk:user"], ["desk:user"], ["desk:user", "ar:admin"], ["ar:owner", "ar:admin"])

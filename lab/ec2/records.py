@@ -137,7 +137,7 @@ class Generated:
         for step, (count_before, generation) in enumerate(self._generations):
             if number >= count_before:
                 continue
-            lot = random.Random(f"{self._seed}/{step}/{number}").random() * 100  # noqa: S311 - guards nothing
+            lot = random.Random(f"{self._seed}/{step}/{number}").random() * 100
             if lot < generation.gone_percent:
                 return None
             if lot < generation.gone_percent + generation.changed_percent:
@@ -145,10 +145,10 @@ class Generated:
         return revision
 
     def _record(self, number: int, revision: int) -> Record:
-        chance = random.Random(f"{self._account}/{self._region}/{self._seed}/{number}")  # noqa: S311 - guards nothing
+        chance = random.Random(f"{self._account}/{self._region}/{self._seed}/{number}")
         bits = chance.getrandbits(128)
         block, place = divmod(number, len(_RESERVATION_OF))
-        shared = random.Random(f"{self._account}/{self._region}/{self._seed}/{block}/{_RESERVATION_OF[place]}")  # noqa: S311 - guards nothing
+        shared = random.Random(f"{self._account}/{self._region}/{self._seed}/{block}/{_RESERVATION_OF[place]}")
         kind = _TYPES[bits % 8]
         state = _STATES[(bits >> 8) % 20]
         if revision and number % 4 == 0 and state in {"running", "stopped"}:

@@ -55,7 +55,7 @@ def plan_deliveries(
     """
     disorder = disorder or Disorder()
     # Not for secrets: a seed must give the same deliveries again.
-    chance = random.Random(disorder.seed)  # noqa: S311
+    chance = random.Random(disorder.seed)
     order = [Copy(number) for number in range(len(sizes))]
     if disorder.shuffle:
         chance.shuffle(order)

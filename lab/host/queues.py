@@ -120,7 +120,7 @@ class QueueListener:
                 continue
             longest = max(_LEAST_DELAY_SECONDS, self._configuration.max_polling_interval.total_seconds())
             # Spread, so that several hosts do not poll in step.
-            delay = min(longest, delay * 2 * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
+            delay = min(longest, delay * 2 * random.uniform(0.8, 1.2))
 
     async def _receive(self) -> list[QueueMessage]:
         pages = self._store.client(self._queue).receive_messages(

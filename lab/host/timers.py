@@ -119,7 +119,7 @@ def _delay(policy: RetryPolicy, count: int) -> float:
     """Seconds before a retry; `count` retries were made already."""
     if policy.fixed_delay is not None:
         return policy.fixed_delay
-    spread = random.uniform(0.8, 1.2)  # noqa: S311 - no secret
+    spread = random.uniform(0.8, 1.2)
     doubled = max(policy.minimum_delay, 1.0) * 2.0 ** min(count, 30) * spread
     return max(policy.minimum_delay, min(policy.maximum_delay, doubled))
 

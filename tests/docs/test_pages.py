@@ -9,7 +9,7 @@ from functions.endpoints import Access, declared_endpoints
 from shared.environment import VARIABLES
 from shared.reasons import Reason
 from shared.rules.operators import OPERATORS
-from tests.api.calling import FUNCTIONS
+from tests.registered import FUNCTIONS
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = {path.name: path.read_text("utf-8") for path in DOCS.glob("*.md")}

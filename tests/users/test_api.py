@@ -13,7 +13,8 @@ from lab.authrocket import LAPSED_KEY, WRITE_ONLY_KEY, AuthRocketLab, webhooks
 from shared import bootstrap
 from shared.errors import DeskbridgeError
 from shared.vaults.model import UserPassword
-from tests.api.calling import FUNCTIONS, Sent, call
+from tests.api.calling import Sent, call
+from tests.registered import FUNCTIONS
 from tests.users.desk import WEBHOOK, Desk
 
 PASSWORD = "lab-only"
