@@ -150,6 +150,7 @@ FIELD = text(
     pattern=r"^((custom\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?)?$",
     example="model",
 )
+_NEEDS = (("field", "value"), ("value", "field"), ("region", "account"))
 VALUE = text("value", "With `field`: the text that the field has.", example="t3.micro")
 
 
@@ -159,9 +160,18 @@ def page_asked(request: func.HttpRequest) -> tuple[int, str | None]:
 
 
 def filters_of(request: func.HttpRequest, declared: Sequence[Query[str]]) -> dict[str, str]:
-    """Those of the parameters that are given, by name."""
+    """Those of the parameters that are given, by name. Raises InvalidInputError for one that needs another."""
     given = {query.name: query.read(request) for query in declared}
-    return {name: value for name, value in given.items() if value is not None}
+    filters = {name: value for name, value in given.items() if value is not None}
+    faults = [
+        Fault(name, f"needs the parameter {other} beside it")
+        for name, other in _NEEDS
+        if filters.get(name) and other not in filters
+    ]
+    if faults:
+        # Left out of the search, it would answer with everything as if that had been asked for.
+        raise _invalid(faults)
+    return filters
 
 
 def check(request: func.HttpRequest, declared: Sequence[Query[Any]]) -> None:

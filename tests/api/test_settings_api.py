@@ -77,6 +77,10 @@ def test_unknown_fields_are_refused_by_name_and_every_fault_has_its_path() -> No
         ("settings/sites?limit=%D9%A3", "parameter_invalid", "limit"),
         ("settings/sites?limit=1_0", "parameter_invalid", "limit"),
         ("settings/sites?limit=5,6", "parameter_invalid", "limit"),
+        ("assets?value=t3.micro", "parameter_invalid", "value"),
+        ("assets?field=model", "parameter_invalid", "field"),
+        ("assets?region=eu-west-2", "parameter_invalid", "region"),
+        ("users?value=Jim", "parameter_invalid", "value"),
     ],
 )
 def test_a_wrong_query_parameter_is_refused_by_name(address: str, reason: str, path: str) -> None:
