@@ -12,13 +12,38 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 
 def read_folder(folder: Path) -> str:
-    """All YAML files of a folder and below as one text, in the order of their paths. Raises ValueError without any."""
+    """All YAML files of a folder and below as one text, in the order of their paths.
+
+    Raises ValueError without any, and for a file that is no YAML: the desk would not know which it was.
+    """
     files = sorted(path for path in folder.rglob("*") if path.suffix in {".yaml", ".yml"} and path.is_file())
     if not files:
         raise ValueError(f"there is no .yaml file in {folder}")
-    return "\n---\n".join(path.read_text("utf-8") for path in files)
+    texts = [path.read_text("utf-8") for path in files]
+    for path, text in zip(files, texts, strict=True):
+        try:
+            for _ in yaml.parse(text, Loader=yaml.SafeLoader):
+                pass
+        except yaml.YAMLError as error:
+            raise ValueError(f"{path} is not YAML: {error}") from None
+    return "\n---\n".join(texts)
+
+
+def _folder(text: str) -> Path:
+    # An empty text would be the present folder, with every YAML file of the project and its packages.
+    if not text:
+        raise argparse.ArgumentTypeError("is empty: say which folder, DIR=…")
+    return Path(text)
+
+
+def _address(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise argparse.ArgumentTypeError(f"{text!r} is no address: say which desk, URL=https://…")
+    return text
 
 
 def apply(url: str, key: str, text: str, *, dry_run: bool = False) -> Any:
@@ -34,6 +59,10 @@ def apply(url: str, key: str, text: str, *, dry_run: bool = False) -> Any:
         with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310 - see above
             return json.loads(answer.read())
     except urllib.error.HTTPError as error:
+        if error.code == 401:
+            raise ValueError(
+                "the desk answered 401: DESKBRIDGE_KEY is not set, or is no writing key of this desk"
+            ) from None
         said = error.read().decode("utf-8", "replace")
         try:
             problem = json.loads(said)
@@ -42,12 +71,14 @@ def apply(url: str, key: str, text: str, *, dry_run: bool = False) -> Any:
         except (ValueError, KeyError, TypeError):
             said = said or "nothing"
         raise ValueError(f"the desk answered {error.code}: {said}") from None
+    except urllib.error.URLError as error:
+        raise ValueError(f"no desk answers at {url}: {error.reason}") from None
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m lab.settings_apply", description=__doc__)
-    parser.add_argument("--dir", type=Path, required=True, help="folder of YAML documents")
-    parser.add_argument("--url", required=True, help="the desk, such as http://localhost:7071")
+    parser.add_argument("--dir", type=_folder, required=True, help="folder of YAML documents")
+    parser.add_argument("--url", type=_address, required=True, help="the desk, such as http://localhost:7071")
     parser.add_argument("--dry-run", action="store_true", help="only say what would change")
     given = parser.parse_args()
     try:

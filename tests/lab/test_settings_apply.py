@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from lab.settings_apply import apply, read_folder
+from lab.settings_apply import apply, main, read_folder
 
 
 class _Desk(BaseHTTPRequestHandler):
@@ -66,3 +66,31 @@ def test_an_answer_that_is_no_problem_document_is_shown_as_it_is(desk: str) -> N
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no \.yaml file"):
         read_folder(tmp_path)
+
+
+def test_a_file_that_is_no_yaml_is_named(tmp_path: Path) -> None:
+    (tmp_path / "good.yaml").write_text("kind: a")
+    (tmp_path / "typo.yaml").write_text("kind: [")
+    with pytest.raises(ValueError, match=r"typo\.yaml is not YAML"):
+        read_folder(tmp_path)
+
+
+def test_a_wrong_key_and_a_desk_that_is_not_there_are_told_apart(desk: str) -> None:
+    _Desk.answers.append((401, b""))
+    with pytest.raises(ValueError, match="DESKBRIDGE_KEY is not set, or is no writing key"):
+        apply(desk, "", "kind: a")
+    with pytest.raises(ValueError, match=r"no desk answers at http://127\.0\.0\.1:1"):
+        apply("http://127.0.0.1:1", "", "kind: a")
+
+
+@pytest.mark.parametrize(
+    ("folder", "url", "words"),
+    [("", "http://127.0.0.1:1", "say which folder"), ("somewhere", "", "say which desk")],
+)
+def test_a_folder_or_a_desk_left_out_is_refused_and_nothing_else_is_applied(
+    folder: str, url: str, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["settings-apply", "--dir", folder, "--url", url])
+    with pytest.raises(SystemExit):
+        main()
+    assert words in capsys.readouterr().err
