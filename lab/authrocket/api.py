@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import ssl
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -283,5 +284,8 @@ def _reset_connection() -> NoReturn:
     connection: socket.socket = request.environ["werkzeug.socket"]
     # Linger of zero seconds: closing sends a reset and not an end.
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    if isinstance(connection, ssl.SSLSocket):
+        # Its TLS keeps the number of the file, which the next connection gets: it must not write there any more.
+        connection._sslobj = None  # type: ignore[attr-defined] # noqa: SLF001 - detach leaves it
     os.close(connection.detach())
     raise ConnectionResetError  # the server has nobody left to answer
