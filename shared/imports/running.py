@@ -3,6 +3,7 @@
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypedDict
@@ -93,7 +94,16 @@ class ImportRunner:
         if not preview and not self._take_lease(run):
             self._close(run, RunState.FAILED, reason=Reason.IMPORT_RUNNING, message="Another import was faster.")
             raise self._running(run, "")
-        return Started(run, self._lay(run, feed))
+        try:
+            return Started(run, self._lay(run, feed))
+        except (TryLaterError, ChangedMeanwhileError):
+            # The housekeeper lays them, or has.
+            raise
+        except DeskbridgeError as error:
+            # It would fail the housekeeper too; open until then, it would keep every other import from starting.
+            with suppress(ChangedMeanwhileError):
+                self._close(run, RunState.FAILED, reason=error.reason, message=error.message, mend=error.mend)
+            raise
 
     def start_scheduled(self, kind: str) -> list[PartMessage]:
         """A run of every document whose schedule is on. One that cannot start does not keep the others from it."""

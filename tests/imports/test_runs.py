@@ -1,6 +1,7 @@
 """Runs: one at a time, taken up when they stall, previews and what applying one means, freshness and retention."""
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from shared.imports.model import Trigger
 from shared.imports.reporting import RunReports
 from shared.reasons import Reason
 from shared.runs.model import PartState, RunState
+from shared.runs.repository import RunRepository
+from shared.storage.limits import RowRefusedError
 from tests.fakes.tables import WatchedTables
 from tests.imports.worlds import Ec2Case, World
 
@@ -88,6 +91,24 @@ def test_an_old_message_of_an_overtaken_run_writes_nothing(world: World) -> None
 def test_a_message_of_a_run_that_is_not_there_any_more_is_dropped(world: World) -> None:
     assert world.runner.do_part({"run_id": "000-ec2-abc", "part": "x"}) == []
     world.runner.fail_part({"run_id": "000-ec2-abc", "part": "x"})
+
+
+class _NoRoomForParts(RunRepository):
+    """Refuses the parts of every run."""
+
+    def add_parts(self, run_id: str, names: Sequence[str], now: datetime) -> None:
+        raise RowRefusedError(Reason.STORAGE_LIMIT, "The parts do not fit.")
+
+
+def test_a_run_whose_parts_cannot_be_stored_fails_and_keeps_no_other_from_starting(world: World) -> None:
+    world.far.put("i-1")
+    room = world.runner.runs
+    world.runner.runs = _NoRoomForParts(world.tables.table("runs"))
+    with pytest.raises(RowRefusedError):
+        world.start()
+    world.runner.runs = room
+    assert room.open_runs() == []
+    assert world.run().state is RunState.SUCCEEDED
 
 
 # Previews
