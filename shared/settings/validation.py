@@ -1,6 +1,7 @@
 """From what an operator wrote to a document that a reader can trust, or to the path of every fault."""
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -16,6 +17,8 @@ D = TypeVar("D", bound=SettingsDocument)
 
 # What PyYAML lets through of a scalar that its own constructors cannot read (`2024-13-45`, `!!int x`), and of nesting.
 _UNREADABLE = (yaml.YAMLError, ValueError, KeyError, AttributeError, OverflowError, RecursionError)
+# A few lines of aliases can stand for billions of values, and checking a document looks at each.
+_FREE_OF_ALIASES = 50_000
 
 
 @dataclass(frozen=True)
@@ -80,8 +83,21 @@ def parse_yaml(text: str, where: str = "") -> Iterator[Written]:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}" if mark is not None else "somewhere"
         raise document_invalid(where or "text", [Fault("", f"is not YAML ({place})")]) from error
+    if _expanded_size(entries, {}) > len(text) + _FREE_OF_ALIASES:
+        raise document_invalid(where or "text", [Fault("", "its aliases stand for too much: write it out")])
     for index, entry in enumerate(entries):
         yield read_entry(entry, f"{where or 'document'} {index + 1}")
+
+
+def _expanded_size(value: Any, known: dict[int, float]) -> float:
+    """How many values it has with every alias written out; infinite for one that holds itself."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = math.inf
+        members = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_expanded_size(member, known) for member in members)
+    return known[id(value)]
 
 
 def read_entry(entry: Any, where: str) -> Written:

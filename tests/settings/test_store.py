@@ -258,6 +258,8 @@ def test_a_large_set_reads_each_kind_once_however_often_it_is_named(documents: S
         b"kind: colours\nname: red\ndocument: {shade: !!timestamp x}\n",
         b"kind: colours\nname: red\ndocument: {shade: " + b"1" * 5_000 + b"}\n",
         b"[" * 5_000,
+        b"kind: colours\nname: red\ndocument: &all {shade: *all}\n",
+        b"- &a [x]\n- &b [" + b"*a," * 900 + b"]\n- [" + b"*b," * 900 + b"]\n",
     ],
 )
 def test_yaml_of_another_shape_is_refused(body: bytes) -> None:
@@ -269,3 +271,17 @@ def test_yaml_of_another_shape_is_refused(body: bytes) -> None:
 def test_json_of_another_shape_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidInputError):
         read_set(body, "application/json")
+
+
+def test_a_few_lines_of_aliases_that_stand_for_millions_of_values_are_refused_before_they_are_looked_at() -> None:
+    many = ", ".join(["*one"] * 2_000)
+    text = (
+        f"kind: colours\nname: red\ndocument:\n  a: &one [x]\n  b: &two [{many}]\n  c: [{many.replace('one', 'two')}]\n"
+    )
+    with pytest.raises(InvalidInputError, match="aliases"):
+        read_set(text.encode(), "application/yaml")
+
+
+def test_aliases_may_be_used() -> None:
+    text = b"kind: walls\nname: north\ndocument: {colour: &it red, other: *it}\n"
+    assert read_set(text, "application/yaml")[0].content == {"colour": "red", "other": "red"}
