@@ -353,7 +353,7 @@ def test_the_process_ends_with_its_owner() -> None:
         "import os\nfrom lab.ec2.process import EC2Process\n"
         "lab = EC2Process().start()\nprint(lab.process_id, flush=True)\nos._exit(0)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603 - the text above
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     deadline = time.monotonic() + 10
     while _alive(int(done.stdout)):
         assert time.monotonic() < deadline, "the stand-in outlived its owner"

@@ -132,7 +132,7 @@ def test_the_fleet_has_what_real_fleets_have(fleet: Fleet, acorn: Reader) -> Non
 def test_a_second_start_holds_an_unchanged_fleet(fleet: Fleet) -> None:
     # moto makes up ids, addresses and times: the lab leaves nothing of it to chance, nor to what ran before it.
     code = "from tests.lab.fleet.test_fleet import *\nwith Fleet() as fleet: print(everything(fleet), end='')"
-    another = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603 - the text above
+    another = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert len(another.stdout) > 10_000
     assert another.stdout == everything(fleet)
 

@@ -139,7 +139,7 @@ def test_the_host_ends_when_its_owner_is_killed(start_default: Start, tmp_path: 
         "ADMIN_ROUTE": "boss",
     }
     command = [sys.executable, "-c", owner]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as parent:  # noqa: S603 - own code
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as parent:
         assert parent.stdout is not None
         host_id = int(parent.stdout.readline())
         os.kill(host_id, 0)

@@ -180,7 +180,7 @@ def process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     file.write_text(json.dumps(SEEDED), "utf-8")
     command = [sys.executable, "-m", "lab.vault", "--config", str(file), "--folder", str(tmp_path / "tls")]
     command += ["--end-with-parent"]
-    with subprocess.Popen(  # noqa: S603 - this interpreter, this project
+    with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as started:
         yield started
@@ -226,7 +226,7 @@ def test_a_process_with_a_faulty_document_says_so_and_fails(tmp_path: Path) -> N
     file = tmp_path / "lab.yaml"
     file.write_text("vaults: [{nam: x}]\n", "utf-8")
     command = [sys.executable, "-m", "lab.vault", "--config", str(file), "--folder", str(tmp_path)]
-    ended = subprocess.run(  # noqa: S603 - this interpreter, this project
+    ended = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
     )
     assert ended.returncode == 1
