@@ -19,7 +19,8 @@ _PLOT = _WIDTH - _LEFT - _RIGHT
 _PREFACE = """\
 Written by `make bench`, which measures all of it anew. Ratios compare two things measured alternately in the same run \
 (CPU time, median of {rounds} rounds; a third of them for 100,000 instances). Absolute figures are this machine's \
-({machine}), with other work beside it."""
+({machine}), with other work beside it. `make bench ONLY=…` measures some groups anew and leaves the others as they \
+were."""
 _SWITCH = """\
 `DESKBRIDGE_PLAIN_CLIENTS=true` switches the lean EC2 reader and table client off; what that costs stands in the lines \
 named so."""
