@@ -17,6 +17,7 @@ import sys
 import tempfile
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 API_VERSION = "2024-11-01"
 
@@ -29,7 +30,7 @@ def az(*arguments: str) -> str:
     return done.stdout
 
 
-def access_of_functions(document: dict) -> dict[str, str]:
+def access_of_functions(document: dict[str, Any]) -> dict[str, str]:
     """Function name to `reading` or `writing`; those that need no key are left out."""
     found = {}
     for item in document["paths"].values():

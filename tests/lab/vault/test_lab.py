@@ -226,9 +226,7 @@ def test_a_process_with_a_faulty_document_says_so_and_fails(tmp_path: Path) -> N
     file = tmp_path / "lab.yaml"
     file.write_text("vaults: [{nam: x}]\n", "utf-8")
     command = [sys.executable, "-m", "lab.vault", "--config", str(file), "--folder", str(tmp_path)]
-    ended = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
-    )
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
     assert ended.returncode == 1
     assert "vaults.0.name: Field required" in ended.stderr
     assert "Traceback" not in ended.stderr
