@@ -31,7 +31,7 @@ def turn_on() -> None:
     """Make spans from now on, if OpenTelemetry is there; say so when it is not."""
     global _tracer  # noqa: PLW0603 - one tracer a process, as OpenTelemetry has it
     try:
-        from opentelemetry import trace  # type: ignore[import-not-found, unused-ignore] # an operator may install it
+        from opentelemetry import trace
     except ImportError:
         logger.warning("DESKBRIDGE_OPENTELEMETRY is on, and the package opentelemetry-api is not installed: no spans.")
         return

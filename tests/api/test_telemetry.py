@@ -3,12 +3,14 @@
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from types import ModuleType
 from typing import Any
 
 import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from shared import bootstrap, telemetry
 from tests.api.calling import call
@@ -18,33 +20,32 @@ from tests.tickets.desk import Desk, configuration
 
 
 class Tracer:
-    """Stands in for OpenTelemetry's: notes each span when it ends, with the one around it."""
+    """OpenTelemetry's own tracer, whose spans are kept."""
 
     def __init__(self) -> None:
-        self.ended: list[tuple[str, str, dict[str, Any]]] = []
-        self._open: list[str] = []
+        self._kept = InMemorySpanExporter()
+        self.provider = TracerProvider()
+        self.provider.add_span_processor(SimpleSpanProcessor(self._kept))
 
-    @contextmanager
-    def start_as_current_span(self, name: str, attributes: dict[str, Any]) -> Iterator[None]:
-        around = self._open[-1] if self._open else ""
-        self._open.append(name)
-        try:
-            yield
-        finally:
-            self._open.pop()
-            self.ended.append((name, around, attributes))
+    @property
+    def ended(self) -> list[tuple[str, str, dict[str, Any]]]:
+        """Name, name of the span around it, and attributes, in the order in which they ended."""
+        spans = self._kept.get_finished_spans()
+        names = {span.context.span_id: span.name for span in spans if span.context is not None}
+        return [
+            (span.name, names.get(span.parent.span_id, "") if span.parent else "", dict(span.attributes or {}))
+            for span in spans
+        ]
 
 
 @pytest.fixture
 def tracer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Tracer]:
     made = Tracer()
-    package, trace = ModuleType("opentelemetry"), ModuleType("opentelemetry.trace")
-    package.trace = trace  # type: ignore[attr-defined] # a module made here
-    trace.get_tracer = lambda name: made if name == "deskbridge" else None  # type: ignore[attr-defined] # as above
-    monkeypatch.setitem(sys.modules, "opentelemetry", package)
-    monkeypatch.setitem(sys.modules, "opentelemetry.trace", trace)
+    # A process may set its provider once only.
+    monkeypatch.setattr(trace, "get_tracer", made.provider.get_tracer)
     yield made
     telemetry.turn_off()
+    made.provider.shutdown()
 
 
 @pytest.fixture(autouse=True)
