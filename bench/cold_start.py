@@ -44,6 +44,11 @@ class Out:
     def set(self, value): pass
 functions["import_part"](Message(), Out())
 """,
+    "timer (an import)": """
+class Out:
+    def set(self, value): pass
+functions["import_ec2_assets"](None, Out())
+""",
 }
 
 
