@@ -1,32 +1,24 @@
 """Assets as people use them: lists, edits, and the explanation of one asset."""
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any
 
 from shared.assets.mapping import AssetMapping
 from shared.assets.model import asset_id_of, parse_asset_id
 from shared.imports.columns import ACTIVE, CUSTOM, SITE, TYPE, column_of
-from shared.imports.editing import RecordEditing, shown
+from shared.imports.desk import RecordDesk
+from shared.imports.editing import shown
 from shared.imports.model import Key
-from shared.imports.records import RecordTable
 from shared.settings.documents.asset_fields import STANDARD_FIELDS, AssetFieldDocument
 from shared.settings.documents.asset_types import AssetTypeDocument
 from shared.settings.documents.aws_tenants import AwsTenantDocument
 from shared.settings.documents.sites import SiteDocument
-from shared.settings.store import SettingsStore
 from shared.storage.documents import unpack
 from shared.storage.rows import AnyOf, Condition, Row
 
-# As many changes as an explanation shows; the rest stands in the history.
-NEWEST_CHANGES = 50
 
-
-class AssetDesk:
-    def __init__(self, records: RecordTable, settings: SettingsStore, now: Callable[[], datetime]) -> None:
-        self._records = records
-        self._settings = settings
-        self._editing = RecordEditing(records, now, self._fault_of)
+class AssetDesk(RecordDesk):
+    """The desk of assets."""
 
     def page(
         self, filters: Mapping[str, str], *, size: int, after: str | None
@@ -51,38 +43,12 @@ class AssetDesk:
         page = self._records.page(where, size, after)
         return [self._shown(row) for row in page.rows], page.next
 
-    def get(self, asset_id: str) -> tuple[dict[str, Any], str]:
-        """The asset and its ETag; raises NotFoundError."""
-        row = self._editing.get(parse_asset_id(asset_id))
-        return self._shown(row), row.etag
-
-    def edit(
-        self, asset_id: str, fields: Mapping[str, Any], release: Sequence[str], *, by: str, if_match: str | None
-    ) -> tuple[dict[str, Any], str]:
-        """As `RecordEditing.edit`."""
-        row = self._editing.edit(parse_asset_id(asset_id), fields, release, by=by, if_match=if_match)
-        return self._shown(row), row.etag
-
-    def add(self, asset_id: str, fields: Mapping[str, Any], *, by: str) -> tuple[dict[str, Any], str]:
-        """As `RecordEditing.add`."""
-        row = self._editing.add(asset_id, fields, by=by)
-        return self._shown(row), row.etag
-
-    def history(
-        self, asset_id: str, size: int = NEWEST_CHANGES, after: str | None = None
-    ) -> tuple[list[dict[str, Any]], str | None]:
-        """A page of what changed, newest first, and where to go on."""
-        row = self._editing.get(parse_asset_id(asset_id))
-        entries, following = self._records.history_page(Key(row.partition_key, row.row_key), size, after)
-        shown = [{"action": one.action, "at": one.at, "by": one.by, "changes": one.changes} for one in entries]
-        return shown, following
-
     def explain(self, asset_id: str) -> dict[str, Any]:
         """The instance as last read, each value with its expression, what gave type and site, and the history.
 
         The values and reasons are those of the tenant's document as it is now.
         """
-        row = self._editing.get(parse_asset_id(asset_id))
+        row = self._editing.get(self._key_of(asset_id))
         source = unpack(row, "source")
         tenant = row.text("document")
         stored = self._settings.find(AwsTenantDocument, tenant) if tenant else None
@@ -115,6 +81,9 @@ class AssetDesk:
             "reasons": list(reasons),
             "history": self.history(asset_id)[0],
         }
+
+    def _key_of(self, record_id: str) -> Key:
+        return parse_asset_id(record_id)
 
     def _shown(self, row: Row) -> dict[str, Any]:
         return {"id": asset_id_of(Key(row.partition_key, row.row_key)), **shown(row)}

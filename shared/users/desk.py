@@ -1,17 +1,15 @@
 """Desk users as people use them: lists, edits, and the explanation of one user."""
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any
 
 from shared.imports.columns import ACTIVE, CUSTOM, SITE, TYPE, column_of
-from shared.imports.editing import RecordEditing, shown
+from shared.imports.desk import RecordDesk
+from shared.imports.editing import shown
 from shared.imports.model import Key
-from shared.imports.records import RecordTable
 from shared.settings.documents.authrocket_realms import STANDARD_FIELDS, AuthRocketRealmDocument
 from shared.settings.documents.base import NAME_PATTERN
 from shared.settings.documents.sites import SiteDocument
-from shared.settings.store import SettingsStore
 from shared.storage.documents import unpack
 from shared.storage.keys import fit_key
 from shared.storage.rows import AnyOf, Condition, Row
@@ -30,15 +28,8 @@ def parse_user_id(text: str) -> Key:
     return Key(":".join(parts[:-1]), parts[-1])
 
 
-# As many changes as an explanation shows; the rest stands in the history.
-NEWEST_CHANGES = 50
-
-
-class UserDesk:
-    def __init__(self, records: RecordTable, settings: SettingsStore, now: Callable[[], datetime]) -> None:
-        self._records = records
-        self._settings = settings
-        self._editing = RecordEditing(records, now, self._fault_of)
+class UserDesk(RecordDesk):
+    """The desk of users."""
 
     def page(
         self, filters: Mapping[str, str], *, size: int, after: str | None
@@ -59,38 +50,12 @@ class UserDesk:
         page = self._records.page(where, size, after)
         return [self._shown(row) for row in page.rows], page.next
 
-    def get(self, user_id: str) -> tuple[dict[str, Any], str]:
-        """The user and its ETag; raises NotFoundError."""
-        row = self._editing.get(parse_user_id(user_id))
-        return self._shown(row), row.etag
-
-    def edit(
-        self, user_id: str, fields: Mapping[str, Any], release: Sequence[str], *, by: str, if_match: str | None
-    ) -> tuple[dict[str, Any], str]:
-        """As `RecordEditing.edit`."""
-        row = self._editing.edit(parse_user_id(user_id), fields, release, by=by, if_match=if_match)
-        return self._shown(row), row.etag
-
-    def add(self, user_id: str, fields: Mapping[str, Any], *, by: str) -> tuple[dict[str, Any], str]:
-        """As `RecordEditing.add`."""
-        row = self._editing.add(user_id, fields, by=by)
-        return self._shown(row), row.etag
-
-    def history(
-        self, user_id: str, size: int = NEWEST_CHANGES, after: str | None = None
-    ) -> tuple[list[dict[str, Any]], str | None]:
-        """A page of what changed, newest first, and where to go on."""
-        row = self._editing.get(parse_user_id(user_id))
-        entries, following = self._records.history_page(Key(row.partition_key, row.row_key), size, after)
-        shown = [{"action": one.action, "at": one.at, "by": one.by, "changes": one.changes} for one in entries]
-        return shown, following
-
     def explain(self, user_id: str) -> dict[str, Any]:
         """The user as last read, each value with its expression, what gave the site, and the history.
 
         The values and reasons are those of the realm's document as it is now.
         """
-        row = self._editing.get(parse_user_id(user_id))
+        row = self._editing.get(self._key_of(user_id))
         source = unpack(row, "source")
         realm = row.text("document")
         stored = self._settings.find(AuthRocketRealmDocument, realm) if realm else None
@@ -121,6 +86,9 @@ class UserDesk:
             "reasons": list(reasons),
             "history": self.history(user_id)[0],
         }
+
+    def _key_of(self, record_id: str) -> Key:
+        return parse_user_id(record_id)
 
     def _shown(self, row: Row) -> dict[str, Any]:
         answer = {"id": user_id_of(Key(row.partition_key, row.row_key)), **shown(row)}
