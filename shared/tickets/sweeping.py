@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from shared.errors import ConflictError, DeskbridgeError
+from shared.errors import ConflictError, DeskbridgeError, TryLaterError
 from shared.reasons import Reason
 from shared.settings.documents.key_vault_events import AllowedVault, SweepSettings
 from shared.storage.rows import Row, Save, Value, partition
@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 SWEEPS_PARTITION = "sweeps:"
 SWEPT_TYPES = (ObjectType.SECRET, ObjectType.KEY, ObjectType.CERTIFICATE)
 # Each with its own time for retries.
+# So often a page of objects is settled anew while deliveries keep writing to one of them.
+_PATIENCE = 5
 _OBJECTS_AT_ONCE = 100
 # A ticket's text has room for so many names.
 _MOST_LISTED = 200
@@ -199,7 +201,16 @@ class Sweeping:
 
     def _settle(self, vault: str, works: Sequence[Work], context: Context, ruling: Ruling) -> None:
         for start in range(0, len(works), _OBJECTS_AT_ONCE):
-            self._settling.settle(vault, works[start : start + _OBJECTS_AT_ONCE], context, ruling)
+            some = works[start : start + _OBJECTS_AT_ONCE]
+            for patience in reversed(range(_PATIENCE)):
+                try:
+                    self._settling.settle(vault, some, context, ruling)
+                except TryLaterError as error:
+                    # Deliveries have half a minute and come again; the sweep has time, and comes once a day.
+                    if error.reason is not Reason.CONTENDED or not patience:
+                        raise
+                else:
+                    break
 
 
 def threshold(object_type: ObjectType, listed: Listed, settings: SweepSettings, now: datetime) -> int | None:

@@ -262,6 +262,25 @@ def test_a_vault_that_cannot_be_read_closes_nothing_and_is_reported(error: Excep
     assert desk.sweeping.last_sweeps()[0]["reason"] == swept[0].reason
 
 
+@pytest.mark.parametrize(("beaten", "ok"), [(4, True), (5, False)])
+def test_a_sweep_beside_deliveries_that_keep_writing_is_patient_but_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch, beaten: int, ok: bool
+) -> None:
+    swept = Swept()
+    swept.vault.put("mail-password", "v1")
+    settle, times = swept.desk.settling.settle, iter(range(beaten))
+
+    def contended(*args: Any) -> None:
+        if next(times, None) is not None:
+            raise TryLaterError(Reason.CONTENDED, "Others are writing to the same object all the time.")
+        settle(*args)
+
+    monkeypatch.setattr(swept.desk.settling, "settle", contended)
+    swept.now = swept.days_ahead(20)
+    (report,) = swept.sweeping.sweep()
+    assert (report.ok, len(swept.desk.tickets())) == (ok, 1 if ok else 0)
+
+
 def test_the_key_and_the_secret_of_a_certificate_open_no_tickets_of_their_own() -> None:
     desk = Swept()
     desk.vault.put("web", "aa", ObjectType.CERTIFICATE)
