@@ -1,14 +1,16 @@
 """What must hold after a schedule, and while it runs: nothing lost, doubled, wrongly deactivated or left open."""
 
 import re
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from lab.fakes.tables import MemoryTables
+from lab.faults.histories import Told, histories, moment_of, without_record
 from lab.faults.story import REALM_ID, Story
 from shared.imports.columns import column_of
+from shared.imports.model import Key
 from shared.imports.records import HISTORY, MANUAL_PARTITION
 from shared.storage.documents import unpack
 from shared.storage.names import ASSETS_TABLE, RUNS_TABLE, SETTINGS_TABLE, TICKETS_TABLE, USERS_TABLE
@@ -144,17 +146,13 @@ def _is_active(rows: Rows, key: tuple[str, str]) -> bool:
 
 def run_faults(tables: MemoryTables, *, one_clock: bool) -> list[str]:
     """Runs that are open for ever, that do not say what they did, and records whose history does not tell them."""
-    contents = tables.contents()
-    runs, rows = _runs(tables), contents.get(RUNS_TABLE, {})
+    rows = tables.contents().get(RUNS_TABLE, {})
+    told = histories(tables)
+    changes = [change for records in told.values() for one in records.values() for change in one.changes]
+    written = Counter((str(change["by"]).removeprefix("run "), str(change["action"])) for change in changes)
+    edited = [moment_of(change) for change in changes if change["action"] == "edit"]
     findings: list[str] = []
-    written = _written_by_runs(tables)
-    edited = [
-        at
-        for table in _ENTITIES
-        for key, row in tables.table(table).rows.items()
-        if key[1].startswith(HISTORY) and row.text("action") == "edit" and (at := row.time("at")) is not None
-    ]
-    for run_id, run in runs.items():
+    for run_id, run in _runs(tables).items():
         if run.text("state") == "running":
             findings.append(f"the run {run_id} is open for ever")
         parts = [values for key, values in rows.items() if key[0] == run_id and key[1].startswith("part:")]
@@ -174,9 +172,9 @@ def run_faults(tables: MemoryTables, *, one_clock: bool) -> list[str]:
             for action in ("create", "update", "deactivate")
             if counts.get(action, 0) != written[run_id, action]
         ]
+    findings += [f"a history without its record: {key}" for key in without_record(tables)]
     if one_clock:
-        for table in _ENTITIES:
-            findings += _untold(tables, table)
+        findings += [fault for records in told.values() for key, one in records.items() for fault in _untold(key, one)]
     return findings
 
 
@@ -184,41 +182,24 @@ def _runs(tables: MemoryTables) -> dict[str, Row]:
     return {key[1]: row for key, row in tables.table(RUNS_TABLE).rows.items() if key[0] == "runs"}
 
 
-def _written_by_runs(tables: MemoryTables) -> dict[tuple[str, str], int]:
-    counted: dict[tuple[str, str], int] = defaultdict(int)
-    for table in _ENTITIES:
-        for key, row in tables.table(table).rows.items():
-            if key[1].startswith(HISTORY) and row.text("by").startswith("run "):
-                counted[row.text("by").removeprefix("run "), row.text("action")] += 1
-    return counted
-
-
-def _untold(tables: MemoryTables, table: str) -> list[str]:
-    """Records that are not what their history, told from its beginning, makes of them."""
+def _untold(key: Key, told: Told) -> list[str]:
+    """Where a record is not what its history, told from its beginning, makes of it."""
     findings: list[str] = []
-    rows = tables.table(table).rows
-    told: dict[tuple[str, str], dict[str, Any]] = defaultdict(dict)
-    for (partition_key, row_key), row in sorted(rows.items(), reverse=True):
-        if not row_key.startswith(HISTORY):
-            continue
-        record = (partition_key, row_key.removeprefix(HISTORY).split(":")[0])
-        for change in unpack(row, "changes", []):
+    values: dict[str, Any] = {}
+    for one in told.changes:
+        for change in one["changes"]:
             name, before, after = change["field"], change.get("before"), change.get("after")
             if name.startswith("lock:"):
                 continue
-            if name in told[record] and told[record][name] != before:
+            if name in values and values[name] != before:
                 findings.append(
-                    f"the history of {record} is broken at {row_key}: {name} was {told[record][name]!r}, not {before!r}"
+                    f"the history of {key} is broken at {one['at']}: {name} was {values[name]!r}, not {before!r}"
                 )
-            told[record][name] = after
-    for record, values in told.items():
-        if record not in rows:
-            findings.append(f"a history without its record: {record}")
-            continue
-        for name, value in values.items():
-            stored = rows[record].values.get(name if name == "bound_to" else column_of(name))
-            if stored != value:
-                findings.append(f"{record} says {name} is {stored!r}, its history says {value!r}")
+            values[name] = after
+    for name, value in values.items():
+        stored = told.row.values.get(name if name == "bound_to" else column_of(name))
+        if stored != value:
+            findings.append(f"{key} says {name} is {stored!r}, its history says {value!r}")
     return findings
 
 
