@@ -9,8 +9,6 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from azure.data.tables import TableServiceClient
-
 from lab.ec2.accounts import ACORN, LONDON
 from lab.ec2.server import EC2Lab
 from lab.fakes.tables import MemoryTables
@@ -53,10 +51,10 @@ def run_wired(seed: int, connection_string: str, table_endpoint: str) -> Outcome
     story = make_story(random.Random(f"story {seed}"), ("tickets", "ec2"))
     calm = MemoryTables()
     _play(story, calm, calm)
-    direct = LeanTables(TableServiceClient.from_connection_string(connection_string))
+    direct = LeanTables.from_connection_string(connection_string)
     with FaultProxy(table_endpoint, seed=seed, rate=0.1, silent_seconds=0.7) as proxy:
         spoilt = connection_string.replace(f"{table_endpoint}/", f"{proxy.url}/")
-        tables = LeanTables(TableServiceClient.from_connection_string(spoilt, **_QUICK))
+        tables = LeanTables.from_connection_string(spoilt, **_QUICK)
         try:
             findings = _play(story, direct, tables)
         except Exception as error:  # noqa: BLE001 - kept as a finding

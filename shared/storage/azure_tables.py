@@ -37,12 +37,17 @@ class AzureTables:
         self._lock = threading.Lock()
 
     @classmethod
-    def from_connection_string(cls, connection_string: str) -> Self:
-        return cls(TableServiceClient.from_connection_string(connection_string, **_RETRIES))
+    def from_connection_string(cls, connection_string: str, **options: Any) -> Self:
+        """`options` of the SDK's client take the place of the product's own."""
+        return cls(TableServiceClient.from_connection_string(connection_string, **{**cls._options(), **options}))
 
     @classmethod
     def from_identity(cls, endpoint: str, credential: TokenCredential) -> Self:
-        return cls(TableServiceClient(endpoint=endpoint, credential=credential, **_RETRIES))
+        return cls(TableServiceClient(endpoint=endpoint, credential=credential, **cls._options()))
+
+    @classmethod
+    def _options(cls) -> dict[str, Any]:
+        return dict(_RETRIES)
 
     def table(self, name: str) -> Table:
         with self._lock:

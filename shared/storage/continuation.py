@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from shared.errors import InvalidInputError
 from shared.reasons import Reason
@@ -19,10 +20,7 @@ def to_keys(after: str | None) -> dict[str, str | None] | None:
     """The keys of a token; None for none. Raises InvalidInputError for one that was not given out."""
     if after is None:
         return None
-    try:
-        token = json.loads(base64.urlsafe_b64decode(after.encode()))
-    except ValueError:
-        token = None
+    token = content_of(after)
     if (
         not isinstance(token, dict)
         or set(token) != _KEYS
@@ -30,6 +28,17 @@ def to_keys(after: str | None) -> dict[str, str | None] | None:
     ):
         raise not_given_out()
     return token
+
+
+def content_of(after: str) -> Any:
+    """The JSON value within a token; None for what is no token at all."""
+    try:
+        content = json.loads(base64.urlsafe_b64decode(after.encode()))
+        # Half of a surrogate pair can stand in a token, and no service can be asked for it.
+        json.dumps(content, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        return None
+    return content
 
 
 def not_given_out() -> InvalidInputError:

@@ -22,15 +22,17 @@ def fit_key(text: str) -> str:
     return f"{escaped[:_LONGEST]}{_ESCAPE}{_ESCAPE}{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
-def _microseconds(moment: datetime) -> int:
+def microseconds(moment: datetime) -> int:
+    """Microseconds since 1970."""
     return round(moment.timestamp() * 1_000_000)
 
 
 def ascending(moment: datetime) -> str:
     """A text that sorts with time: earliest first."""
-    return f"{_microseconds(moment):018d}"
+    return f"{microseconds(moment):018d}"
 
 
-def descending(moment: datetime) -> str:
-    """A text that sorts against time: newest first."""
-    return f"{_LAST_MICROSECOND - _microseconds(moment):018d}"
+def descending(moment: datetime | int) -> str:
+    """A text that sorts against time: newest first. A number is of microseconds since 1970."""
+    number = moment if isinstance(moment, int) else microseconds(moment)
+    return f"{_LAST_MICROSECOND - number:018d}"

@@ -21,6 +21,7 @@ from azure.data.tables import TableClient
 
 from shared.storage import continuation
 from shared.storage.azure_tables import AzureTable, AzureTables, table_is_missing
+from shared.storage.lean_session import lean_transport
 from shared.storage.limits import ROWS_PER_PAGE, check_key, check_transaction
 from shared.storage.refusals import code_of, translated
 from shared.storage.rows import AnyOf, Condition, Create, Delete, Operation, Page, Replace, Row, Value, Where
@@ -42,6 +43,10 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=
 
 class LeanTables(AzureTables):
     """As AzureTables."""
+
+    @classmethod
+    def _options(cls) -> dict[str, Any]:
+        return {**super()._options(), "transport": lean_transport()}
 
     def _open(self, client: TableClient) -> AzureTable:
         return LeanTable(client)

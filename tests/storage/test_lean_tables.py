@@ -113,10 +113,8 @@ def _connection_string(service: Service) -> str:
 def _both(service: Service) -> list[Table]:
     """The table `things` through the SDK and leanly, without waiting between tries."""
     return [
-        kind(
-            TableServiceClient.from_connection_string(
-                _connection_string(service), retry_total=1, retry_backoff_factor=0, read_timeout=5
-            )
+        kind.from_connection_string(
+            _connection_string(service), retry_total=1, retry_backoff_factor=0, read_timeout=5
         ).table("things")
         for kind in (AzureTables, LeanTables)
     ]

@@ -1,0 +1,71 @@
+"""The session of the lean tables: sends what the SDK's policies made ready, and does nothing of its own.
+
+`requests.Session` looks for cookies, redirects, hooks, a netrc and the environment's proxies around every request; that
+costs more than the request. Here the environment is read once for each host, and the rest has no place: the SDK brings
+the authorisation, follows redirects and tries again; the table service gives no cookies.
+"""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from azure.core.pipeline.transport import RequestsTransport
+from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+from requests.utils import default_headers
+from urllib3 import Retry
+
+
+class LeanSession(requests.Session):
+    """What `RequestsTransport` asks of a session, and no more. Good for several threads, as the SDK's own is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._environment: dict[str, dict[str, Any]] = {}
+        self._headers = dict(default_headers())
+        # As the SDK sets its own up: it alone tries again, and wants to see the error as it was.
+        only_once = HTTPAdapter(max_retries=Retry(total=False, redirect=False, raise_on_status=False))
+        for scheme in ("https://", "http://"):
+            self.mount(scheme, only_once)
+
+    def request(  # type: ignore[override] # what the SDK's transport sends along, and nothing else
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Any,
+        data: bytes | None,
+        timeout: Any,
+        verify: Any,
+        cert: Any,
+        stream: bool = False,
+        proxies: Any = None,
+        **_others: Any,
+    ) -> requests.Response:
+        prepared = requests.PreparedRequest()
+        prepared.method, prepared.url, prepared.body = method, url, data
+        prepared.headers = CaseInsensitiveDict({**self._headers, **headers})
+        settings = self._settings(url, proxies, verify, cert)
+        response = self.get_adapter(url).send(prepared, stream=stream, timeout=timeout, **settings)
+        if not stream:
+            # Read here, where the SDK takes a broken answer for a failed try.
+            _ = response.content
+        return response
+
+    def _settings(self, url: str, proxies: Any, verify: Any, cert: Any) -> dict[str, Any]:
+        if proxies:
+            return self._merged(url, proxies, verify, cert)
+        host = urlsplit(url).netloc
+        if host not in self._environment:
+            self._environment[host] = self._merged(url, None, verify, cert)
+        return self._environment[host]
+
+    def _merged(self, url: str, proxies: Any, verify: Any, cert: Any) -> dict[str, Any]:
+        settings = dict(self.merge_environment_settings(url, proxies or {}, None, verify, cert))
+        del settings["stream"]
+        return settings
+
+
+def lean_transport() -> RequestsTransport:
+    """The SDK's own transport over such a session."""
+    return RequestsTransport(session=LeanSession())

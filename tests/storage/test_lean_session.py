@@ -1,0 +1,126 @@
+"""The lean session: what goes out is what the SDK's own session sends, by the way that the environment says."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.errors import TryLaterError
+from shared.storage.azure_tables import AzureTables
+from shared.storage.lean_tables import LeanTables
+from shared.storage.rows import Row, Save
+
+# Differs from request to request.
+_VARYING = {"x-ms-client-request-id", "x-ms-date", "date", "authorization", "content-length", "content-type"}
+_ROW_THERE = b'{"PartitionKey": "p", "RowKey": "r", "odata.etag": "e"}'
+
+
+class _Service:
+    """Answers every request in the same way, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.declared_length = len(_ROW_THERE)
+        self.url = ""
+
+
+@pytest.fixture
+def service() -> Iterator[_Service]:
+    told = _Service()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            told.asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Set-Cookie", "visited=yes")
+            self.send_header("Content-Length", str(told.declared_length))
+            self.end_headers()
+            self.wfile.write(_ROW_THERE)
+            self.close_connection = told.declared_length != len(_ROW_THERE)
+
+        do_POST = do_GET  # noqa: N815 - the base class's name
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        told.url = f"http://127.0.0.1:{server.server_address[1]}"
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        yield told
+        server.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+def _connection_string(endpoint: str) -> str:
+    return f"AccountName=acorn;AccountKey=a2V5;TableEndpoint={endpoint}/acorn;"
+
+
+def _lean(endpoint: str) -> LeanTables:
+    return LeanTables.from_connection_string(_connection_string(endpoint), retry_total=0)
+
+
+def test_a_request_bears_the_headers_that_the_sdk_sends(service: _Service) -> None:
+    sent: list[dict[str, str]] = []
+    for kind in (AzureTables, LeanTables):
+        for _ in range(2):
+            tables = kind.from_connection_string(_connection_string(service.url), retry_total=0)
+            assert tables.table("things").find("p", "r") is not None
+            headers = service.asked[-1][1]
+            sent.append({name: value for name, value in headers.items() if name not in _VARYING})
+    accepted = "application/json;odata=minimalmetadata"
+    plain, lean = sent[0], sent[2]
+    assert {**plain, "accept": accepted} == {**lean, "accept": accepted}
+    assert "cookie" not in sent[3]
+
+
+def test_the_environments_proxy_is_used(service: _Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", service.url)
+    table = _lean("http://acorn.table.example").table("things")
+    assert [table.find("p", "r"), table.find("p", "r")] != [None, None]
+    assert [path.partition("/things")[0] for path, _ in service.asked] == ["http://acorn.table.example/acorn"] * 2
+
+
+def test_a_host_that_the_environment_excepts_is_asked_directly(
+    service: _Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    assert _lean(service.url).table("things").find("p", "r") is not None
+    assert service.asked[0][0].startswith("/acorn/things")
+
+
+def test_the_environments_certificates_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "of-the-firm.pem"))
+    with pytest.raises(OSError, match=r"of-the-firm\.pem"):
+        _lean("https://127.0.0.1:9").table("things").find("p", "r")
+
+
+def test_an_answer_that_breaks_off_is_no_answer(service: _Service) -> None:
+    service.declared_length += 100
+    table = LeanTables.from_connection_string(
+        _connection_string(service.url), retry_total=1, retry_backoff_factor=0
+    ).table("things")
+    with pytest.raises(TryLaterError):
+        table.find("p", "r")
+    assert len(service.asked) == 2
+    with pytest.raises(TryLaterError):
+        table.transact("p", [Save(Row("p", "r"))])
+
+
+def test_a_service_that_is_not_there_is_tried_again_later() -> None:
+    with pytest.raises(TryLaterError, match="ServiceRequestError"):
+        _lean("http://127.0.0.1:9").table("things").find("p", "r")
