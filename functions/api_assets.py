@@ -74,16 +74,18 @@ def add_asset(req: func.HttpRequest) -> func.HttpResponse:
     "asset-sources",
     tag="assets",
     summary="List what a mapping can take from an instance",
+    query=PAGE,
     answers={200: "records:AssetSourcePage"},
+    refusals=[PAGED],
 )
 def list_asset_sources(req: func.HttpRequest) -> func.HttpResponse:
     """The usual expressions over an EC2 instance, each with what it gives. Any other JMESPath expression is fine
     too."""
     from shared.assets.model import STANDARD_SOURCES
+    from shared.storage.positions import page_of
 
-    del req
-    items = [{"source": source, "about": about} for source, about in STANDARD_SOURCES.items()]
-    return answer(200, {"items": items, "next": None})
+    page, following = page_of(STANDARD_SOURCES.items(), lambda entry: entry[0], *page_asked(req))
+    return answer(200, {"items": [{"source": source, "about": about} for source, about in page], "next": following})
 
 
 @endpoint(

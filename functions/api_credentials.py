@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import azure.functions as func
 
-from functions.endpoints import BODY, STORED, UNKNOWN, Content, endpoint
+from functions.endpoints import BODY, PAGED, STORED, UNKNOWN, Content, endpoint
 from functions.http_answers import answer, json_body
+from functions.query import PAGE, page_asked
 from shared import bootstrap
 from shared.reasons import Reason
 
@@ -82,15 +83,19 @@ def check_credential(req: func.HttpRequest) -> func.HttpResponse:
     "credentials/{name}/uses",
     tag="credentials",
     summary="List where a credential is used",
+    query=PAGE,
     answers={200: "credentials:UsePage"},
-    refusals=[UNKNOWN, STORED],
+    refusals=[PAGED, UNKNOWN, STORED],
 )
 def list_credential_uses(req: func.HttpRequest) -> func.HttpResponse:
-    """The documents that name it, and what each of them is: what breaks when its secret does. All on one page."""
+    """The documents that name it, by kind and name, and what each of them is: what breaks when its secret does."""
     from shared.settings.documents.credentials import Credential
+    from shared.storage.positions import page_of
 
     name = req.route_params["name"]
     bootstrap.settings().get(Credential, name, fresh=True)
+    limit, after = page_asked(req)
     uses = bootstrap.secret_uses().uses_of_credential(name)
-    items = [{"kind": use.kind, "name": use.name, "path": use.path, "what": str(use)} for use in uses]
-    return answer(200, {"items": items, "next": None})
+    page, following = page_of(uses, lambda use: f"{use.kind}/{use.name}/{use.path}", limit, after)
+    items = [{"kind": use.kind, "name": use.name, "path": use.path, "what": str(use)} for use in page]
+    return answer(200, {"items": items, "next": following})

@@ -134,13 +134,14 @@ def sweep_vaults_now(req: func.HttpRequest) -> func.HttpResponse:
     "sweeps",
     tag="tickets",
     summary="List the last sweeps",
+    query=PAGE,
     answers={200: "tickets:SweepPage"},
+    refusals=[PAGED],
 )
 def list_sweeps(req: func.HttpRequest) -> func.HttpResponse:
-    """How the last sweep of each vault went."""
-    del req
-    items = [_shown(dict(swept)) for swept in bootstrap.sweeping().last_sweeps()]
-    return answer(200, {"items": items, "next": None})
+    """How the last sweep of each vault went, by the vault's name."""
+    items, following = bootstrap.sweeping().last_sweeps(*page_asked(req))
+    return answer(200, {"items": [_shown(dict(swept)) for swept in items], "next": following})
 
 
 @endpoint(

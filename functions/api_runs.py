@@ -8,7 +8,7 @@ import azure.functions as func
 from functions.endpoints import BODY, PAGED, STORED, UNKNOWN, Content, Refusals, endpoint
 from functions.http_answers import answer, caller, json_body
 from functions.import_schedules import send
-from functions.query import AFTER, PAGE, page_asked, some_of, text
+from functions.query import PAGE, page_asked, some_of, text
 from functions.queue_messages import QueueMessages
 from shared import bootstrap
 from shared.errors import Fault, InvalidInputError
@@ -79,14 +79,14 @@ def check_aws_tenant(req: func.HttpRequest) -> func.HttpResponse:
     "imports",
     tag="runs",
     summary="List the documents that are imported by schedule",
+    query=PAGE,
     answers={200: "runs:ImportPage"},
-    refusals=[STORED],
+    refusals=[PAGED, STORED],
 )
 def list_imports(req: func.HttpRequest) -> func.HttpResponse:
-    """Each with its last success, and a warning when that is too long ago. All on one page."""
-    del req
-    items = [asdict(freshness) for freshness in bootstrap.run_keeper().freshness()]
-    return answer(200, {"items": items, "next": None})
+    """By kind and name, each with its last success, and a warning when that is too long ago."""
+    items, following = bootstrap.run_keeper().freshness_page(*page_asked(req))
+    return answer(200, {"items": [asdict(freshness) for freshness in items], "next": following})
 
 
 @endpoint(
@@ -127,14 +127,14 @@ def show_run(req: func.HttpRequest) -> func.HttpResponse:
     tag="runs",
     summary="List what failed in a run",
     path=_ID,
-    query=(AFTER,),
+    query=PAGE,
     answers={200: "runs:RunErrorPage"},
     refusals=[PAGED, UNKNOWN],
 )
 def list_run_errors(req: func.HttpRequest) -> func.HttpResponse:
     """Failed parts first, then records that could not be imported, were withheld by the brake, or changed since the
-    preview. A page has at most some 400 entries, and may be empty while `next` says that there is more."""
-    items, following = bootstrap.run_reports().errors(req.route_params["id"], AFTER.read(req))
+    preview. A page may be short, even empty, while `next` says that there is more."""
+    items, following = bootstrap.run_reports().errors(req.route_params["id"], *page_asked(req))
     return answer(200, {"items": items, "next": following})
 
 
@@ -145,16 +145,15 @@ def list_run_errors(req: func.HttpRequest) -> func.HttpResponse:
     tag="runs",
     summary="List the plan of a preview",
     path=_ID,
-    query=(AFTER, _ACTION, _PART),
+    query=(*PAGE, _ACTION, _PART),
     answers={200: "runs:PlanPage"},
     refusals=[PAGED, UNKNOWN],
 )
 def list_run_plan(req: func.HttpRequest) -> func.HttpResponse:
-    """Every entry with its reasons; of an import, what it did. A page has at most some 400 entries, and may be empty
-    while `next` says that there is more."""
-    items, following = bootstrap.run_reports().plan(
-        req.route_params["id"], _ACTION.read(req) or (), _PART.read(req) or "", AFTER.read(req)
-    )
+    """Every entry with its reasons, by action and part; of an import, what went wrong. A page may be short, even
+    empty, while `next` says that there is more."""
+    actions, part = _ACTION.read(req) or (), _PART.read(req) or ""
+    items, following = bootstrap.run_reports().plan(req.route_params["id"], actions, part, *page_asked(req))
     return answer(200, {"items": items, "next": following})
 
 

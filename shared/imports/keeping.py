@@ -1,7 +1,7 @@
 """Housekeeping of runs: stalled ones go on or end, old ones go, and a missed daily import is noticed."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -9,6 +9,7 @@ from shared.errors import ChangedMeanwhileError
 from shared.imports.running import ImportRunner, PartMessage
 from shared.reasons import Reason
 from shared.runs.model import SILENT_AFTER, SUCCESS_EXPECTED_WITHIN, Mode, Part, PartState, Run
+from shared.storage.positions import page_of
 
 logger = logging.getLogger(__name__)
 
@@ -59,18 +60,27 @@ class RunKeeper:
 
     def freshness(self) -> Sequence[Freshness]:
         """Every document that is imported by schedule, with its last success."""
-        now = self._now()
-        found: list[Freshness] = []
+        return [self._freshness(*one) for one in self._scheduled()]
+
+    def freshness_page(self, size: int, after: str | None) -> tuple[Sequence[Freshness], str | None]:
+        """A page of `freshness`, by kind and name, and where to go on."""
+        page, following = page_of(self._scheduled(), lambda one: f"{one[0]}/{one[1]}", size, after)
+        return [self._freshness(*one) for one in page], following
+
+    def _scheduled(self) -> Iterator[tuple[str, str, datetime]]:
         for kind, source in self._runner.sources.items():
             for name, since in source.scheduled():
-                success = self._runs.find_success(kind, name)
-                last = success.at if success is not None else None
-                warning = ""
-                if now - (last or since) > SUCCESS_EXPECTED_WITHIN:
-                    past = f"was {_hours(now - last)} ago" if last else "has never been"
-                    warning = f"The last successful import {past}; it is expected every day."
-                found.append(Freshness(kind, name, last, success.run_id if success else "", warning))
-        return found
+                yield kind, name, since
+
+    def _freshness(self, kind: str, name: str, since: datetime) -> Freshness:
+        now = self._now()
+        success = self._runs.find_success(kind, name)
+        last = success.at if success is not None else None
+        warning = ""
+        if now - (last or since) > SUCCESS_EXPECTED_WITHIN:
+            past = f"was {_hours(now - last)} ago" if last else "has never been"
+            warning = f"The last successful import {past}; it is expected every day."
+        return Freshness(kind, name, last, success.run_id if success else "", warning)
 
     def _resume(self, run: Run) -> list[PartMessage]:
         now = self._now()

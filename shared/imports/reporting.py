@@ -6,9 +6,13 @@ from typing import Any
 from shared.imports.model import Action
 from shared.imports.running import ImportRunner
 from shared.runs.model import Part, Summary
+from shared.storage.continuation import not_given_out
+from shared.storage.positions import decode, encode, page_of
 
 # What an operator must look at.
 TROUBLE = (str(Action.ERROR), str(Action.WITHHELD), str(Action.LEFT))
+# Where a page of errors stands: among the failed parts, or among the entries.
+_PARTS, _ENTRIES = "parts", "entries"
 
 
 def show_run(summary: Summary, *, parts: bool = False) -> dict[str, Any]:
@@ -55,23 +59,35 @@ class RunReports:
         """Raises NotFoundError."""
         return show_run(self._runner.summary(run_id), parts=True)
 
-    def errors(self, run_id: str, after: str | None) -> tuple[list[dict[str, Any]], str | None]:
+    def errors(self, run_id: str, size: int, after: str | None) -> tuple[list[dict[str, Any]], str | None]:
         """Failed parts first, then every record that could not be imported, was withheld, or left alone."""
-        summary = self._runner.summary(run_id)
-        parts = [
-            {"part": part.name, "action": "failed", "code": part.reason, "message": part.message, "mend": part.mend}
-            for part in summary.parts
-            if part.reason and after is None
-        ]
-        entries, following = self._runs.entries(run_id, TROUBLE, after=after)
-        return [*parts, *entries], following
+        stage, place = (_PARTS, None) if after is None else decode(after, str, str | None)
+        if stage not in {_PARTS, _ENTRIES}:
+            raise not_given_out()
+        parts: list[dict[str, Any]] = []
+        if stage == _PARTS:
+            failed = [part for part in self._runner.summary(run_id).parts if part.reason]
+            page, following = page_of(failed, lambda part: part.name, size, place)
+            parts = [
+                {"part": part.name, "action": "failed", "code": part.reason, "message": part.message, "mend": part.mend}
+                for part in page
+            ]
+            if following is not None or len(parts) == size:
+                return parts, encode(_PARTS, following) if following else encode(_ENTRIES, None)
+            place = None
+        else:
+            self._runs.get(run_id)
+        entries, following = self._runs.entries(run_id, TROUBLE, size=size - len(parts), after=place)
+        return [*parts, *entries], encode(_ENTRIES, following) if following else None
 
     def plan(
-        self, run_id: str, actions: Sequence[str], part: str, after: str | None
+        self, run_id: str, actions: Sequence[str], part: str, size: int, after: str | None
     ) -> tuple[list[dict[str, Any]], str | None]:
         """The entries of a preview, by action and part."""
         self._runs.get(run_id)
-        return self._runs.entries(run_id, actions, part=part, after=after)
+        # Of one part, each action is read by itself: the entries of the other parts stand in between.
+        wanted = actions or (tuple(map(str, Action)) if part else ())
+        return self._runs.entries(run_id, wanted, part=part, size=size, after=after)
 
 
 def _show_part(part: Part) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Rows for other programs: CSV that no spreadsheet takes for formulas, and JSON lines. Page by page."""
 
-import base64
 import csv
 import io
 import json
@@ -9,12 +8,11 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.errors import InvalidInputError
 from shared.imports.editing import shown
 from shared.imports.records import RecordTable
-from shared.reasons import Reason
 from shared.settings.documents.asset_fields import STANDARD_FIELDS, AssetFieldDocument
 from shared.settings.store import SettingsStore
+from shared.storage.positions import decode, encode
 from shared.storage.rows import partition, row_key_prefix
 from shared.tickets.model import Ticket
 from shared.tickets.repository import TicketRepository, ticket_of
@@ -74,15 +72,15 @@ class Exports:
     def _ticket_page(self, size: int, after: str | None) -> tuple[Records, str | None]:
         # One partition after the other: a filter over all of them would read the notes and receipts too.
         vaults = sorted(self._tickets.vaults())
-        begun, token = _decode(after)
+        begun, token = ("", None) if after is None else decode(after, str, str | None)
         left = [vault for vault in vaults if vault >= begun]
         for index, vault in enumerate(left):
             page = self._tickets.table.page(
                 [partition(vault), *row_key_prefix("ticket:")], size=size, after=token if vault == begun else None
             )
-            following = _encode(vault, page.next) if page.next else None
+            following = encode(vault, page.next) if page.next else None
             if following is None and index + 1 < len(left):
-                following = _encode(left[index + 1], None)
+                following = encode(left[index + 1], None)
             if page.rows or page.next:
                 return [_ticket(ticket_of(row)) for row in page.rows], following
         return [], None
@@ -104,22 +102,6 @@ def flat(record: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
 def _ticket(ticket: Ticket) -> dict[str, Any]:
     values = asdict(ticket)
     return {"id": values.pop("ticket_id"), **values}
-
-
-def _encode(vault: str, token: str | None) -> str:
-    return base64.urlsafe_b64encode(json.dumps([vault, token]).encode()).decode()
-
-
-def _decode(after: str | None) -> tuple[str, str | None]:
-    if after is None:
-        return "", None
-    try:
-        vault, token = json.loads(base64.urlsafe_b64decode(after.encode()))
-    except (ValueError, TypeError):
-        vault, token = None, None
-    if not isinstance(vault, str) or not isinstance(token, str | None):
-        raise InvalidInputError(Reason.CONTINUATION_INVALID, "The continuation token is not one that was given out.")
-    return vault, token
 
 
 def as_csv(records: Records, columns: Sequence[str], *, first: bool) -> str:

@@ -10,9 +10,11 @@ from typing import Any
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, NotFoundError
 from shared.reasons import Reason
 from shared.runs.model import Mode, Part, PartState, Run, RunState
+from shared.storage.continuation import not_given_out
 from shared.storage.documents import pack, unpack
 from shared.storage.keys import descending, fit_key
 from shared.storage.limits import split_transactions
+from shared.storage.positions import decode, encode
 from shared.storage.rows import Condition, Create, Delete, Replace, Row, Save, Value, partition, row_key_prefix
 from shared.storage.tables import Table, scan
 
@@ -22,6 +24,9 @@ _SUCCESSES = "successes"
 _PART = "part:"
 _ENTRY = "entry:"
 _ENTRIES_PER_ROW = 50
+# Rows of attempts that were killed, before a page ends short; and rows of one reading (of 50 entries each).
+_MOST_PASSED_OVER = 200
+_MOST_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,7 @@ class RunRepository:
                         self._table.transact(run_id, [operation])
 
     def parts(self, run_id: str) -> list[Part]:
-        return [_to_part(row) for row in scan(self._table, [partition(run_id), *row_key_prefix(_PART)])]
+        return [_to_part(row) for row in self._part_rows(run_id)]
 
     def find_part(self, run_id: str, name: str) -> Part | None:
         row = self._table.find(run_id, _PART + fit_key(name))
@@ -145,31 +150,52 @@ class RunRepository:
             self._table.transact(part.run_id, transaction)
 
     def entries(
-        self, run_id: str, actions: Sequence[str], *, part: str = "", after: str | None = None
+        self, run_id: str, actions: Sequence[str], *, part: str = "", size: int = 50, after: str | None = None
     ) -> tuple[list[dict[str, Any]], str | None]:
-        """A page of entries of the attempts that count; `after` is an earlier page's second answer.
+        """At most `size` entries of the attempts that count, by action and part; `after` is an earlier page's second
+        answer. `actions` empty asks for all.
 
-        `actions` empty asks for all. A page holds up to a few hundred, and may be empty.
+        A page costs the same wherever it stands. It is short, even empty, where it met much that does not count.
+        Raises InvalidInputError.
         """
-        tokens = {one.name: one.token for one in self.parts(run_id)}
-        wanted = sorted(actions) or [""]
-        position, _, token = (after or "0:").partition(":")
-        index = int(position) if position.isdigit() else 0
-        if index >= len(wanted):
-            return [], None
-        prefix = f"{_ENTRY}{wanted[index]}:" if wanted[index] else _ENTRY
-        if part and wanted[index]:
-            prefix += f"{fit_key(part)}:"
-        page = self._table.page([partition(run_id), *row_key_prefix(prefix)], size=8, after=token or None)
-        found = [
-            {"part": row.text("part"), **entry}
-            for row in page.rows
-            if _counts(row, tokens) and part in {"", row.text("part")}
-            for entry in unpack(row, "entries", [])
-        ]
-        if page.next is not None:
-            return found, f"{index}:{page.next}"
-        return found, f"{index + 1}:" if index + 1 < len(wanted) else None
+        begin, taken = _position(after)
+        tokens = {row.text("name"): row.text("token") for row in self._part_rows(run_id, ("name", "token"))}
+        prefixes = [f"{_ENTRY}{action}:{f'{fit_key(part)}:' if part else ''}" for action in sorted(actions)]
+        found: list[dict[str, Any]] = []
+        passed_over = 0
+        for row in self._entry_rows(run_id, prefixes or [_ENTRY], begin, size // _ENTRIES_PER_ROW + 2):
+            if not _counts(row, tokens) or part not in {"", row.text("part")}:
+                passed_over += 1
+                if passed_over == _MOST_PASSED_OVER:
+                    return found, encode(row.row_key, _ENTRIES_PER_ROW)
+                continue
+            skipped = taken if row.row_key == begin else 0
+            entries = unpack(row, "entries", [])[skipped:]
+            room = size - len(found)
+            found += [{"part": row.text("part"), **entry} for entry in entries[:room]]
+            if len(entries) > room:
+                return found, encode(row.row_key, skipped + room)
+        return found, None
+
+    def _entry_rows(self, run_id: str, prefixes: Sequence[str], begin: str, at_once: int) -> Iterator[Row]:
+        """The rows with these prefixes, in order, from the row key `begin` on."""
+        for prefix in prefixes:
+            _, end = row_key_prefix(prefix)
+            if begin >= str(end.value):
+                continue
+            where = [partition(run_id), Condition("RowKey", "ge", max(begin, prefix)), end]
+            after: str | None = None
+            while True:
+                page = self._table.page(where, size=at_once, after=after)
+                yield from page.rows
+                after = page.next
+                if after is None:
+                    break
+                # Whoever needs more than was thought of passes over what does not count.
+                at_once = min(_MOST_AT_ONCE, at_once * 2)
+
+    def _part_rows(self, run_id: str, select: Sequence[str] | None = None) -> Iterator[Row]:
+        return scan(self._table, [partition(run_id), *row_key_prefix(_PART)], select=select)
 
     def all_entries(self, part: Part, action: str = "") -> Iterator[dict[str, Any]]:
         """The entries of one part."""
@@ -208,6 +234,16 @@ class RunRepository:
         if before is None or before.at < at:
             row = Row(_SUCCESSES, f"{run.kind}:{run.name}", {"at": at, "run_id": run.id})
             self._table.transact(_SUCCESSES, [Save(row)])
+
+
+def _position(after: str | None) -> tuple[str, int]:
+    """The row key to go on at, and how many entries of that row have been given out."""
+    if after is None:
+        return "", 0
+    row_key, taken = decode(after, str, int)
+    if not row_key.startswith(_ENTRY) or taken < 0:
+        raise not_given_out()
+    return row_key, taken
 
 
 def _counts(row: Row, tokens: Mapping[str, str]) -> bool:

@@ -3,15 +3,14 @@
 Open tickets have rows of their own, so nothing that is closed is read for them.
 """
 
-import base64
 import heapq
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from shared.errors import Fault, InvalidInputError
 from shared.reasons import Reason
+from shared.storage.positions import decode, encode
 from shared.storage.rows import Condition, Row, partition, row_key_prefix
 from shared.storage.tables import Table
 from shared.tickets.model import Status, Ticket
@@ -71,7 +70,7 @@ def query_of(
 
 def list_tickets(repository: TicketRepository, query: TicketQuery, now: datetime) -> tuple[list[Ticket], str | None]:
     """One page of tickets, without their details, and where to go on."""
-    last = _decode(query.after)
+    last = None if query.after is None else _place_of(query.after)
     vaults = repository.vaults()
     if query.vault is not None:
         vaults = [vault for vault in vaults if vault == query.vault]
@@ -81,7 +80,7 @@ def list_tickets(repository: TicketRepository, query: TicketQuery, now: datetime
     place: _Place | None = None
     for examined, (here, row) in enumerate(heapq.merge(*streams, key=lambda entry: entry[0])):
         if len(found) == query.size or examined == _MOST_EXAMINED:
-            return found, _encode(place) if place is not None else None
+            return found, encode(*place) if place is not None else None
         place = here
         ticket = ticket_of(row)
         if _matches(ticket, query, now):
@@ -116,17 +115,6 @@ def _matches(ticket: Ticket, query: TicketQuery, now: datetime) -> bool:
     return {"hide": not snoozed, "show": True, "only": snoozed}[query.snoozed]
 
 
-def _encode(place: _Place) -> str:
-    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
-
-
-def _decode(after: str | None) -> _Place | None:
-    if after is None:
-        return None
-    try:
-        place = json.loads(base64.urlsafe_b64decode(after.encode()))
-    except (ValueError, RecursionError):
-        place = None
-    if not isinstance(place, list) or len(place) != 3 or not all(isinstance(part, str) for part in place):
-        raise InvalidInputError(Reason.CONTINUATION_INVALID, "The continuation is not one that was given out.")
-    return (place[0], place[1], place[2])
+def _place_of(after: str) -> _Place:
+    key, name, vault = decode(after, str, str, str)
+    return key, name, vault

@@ -15,7 +15,6 @@ from shared.errors import ConflictError, DeskbridgeError, TryLaterError
 from shared.reasons import Reason
 from shared.settings.documents.key_vault_events import AllowedVault, SweepSettings
 from shared.storage.rows import Row, Save, Value, partition
-from shared.storage.tables import scan
 from shared.tickets.configuration import Configuration
 from shared.tickets.deciding import Ruling
 from shared.tickets.facts import (
@@ -131,9 +130,10 @@ class Sweeping:
             swept.append(self._sweep_vault(entry, configuration))
         return swept
 
-    def last_sweeps(self) -> list[Mapping[str, Value]]:
-        """How the last sweep of each vault went."""
-        return [dict(row.values) for row in scan(self._repository.table, [partition(SWEEPS_PARTITION)])]
+    def last_sweeps(self, size: int, after: str | None) -> tuple[list[Mapping[str, Value]], str | None]:
+        """A page of how the last sweep of each vault went, by vault, and where to go on."""
+        page = self._repository.table.page([partition(SWEEPS_PARTITION)], size=size, after=after)
+        return [dict(row.values) for row in page.rows], page.next
 
     # Within
 

@@ -109,7 +109,7 @@ def test_a_preview_makes_neither_types_nor_fields(desk: Desk, fleet: Fleet) -> N
     desk.deliver()
     assert desk.tables.contents()["settings"] == before
     assert desk.assets() == {}
-    entries, _ = bootstrap.run_reports().plan(started.run.id, ["create"], f"{ACORN}:{LONDON}", None)
+    entries, _ = bootstrap.run_reports().plan(started.run.id, ["create"], f"{ACORN}:{LONDON}", 200, None)
     assert entries
     assert any('it is made in the group "Network Equipment"' in reason for reason in entries[0]["reasons"])
 
@@ -125,7 +125,7 @@ def test_a_refused_region_fails_its_part_and_the_others_stand(desk: Desk, fleet:
     assert [(part["name"], part["reason"]) for part in failed] == [(f"{ACORN}:{IRELAND}", "aws_permission_missing")]
     assert gone in desk.assets()
     assert sum(row["active"] for row in desk.assets().values()) == 31
-    errors, _ = bootstrap.run_reports().errors(run["id"], None)
+    errors, _ = bootstrap.run_reports().errors(run["id"], 200, None)
     assert "ec2:DescribeInstances" in errors[0]["message"]
     assert "Action" in errors[0]["mend"]
     fleet.forget(gone)

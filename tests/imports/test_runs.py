@@ -220,12 +220,13 @@ def test_a_plan_is_read_page_by_page_and_by_action(world: World) -> None:
     pages = 0
     after: str | None = None
     while True:
-        items, after = reports.plan(preview.run.id, ["update"], "", after)
-        assert len(items) <= 400
+        items, after = reports.plan(preview.run.id, ["update"], "", 60, after)
+        assert len(items) <= 60
         found += items
         pages += 1
         if after is None:
             break
+    assert pages == 5
     assert sorted(entry["id"] for entry in found) == [f"i-{number:03}" for number in range(0, 520, 2)]
     assert len(world.entries(preview.run.id)) == 520
 
@@ -248,11 +249,11 @@ def test_errors_of_a_run_name_failed_parts_and_records(world: World) -> None:  #
     world.far.put("i-1", name="x" * 40_000)
     reports = RunReports(world.runner)
     summary = world.run()
-    [record], _ = reports.errors(summary.run.id, None)
+    [record], _ = reports.errors(summary.run.id, 50, None)
     assert record["id"] == "i-1"
     world.far.fails_after, world.far.failure = 0, MisconfiguredError(Reason.AWS_FAILED, "No.", mend="Yes.")
     summary = world.run()
-    part, *_ = reports.errors(summary.run.id, None)[0]
+    part, *_ = reports.errors(summary.run.id, 50, None)[0]
     assert (part["part"], part["code"], part["message"], part["mend"]) == (world.case.part, "aws_failed", "No.", "Yes.")
 
 

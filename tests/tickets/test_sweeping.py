@@ -259,7 +259,7 @@ def test_a_vault_that_cannot_be_read_closes_nothing_and_is_reported(error: Excep
     swept = desk.sweeping.sweep()
     assert [(one.ok, one.reason) for one in swept] == [(False, str(getattr(error, "reason", "")))]
     assert desk.desk.ticket("mail")["status"] == "open"
-    assert desk.sweeping.last_sweeps()[0]["reason"] == swept[0].reason
+    assert desk.sweeping.last_sweeps(50, None)[0][0]["reason"] == swept[0].reason
 
 
 @pytest.mark.parametrize(("beaten", "ok"), [(4, True), (5, False)])

@@ -59,7 +59,7 @@ def test_run_now_preview_and_start(desk: Desk) -> None:  # AR-09
     assert preview.status == 202
     work(preview.sent)
     assert call("GET", "users").json["items"] == []
-    plan = call("GET", f"runs/{preview.json['id']}/plan?action=create").json["items"]
+    plan = call("GET", f"runs/{preview.json['id']}/plan?action=create&limit=200").json["items"]
     jim = next(entry for entry in plan if entry["label"] == "Jim Shorts")
     assert {"field": "email", "before": None, "after": "jim.shorts@acorn.example"} in jim["changes"]
     start = call("POST", "authrocket-realms/customers/imports", {"apply": preview.json["id"]})
