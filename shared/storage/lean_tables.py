@@ -8,7 +8,7 @@ import base64
 import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -21,8 +21,9 @@ from azure.data.tables import TableClient
 
 from shared.storage import continuation
 from shared.storage.azure_tables import AzureTable, AzureTables, table_is_missing
+from shared.storage.entities import to_utc
 from shared.storage.lean_session import lean_transport
-from shared.storage.limits import ROWS_PER_PAGE, check_key, check_transaction
+from shared.storage.limits import ROWS_PER_PAGE, check_key, check_transaction, storable
 from shared.storage.refusals import code_of, translated
 from shared.storage.rows import AnyOf, Condition, Create, Delete, Operation, Page, Replace, Row, Value, Where
 from shared.telemetry import span
@@ -38,7 +39,6 @@ _SMALL_INT = 2**31
 _NEXT_PARTITION_KEY = "x-ms-continuation-NextPartitionKey"
 _NEXT_ROW_KEY = "x-ms-continuation-NextRowKey"
 _Answer = PipelineResponse[HttpRequest, HttpResponse]
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
 class LeanTables(AzureTables):
@@ -162,7 +162,7 @@ def to_batch(
             parts.append(f"{start}{number}\r\n\r\n{head}\r\n".encode())
             continue
         row = operation.row
-        body = _encode(to_entity(row)).encode()
+        body = storable(row).entity
         if isinstance(operation, Create):
             head = f"POST {account_url}{table} HTTP/1.1\r\nPrefer: return-no-content\r\n"
         else:
@@ -173,34 +173,6 @@ def to_batch(
         parts += [f"{start}{number}\r\n\r\n{described}\r\n".encode(), body]
     parts.append(f"\r\n--{changeset}--\r\n\r\n--{batch}--\r\n".encode())
     return b"".join(parts)
-
-
-def to_entity(row: Row) -> dict[str, Any]:
-    """The entity as JSON carries it; types are named where JSON's own would be taken for another."""
-    entity: dict[str, Any] = {"PartitionKey": row.partition_key, "RowKey": row.row_key}
-    for column, value in row.values.items():
-        if type(value) is str or type(value) is bool or (type(value) is int and -_SMALL_INT <= value < _SMALL_INT):
-            entity[column] = value
-        else:
-            entity[column], entity[f"{column}@odata.type"] = _typed(value)
-    return entity
-
-
-def _typed(value: Value) -> tuple[str | float, str]:
-    if isinstance(value, datetime):
-        return f"{value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z", "Edm.DateTime"
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode(), "Edm.Binary"
-    if isinstance(value, float):
-        if value != value:
-            return "NaN", "Edm.Double"
-        if value in {float("inf"), float("-inf")}:
-            return "Infinity" if value > 0 else "-Infinity", "Edm.Double"
-        return value, "Edm.Double"
-    if isinstance(value, int):
-        # A subclass of int too, such as an enumeration's member.
-        return str(int(value)), "Edm.Int64"
-    return str(value), "Edm.String"
 
 
 def to_filter(where: Where) -> str:
@@ -228,7 +200,7 @@ def _literal(value: Value) -> str:
     if isinstance(value, bytes):
         return f"X'{value.hex()}'"
     if isinstance(value, datetime):
-        return f"datetime'{_typed(value)[0]}'"
+        return f"datetime'{to_utc(value)}'"
     escaped = value.replace("'", "''")
     return f"'{escaped}'"
 

@@ -5,14 +5,12 @@ Source: Microsoft's "Understanding the Table service data model" and "Performing
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from functools import lru_cache
-from json.encoder import encode_basestring_ascii
 from typing import NamedTuple
 
 from shared.errors import DeskbridgeError, TooLargeError
 from shared.reasons import Reason
-from shared.storage.rows import Create, Delete, Operation, Replace, Row, Save, Value
+from shared.storage.entities import NotStorableError, to_entity
+from shared.storage.rows import Delete, Operation, Replace, Row, Value
 
 OPERATIONS_PER_TRANSACTION = 100
 BYTES_PER_TRANSACTION = 4 * 1024 * 1024
@@ -22,15 +20,12 @@ CHARACTERS_PER_TEXT = 32_768
 BYTES_PER_BINARY = 65_536
 CHARACTERS_PER_KEY = 1024
 ROWS_PER_PAGE = 1000
-EARLIEST = datetime(1601, 1, 1, tzinfo=UTC)
 
-# C# identifier rules, as the service applies them; no dash and no dot, whatever the emulator accepts.
-COLUMN_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]{0,254}$")
 # `/ \ # ?` and control characters are refused; `%` is taken by some layers and broken by others.
 KEY_FORBIDDEN = re.compile("[/\\\\#?%\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 # Half of a surrogate pair: JSON can carry it, UTF-8 cannot.
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-_KEPT = "measured"
+_KEPT = "storable"
 # Envelope of one operation in the multipart body: headers, boundary and address.
 BYTES_PER_OPERATION_ENVELOPE = 700
 
@@ -61,82 +56,66 @@ def size_of(value: Value) -> int:
     return 1 if isinstance(value, bool) else 8
 
 
-def check_row(row: Row) -> int:
-    """Raise RowRefusedError unless Azure would take the row; answer with its size in bytes."""
-    return _measured(row).size
+class Storable(NamedTuple):
+    """A row that Azure would take: its entity as JSON, and what it weighs at most in a transaction's body."""
 
-
-class _Measured(NamedTuple):
-    """What a row weighs: as Table Storage counts it, and at most in a transaction's body."""
-
-    size: int
+    entity: bytes
     on_the_wire: int
 
 
-def _measured(row: Row) -> _Measured:
+def storable(row: Row) -> Storable:
+    """The row as it is sent; raises RowRefusedError or TooLargeError unless Azure would take it."""
     # A row never changes, and is asked about when it is planned, packed and sent: it keeps the answer.
-    kept: _Measured | None = row.__dict__.get(_KEPT)
+    kept: Storable | None = row.__dict__.get(_KEPT)
     if kept is None:
-        kept = row.__dict__[_KEPT] = _measure(row)
+        kept = row.__dict__[_KEPT] = _storable(row)
     return kept
 
 
-def _measure(row: Row) -> _Measured:
+def check_row(row: Row) -> None:
+    """Raise unless Azure would take the row."""
+    storable(row)
+
+
+def size_of_row(row: Row) -> int:
+    """Bytes of a row as Table Storage counts it."""
+    size = 4 + size_of_text(row.partition_key) + size_of_text(row.row_key)
+    return size + sum(8 + size_of_text(column) + size_of(value) for column, value in row.values.items())
+
+
+def _storable(row: Row) -> Storable:
     check_key("partition key", row.partition_key)
     check_key("row key", row.row_key)
     if len(row.values) > COLUMNS_PER_ROW:
         raise RowRefusedError(
             Reason.STORAGE_LIMIT, f"The row {row.row_key!r} has {len(row.values)} columns; at most 252 are allowed."
         )
-    size = 4 + size_of_text(row.partition_key) + size_of_text(row.row_key)
-    wire = 120 + 3 * (len(row.partition_key) + len(row.row_key))
+    try:
+        entity = to_entity(row)
+    except NotStorableError as error:
+        raise RowRefusedError(Reason.STORAGE_LIMIT, f"The row {row.row_key!r} {error}.") from error
+    # A byte of the entity stands for two bytes of storage at most: below, no column and no row can be too large.
+    if len(entity) > BYTES_PER_BINARY // 2:
+        _check_sizes(row)
+    # The plain client writes ASCII alone, six bytes for two or three, and names the type of every column.
+    wide = 0 if entity.isascii() else 2 * (len(entity) - len(entity.decode().encode("ascii", "ignore")))
+    keys = 3 * (len(row.partition_key.encode()) + len(row.row_key.encode()))
+    return Storable(entity, len(entity) + wide + keys + sum(map(len, row.values)) + 40 * len(row.values) + 120)
+
+
+def _check_sizes(row: Row) -> None:
     for column, value in row.values.items():
-        size += _size_of_name(column)
-        wire += 2 * len(column) + 40
-        if isinstance(value, str):
-            text_size = 2 * len(value) if value.isascii() else _size_of_wide_text(row, column, value)
-            if text_size > CHARACTERS_PER_TEXT * 2:
-                raise RowRefusedError(Reason.STORAGE_LIMIT, f"The column {column} of {row.row_key!r} is over 64 KiB.")
-            size += text_size + 4
-            # The SDK writes ASCII alone: a character outside it takes six bytes or twelve.
-            wire += len(encode_basestring_ascii(value))
-            continue
-        size += size_of(value)
-        wire += 34
-        if isinstance(value, bytes):
-            wire += 4 * len(value) // 3 - 30
-            if len(value) > BYTES_PER_BINARY:
-                raise RowRefusedError(Reason.STORAGE_LIMIT, f"The column {column} of {row.row_key!r} is over 64 KiB.")
-        elif isinstance(value, datetime):
-            if value.tzinfo is None or value < EARLIEST:
-                raise RowRefusedError(
-                    Reason.STORAGE_LIMIT, f"The column {column} of {row.row_key!r} holds no storable time."
-                )
-        elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise RowRefusedError(Reason.STORAGE_LIMIT, f"The column {column} of {row.row_key!r} is over 64 bits.")
+        if isinstance(value, str | bytes) and size_of(value) > BYTES_PER_BINARY + 4:
+            raise RowRefusedError(Reason.STORAGE_LIMIT, f"The column {column} of {row.row_key!r} is over 64 KiB.")
+    size = size_of_row(row)
     if size > BYTES_PER_ROW:
         raise TooLargeError(
             Reason.STORAGE_LIMIT, f"The row {row.row_key!r} has {size} bytes; at most 1 MiB is allowed."
         )
-    return _Measured(size, wire)
-
-
-@lru_cache(maxsize=4096)
-def _size_of_name(column: str) -> int:
-    """What a column costs beside its value. Columns are few, and the same in every row."""
-    if not COLUMN_NAME.match(column) or column in {"PartitionKey", "RowKey", "Timestamp"}:
-        raise RowRefusedError(Reason.STORAGE_LIMIT, f"{column!r} cannot be a column's name.")
-    return 8 + size_of_text(column)
-
-
-def _size_of_wide_text(row: Row, column: str, value: str) -> int:
-    if LONE_SURROGATE.search(value):
-        raise RowRefusedError(Reason.STORAGE_LIMIT, f"The column {column} of {row.row_key!r} holds half a character.")
-    return size_of_text(value)
 
 
 def check_transaction(partition_key: str, operations: Sequence[Operation]) -> None:
-    """Raise RowRefusedError unless the operations can be one transaction of that partition."""
+    """Raise RowRefusedError unless the operations can be one transaction of that partition: 100 at most, 4 MiB."""
     if not operations:
         raise RowRefusedError(Reason.STORAGE_LIMIT, "A transaction needs at least one operation.")
     if len(operations) > OPERATIONS_PER_TRANSACTION:
@@ -144,17 +123,16 @@ def check_transaction(partition_key: str, operations: Sequence[Operation]) -> No
     seen: set[str] = set()
     size = 0
     for operation in operations:
-        if isinstance(operation, Create | Replace | Save):
+        if isinstance(operation, Delete):
+            check_key("row key", operation.row_key)
+            row_key = operation.row_key
+        else:
             if operation.row.partition_key != partition_key:
                 raise RowRefusedError(Reason.STORAGE_LIMIT, "A transaction may touch one partition only.")
             if isinstance(operation, Replace) and not operation.row.etag:
                 raise RowRefusedError(Reason.STORAGE_LIMIT, "A replacement needs the ETag of what it replaces.")
-            size += _measured(operation.row).on_the_wire
             row_key = operation.row.row_key
-        else:
-            check_key("row key", operation.row_key)
-            row_key = operation.row_key
-        size += BYTES_PER_OPERATION_ENVELOPE
+        size += weight_of(operation)
         if row_key in seen:
             raise RowRefusedError(Reason.STORAGE_LIMIT, f"The row {row_key!r} stands twice in one transaction.")
         seen.add(row_key)
@@ -168,7 +146,7 @@ def split_transactions(groups: Sequence[Sequence[Operation]]) -> list[list[Opera
     room = 0
     size = 0
     for group in groups:
-        weight = sum(_weight(operation) for operation in group)
+        weight = sum(weight_of(operation) for operation in group)
         if not packed or len(group) > room or size + weight > BYTES_PER_TRANSACTION:
             packed.append([])
             room, size = OPERATIONS_PER_TRANSACTION, 0
@@ -178,7 +156,8 @@ def split_transactions(groups: Sequence[Sequence[Operation]]) -> list[list[Opera
     return packed
 
 
-def _weight(operation: Operation) -> int:
+def weight_of(operation: Operation) -> int:
+    """The most bytes that an operation can take in a transaction's body, whichever client writes it."""
     if isinstance(operation, Delete):
         return BYTES_PER_OPERATION_ENVELOPE
-    return BYTES_PER_OPERATION_ENVELOPE + _measured(operation.row).on_the_wire
+    return BYTES_PER_OPERATION_ENVELOPE + storable(operation.row).on_the_wire

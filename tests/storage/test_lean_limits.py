@@ -1,4 +1,4 @@
-"""A row is measured once and quickly, and weighs what it weighs when every part of it is counted by itself."""
+"""A row is checked quickly, and refused exactly when one that counts every part of it would refuse it."""
 
 from datetime import UTC, datetime
 
@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.storage.limits import RowRefusedError, check_row
+from shared.errors import TooLargeError
+from shared.storage.limits import BYTES_PER_ROW, RowRefusedError, check_row, size_of_row
 from shared.storage.rows import Row, Value
 
 _NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,5}", fullmatch=True)
@@ -29,16 +30,59 @@ def _size(value: Value) -> int:
 
 
 @given(st.dictionaries(_NAMES, _VALUES, max_size=8), st.text("aü😀", max_size=5))
-def test_a_rows_size_is_the_sum_of_its_parts_however_often_it_is_asked(values: dict[str, Value], key: str) -> None:
+def test_a_rows_size_is_the_sum_of_its_parts(values: dict[str, Value], key: str) -> None:
     row = Row("p", key, values)
     expected = 4 + 2 + len(key.encode("utf-16-le"))
     expected += sum(8 + 2 * len(column) + _size(value) for column, value in values.items())
-    assert [check_row(row), check_row(row)] == [expected, expected]
-    assert row == Row("p", key, values)
+    assert size_of_row(row) == expected
 
 
-def test_a_row_that_is_refused_is_refused_each_time() -> None:
-    row = Row("p", "r", {"half": "ab\ud800"})
-    for _ in range(2):
+@given(st.sampled_from(["x", "ü", "東", "😀", "\n", "\x00"]), st.integers(-2, 2), st.booleans())
+def test_a_text_of_up_to_64_kib_is_taken_and_a_longer_one_refused(character: str, more: int, first: bool) -> None:
+    fits = 65_536 // len(character.encode("utf-16-le"))
+    text = character * (fits + more)
+    row = Row("p", "r", {"text": text, "other": 1} if first else {"other": 1, "text": text})
+    if more > 0:
         with pytest.raises(RowRefusedError):
             check_row(row)
+    else:
+        check_row(row)
+
+
+@given(st.sampled_from(["x", "ü", "😀"]), st.integers(-3, 3))
+def test_a_row_of_up_to_one_mebibyte_is_taken_and_a_larger_one_refused(character: str, more: int) -> None:
+    width = len(character.encode("utf-16-le"))
+    values: dict[str, Value] = {f"c{number:02}": character * (60_000 // width) for number in range(17)}
+    missing = BYTES_PER_ROW - size_of_row(Row("p", "r", {**values, "last": ""}))
+    row = Row("p", "r", {**values, "last": character * (missing // width + more)})
+    if size_of_row(row) > BYTES_PER_ROW:
+        with pytest.raises(TooLargeError):
+            check_row(row)
+    else:
+        check_row(row)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["ab\ud800", 2**63, -(2**63) - 1, datetime(2026, 1, 1), datetime(1600, 12, 31, tzinfo=UTC), b"x" * 65_537],  # noqa: DTZ001 - a time without a zone is what is refused
+    ids=["half a character", "number", "negative", "no zone", "too early", "bytes"],
+)
+def test_a_row_that_is_refused_is_refused_each_time(value: Value) -> None:
+    row = Row("p", "r", {"column": value})
+    for _ in range(2):
+        with pytest.raises(RowRefusedError, match="'r'"):
+            check_row(row)
+
+
+@pytest.mark.parametrize(
+    "name", ["with-dash", "", "1st", "Timestamp", "PartitionKey", "RowKey", "x" * 256, "new\n", "ü"]
+)
+def test_a_name_that_no_column_can_have_is_refused(name: str) -> None:
+    with pytest.raises(RowRefusedError):
+        check_row(Row("p", "r", {name: "x"}))
+
+
+def test_a_row_that_was_asked_about_is_the_row_it_was() -> None:
+    row = Row("p", "r", {"text": "x"})
+    check_row(row)
+    assert row == Row("p", "r", {"text": "x"})
