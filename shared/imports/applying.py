@@ -63,9 +63,9 @@ class Applier:
         action = DONE_AS.get(row.text("last_action"))
         return entry if action is None else replace(entry, action=action, code="done")
 
-    def forget(self) -> None:
-        """Drop what `checked` built and nobody is going to write: a preview's."""
-        self._built.clear()
+    def forget(self, entry: Entry) -> None:
+        """Drop what `checked` built for an entry that is not going to be written."""
+        self._built.pop(entry.row_key, None)
 
     def apply(self, entries: Iterable[Entry]) -> list[Entry]:
         """Write what the entries, each of them checked, say; the entries as they came out.
@@ -79,7 +79,6 @@ class Applier:
             done, beaten = self._round(writing)
             results += done
             if not beaten:
-                self.forget()
                 return results
             writing = [self.checked(self._again(entry)) for entry in beaten]
         raise TryLaterError(Reason.CONTENDED, f"{len(writing)} rows of {self._partition} keep changing.")

@@ -45,7 +45,7 @@ class RecordDesk(ABC):
     ) -> tuple[list[dict[str, Any]], str | None]:
         """A page of what changed, newest first, and where to go on."""
         row = self._editing.get(self._key_of(record_id))
-        entries, following = self._records.history_page(Key(row.partition_key, row.row_key), size, after)
+        entries, following = self._records.history_page(row, size, after)
         return [
             {"action": one.action, "at": one.at, "by": one.by, "changes": one.changes} for one in entries
         ], following

@@ -14,6 +14,7 @@ from shared.imports.planning import PartPlanner
 from shared.imports.sources import Feed, Source
 from shared.runs.model import Mode, Part, Run
 from shared.runs.repository import RunRepository
+from shared.storage.limits import OPERATIONS_PER_TRANSACTION
 from shared.telemetry import spanned
 
 # An operator sees these one by one; the others of an import are counted, and stand in the records' history.
@@ -22,6 +23,8 @@ _WRITING = frozenset({Action.CREATE, Action.UPDATE, Action.DEACTIVATE})
 _BATCH = 50
 # Of the entries that wait for the end of the reading; a page has as many.
 _AT_ONCE = 1000
+# Changes are written by full transactions, whatever pages they come from.
+_FULL = OPERATIONS_PER_TRANSACTION
 _HEARTBEAT_EVERY = timedelta(seconds=20)
 
 
@@ -51,6 +54,7 @@ class PartWork:
         self._preview = dict(preview) if preview is not None else None
         self._counts: Counter[str] = Counter()
         self._waiting: dict[str, list[dict[str, Any]]] = {}
+        self._unwritten: list[Entry] = []
         self._batches = 0
         records = source.records
         partition_key = feed.partition_key(part.name)
@@ -75,27 +79,45 @@ class PartWork:
                 self._handle(self._planner.take(self._feed.want(self.part.name, raw) for raw in page))
                 del page
                 self._beat()
+        # What is decided at the end looks at what is stored.
+        self._write(everything=True)
         rest = self._planner.finish(read_to_the_end=True)
         for start in range(0, len(rest), _AT_ONCE):
             self._handle(rest[start : start + _AT_ONCE])
             self._beat()
         self._handle(self._missing())
+        self._write(everything=True)
         self._flush(everything=True)
         return dict(self._counts)
 
     def _handle(self, entries: Iterable[Entry]) -> None:
-        decided = [self._as_previewed(self._applier.checked(entry)) for entry in entries]
-        if self._run.mode is Mode.IMPORT:
-            needs = frozenset[str]().union(*(entry.needs for entry in decided))
-            if needs:
-                self._feed.provide(needs, f"run {self._run.id}")
-            decided = self._applier.apply(decided)
-        self._applier.forget()
-        for entry in decided:
-            self._counts[entry.action] += 1
-            if self._run.mode is Mode.PREVIEW or entry.action in _KEPT:
-                self._waiting.setdefault(entry.action, []).append(entry.as_json())
+        for entry in entries:
+            decided = self._as_previewed(self._applier.checked(entry))
+            if self._run.mode is Mode.IMPORT and decided.writes:
+                self._unwritten.append(decided)
+            else:
+                self._applier.forget(decided)
+                self._settle(decided)
+        self._write()
         self._flush()
+
+    def _write(self, *, everything: bool = False) -> None:
+        count = len(self._unwritten)
+        due = self._unwritten[: count if everything else count - count % _FULL]
+        if not due:
+            return
+        del self._unwritten[: len(due)]
+        needs = frozenset[str]().union(*(entry.needs for entry in due))
+        if needs:
+            self._feed.provide(needs, f"run {self._run.id}")
+        for entry in self._applier.apply(due):
+            self._settle(entry)
+
+    def _settle(self, entry: Entry) -> None:
+        """Count what came of an entry, and keep it where an operator sees it."""
+        self._counts[entry.action] += 1
+        if self._run.mode is Mode.PREVIEW or entry.action in _KEPT:
+            self._waiting.setdefault(entry.action, []).append(entry.as_json())
 
     def _again(self, entry: Entry) -> Entry:
         """An entry decided anew; what a preview did not show so is not written in its name."""

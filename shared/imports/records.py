@@ -1,23 +1,21 @@
 """Records in a table: the only module that knows the columns of an imported row, its links and its history.
 
-A part's records share a partition. The row key is the source's id, history rows follow behind `~h:` of the same
-partition, so that a change and its history are one transaction. A record that the matching field led to a row of
-another key has a link row under its own key.
+A part's records share a partition. The row key is the source's id; the history stands in the row, and what no longer
+fits there behind `~h:` of the same partition, so that a change and its history are one transaction. A record that the
+matching field led to a row of another key has a link row under its own key.
 """
 
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from shared.errors import NotFoundError
+from shared.imports import history
+from shared.imports.history import HISTORY, HistoryEntry
 from shared.imports.model import Action, Candidate, Change, Entry, Key, Known, MatchOn, Present, Wanted
 from shared.imports.planning import CREATED, DEACTIVATED, JOINED, LINKED, REACTIVATED, UPDATED
 from shared.reasons import Reason
-from shared.storage.documents import pack, unpack
-from shared.storage.keys import descending
-from shared.storage.limits import CHARACTERS_PER_KEY, KEY_FORBIDDEN, ROWS_PER_PAGE
+from shared.storage.documents import pack
+from shared.storage.limits import CHARACTERS_PER_KEY, KEY_FORBIDDEN
 from shared.storage.rows import (
     Condition,
     Create,
@@ -28,27 +26,15 @@ from shared.storage.rows import (
     Value,
     Where,
     partition,
-    row_key_prefix,
 )
 from shared.storage.tables import Table, scan
 
-HISTORY = "~h:"
 MANUAL_PARTITION = "manual"
 _INDEX = ("active", "hash", "link", "bound_to", "gone_since", "last_run", "last_action")
 # Above this many rows of one partition it is cheaper to read the partition than row by row.
 _SCAN_FROM = 200
 _LARGEST_SOURCE = 200_000
 _LAST_ACTION = {"reactivated": REACTIVATED}
-
-
-@dataclass(frozen=True)
-class HistoryEntry:
-    """One change of a record: what, from, to, when, by which run or person."""
-
-    action: str
-    changes: Sequence[Mapping[str, Any]]
-    at: datetime
-    by: str
 
 
 def records_of(partition_key: str) -> Where:
@@ -143,24 +129,11 @@ class RecordTable:
 
     def history(self, key: Key) -> Iterator[HistoryEntry]:
         """All changes of a record, newest first."""
-        after: str | None = None
-        while True:
-            entries, after = self.history_page(key, ROWS_PER_PAGE, after)
-            yield from entries
-            if after is None:
-                return
+        return history.entries_of(self._table, self._table.find(*key) or Row(*key))
 
-    def history_page(self, key: Key, size: int, after: str | None) -> tuple[list[HistoryEntry], str | None]:
-        """A page of `history`, and where to go on."""
-        where = [partition(key.partition), *row_key_prefix(f"{HISTORY}{key.row}:")]
-        page = self._table.page(where, size=size, after=after)
-        found = [(row, row.time("at")) for row in page.rows]
-        entries = [
-            HistoryEntry(row.text("action"), unpack(row, "changes", []), at, row.text("by"))
-            for row, at in found
-            if at is not None
-        ]
-        return entries, page.next
+    def history_page(self, row: Row, size: int, after: str | None) -> tuple[list[HistoryEntry], str | None]:
+        """A page of a record's changes, newest first, and where to go on; it may be short."""
+        return history.page_of(self._table, row, size, after)
 
     def _rows(self, keys: Sequence[Key]) -> dict[Key, Row]:
         found: dict[Key, Row] = {}
@@ -194,11 +167,10 @@ class RecordTable:
             return []
         if entry.present is None:
             row = _new_row(partition_key, entry, run_id, document, now)
-            return [(partition_key, [Create(row), Create(_history_of(row, entry, run_id, now))])]
+            return [(partition_key, [Create(row)])]
         target = entry.present.row
-        group: list[Operation] = [Replace(_changed_row(target, entry, run_id, document, now))]
-        if entry.changes:
-            group.append(Create(_history_of(target, entry, run_id, now)))
+        row, moved = _changed_row(target, entry, run_id, document, now)
+        group: list[Operation] = [Replace(row), *moved]
         groups = [(target.partition_key, group)]
         if entry.make_link and entry.wanted is not None:
             link = Create(_link_row(partition_key, entry.wanted, entry.present.key, run_id, now))
@@ -213,12 +185,11 @@ class RecordTable:
         self, before: Row, values: Mapping[str, Value | None], changes: Sequence[Change], by: str, now: datetime
     ) -> str:
         """A person's change, with its history; the new ETag. Raises ChangedMeanwhileError."""
-        row = Row(
-            before.partition_key, before.row_key, _merged(before.values, {**values, "changed_at": now}), before.etag
-        )
-        history = _history_row(before, "edit", changes, by, now, secrets.token_hex(3))
+        columns, moved = history.told(before, "edit", changes, by, now)
+        merged = _merged(before.values, {**values, **columns, "changed_at": now})
+        row = Row(before.partition_key, before.row_key, merged, before.etag)
         operation = Replace(row) if before.etag else Create(row)
-        return self._table.transact(before.partition_key, [operation, Create(history)])[0]
+        return self._table.transact(before.partition_key, [operation, *moved])[0]
 
 
 def _is_active(row: Row) -> bool:
@@ -266,17 +237,23 @@ def _new_row(partition_key: str, entry: Entry, run_id: str, document: str, now: 
         "last_run": run_id,
         "last_action": CREATED,
         "document": document,
+        history.COLUMN: history.beginning(str(entry.action), f"run {run_id}", now),
     }
     return Row(partition_key, entry.row_key, values)
 
 
-def _changed_row(target: Row, entry: Entry, run_id: str, document: str, now: datetime) -> Row:
+def _changed_row(
+    target: Row, entry: Entry, run_id: str, document: str, now: datetime
+) -> tuple[Row, Sequence[Operation]]:
+    """The row, and rows of its history that go with it."""
     source = _source_columns(entry.wanted, now)
     values = _merged(_without_source(target.values) if source else target.values, {**entry.assign, **source})
+    moved: Sequence[Operation] = ()
     if entry.changes:
         action = DEACTIVATED if entry.action is Action.DEACTIVATE else _LAST_ACTION.get(entry.code, UPDATED)
-        values |= {"changed_at": now, "last_run": run_id, "last_action": action, "document": document}
-    return Row(target.partition_key, target.row_key, values, target.etag)
+        columns, moved = history.told(target, str(entry.action), entry.changes, f"run {run_id}", now)
+        values |= {"changed_at": now, "last_run": run_id, "last_action": action, "document": document, **columns}
+    return Row(target.partition_key, target.row_key, values, target.etag), moved
 
 
 def _link_row(partition_key: str, wanted: Wanted, target: Key, run_id: str, now: datetime) -> Row:
@@ -288,17 +265,3 @@ def _link_row(partition_key: str, wanted: Wanted, target: Key, run_id: str, now:
         "last_action": LINKED,
     }
     return Row(partition_key, wanted.row_key, values)
-
-
-def _history_of(row: Row, entry: Entry, run_id: str, now: datetime) -> Row:
-    return _history_row(row, str(entry.action), entry.changes, f"run {run_id}", now, run_id)
-
-
-def _history_row(row: Row, action: str, changes: Sequence[Change], by: str, now: datetime, suffix: str) -> Row:
-    values: dict[str, Value] = {
-        **pack("changes", [change.as_json() for change in changes]),
-        "action": action,
-        "at": now,
-        "by": by,
-    }
-    return Row(row.partition_key, f"{HISTORY}{row.row_key}:{descending(now)}:{suffix}", values)

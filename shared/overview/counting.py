@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from shared.imports.history import HISTORY
 from shared.imports.keeping import RunKeeper
-from shared.imports.records import HISTORY
 from shared.overview.expiries import expiries
 from shared.runs.model import Run
 from shared.runs.repository import RunRepository

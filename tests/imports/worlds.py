@@ -12,9 +12,10 @@ from typing import Any, Protocol
 from shared.assets.importing import Ec2Source
 from shared.imports.columns import column_of
 from shared.imports.editing import RecordEditing
+from shared.imports.history import HISTORY
 from shared.imports.keeping import RunKeeper
 from shared.imports.model import Key, Trigger
-from shared.imports.records import HISTORY, RecordTable
+from shared.imports.records import RecordTable
 from shared.imports.running import ImportRunner, PartMessage
 from shared.imports.sources import Source
 from shared.runs.model import Summary

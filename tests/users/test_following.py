@@ -281,6 +281,7 @@ def _people(desk: Desk) -> dict[str, dict[str, Any]]:
         "created_at",
         "deactivated_at",
         "gone_since",
+        "history",
     }
     return {
         one: {column: value for column, value in row.values.items() if column not in technical}

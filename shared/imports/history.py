@@ -1,0 +1,182 @@
+"""A record's history: its newest lines in the record's own row, what no longer fits there in rows of its own behind it.
+
+So a change is one row to write, and a hundred changes are one transaction. The line of a record's making names no
+values while the row still has them: the first change after it fills them in.
+"""
+
+import base64
+import json
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from shared.imports.model import Change
+from shared.storage.continuation import not_given_out
+from shared.storage.documents import pack, unpack
+from shared.storage.keys import descending, microseconds
+from shared.storage.limits import ROWS_PER_PAGE
+from shared.storage.rows import Create, Row, Value, partition, row_key_prefix
+from shared.storage.tables import Table
+
+HISTORY = "~h:"
+COLUMN = "history"
+# What a row carries at most; beyond it, the older half moves out. A record, its link and these fit in a transaction.
+_LINES = 40
+_CHARACTERS = 8_000
+# Columns that the machinery keeps beside the values of the record.
+_MACHINERY = frozenset(
+    {
+        COLUMN,
+        "active",
+        "bound_to",
+        "changed_at",
+        "created_at",
+        "deactivated_at",
+        "document",
+        "gone_since",
+        "hash",
+        "last_action",
+        "last_run",
+        "link",
+        "locks",
+        "source_id",
+        "source_read_at",
+    }
+)
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """One change of a record: what, from, to, when, by which run or person."""
+
+    action: str
+    changes: Sequence[Mapping[str, Any]]
+    at: datetime
+    by: str
+
+
+class _Cursor(NamedTuple):
+    """Where a reading goes on: below the line of this number, and of the rows where the table says."""
+
+    below: int
+    rows: str | None
+
+
+def beginning(action: str, by: str, now: datetime) -> str:
+    """The history of a row that is new and has no other values than those it begins with."""
+    number = microseconds(now)
+    return _text(number, [{"n": number, "action": action, "at": now.astimezone(UTC).isoformat(), "by": by}])
+
+
+def told(
+    before: Row, action: str, changes: Sequence[Change], by: str, now: datetime
+) -> tuple[dict[str, Value], list[Create]]:
+    """The columns with one line more than `before` has, and the rows that older lines move to."""
+    newest, lines = _read(before)
+    # Numbers rise with time, and where two clocks disagree or stand still they rise all the same.
+    number = max(microseconds(now), newest + 1)
+    added = {"n": number, "action": action, "at": now.astimezone(UTC).isoformat(), "by": by}
+    lines.insert(0, {**added, "changes": [change.as_json() for change in changes]})
+    text = _text(number, lines)
+    if len(lines) <= _LINES and len(text) <= _CHARACTERS:
+        return {COLUMN: text}, []
+    kept = lines[: _LINES // 2]
+    while len(text := _text(number, kept)) > _CHARACTERS // 2:
+        kept.pop()
+    return {COLUMN: text}, [Create(_moved(before, line)) for line in lines[len(kept) :]]
+
+
+def entries_of(table: Table, row: Row) -> Iterator[HistoryEntry]:
+    """All changes of a record, newest first."""
+    after: str | None = None
+    while True:
+        entries, after = page_of(table, row, ROWS_PER_PAGE, after)
+        yield from entries
+        if after is None:
+            return
+
+
+def page_of(table: Table, row: Row, size: int, after: str | None) -> tuple[list[HistoryEntry], str | None]:
+    """A page of a record's changes, newest first, and where to go on; it may be short. Raises InvalidInputError."""
+    cursor = _to_cursor(after)
+    entries: list[HistoryEntry] = []
+    below = cursor.below if cursor is not None else None
+    for line in _read(row)[1]:
+        if below is not None and line["n"] >= below:
+            continue
+        if len(entries) == size:
+            return entries, _to_text(_Cursor(below or 0, None))
+        below = line["n"]
+        at = datetime.fromisoformat(line["at"])
+        entries.append(HistoryEntry(line["action"], line["changes"], at, line["by"]))
+    if len(entries) == size and below is not None:
+        return entries, _to_text(_Cursor(below, None))
+    where = [partition(row.partition_key), *row_key_prefix(f"{HISTORY}{row.row_key}:")]
+    page = table.page(where, size=size - len(entries), after=cursor.rows if cursor is not None else None)
+    for found in page.rows:
+        at_time = found.time("at")
+        # What moved out while somebody was reading has been shown already.
+        if at_time is None or (below is not None and _number_of(found, at_time) >= below):
+            continue
+        changes = unpack(found, "changes", [])
+        entries.append(HistoryEntry(found.text("action"), changes, at_time, found.text("by")))
+        below = _number_of(found, at_time)
+    if page.next is None:
+        return entries, None
+    return entries, _to_text(_Cursor(below if below is not None else 10**18, page.next))
+
+
+def _text(newest: int, lines: Sequence[Mapping[str, Any]]) -> str:
+    return _encode({"newest": newest, "lines": lines})
+
+
+def _read(row: Row) -> tuple[int, list[dict[str, Any]]]:
+    """The number of the newest line, wherever it stands, and the lines in a row, newest first, each whole."""
+    if COLUMN not in row.values:
+        return 0, []
+    kept = json.loads(row.text(COLUMN))
+    lines: list[dict[str, Any]] = kept["lines"]
+    if lines and "changes" not in lines[-1]:
+        begun = sorted((column, value) for column, value in row.values.items() if _is_value(column))
+        lines[-1]["changes"] = [Change(column, None, value).as_json() for column, value in begun]
+    return kept["newest"], lines
+
+
+def _is_value(column: str) -> bool:
+    return column not in _MACHINERY and column != "source" and not column.startswith("source_")
+
+
+def _moved(record: Row, line: Mapping[str, Any]) -> Row:
+    at = datetime.fromisoformat(line["at"])
+    values: dict[str, Value] = {
+        **pack("changes", line["changes"]),
+        "action": line["action"],
+        "at": at,
+        "by": line["by"],
+        "n": line["n"],
+    }
+    key = f"{HISTORY}{record.row_key}:{descending(line['n'])}:{secrets.token_hex(3)}"
+    return Row(record.partition_key, key, values)
+
+
+def _number_of(row: Row, at: datetime) -> int:
+    return row.number("n", microseconds(at))
+
+
+def _to_text(cursor: _Cursor) -> str:
+    return base64.urlsafe_b64encode(json.dumps(cursor).encode()).decode()
+
+
+def _to_cursor(after: str | None) -> _Cursor | None:
+    if after is None:
+        return None
+    try:
+        below, rows = json.loads(base64.urlsafe_b64decode(after.encode()))
+    except (ValueError, TypeError):
+        raise not_given_out() from None
+    if not isinstance(below, int) or not isinstance(rows, str | None):
+        raise not_given_out()
+    return _Cursor(below, rows)
