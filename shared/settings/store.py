@@ -160,8 +160,7 @@ class SettingsStore:
         if present is not None and if_match not in {ANY_VERSION, present.etag}:
             raise ChangedMeanwhileError(f"The document {kind}/{name} changed meanwhile.", present_etag=present.etag)
         self._check(cls, name, document, present, {}, self._view())
-        self._write(cls, name, document, present, by)
-        return self.get(cls, name, fresh=True)
+        return self._write(cls, name, document, present, by)
 
     def delete(self, kind: str, name: str, *, by: str, if_match: str) -> None:
         """Remove a document that nothing names. Raises ConflictError that lists what still does."""
@@ -307,24 +306,27 @@ class SettingsStore:
         document: SettingsDocument,
         present: Stored[SettingsDocument] | None,
         by: str,
-    ) -> None:
-        version = 1 if present is None else present.version + 1
-        columns: dict[str, Value] = {"changed_at": self._now(), "changed_by": by, "version": version}
+    ) -> Stored[SettingsDocument]:
+        """The version that was written: what is read afterwards may be somebody else's already, or gone."""
+        version, now = 1 if present is None else present.version + 1, self._now()
+        columns: dict[str, Value] = {"changed_at": now, "changed_by": by, "version": version}
         row = Row(
             cls.kind, _key(name), {**pack("document", plain(document)), **columns}, present.etag if present else ""
         )
         action = "created" if present is None else "updated"
         history = self._history_row(cls.kind, name, action, version, document, by)
-        self._transact(cls.kind, [Replace(row) if present else Create(row), Create(history)], name)
+        etag = self._transact(cls.kind, [Replace(row) if present else Create(row), Create(history)], name)
+        return Stored(name, document, etag, version, now, by)
 
     def _history_row(self, kind: str, name: str, action: str, version: int, document: SettingsDocument, by: str) -> Row:
         now = self._now()
         columns: dict[str, Value] = {"action": action, "changed_at": now, "changed_by": by, "version": version}
         return Row(kind, f"h:{name}:{descending(now)}:{version}", {**pack("document", plain(document)), **columns})
 
-    def _transact(self, kind: str, operations: Sequence[Operation], name: str) -> None:
+    def _transact(self, kind: str, operations: Sequence[Operation], name: str) -> str:
+        """The ETag of the document's row."""
         try:
-            self._table.transact(kind, operations)
+            return self._table.transact(kind, operations)[0]
         except (AlreadyExistsError, ChangedMeanwhileError) as error:
             present = self._table.find(kind, _key(name), select=["version"])
             raise ChangedMeanwhileError(

@@ -8,7 +8,7 @@ import yaml
 from shared import bootstrap
 from tests.api.calling import call
 from tests.api.conftest import CREDENTIAL, STORE
-from tests.fakes.tables import MemoryTables
+from tests.fakes.tables import MemoryTables, WatchedTables
 
 
 @pytest.fixture(autouse=True)
@@ -193,3 +193,41 @@ def test_without_the_platforms_sign_in_nobody_can_name_himself(
         call("PUT", "settings/sites/one", {"title": "One", "customer": "Acorn"}, principal()).json["changed_by"]
         == "operator"
     )
+
+
+def test_an_answer_is_of_the_version_that_was_written_even_when_somebody_else_wrote_right_after(
+    desk: MemoryTables,
+) -> None:
+    made = call("PUT", "settings/credential-stores/acorn", STORE)
+    second: list[str] = []
+
+    def overtaken(table: str, operation: str, moment: str) -> None:
+        if (operation, moment, second) == ("transact", "after", []):
+            second.append("begun")
+            replaced = call(
+                "PUT", "settings/credential-stores/acorn", {**STORE, "cache_seconds": 200}, {"If-Match": "*"}
+            )
+            second.append(replaced.etag)
+
+    bootstrap.reset()
+    bootstrap.replace("tables", WatchedTables(desk, overtaken))
+    first = call("PUT", "settings/credential-stores/acorn", {**STORE, "cache_seconds": 100}, {"If-Match": made.etag})
+    # With the other's ETag, its caller would replace what it never saw.
+    assert (first.status, first.json["version"], first.json["document"]["cache_seconds"]) == (200, 2, 100)
+    assert first.etag != second[1]
+    again = call("PUT", "settings/credential-stores/acorn", STORE, {"If-Match": first.etag})
+    assert (again.status, again.json["present_version"]) == (412, second[1])
+
+
+def test_a_written_document_that_somebody_else_removed_at_once_was_written_all_the_same(desk: MemoryTables) -> None:
+    removed: list[int] = []
+
+    def gone(table: str, operation: str, moment: str) -> None:
+        if (operation, moment, removed) == ("transact", "after", []):
+            removed.append(0)
+            removed.append(call("DELETE", "settings/credential-stores/acorn", headers={"If-Match": "*"}).status)
+
+    bootstrap.reset()
+    bootstrap.replace("tables", WatchedTables(desk, gone))
+    assert call("PUT", "settings/credential-stores/acorn", STORE).status == 201
+    assert removed == [0, 204]
