@@ -4,13 +4,15 @@ Source: Microsoft's "Understanding the Table service data model" and "Performing
 """
 
 import re
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 from shared.errors import DeskbridgeError, TooLargeError
 from shared.reasons import Reason
 from shared.storage.entities import NotStorableError, to_entity
 from shared.storage.rows import Delete, Operation, Replace, Row, Value
+
+T = TypeVar("T")
 
 OPERATIONS_PER_TRANSACTION = 100
 BYTES_PER_TRANSACTION = 4 * 1024 * 1024
@@ -140,20 +142,31 @@ def check_transaction(partition_key: str, operations: Sequence[Operation]) -> No
         raise RowRefusedError(Reason.STORAGE_LIMIT, f"The transaction has {size} bytes; at most 4 MiB are allowed.")
 
 
-def split_transactions(groups: Sequence[Sequence[Operation]]) -> list[list[Operation]]:
+def split_transactions(groups: Iterable[Sequence[Operation]]) -> list[list[Operation]]:
     """Pack groups of operations, each of which must stay whole, into as few transactions as their order allows."""
-    packed: list[list[Operation]] = []
-    room = 0
-    size = 0
-    for group in groups:
-        weight = sum(weight_of(operation) for operation in group)
-        if not packed or len(group) > room or size + weight > BYTES_PER_TRANSACTION:
-            packed.append([])
+    packed = in_transactions((group, group) for group in groups)
+    return [[operation for group in together for operation in group] for together in packed]
+
+
+def in_transactions(items: Iterable[tuple[T, Sequence[Operation]]]) -> Iterator[list[T]]:
+    """The items, each with its operations that must stay whole, in lists whose operations fit into one transaction.
+
+    As few as their order allows. A list comes as soon as it is full, before further items are asked for.
+    """
+    together: list[T] = []
+    room = size = 0
+    for item, operations in items:
+        weight = sum(map(weight_of, operations))
+        if together and (len(operations) > room or size + weight > BYTES_PER_TRANSACTION):
+            yield together
+            together = []
+        if not together:
             room, size = OPERATIONS_PER_TRANSACTION, 0
-        packed[-1].extend(group)
-        room -= len(group)
+        together.append(item)
+        room -= len(operations)
         size += weight
-    return packed
+    if together:
+        yield together
 
 
 def weight_of(operation: Operation) -> int:

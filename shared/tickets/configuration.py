@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from shared.rules.deciding import RuleSet, compile_rules
 from shared.settings.documents.key_vault_events import NAME, AllowedVault, KeyVaultEvents
@@ -22,8 +23,11 @@ class Configuration:
         return entry is not None and (entry.resource_id is None or entry.resource_id == source)
 
     def entry(self, vault: str) -> AllowedVault | None:
-        folded = vault.casefold()
-        return next((entry for entry in self.document.allowed_vaults if entry.name.casefold() == folded), None)
+        return self._entries.get(vault.casefold())
+
+    @cached_property
+    def _entries(self) -> dict[str, AllowedVault]:
+        return {entry.name.casefold(): entry for entry in reversed(self.document.allowed_vaults)}
 
     def context(self, vault: str) -> Context:
         """What the decision needs to know of the vault's settings."""

@@ -40,6 +40,13 @@ Ruling = Callable[[RuleRecord], Outcome]
 
 _PRESSING_DAYS = 10
 _AUTHORS = {BY_EVENT: "Key Vault event", BY_SWEEP: "daily sweep"}
+_EVENT_NAMES: Mapping[Change, str] = {
+    Change.NEW_VERSION_CREATED: "NewVersionCreated",
+    Change.NEAR_EXPIRY: "NearExpiry",
+    Change.EXPIRED: "Expired",
+    Change.ACCESS_POLICY_CHANGED: "AccessPolicyChanged",
+    Change.NO_EXPIRY_DATE: "NoExpiryDate",
+}
 _TICKET_TYPES: Mapping[TicketKind, str] = {
     TicketKind.NEW_VERSION: "New version",
     TicketKind.EXPIRY: "Expiry",
@@ -223,17 +230,10 @@ def _counting(
 
 def _record(state: ObjectState, said: Said, context: Context) -> RuleRecord:
     """What the criteria of ticket rules can look at."""
-    names = {
-        Change.NEW_VERSION_CREATED: "NewVersionCreated",
-        Change.NEAR_EXPIRY: "NearExpiry",
-        Change.EXPIRED: "Expired",
-        Change.ACCESS_POLICY_CHANGED: "AccessPolicyChanged",
-        Change.NO_EXPIRY_DATE: "NoExpiryDate",
-    }
     known = said.expires_at is not None or said.change is Change.NEAR_EXPIRY
     return {
         "event": str(said.change),
-        "event_type": f"{state.object_type.capitalize()}{names[said.change]}",
+        "event_type": f"{state.object_type.capitalize()}{_EVENT_NAMES[said.change]}",
         "vault": context.vault,
         "object_type": str(state.object_type),
         "object_name": state.name,
@@ -367,7 +367,7 @@ def _days(days: int) -> str:
 
 
 def _moment(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return f"{moment.astimezone(UTC).isoformat(' ', 'minutes')[:16]} UTC"
 
 
 def _capitalised(text: str) -> str:

@@ -15,6 +15,7 @@ T = TypeVar("T")
 
 BY_EVENT = "event"
 BY_SWEEP = "sweep"
+_BY_EVENT = frozenset({BY_EVENT})
 # Near expiry comes 30 days ahead; an event without an expiry date is taken to say so.
 NEAR_EXPIRY_DAYS = 30
 _SECONDS_PER_DAY = 86_400
@@ -182,23 +183,26 @@ def _absorb(state: ObjectState, observation: Observation) -> ObjectState:
 
 def _absorb_event(state: ObjectState, event: KeyVaultEvent) -> ObjectState:
     version = state.versions.get(event.version) or Version(first_seen_at=event.at)
-    version = replace(version, first_seen_at=min(version.first_seen_at, event.at))
+    first_seen_at = min(version.first_seen_at, event.at)
+    name = min(state.name, event.object_name)
     if event.change is Change.ACCESS_POLICY_CHANGED:
         # The earliest of a day are told one by one, so that a loop somewhere cannot fill the row.
         changes = tuple(sorted({*version.changes, (event.at, event.receipt)})[:_MOST_CHANGES])
-        version = replace(version, changes=changes, last_change_at=_latest(version.last_change_at, event.at))
-        return replace(_with_version(state, event.version, version), name=min(state.name, event.object_name))
+        last_change_at = _latest(version.last_change_at, event.at)
+        version = replace(version, first_seen_at=first_seen_at, changes=changes, last_change_at=last_change_at)
+        return replace(state, name=name, versions={**state.versions, event.version: version})
+    expires, announced, stages = version.expires, version.announced, version.stages
     if event.expires_at is not None:
-        version = replace(version, expires=Dated[datetime | None](event.expires_at, event.at).joined(version.expires))
+        expires = Dated[datetime | None](event.expires_at, event.at).joined(expires)
     days = 0 if event.change is Change.EXPIRED else days_left(event.at, event.expires_at)
-    said = Said(event.change, days, event.expires_at, event.at, frozenset({BY_EVENT}))
+    said = Said(event.change, days, event.expires_at, event.at, _BY_EVENT)
     if event.change is Change.NEW_VERSION_CREATED:
-        announced = min((*version.announced, said), key=lambda one: (one.at, one.key))
-        version = replace(version, announced=(announced,))
+        announced = (min((*announced, said), key=lambda one: (one.at, one.key)),)
     else:
-        version = replace(version, stages=_with_stage(version.stages, said))
-    state = _with_version(state, event.version, version)
-    return replace(state, name=min(state.name, event.object_name), last_seen_at=_latest(state.last_seen_at, event.at))
+        stages = _with_stage(stages, said)
+    version = replace(version, first_seen_at=first_seen_at, expires=expires, announced=announced, stages=stages)
+    versions = {**state.versions, event.version: version}
+    return replace(state, name=name, versions=versions, last_seen_at=_latest(state.last_seen_at, event.at))
 
 
 def _absorb_version(state: ObjectState, listed: VersionListed) -> ObjectState:

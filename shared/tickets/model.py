@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property, lru_cache
 
 # Crockford's alphabet: no I, L, O, U, so that an id survives being read aloud.
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -92,7 +93,7 @@ class KeyVaultEvent:
     not_before: datetime | None = None
     expires_at: datetime | None = None
 
-    @property
+    @cached_property
     def receipt(self) -> str:
         """Names the event and its content: the same id with another content is another receipt."""
         # Event Grid promises an id that is unique within its source.
@@ -182,7 +183,7 @@ class Note:
     author: str
     text: str
 
-    @property
+    @cached_property
     def note_id(self) -> str:
         """Derived from what it says, so that saying it twice is saying it once."""
         return _digest(self.at.isoformat(), self.author, self.text)[:16]
@@ -224,15 +225,19 @@ def ticket_id(
     `longer` adds characters, for the case that two conditions share an id.
     """
     number = int(_digest(vault, object_type, object_name.casefold(), kind, version), 16)
-    tag = _letters(int(_digest(vault), 16), _TAG_CHARACTERS)
-    letters = tag + _letters(number, _ID_CHARACTERS - _TAG_CHARACTERS + longer)
+    letters = _tag(vault) + _letters(number, _ID_CHARACTERS - _TAG_CHARACTERS + longer)
     return f"{_ID_PREFIX}{letters[:5]}-{letters[5:]}"
 
 
 def may_be_of(vault: str, wanted_id: str) -> bool:
     """Whether a ticket of that id can belong to the vault."""
     letters = wanted_id.removeprefix(_ID_PREFIX)
-    return letters[:_TAG_CHARACTERS] == _letters(int(_digest(vault), 16), _TAG_CHARACTERS)
+    return letters[:_TAG_CHARACTERS] == _tag(vault)
+
+
+@lru_cache(maxsize=1024)
+def _tag(vault: str) -> str:
+    return _letters(int(_digest(vault), 16), _TAG_CHARACTERS)
 
 
 def _letters(number: int, count: int) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 # No str.format: a template is an operator's text, and format reaches into attributes.
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
@@ -27,5 +28,14 @@ def unknown_placeholders(template: str) -> list[str]:
 
 def render(template: str, values: Mapping[str, str], longest: int) -> str:
     """The template with its placeholders filled, cut to `longest` characters."""
-    text = PLACEHOLDER.sub(lambda match: values.get(match.group(1), match.group()), template)
+    # Texts stand at even places, names at odd ones.
+    pieces = _pieces(template).copy()
+    for place in range(1, len(pieces), 2):
+        pieces[place] = values.get(pieces[place], f"{{{pieces[place]}}}")
+    text = "".join(pieces)
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+@lru_cache(maxsize=256)
+def _pieces(template: str) -> list[str]:
+    return PLACEHOLDER.split(template)

@@ -7,10 +7,9 @@ Rows of a vault's partition: `object:<type>:<name>` (facts, words, what is writt
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any
 
 from shared.errors import AlreadyExistsError
 from shared.storage.documents import pack, unpack
@@ -36,9 +35,14 @@ from shared.tickets.records import ObjectRecord, from_json, to_json
 VAULTS_PARTITION = "vaults:"
 OPEN, DUE, DONE = "open", "due", "done"
 _NEVER = "9" * 18
-_TEXTS = ("ticket_type", "summary", "details", "vault", "object_name", "version", "source")
-_OPTIONAL_TEXTS = ("team", "assignee", "site", "rule")
-_TIMES = ("finished_at", "expires_at", "snoozed_until")
+# The columns that are members of a ticket as they stand: texts, texts that may be missing, times.
+_MEMBERS = (
+    *("ticket_type", "summary", "details", "vault", "object_name", "version", "source"),
+    *("team", "assignee", "site", "rule"),
+    *("finished_at", "expires_at", "snoozed_until"),
+)
+
+_as_json = json.JSONEncoder(default=str, sort_keys=True).encode
 
 ObjectKey = tuple[ObjectType, str]
 
@@ -119,9 +123,9 @@ def event_row_key(receipt: str) -> str:
     return f"event:{receipt}"
 
 
-def save_object(vault: str, key: ObjectKey, record: ObjectRecord) -> Operation:
+def save_object(vault: str, row_key: str, record: ObjectRecord) -> Operation:
     """Create or replace the object's row: fails when another worker wrote it since it was read."""
-    row = Row(vault, object_row_key(key), pack("record", to_json(record)), record.etag)
+    row = Row(vault, row_key, pack("record", to_json(record)), record.etag)
     return Replace(row) if record.etag else Create(row)
 
 
@@ -141,20 +145,26 @@ def create_receipt(event: KeyVaultEvent, now: datetime) -> Operation:
 
 def create_note(vault: str, ticket_id: str, note: Note) -> Operation:
     """Saves it: the key says all that the note says."""
-    return Save(
-        Row(vault, f"note:{ticket_id}:{_note_key(note)}", {"at": note.at, "author": note.author, "text": note.text})
-    )
+    return _save_note(vault, ticket_id, _note_key(note), note)
+
+
+def _save_note(vault: str, ticket_id: str, key: str, note: Note) -> Operation:
+    return Save(Row(vault, f"note:{ticket_id}:{key}", {"at": note.at, "author": note.author, "text": note.text}))
 
 
 def project(
     partition_key: str, row_key: str, wanted: Wanted, ticket_id: str, present: Written | None
 ) -> tuple[list[Operation], Written]:
-    """The operations that bring a ticket's rows to what is wanted, and what is written after them."""
+    """The operations that bring a ticket's rows to what is wanted, and what is written after them. None are needed
+    for a ticket that is written as it should be."""
     ticket = wanted.ticket
     columns = _columns(ticket, ticket_id, row_key, wanted.key)
+    notes = {_note_key(note): note for note in wanted.notes}
+    digest = _digest_of(columns, notes, map(_note_key, wanted.lasting_notes))
+    if present is not None and present.digest == digest:
+        return [], present
     listed = {name: value for name, value in columns.items() if name != "details"}
     indexes = tuple(_index_keys(ticket, ticket_id))
-    notes = {_note_key(note): note for note in wanted.notes}
     before = present or Written(ticket_id)
     row = Row(partition_key, f"ticket:{ticket_id}", columns)
     # A new ticket must not stand on another one's row: then its id has to be longer.
@@ -162,11 +172,11 @@ def project(
     operations += [Save(Row(partition_key, key, listed)) for key in indexes]
     operations += [Delete(key) for key in before.indexes if key not in indexes]
     operations += [
-        create_note(partition_key, ticket_id, note) for key, note in notes.items() if key not in before.notes
+        _save_note(partition_key, ticket_id, key, note) for key, note in notes.items() if key not in before.notes
     ]
     operations += [Delete(f"note:{ticket_id}:{key}") for key in before.notes if key not in notes]
     operations += [create_note(partition_key, ticket_id, note) for note in wanted.lasting_notes]
-    return operations, Written(ticket_id, digest_of(wanted, ticket_id), tuple(sorted(notes)), indexes)
+    return operations, Written(ticket_id, digest, tuple(sorted(notes)), indexes)
 
 
 def remove(written: Written) -> list[Operation]:
@@ -192,11 +202,10 @@ def indexes_of(row: Row) -> tuple[str, ...]:
     return tuple(_index_keys(ticket_of(row), row.text("ticket_id")))
 
 
-def digest_of(wanted: Wanted, ticket_id: str) -> str:
+def _digest_of(columns: Mapping[str, Value], notes: Iterable[str], lasting_notes: Iterable[str]) -> str:
     """Changes whenever a row of the ticket has to be written."""
-    said: list[Any] = [_columns(wanted.ticket, ticket_id, "", wanted.key), sorted(map(_note_key, wanted.notes))]
-    said.append(sorted(map(_note_key, wanted.lasting_notes)))
-    return hashlib.sha256(json.dumps(said, default=str, sort_keys=True).encode("utf-8")).hexdigest()[:16]
+    said = _as_json([{**columns, "object_row": ""}, sorted(notes), sorted(lasting_notes)])
+    return hashlib.sha256(said.encode("utf-8")).hexdigest()[:16]
 
 
 def ticket_of(row: Row) -> Ticket:
@@ -246,8 +255,11 @@ def _columns(ticket: Ticket, ticket_id: str, object_row: str, key: str) -> dict[
         "object_row": object_row,
         "ticket_key": key,
     }
-    members: Mapping[str, Any] = {name: getattr(ticket, name) for name in (*_TEXTS, *_OPTIONAL_TEXTS, *_TIMES)}
-    return columns | {name: value for name, value in members.items() if value is not None}
+    for name in _MEMBERS:
+        value = getattr(ticket, name)
+        if value is not None:
+            columns[name] = value
+    return columns
 
 
 def _index_keys(ticket: Ticket, ticket_id: str) -> Iterator[str]:

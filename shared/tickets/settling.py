@@ -15,7 +15,7 @@ from datetime import datetime
 
 from shared.errors import ConflictError, DeskbridgeError, MisconfiguredError, TryLaterError
 from shared.reasons import Reason
-from shared.storage.limits import RowRefusedError, check_row, split_transactions
+from shared.storage.limits import RowRefusedError, check_row, in_transactions
 from shared.storage.rows import Delete, Operation
 from shared.tickets.deciding import Ruling, decide, is_known, version_of
 from shared.tickets.facts import Observation, absorb
@@ -38,7 +38,6 @@ from shared.tickets.repository import (
     TicketRepository,
     create_note,
     create_receipt,
-    digest_of,
     indexes_of,
     object_key,
     object_row_key,
@@ -51,7 +50,6 @@ logger = logging.getLogger(__name__)
 
 _TRIES = 5
 _EVENTS_AT_ONCE = 20
-_OBJECTS_AT_ONCE = 20
 # From as many objects on, one reading of the vault's range of them costs less than asking for each.
 _READ_TOGETHER = 40
 # Of the 100 of a transaction; one ticket with all its notes fits, and the object's own row.
@@ -152,8 +150,7 @@ class Settling:
                 ahead = self._repository.load_all(vault, {work.key: work.name for work in works})
         pending = [_Progress(work, record=ahead.get(work.key)) for work in works]
         while pending:
-            for start in range(0, len(pending), _OBJECTS_AT_ONCE):
-                self._settle_some(vault, pending[start : start + _OBJECTS_AT_ONCE], context, ruling, deadline)
+            self._settle_some(vault, pending, context, ruling, deadline)
             pending = [progress for progress in pending if not progress.done]
 
     def change(self, vault: str, key: ObjectKey, ticket_key: str, say: Say, context: Context, ruling: Ruling) -> bool:
@@ -190,17 +187,12 @@ class Settling:
     def _settle_some(
         self, vault: str, group: list[_Progress], context: Context, ruling: Ruling, deadline: float
     ) -> None:
-        steps: list[tuple[_Progress, _Step]] = []
-        for progress in group:
-            try:
-                steps.append((progress, self._step(vault, progress, context, ruling)))
-            except TryLaterError as error:
-                self._failed([progress], error, deadline)
-        for together in _packed(steps):
+        """One step of each, in as few transactions as they fit into; what an object needs stays together."""
+        steps = self._steps(vault, group, context, ruling, deadline)
+        for together in in_transactions(((progress, step), step.operations) for progress, step in steps):
             operations = [operation for _, step in together for operation in step.operations]
             try:
-                if operations:
-                    self._repository.table.transact(vault, operations)
+                self._repository.table.transact(vault, operations)
             except RowRefusedError:
                 # Two objects may want one new ticket id; apart, the second of them finds it taken.
                 if len(together) == 1:
@@ -212,6 +204,21 @@ class Settling:
                 self._failed([progress for progress, _ in together], error, deadline)
                 continue
             for progress, step in together:
+                progress.taken, progress.done = step.taken, step.done
+
+    def _steps(
+        self, vault: str, group: list[_Progress], context: Context, ruling: Ruling, deadline: float
+    ) -> Iterator[tuple[_Progress, _Step]]:
+        """The next step of each that has anything to write."""
+        for progress in group:
+            try:
+                step = self._step(vault, progress, context, ruling)
+            except TryLaterError as error:
+                self._failed([progress], error, deadline)
+                continue
+            if step.operations:
+                yield progress, step
+            else:
                 progress.taken, progress.done = step.taken, step.done
 
     def _failed(self, group: list[_Progress], error: DeskbridgeError, deadline: float) -> None:
@@ -251,7 +258,7 @@ class Settling:
         ruling: Ruling,
     ) -> _Step:
         """The transaction that takes the object from `before` to `record`, its tickets along with it."""
-        key = progress.work.key
+        key, row_key = progress.work.key, object_row_key(progress.work.key)
         rulings: dict[str, Outcome] = {}
         tickets = decide(record.state, record.words, context, _remembered(rulings, record.rulings, ruling))
         words, written = dict(record.words), dict(record.written)
@@ -268,15 +275,15 @@ class Settling:
                 done = False
         for wanted in tickets:
             present = written.get(wanted.key)
-            if present is not None and present.digest == digest_of(wanted, present.ticket_id):
-                continue
             is_new = present is None
             if present is None:
                 taken = {one.ticket_id for one in written.values()}
                 wanted_id, present = self._new_id(vault, key, wanted, taken, look=progress.failures > 0)
             else:
                 wanted_id = present.ticket_id
-            rows, after = project(vault, object_row_key(key), wanted, wanted_id, present)
+            rows, after = project(vault, row_key, wanted, wanted_id, present)
+            if not rows:
+                continue
             if is_new:
                 rows += [create_note(vault, wanted_id, note) for note in self._uses(vault, wanted)]
             if len(operations) + len(rows) > _ROOM:
@@ -287,7 +294,7 @@ class Settling:
         kept = rulings if done else {**record.rulings, **rulings}
         settled = replace(record, words=words, rulings=kept, written=written, unsettled=not done)
         if operations or settled != before:
-            operations = [save_object(vault, key, settled), *operations]
+            operations = [save_object(vault, row_key, settled), *operations]
         _check(key, operations)
         if not operations and not done:
             # The caps of `facts` keep a ticket's rows below it; without this a mistake there would never end.
@@ -339,22 +346,6 @@ def _remembered(used: dict[str, Outcome], known: Mapping[str, Outcome], ruling: 
         return used[key]
 
     return rule
-
-
-def _packed(steps: list[tuple[_Progress, _Step]]) -> Iterator[list[tuple[_Progress, _Step]]]:
-    """As few transactions as the limits allow; what an object needs stays together."""
-    idle = [(progress, step) for progress, step in steps if not step.operations]
-    if idle:
-        yield idle
-    busy = [(progress, step) for progress, step in steps if step.operations]
-    start = 0
-    for operations in split_transactions([step.operations for _, step in busy]):
-        end, count = start, 0
-        while count < len(operations):
-            count += len(busy[end][1].operations)
-            end += 1
-        yield busy[start:end]
-        start = end
 
 
 def _check(key: ObjectKey, operations: list[Operation]) -> None:
