@@ -187,8 +187,7 @@ class Policy:
         return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """One column, before and after; None is nothing."""
 
     column: str
@@ -267,6 +266,8 @@ class Entry:
 
 # Rows read whole, by the key of the record. A link is followed; one that leads nowhere is read as a row of no values.
 Loader = Callable[[Sequence[Key]], Mapping[Key, Present]]
+# Whether some row, in any part, may have the folded value in the column. What it denies is not there.
+MayMatch = Callable[[MatchOn, str], bool]
 # For each of the folded values the rows, in all partitions, that have it in the column.
 Finder = Callable[[MatchOn, Sequence[str]], Mapping[str, Sequence[Candidate]]]
 

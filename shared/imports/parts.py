@@ -9,7 +9,8 @@ from typing import Any
 
 from shared.imports.applying import Applier
 from shared.imports.collector import collector_put_off, page_by_page
-from shared.imports.model import Action, Entry, Policy
+from shared.imports.matching import ValuesPresent
+from shared.imports.model import Action, Entry, MatchOn, Policy
 from shared.imports.planning import PartPlanner
 from shared.imports.sources import Feed, Source
 from shared.runs.model import Mode, Part, Run
@@ -55,8 +56,11 @@ class PartWork:
         self._counts: Counter[str] = Counter()
         self._waiting: dict[str, list[dict[str, Any]]] = {}
         self._unwritten: list[Entry] = []
+        self._records = source.records
+        self._matching = policy.matching
+        self._values_present: ValuesPresent | None = None
         self._batches = 0
-        records = source.records
+        records = self._records
         partition_key = feed.partition_key(part.name)
         with collector_put_off():
             index = records.index(partition_key, run.id)
@@ -67,6 +71,7 @@ class PartWork:
             now=now(),
             load=records.load,
             find=records.find,
+            may_match=self._may_match,
         )
         self._applier = Applier(records, partition_key, run.id, run.name, now, self._again)
 
@@ -118,6 +123,13 @@ class PartWork:
         self._counts[entry.action] += 1
         if self._run.mode is Mode.PREVIEW or entry.action in _KEPT:
             self._waiting.setdefault(entry.action, []).append(entry.as_json())
+
+    def _may_match(self, match: MatchOn, value: str) -> bool:
+        # Read when the first new record asks: most imports have none. What this part itself has made since is the
+        # record's of the source, so it could not be matched.
+        if self._values_present is None:
+            self._values_present = self._records.values_present(self._matching)
+        return self._values_present.may_match(match, value)
 
     def _again(self, entry: Entry) -> Entry:
         """An entry decided anew; what a preview did not show so is not written in its name."""

@@ -15,6 +15,7 @@ from shared.imports.model import (
     Key,
     Known,
     Loader,
+    MayMatch,
     Policy,
     Present,
     Wanted,
@@ -35,8 +36,8 @@ class PartPlanner:
     """Plans one part, page after page.
 
     `index` is all that is stored of the part, by row key; `load` reads rows whole; `find` finds candidates of a
-    matching column in all parts. What needs the whole part (new records that may match, takeovers, what is gone) is
-    decided in `finish`.
+    matching column in all parts, and `may_match`, asked first, tells which records have none. What needs the whole part
+    (new records that may match, takeovers, what is gone) is decided in `finish`.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class PartPlanner:
         now: datetime,
         load: Loader,
         find: Finder,
+        may_match: MayMatch = lambda *_: True,
     ) -> None:
         self._partition = partition
         self._index = index
@@ -55,6 +57,7 @@ class PartPlanner:
         self._now = now
         self._load = load
         self._find = find
+        self._may_match = may_match
         self._live: set[str] = set()
         self._gone: dict[str, str] = {}
         self._held: list[Wanted] = []
@@ -85,7 +88,7 @@ class PartPlanner:
             elif wanted.skip:
                 entries.append(entry_of(wanted, Action.SKIP, "no_rule", wanted.skip))
             elif known is None:
-                if self._policy.matching:
+                if self._may_be_there(wanted):
                     self._held.append(wanted)
                 else:
                     entries.append(self._new(wanted, None))
@@ -121,6 +124,14 @@ class PartPlanner:
         return self._deactivate(own.row, fresh, entry.message)
 
     # Records that are there
+
+    def _may_be_there(self, wanted: Wanted) -> bool:
+        """Whether a new record may find a row by the matching fields."""
+        return any(
+            value and self._may_match(match, value)
+            for match in self._policy.matching
+            for value in (match.fold(wanted.values.get(match.column)),)
+        )
 
     def _same(self, wanted: Wanted, known: Known) -> bool:
         return known.active and known.gone_since is None and known.hash == self._policy.hash_of(wanted)

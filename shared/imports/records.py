@@ -11,6 +11,7 @@ from datetime import datetime
 from shared.errors import NotFoundError
 from shared.imports import history
 from shared.imports.history import HISTORY, HistoryEntry
+from shared.imports.matching import ValuesPresent
 from shared.imports.model import Action, Candidate, Change, Entry, Key, Known, MatchOn, Present, Wanted
 from shared.imports.planning import CREATED, DEACTIVATED, JOINED, LINKED, REACTIVATED, UPDATED
 from shared.reasons import Reason
@@ -106,6 +107,11 @@ class RecordTable:
                 key = Key(row.partition_key, row.row_key)
                 found.setdefault(value, []).append(Candidate(key, label, _is_active(row), owned, row.text("bound_to")))
         return found
+
+    def values_present(self, matching: Sequence[MatchOn]) -> ValuesPresent:
+        """What the rows of all partitions have in the matching columns. Reads the whole table, narrowly."""
+        select = tuple(dict.fromkeys(match.column for match in matching))
+        return ValuesPresent(matching, scan(self._table, [Condition("RowKey", "lt", HISTORY)], select=select))
 
     def get(self, key: Key) -> Row:
         """The row of a record; raises NotFoundError."""

@@ -57,6 +57,19 @@ def test_a_changed_value_is_updated_with_its_history(world: World) -> None:  # A
     assert oldest.action == "create"
 
 
+def test_new_records_that_match_nothing_are_written_while_the_part_is_read(world: World) -> None:
+    world.add("till-1", number="SERV-7")
+    world.far.page_size = 50
+    for number in range(250):
+        world.far.put(f"i-{number:03}", number=f"SERV-{number}")
+    written: list[int] = []
+    world.far.before_page = lambda: written.append(len(world.rows()) - 1)
+    world.run()
+    # The one that has a match waits, and finds it.
+    assert written == [0, 0, 0, 100, 100]
+    assert world.rows()["i-007"]["link"] == "manual|till-1"
+
+
 def test_a_value_that_the_source_lost_is_blanked_unless_it_is_to_be_kept(world: World) -> None:
     world.far.put("i-1", note="first floor")
     world.run()

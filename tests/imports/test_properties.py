@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.errors import MisconfiguredError
+from shared.imports.matching import ValuesPresent
 from shared.imports.model import Trigger
 from shared.reasons import Reason
 from tests.imports.worlds import FarRecord, SourceCase, World
@@ -139,6 +140,21 @@ def test_the_order_of_records_and_pages_does_not_matter(
         for world, run in ((one, first), (other, second))
     ]
     assert errors[0] == errors[1]
+
+
+@_QUICK
+@given(history=_HISTORIES, far=_FAR, page_size=st.integers(1, 8))
+def test_records_that_match_nothing_are_decided_at_once_as_they_would_be_at_the_end(
+    case: Callable[[], SourceCase], history: History, far: dict[str, Any], page_size: int
+) -> None:
+    at_once, at_the_end = history.live(case()), history.live(case())
+    everything = ValuesPresent((), ())
+    everything.may_match = lambda *_: True  # type: ignore[method-assign] # holds every new record back
+    at_the_end.runner.sources[at_the_end.case.kind].records.values_present = lambda matching: everything  # type: ignore[method-assign] # noqa: ARG005 - as above
+    for world in (at_once, at_the_end):
+        world.far.records, world.far.page_size = dict(far), page_size
+        world.run()
+    assert at_once.comparable() == at_the_end.comparable()
 
 
 @_QUICK
