@@ -1,6 +1,6 @@
 # `make help` lists the targets. Everything runs from .venv and node_modules, which `make setup` makes.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench faults fmt lock settings-apply
+.PHONY: help setup run test check bench faults api-load api-test fmt lock settings-apply
 PY := .venv/bin/python
 
 help: ## this list
@@ -37,6 +37,12 @@ bench: setup ## figures against a floor measured in the same run, into docs/perf
 
 faults: setup ## seeded faults on every flow; N=… schedules (2000) from SEED=… (1) on; a failing seed is printed and replays exactly
 	@$(PY) -m lab.faults run --count $(or $(N),2000) --seed $(or $(SEED),1)
+
+api-load: setup ## many clients at once on every operation of the API of a lab, then all that was acknowledged is looked for: CLIENTS=50 SECONDS=60
+	@$(PY) -m lab.api_load --clients $(or $(CLIENTS),50) --seconds $(or $(SECONDS),60)
+
+api-test: setup ## made-up requests (schemathesis) on every operation of the API of a lab: EXAMPLES=100 each, or SECONDS=… in all
+	@$(PY) -m lab.api_tester --examples $(or $(EXAMPLES),100) $(if $(SECONDS),--seconds $(SECONDS))
 
 settings-apply: setup ## apply a folder of YAML documents: DIR=… URL=… (key in DESKBRIDGE_KEY) [DRY_RUN=1]
 	@$(PY) -m lab.settings_apply --dir "$(DIR)" --url "$(URL)" $(if $(DRY_RUN),--dry-run)

@@ -1,4 +1,5 @@
-"""`python -m lab.api_load`: many clients at once over all endpoints; all that was acknowledged must be there after."""
+"""`python -m lab.api_load`: many clients at once call every operation of the API; all that was acknowledged must be
+there after, and every answer be one that the OpenAPI document knows."""
 
 import argparse
 import http.client
@@ -7,178 +8,280 @@ import random
 import sys
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
-from lab.api_tester import desk_at_work, names_of
-from lab.desk import Desk
+from azure.core.exceptions import ResourceExistsError
+from azure.storage.blob import ContainerClient
 
-# What a client does, and how often among hundred things.
-_READ = 70
+from lab.api_accepted import Accepted, Aftermath
+from lab.api_operations import Known, Operation, address_of, operations_of, query_of
+from lab.api_tester import CALENDAR_TOKEN, desk_at_work
+from lab.api_writes import LATER, STRANGE, WEBHOOK, WRITES, Reply, Stage, Writer, event
+from lab.desk import Desk, DeskError
+from lab.event_grid import DeadLetterBlobs, vault_resource_id
+from shared.storage.names import DEAD_LETTERS_CONTAINER
+
+# How often each is called, beside the others. What costs much is called less, as people do.
+_WEIGHTS: Mapping[str, float] = {
+    "show_readiness": 0.3,
+    "show_openapi": 0.3,
+    "show_summary": 0.5,
+    "export_settings": 0.5,
+    "check_authrocket_realm": 0.5,
+    "check_aws_tenant": 0.3,
+    "check_credential": 0.5,
+    "check_credential_store": 0.5,
+    "delete_setting": 1,
+    "replay_dead_letters": 0.5,
+    "sweep_vaults_now": 0.3,
+    "start_authrocket_import": 0.3,
+    "start_ec2_import": 0.3,
+}
+_READING, _WRITING = 3.0, 2.0
+# An import is running: AuthRocket delivers again after such an answer, and so do the clients here.
+_PUT_OFF = ("receive_authrocket_event", "import_running")
+_TURNS = 20
 
 
 @dataclass
 class Findings:
-    """What the clients met: answers by status, server errors in words, and what was acknowledged."""
+    """What the clients met: answers by operation and status, and what was wrong, in sentences."""
 
-    answers: Counter[int] = field(default_factory=Counter[int])
+    calls: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict[str, Counter[int]](Counter[int]))
+    put_off: int = 0
     faults: list[str] = field(default_factory=list[str])
-    notes: set[str] = field(default_factory=set[str])
-    assets: set[str] = field(default_factory=set[str])
-    documents: Counter[str] = field(default_factory=Counter[str])
-    edits: int = 0
+    accepted: Accepted = field(default_factory=Accepted)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def fault(self, sentence: str) -> None:
+        with self.lock:
+            self.faults.append(sentence)
 
-class _Client:
+    @property
+    def answers(self) -> Counter[int]:
+        """By status, of all operations."""
+        return sum(self.calls.values(), Counter[int]())
+
+    @property
+    def succeeded(self) -> set[str]:
+        """The operations that were answered with what they are there for, at least once."""
+        with self.lock:
+            return {name for name, statuses in self.calls.items() if any(200 <= status < 300 for status in statuses)}
+
+
+class Client:
     """One caller with a connection of its own."""
 
-    def __init__(self, number: int, desk: Desk, reads: Sequence[str], ticket: str, asset: str, found: Findings) -> None:
+    def __init__(self, number: int, operations: Mapping[str, Operation], stage: Stage, found: Findings) -> None:
         self._number = number
-        self._address = urlsplit(desk.url).netloc
-        self._key = str(desk.host.keys["default"])
-        self._reads = reads
-        self._ticket = ticket
-        self._asset = asset
+        self._address = urlsplit(stage.desk.url).netloc
+        self._key = str(stage.desk.host.keys["default"])
+        self._operations = operations
+        self._known = stage.known
         self._found = found
         self._random = random.Random(number)
-        self._count = 0
+        self._following: dict[str, tuple[str, str]] = {}
+        self._writer = Writer(number, self, stage)
 
-    def work(self, until: float) -> None:
-        self._connection = http.client.HTTPConnection(self._address, timeout=60)
-        try:
+    def work(self, first: Sequence[str], until: float) -> None:
+        """Call these operations first, and then any until the time is over."""
+        self._connection = http.client.HTTPConnection(self._address, timeout=120)
+        names = list(self._operations)
+        weights = [
+            _WEIGHTS.get(name, _READING if operation.reads else _WRITING)
+            for name, operation in self._operations.items()
+        ]
+        with closing(self._connection):
+            for name in first:
+                for _ in range(_TURNS):
+                    self._do(name)
+                    # Another may have been faster at what only one of them can have.
+                    if name in self._found.succeeded:
+                        break
             while time.monotonic() < until:
-                self._count += 1
-                if self._random.randrange(100) < _READ:
-                    self.call("GET", self._random.choice(self._reads))
-                else:
-                    self._random.choice((self._note, self._add, self._write, self._edit))()
-        except OSError as error:
-            with self._found.lock:
-                self._found.faults.append(f"client {self._number}: {error!r}")
-        finally:
-            self._connection.close()
+                self._do(self._random.choices(names, weights)[0])
 
     def call(
-        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
-    ) -> tuple[int, Any, str]:
-        """Status, JSON and ETag of an answer; a server error is a finding."""
+        self,
+        operation: str,
+        address: str | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        query: str = "",
+    ) -> Reply:
+        """Call it; whatever the document does not know of the answer is a finding."""
+        declared = self._operations[operation]
+        address = address or address_of(declared, self._known, self._random) or declared.path
+        reply = self._counted(declared, f"{address}{query}", body, headers)
+        turns = 1
+        while reply.status == 503 and (operation, _reason_of(reply)) == _PUT_OFF:
+            with self._found.lock:
+                self._found.put_off += 1
+            if turns == _TURNS:
+                # AuthRocket goes on for two days; the daily import brings it too.
+                return reply
+            time.sleep(0.5)
+            turns += 1
+            reply = self._counted(declared, f"{address}{query}", body, headers)
+        if reply.status >= 500 or reply.status not in declared.statuses:
+            self.fault(f"{declared.method} {address}{query}: {reply.status} {str(reply.json)[:300]}")
+        known, reason = declared.reasons.get(reply.status), _reason_of(reply)
+        if reason is not None and known and reason not in known:
+            self.fault(f"{declared.method} {address}: the document does not know {reply.status} {reason}")
+        return reply
+
+    def fault(self, sentence: str) -> None:
+        self._found.fault(sentence)
+
+    def _do(self, name: str) -> None:
+        try:
+            if name in WRITES:
+                WRITES[name](self._writer)
+            else:
+                self._by_the_document(self._operations[name])
+        except (OSError, http.client.HTTPException) as error:
+            self.fault(f"{name}: {error!r}")
+            self._connection.close()
+
+    def _by_the_document(self, operation: Operation) -> None:
+        """With things that are there, and the example of a body."""
+        address = address_of(operation, self._known, self._random)
+        if address is None:
+            return
+        # Half of the time the page that follows the last one.
+        token = None
+        if operation.id in self._following and self._random.random() < 0.5:
+            address, token = self._following.pop(operation.id)
+        query = query_of(operation, token, self._random)
+        reply = self.call(operation.id, address, None if operation.reads else operation.example, query=query)
+        if reply.ok and operation.reads:
+            self._known.learn(address, reply.json)
+            after = reply.json.get("next") if isinstance(reply.json, dict) else None
+            if after:
+                self._following[operation.id] = (address, after)
+
+    def _counted(self, operation: Operation, address: str, body: Any, headers: Mapping[str, str] | None) -> Reply:
+        reply = self._send(operation.method, address, body, headers)
+        with self._found.lock:
+            self._found.calls[operation.id][reply.status] += 1
+        return reply
+
+    def _send(self, method: str, address: str, body: Any, headers: Mapping[str, str] | None) -> Reply:
         self._connection.request(
             method,
-            path,
+            address,
             None if body is None else json.dumps(body),
             {"x-functions-key": self._key, "Content-Type": "application/json", **(headers or {})},
         )
         answer = self._connection.getresponse()
         content = answer.read()
-        with self._found.lock:
-            self._found.answers[answer.status] += 1
-            if answer.status >= 500:
-                self._found.faults.append(f"{method} {path}: {answer.status} {content[:300]!r}")
-        is_json = "json" in answer.getheader("Content-Type", "") and "ndjson" not in answer.getheader(
-            "Content-Type", ""
-        )
-        return answer.status, json.loads(content) if content and is_json else None, answer.getheader("ETag", "")
+        kind = answer.getheader("Content-Type", "").partition(";")[0]
+        is_json = kind in {"application/json", "application/problem+json"}
+        return Reply(answer.status, json.loads(content) if content and is_json else None, answer.getheader("ETag", ""))
 
-    @property
-    def _name(self) -> str:
-        return f"client-{self._number}-{self._count}"
 
-    def _note(self) -> None:
-        text = self._name
-        status, _, _ = self.call("POST", f"/api/tickets/{self._ticket}/notes", {"text": text})
-        if status == 201:
-            with self._found.lock:
-                self._found.notes.add(text)
-
-    def _add(self) -> None:
-        name = self._name
-        status, _, _ = self.call("POST", "/api/assets", {"id": name, "fields": {"name": name}})
-        if status == 201:
-            with self._found.lock:
-                self._found.assets.add(name)
-
-    def _write(self) -> None:
-        """A document that a few clients share: one of two writers is told that it moved, and the other wins."""
-        name = f"load-{self._number % 10}"
-        address = f"/api/settings/sites/{name}"
-        status, _, etag = self.call("GET", address)
-        headers = {"If-Match": etag} if status == 200 else {}
-        status, _, _ = self.call("PUT", address, {"title": self._name, "customer": "Acorn"}, headers)
-        if status in {200, 201}:
-            with self._found.lock:
-                self._found.documents[name] += 1
-
-    def _edit(self) -> None:
-        """An asset that all clients count up."""
-        status, asset, etag = self.call("GET", f"/api/assets/{quote(self._asset)}")
-        if status != 200:
-            return
-        count = int(asset["fields"].get("model") or 0) + 1
-        body = {"fields": {"model": str(count)}}
-        status, _, _ = self.call("PATCH", f"/api/assets/{quote(self._asset)}", body, {"If-Match": etag})
-        if status == 200:
-            with self._found.lock:
-                self._found.edits += 1
+def _reason_of(reply: Reply) -> str | None:
+    return reply.json.get("reason") if isinstance(reply.json, dict) and reply.status >= 400 else None
 
 
 def load(desk: Desk, clients: int, seconds: float) -> Findings:
     """Let them all loose; what they met, and what of the acknowledged is missing (as faults)."""
+    operations = operations_of(desk.call("GET", "/api/openapi.json"))
     found = Findings()
-    ticket = desk.call("GET", "/api/tickets?limit=1")["items"][0]["id"]
-    made = desk.call("POST", "/api/assets", b'{"id": "counted", "fields": {"name": "Counted"}}')
-    reads = reads_of(desk)
-    callers = [_Client(number, desk, reads, ticket, made["id"], found) for number in range(clients)]
-    until = time.monotonic() + seconds
-    threads = [threading.Thread(target=caller.work, args=(until,)) for caller in callers]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    _check(desk, found, ticket, made["id"])
+    blobs = DeadLetterBlobs(desk.connection_string, DEAD_LETTERS_CONTAINER)
+    with closing(blobs):
+        stage = _set_up(desk, operations, found.accepted, blobs)
+        callers = [Client(number, operations, stage, found) for number in range(clients)]
+        # Dealt out, so that each is called however short the time is; what needs something to be there comes last.
+        order = sorted(operations, key=lambda name: (not operations[name].reads, name in WRITES, name))
+        until = time.monotonic() + seconds
+        threads = [
+            threading.Thread(target=caller.work, args=(order[number::clients], until))
+            for number, caller in enumerate(callers)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        found.faults += Aftermath(desk, found.accepted).missing()
     return found
 
 
-def reads_of(desk: Desk) -> list[str]:
-    """An address of every operation that reads, with things that are there."""
-    document = desk.call("GET", "/api/openapi.json")
-    names = names_of(desk)
-    found: list[str] = []
-    for path, item in document["paths"].items():
-        operation = item.get("get")
-        if operation is None:
-            continue
-        given = names.get(operation["operationId"], {"name": "deskbridge-vault", "kind": "credential-stores"})
-        for name, value in given.items():
-            path = path.replace(f"{{{name}}}", quote(value))  # noqa: PLW2901 - filled in step by step
-        if "{" not in path:
-            found.append(path)
-    return found
+def _set_up(desk: Desk, operations: Mapping[str, Operation], accepted: Accepted, blobs: DeadLetterBlobs) -> Stage:
+    """Things to work on: counted records, documents, events in the quarantine, a webhook for AuthRocket."""
+    known = Known()
+    known.put("/api/calendar", CALENDAR_TOKEN)
+    known.put("/api/events/authrocket", "customers")
+    container = ContainerClient.from_connection_string(desk.connection_string, DEAD_LETTERS_CONTAINER)
+    with container, suppress(ResourceExistsError):
+        container.create_container()
+    kinds = next(one["schema"]["enum"] for one in operations["list_settings"].parameters if one["name"] == "kind")
+    counted = {
+        "asset": _made(desk, "assets", "counted"),
+        "user": _made(desk, "users", "counted"),
+        "imported asset": f"/api/assets/{desk.call('GET', '/api/assets?limit=1')['items'][0]['id']}",
+        "imported user": f"/api/users/{desk.call('GET', '/api/users?limit=1')['items'][0]['id']}",
+    }
+    realm = desk.call("GET", "/api/settings/authrocket-realms/customers")["document"]
+    webhook = {"current": {"in_place": {"store": "deskbridge-vault", "secret": "key-vault-webhook"}}}
+    _put(desk, "authrocket-realms", "customers", {**realm, "webhook": webhook})
+    events = desk.call("GET", "/api/settings/key-vault-events/default")["document"]
+    accepted.strays.update(f"stray-{number}" for number in range(5))
+    accepted.later.update(f"later-{number}" for number in range(20))
+    _deliver(desk, [event(STRANGE, name) for name in sorted(accepted.strays)])
+    known.learn("strays", desk.call("GET", "/api/quarantine"))
+    _deliver(desk, [event(LATER, name) for name in sorted(accepted.later)])
+    # These are quarantined, and from now on they can be recorded.
+    allowed = [*events["allowed_vaults"], {"name": LATER, "resource_id": vault_resource_id(LATER)}]
+    _put(desk, "key-vault-events", "default", {**events, "allowed_vaults": allowed})
+    for number in range(0, 10, 2):
+        _put(desk, "sites", f"load-{number}", {"title": f"title-{number}", "customer": "Acorn"})
+        accepted.titles[f"load-{number}"].add(f"title-{number}")
+    for address in ("assets", "users", "tickets", "runs", "quarantine", *(f"settings/{kind}" for kind in kinds)):
+        known.learn(f"/api/{address}", desk.call("GET", f"/api/{address}?limit=200"))
+    # No event comes any more that would say something new about it.
+    policy = desk.call("GET", "/api/tickets?kind=access_policy")["items"][0]["id"]
+    return Stage(desk, known, accepted, blobs, counted, policy)
 
 
-def _check(desk: Desk, found: Findings, ticket: str, asset: str) -> None:
-    notes = {note["text"] for note in desk.call("GET", f"/api/tickets/{ticket}")["notes"]}
-    lost = found.notes - notes
-    assets: set[str] = set()
-    after = ""
-    while True:
-        page = desk.call("GET", f"/api/assets?limit=200{after}")
-        assets |= {item["source_id"] for item in page["items"]}
-        if page["next"] is None:
-            break
-        after = f"&after={quote(page['next'])}"
-    lost |= found.assets - assets
-    for name, count in found.documents.items():
-        version = desk.call("GET", f"/api/settings/sites/{name}")["version"]
-        if version != count:
-            lost.add(f"{name}: version {version} after {count} acknowledged writes")
-    counted = desk.call("GET", f"/api/assets/{quote(asset)}")["fields"].get("model", "0")
-    if int(counted) != found.edits:
-        lost.add(f"counted to {counted} by {found.edits} acknowledged edits")
-    found.faults += [f"lost: {one}" for one in sorted(lost)]
+def _made(desk: Desk, what: str, name: str) -> str:
+    body = json.dumps({"id": name, "fields": {"name": name}}).encode()
+    return f"/api/{what}/{desk.call('POST', f'/api/{what}', body)['id']}"
+
+
+def _put(desk: Desk, kind: str, name: str, document: Any) -> None:
+    body = json.dumps({"documents": [{"kind": kind, "name": name, "document": document}]}).encode()
+    desk.call("POST", "/api/settings", body)
+
+
+def _deliver(desk: Desk, events: Sequence[Any]) -> None:
+    with closing(http.client.HTTPConnection(urlsplit(desk.url).netloc, timeout=60)) as connection:
+        connection.request("POST", "/api/events/key-vault", json.dumps(events), WEBHOOK)
+        answer = connection.getresponse()
+        if answer.status != 200:
+            raise DeskError(f"the events were not taken: {answer.status} {answer.read()!r}")
+
+
+def report(found: Findings) -> str:
+    """Calls by operation and status, what was acknowledged, and what was wrong."""
+    statuses = sorted(found.answers)
+    width = max(map(len, found.calls))
+    lines = [" " * width + "".join(f"{status:>7}" for status in statuses)]
+    for name in sorted(found.calls):
+        counts = found.calls[name]
+        lines.append(name.ljust(width) + "".join(f"{counts[status] or '':>7}" for status in statuses))
+    lines.append("all".ljust(width) + "".join(f"{found.answers[status]:>7}" for status in statuses))
+    lines.append(f"acknowledged: {found.accepted.describe()}")
+    if found.put_off:
+        lines.append(f"put off while an import ran, and delivered again: {found.put_off}")
+    lines.append(f"wrong, lost or doubled: {len(found.faults)}")
+    return "\n".join([*lines, *(f"  {fault}" for fault in found.faults[:40])])
 
 
 def main() -> int:
@@ -188,15 +291,13 @@ def main() -> int:
     given = parser.parse_args()
     with desk_at_work() as desk:
         found = load(desk, given.clients, given.seconds)
-    answers = ", ".join(f"{count} × {status}" for status, count in sorted(found.answers.items()))
-    print(f"{given.clients} clients, {given.seconds:.0f} s: {sum(found.answers.values())} answers ({answers})")
-    print(
-        f"acknowledged: {len(found.notes)} notes, {len(found.assets)} assets, {found.documents.total()} documents, "
-        f"{found.edits} edits of one asset; lost or failed: {len(found.faults)}"
-    )
-    for fault in found.faults[:20]:
-        print(f"  {fault}")
-    return 1 if found.faults else 0
+        operations = operations_of(desk.call("GET", "/api/openapi.json"))
+    print(f"{given.clients} clients, {given.seconds:.0f} s: {found.answers.total()} answers")
+    print(report(found))
+    left_out = sorted(set(operations) - found.succeeded)
+    if left_out:
+        print(f"never answered as they should: {', '.join(left_out)}")
+    return 1 if found.faults or left_out else 0
 
 
 if __name__ == "__main__":

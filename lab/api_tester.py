@@ -37,6 +37,7 @@ _PINNED = """\
 include-operation-id = "{operation}"
 parameters = {{ {parameters} }}
 """
+CALENDAR_TOKEN = "0123456789abcdef0123456789abcdef"
 _FOREIGN = re.compile("^(https?_proxy|all_proxy|no_proxy|requests_ca_bundle|ssl_cert_file)$", re.IGNORECASE)
 
 
@@ -54,12 +55,13 @@ class Effort:
 @contextmanager
 def desk_at_work() -> Iterator[Desk]:
     """The whole desk after its first run, on free ports."""
-    with (
-        tempfile.TemporaryDirectory(prefix="lab-api-") as folder,
-        Desk(Choices(folder=Path(folder), any_ports=True), lambda _: None) as desk,
-    ):
-        run_once(desk, lambda _: None)
-        yield desk
+    with tempfile.TemporaryDirectory(prefix="lab-api-") as folder:
+        choices = Choices(
+            folder=Path(folder), any_ports=True, environment={"DESKBRIDGE_CALENDAR_TOKEN": CALENDAR_TOKEN}
+        )
+        with Desk(choices, lambda _: None) as desk:
+            run_once(desk, lambda _: None)
+            yield desk
 
 
 def names_of(desk: Desk) -> dict[str, dict[str, str]]:
@@ -80,6 +82,7 @@ def names_of(desk: Desk) -> dict[str, dict[str, str]]:
         **users,
         **runs,
         "export_records": {"what": "tickets"},
+        "show_calendar": {"token": CALENDAR_TOKEN},
         "check_credential_store": {"name": "deskbridge-vault"},
         "check_credential": {"name": "aws-acorn"},
         "list_credential_uses": {"name": "aws-acorn"},

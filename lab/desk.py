@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
 from types import TracebackType
@@ -62,6 +62,8 @@ class Choices:
     any_ports: bool = False
     # How long a queue message that a killed host had taken stays hidden; None for the real host's ten minutes.
     lease_seconds: float | None = None
+    # More app settings for the host.
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class Desk:
@@ -127,6 +129,7 @@ class Desk:
             **fleet.environment(),
             "DESKBRIDGE_VERIFY_CHALLENGE_RESOURCE": "false",
             "AzureWebJobsStorage": self.connection_string,
+            **self._choices.environment,
         }
         settings = folder / "local.settings.json"
         settings.write_text((ROOT / "local.settings.json.example").read_text("utf-8"), "utf-8")
