@@ -10,7 +10,8 @@ from functools import partial
 
 from lab.faults.many import Total, run_many, spread
 from lab.faults.schedule import Outcome, play_undisturbed, run_kill, run_seed
-from lab.faults.story import FLOWS, make_story
+from lab.faults.story import FLOWS
+from lab.faults.telling import make_story
 
 _MOST_SHOWN = 12
 

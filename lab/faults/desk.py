@@ -1,13 +1,17 @@
 """The desk of a simulation: its settings as operators would write them, and the product put together for one worker."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
+
+from azure.storage.blob import ContainerClient
 
 from lab.fakes.tables import MemoryTables
 from lab.faults.disturbances import Disturbances
-from lab.faults.far_sides import ENDPOINT, FarEc2, FarObjects, FarVault
+from lab.faults.far_realm import ENDPOINT
+from lab.faults.far_sides import FarContainer, FarEc2, FarObjects, FarVault
+from lab.faults.rotating import SECRETS
 from lab.faults.simulation import Simulation
 from lab.faults.storage import Committed, DisturbedTables
 from lab.faults.story import ACCOUNTS, BEGINS, REALM, REALM_ID, REGIONS, TENANT, VAULTS, Story, resource_id
@@ -30,14 +34,16 @@ def furnish(tables: MemoryTables, story: Story) -> None:
         settings.put(kind, name, content, by=SETTINGS_BY)
 
     put("credential-stores", "kv", _STORE)
-    for name in ("webhook", "aws", "authrocket"):
+    for name in (*SECRETS, "webhook-previous", "authrocket-webhook-previous"):
         put("credentials", name, {"store": "kv", "secret": name, "scope": "any"})
     put("sites", "leeds", {"title": "Leeds", "customer": "St Johns High School"})
+    put("sites", "york", {"title": "York", "customer": "St Johns High School"})
     put("asset-types", "server", {"title": "Server"})
     if "tickets" in story.flows:
         for vault in VAULTS:
             put("credential-stores", f"of-{vault}", {**_STORE, "vault_url": f"https://{vault}.vault.azure.net"})
-        put("key-vault-events", "default", _events(story))
+        vaults = VAULTS if story.also.late_vault_at is None else VAULTS[:1]
+        put("key-vault-events", "default", _events(story, vaults))
     if "ec2" in story.flows:
         put("aws-tenants", TENANT, _tenant(story))
     if "users" in story.flows:
@@ -49,14 +55,20 @@ def furnish(tables: MemoryTables, story: Story) -> None:
 
 
 def assemble(
-    story: Story, tables: MemoryTables, simulation: Simulation, disturbances: Disturbances, committed: Committed
+    story: Story,
+    tables: MemoryTables,
+    simulation: Simulation,
+    disturbances: Disturbances,
+    committed: Committed,
+    container: FarContainer,
 ) -> None:
     """Stand the simulated parts in for the real ones, in the objects of the worker whose turn it is."""
     bootstrap.replace("environment", load_environment({**_environment(), "AzureWebJobsStorage": "simulated"}))
     bootstrap.replace("callers_are_signed_in", False)
     bootstrap.replace("tables", DisturbedTables(tables, simulation, disturbances, committed))
-    bootstrap.replace("vaults", FarVault(simulation, disturbances))
-    bootstrap.replace("ec2", FarEc2(story, simulation, disturbances))
+    bootstrap.replace("vaults", FarVault(story, simulation, disturbances))
+    bootstrap.replace("ec2", FarEc2(story, simulation, disturbances, bootstrap.credentials()))
+    from shared.tickets.dead_letters import DeadLetters
     from shared.tickets.sweeping import Sweeping
     from shared.users.sourcing import Clock, Realms
 
@@ -66,6 +78,9 @@ def assemble(
     configuration, settling = bootstrap.ticket_configuration(), bootstrap.settling()
     sweeping = Sweeping(configuration, open_vault, bootstrap.tickets(), settling, bootstrap.now)
     bootstrap.replace("sweeping", sweeping)
+    client = cast("ContainerClient", container)
+    letters = DeadLetters(client, configuration, bootstrap.recording(), bootstrap.quarantine())
+    bootstrap.replace("dead_letters", letters)
     clock = Clock(simulation.monotonic, simulation.sleep)
     bootstrap.replace("realms", Realms(bootstrap.settings(), bootstrap.credentials(), clock))
 
@@ -79,7 +94,15 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith("DESKBRIDGE_")}
 
 
-def _events(story: Story) -> dict[str, Any]:
+def allowed(story: Story, vaults: Sequence[str]) -> list[dict[str, Any]]:
+    """The entries of allowed vaults."""
+    return [
+        {"name": vault, "resource_id": resource_id(vault), **({"store": f"of-{vault}"} if story.swept else {})}
+        for vault in vaults
+    ]
+
+
+def _events(story: Story, vaults: Sequence[str]) -> dict[str, Any]:
     rules = [
         {
             "name": "pressing",
@@ -97,12 +120,10 @@ def _events(story: Story) -> dict[str, Any]:
         },
     ]
     return {
-        "credentials": {"current": {"credential": "webhook"}},
-        "allowed_vaults": [
-            {"name": vault, "resource_id": resource_id(vault), **({"store": f"of-{vault}"} if story.swept else {})}
-            for vault in VAULTS
-        ],
+        "credentials": {"current": {"credential": "webhook"}, "previous": {"credential": "webhook-previous"}},
+        "allowed_vaults": allowed(story, vaults),
         "ticket_rules": rules,
+        "dead_letters": "keep" if story.also.keeps_dead_letters else "replay",
     }
 
 
@@ -155,6 +176,12 @@ def _realm(story: Story) -> dict[str, Any]:
         "page_size": 3,
         "default_site": "leeds",
         "deactivate_inactive": True,
+        "organisations": story.also.organisations,
+        "ticket_on_admin_grant": story.also.organisations,
+        "webhook": {
+            "current": {"credential": "authrocket-webhook"},
+            "previous": {"credential": "authrocket-webhook-previous"},
+        },
         **_leaving(story, "deactivate_vanished"),
     }
 

@@ -2,26 +2,57 @@
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+
+from lab.fakes.tables import KilledError
 
 
 class Fault(StrEnum):
     """What can happen to a storage call."""
 
-    REFUSED = "refused"  # nothing took place, and the caller is told so
-    ANSWER_LOST = "answer_lost"  # it took place, and the caller hears nothing
+    REFUSED = "refused"  # no connection: nothing took place
+    RESET_BEFORE = "reset before"  # the connection is cut, and nothing took place
+    TIMED_OUT_BEFORE = "timed out before"  # no answer, and nothing took place
+    RESET_AFTER = "reset after"  # it took place, and the caller hears nothing
+    TIMED_OUT_AFTER = "timed out after"
+    THROTTLED = "429"
+    BUSY = "503"
+    BUSY_AFTER = "503 after"  # it took place, and the caller is told that it did not
+    UNREADABLE = "unreadable"  # it took place, and what is answered cannot be read
+    EXPIRED_TOKEN = "expired token"
+    CLOCK_REFUSED = "clock refused"  # the signature's time is too far from the service's
     REPEATED = "repeated"  # it took place, and the client library sent it again
     SLOW = "slow"  # it takes seconds, sometimes longer than a message stays hidden
-    SHORT_PAGE = "short_page"  # a page ends early, with a continuation
-    EMPTY_PAGE = "empty_page"  # a page has no rows at all, with a continuation
-    KILLED_BEFORE = "killed_before"  # the process dies, nothing took place
-    KILLED_AFTER = "killed_after"  # it took place, and the process dies
+    SHORT_PAGE = "short page"  # a page ends early, with a continuation
+    EMPTY_PAGE = "empty page"  # a page has no rows at all, with a continuation
+    KILLED_BEFORE = "killed before"  # the process dies, nothing took place
+    KILLED_AFTER = "killed after"  # it took place, and the process dies
 
 
-_OF_PAGES = (Fault.SHORT_PAGE, Fault.EMPTY_PAGE)
-_DEADLY = (Fault.KILLED_BEFORE, Fault.KILLED_AFTER)
+BEFORE = frozenset(
+    {
+        Fault.REFUSED,
+        Fault.RESET_BEFORE,
+        Fault.TIMED_OUT_BEFORE,
+        Fault.THROTTLED,
+        Fault.BUSY,
+        Fault.EXPIRED_TOKEN,
+        Fault.CLOCK_REFUSED,
+    }
+)
+AFTER = frozenset({Fault.RESET_AFTER, Fault.TIMED_OUT_AFTER, Fault.BUSY_AFTER, Fault.UNREADABLE})
+OF_PAGES = (Fault.SHORT_PAGE, Fault.EMPTY_PAGE)
+DEADLY = (Fault.KILLED_BEFORE, Fault.KILLED_AFTER)
+# Slow calls and short pages are as many as all that fail before, and all that fail after.
+_OF_ALL = (
+    *((Fault.SLOW,) * 4),
+    *(fault for fault in Fault if fault in BEFORE),
+    *(fault for fault in Fault if fault in AFTER),
+    Fault.RESET_AFTER,
+    Fault.TIMED_OUT_AFTER,
+)
 
 
 @dataclass(frozen=True)
@@ -51,14 +82,22 @@ _PROFILES: Sequence[tuple[str, Rates]] = (
 
 @dataclass
 class Disturbances:
-    """Decides at every step whether something goes wrong; counts what did. `kill_at` kills at that storage call."""
+    """Decides at every step whether something goes wrong; counts what did, and in which flow.
+
+    `kill_at` kills at that storage call, as `kill_as` or as chance has it. `flow` tells what is being done,
+    `calls_in_days` how many storage calls there were before all was well.
+    """
 
     chances: random.Random
     rates: Rates
     profile: str = "calm"
     kill_at: int | None = None
+    kill_as: Fault | None = None
     storage_calls: int = 0
+    calls_in_days: int = 0
     injected: Counter[str] = field(default_factory=Counter[str])
+    by_flow: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    flow: Callable[[], str] = field(default=lambda: "")
 
     @classmethod
     def of(cls, chances: random.Random) -> "Disturbances":
@@ -73,6 +112,7 @@ class Disturbances:
     def calm_down(self) -> None:
         """From now on all goes well."""
         self.rates = replace(CALM, skew_seconds=self.rates.skew_seconds)
+        self.calls_in_days = self.storage_calls
         self.kill_at = None
 
     def begin_again(self, rates: Rates) -> None:
@@ -82,27 +122,36 @@ class Disturbances:
     def at_storage_call(self, *, page: bool) -> Fault | None:
         self.storage_calls += 1
         if self.kill_at is not None and self.storage_calls == self.kill_at:
-            return self._note(self.chances.choice(_DEADLY))
+            return self._note(self.kill_as or self.chances.choice(DEADLY))
         if self.rates.kills and self.chances.random() < self.rates.kills:
-            return self._note(self.chances.choice(_DEADLY))
+            return self._note(self.chances.choice(DEADLY))
         if self.rates.storage and self.chances.random() < self.rates.storage:
-            kinds = [Fault.REFUSED, Fault.ANSWER_LOST, Fault.SLOW]
-            kinds += _OF_PAGES if page else [Fault.REPEATED]
-            return self._note(self.chances.choice(kinds))
+            return self._note(self.chances.choice(_OF_ALL + (OF_PAGES * 3 if page else (Fault.REPEATED,) * 4)))
         return None
+
+    def perhaps_kill(self) -> None:
+        """A call that is not to a table: the process may die before it."""
+        if self.rates.kills and self.chances.random() < self.rates.kills:
+            self._note(Fault.KILLED_BEFORE)
+            raise KilledError
 
     def happens(self, what: str, rate: float, among: Sequence[str] = ("",)) -> str | None:
         """Whether something goes wrong now, and which of `among`."""
         if not rate or self.chances.random() >= rate:
             return None
         kind = self.chances.choice(among)
-        self.injected[f"{what} {kind}".strip()] += 1
+        self.count(f"{what} {kind}".strip())
         return kind
+
+    def count(self, fault: str) -> None:
+        """One more of this kind, in what is being done."""
+        self.injected[fault] += 1
+        self.by_flow[self.flow(), fault] += 1
 
     def slowness(self) -> float:
         """Seconds; now and then longer than the queue hides a message."""
         return self.chances.choice((0.5, 5.0, 40.0, 700.0, 1300.0))
 
     def _note(self, fault: Fault) -> Fault:
-        self.injected[f"storage {fault}"] += 1
+        self.count(f"storage {fault}")
         return fault

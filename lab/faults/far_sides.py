@@ -1,24 +1,30 @@
-"""The far sides of a simulation: Key Vault, EC2 and AuthRocket, as a story has them, and on their bad days.
+"""Far sides of a simulation: Key Vault, EC2 and dead letters, as a story has them, and on their bad days.
 
-EC2 is stood in for behind the product's own reader, with botocore's errors; AuthRocket behind requests, as answers on
-the wire, so that the product's reader with its retries is part of what is tried.
+EC2 is stood in for behind the product's own reader, with botocore's errors, and the container of dead letters behind
+its client, with azure-core's; AuthRocket is in `far_realm`.
 """
 
-import email.utils
-import io
-import json
+import threading
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
-import requests
-import requests.adapters
-import urllib3
+from azure.core.exceptions import (
+    AzureError,
+    HttpResponseError,
+    ResourceNotFoundError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 
 from lab.faults.disturbances import Disturbances
+from lab.faults.rotating import accepted, stored
 from lab.faults.simulation import Simulation
-from lab.faults.story import REALM_ID, Story, SweptObject, Thing
+from lab.faults.story import Story, SweptObject, Thing
+from shared.assets.ec2 import AwsKeys, Caller, Ec2
 from shared.assets.refusals import AccessContext, classify
 from shared.errors import MisconfiguredError, TryLaterError
 from shared.reasons import Reason
@@ -27,16 +33,7 @@ from shared.settings.documents.credential_stores import CredentialStore
 from shared.settings.documents.vault_addresses import SecretAddress
 from shared.tickets.model import ObjectType
 from shared.tickets.sweeping import Listed
-from shared.vaults.model import SecretValue, json_fields
-
-ENDPOINT = "https://simulated.authrocket.example/v2"
-# Each occurs nowhere by chance: they are what is searched for wherever the product wrote.
-SECRETS: Mapping[str, str] = {
-    "aws": "leak-aws-5f0e63b2c1-~/+secret",
-    "authrocket": "ks_leak-authrocket-9d41c07ab2-~",
-    "webhook": "leak-webhook-77aa10b3f4-~/+ &secret",
-}
-WEBHOOK_USER = "event-grid"
+from shared.vaults.model import Credentials, SecretValue, json_fields
 
 _EC2_CODES = (
     "RequestLimitExceeded",
@@ -48,28 +45,13 @@ _EC2_CODES = (
     "AuthFailure",
 )
 _EC2_FAULTS = (*_EC2_CODES, "refused", "reset", "timed out", "unparsable", "slow")
-_REALM_FAULTS = (
-    "429",
-    "429 Retry-After",
-    "503",
-    "503 Retry-After",
-    "403",
-    "refused",
-    "timed out",
-    "reset",
-    "truncated",
-    "malformed",
-    "html",
-    "slow",
-    "repeated page",
-    "empty page",
-)
 
 
 class FarVault:
-    """Key Vault: the three secrets of the desk."""
+    """Key Vault: the secrets of the desk, which may change on the way."""
 
-    def __init__(self, simulation: Simulation, disturbances: Disturbances) -> None:
+    def __init__(self, story: Story, simulation: Simulation, disturbances: Disturbances) -> None:
+        self._story = story
         self._simulation = simulation
         self._disturbances = disturbances
 
@@ -88,17 +70,18 @@ class FarVault:
             )
         if fault == "slow":
             self._simulation.sleep(self._disturbances.slowness())
-        text = SECRETS[address.name]
-        if address.name == "webhook":
-            text = json.dumps({"username": WEBHOOK_USER, "password": text})
-        return SecretValue(text, json_fields(text), store.name_of_vault, address.name, "1")
+        at = self._simulation.at
+        text = stored(self._story, address.name, at)
+        rotation = self._story.also.rotations.get(address.name)
+        version = "2" if rotation is not None and at >= rotation.stored_at else "1"
+        return SecretValue(text, json_fields(text), store.name_of_vault, address.name, version)
 
 
 class FarObjects:
     """The lists of one vault's objects, by their properties."""
 
     def __init__(self, story: Story, vault: str, simulation: Simulation, disturbances: Disturbances) -> None:
-        self._objects = story.swept.get(vault, ())
+        self._all = story.swept.get(vault, ())
         self._simulation = simulation
         self._disturbances = disturbances
 
@@ -116,6 +99,11 @@ class FarObjects:
             if (one.object_type, one.name) == (object_type, name.casefold())
         ]
 
+    @property
+    def _objects(self) -> list[SweptObject]:
+        at = self._simulation.at
+        return [one for one in self._all if one.deleted_at is None or one.deleted_at > at]
+
     def _perhaps_fail(self) -> None:
         self._simulation.pause()
         rate = self._disturbances.rates.vaults / 6
@@ -128,10 +116,17 @@ class FarObjects:
             self._simulation.sleep(self._disturbances.slowness())
 
 
-class FarEc2:
-    """Stands in for the reader of EC2. A read takes what is there when it begins, as EC2's snapshot does."""
+class FarEc2(Ec2):
+    """Stands in for the reader of EC2, but for what that does when a key is refused. A read takes what is there when
+    it begins, as EC2's snapshot does."""
 
-    def __init__(self, story: Story, simulation: Simulation, disturbances: Disturbances) -> None:
+    def __init__(
+        self, story: Story, simulation: Simulation, disturbances: Disturbances, credentials: Credentials
+    ) -> None:
+        # Without the real one's session of botocore: nothing here speaks to AWS.
+        self._credentials = credentials
+        self._lock = threading.RLock()
+        self._assumed: dict[tuple[str, ...], AwsKeys] = {}
         self._story = story
         self._simulation = simulation
         self._disturbances = disturbances
@@ -140,17 +135,25 @@ class FarEc2:
         regions = document.regions_of(account)
         if regions != ALL_REGIONS:
             return regions
+        _, caller = self._identify(document, account)
+        self._perhaps_fail(caller.account, "us-east-1", "ec2:DescribeRegions")
+        return [part.split(":")[1] for part in self._story.parts if part.startswith(caller.account)]
+
+    def _identify_once(self, document: AwsTenantDocument, account: AccountDocument | None) -> tuple[AwsKeys, Caller]:
         assert account is not None
-        self._perhaps_fail(account.account, "us-east-1", "ec2:DescribeRegions")
-        return [part.split(":")[1] for part in self._story.parts if part.startswith(account.account)]
+        keys = self._base_keys(document)
+        self._perhaps_fail(account.account, "us-east-1", "sts:GetCallerIdentity")
+        if keys.secret_access_key not in accepted(self._story, "aws", self._simulation.at):
+            context = AccessContext(account.account, "us-east-1", "sts:GetCallerIdentity")
+            raise classify(_botocore_error("SignatureDoesNotMatch"), context)
+        return keys, Caller(account.account, f"arn:aws:iam::{account.account}:user/deskbridge")
 
     def read_instances(
         self, document: AwsTenantDocument, account: AccountDocument | None, region: str, *, page_size: int = 3
     ) -> Iterator[list[Mapping[str, Any]]]:
-        del document
         assert account is not None
         self._simulation.pause()
-        self._perhaps_fail(account.account, region, "sts:GetCallerIdentity")
+        self._identify(document, account)
         things = dict(self._story.day_at(self._simulation.at).get(f"{account.account}:{region}", {}))
         ids = sorted(things)
         self._disturbances.chances.shuffle(ids)
@@ -176,57 +179,73 @@ class FarEc2:
         raise classify(_botocore_error(fault), AccessContext(account, region, action, caller))
 
 
-class FarRealm(requests.adapters.HTTPAdapter):
-    """AuthRocket's API for one realm, behind requests."""
+@dataclass
+class FarContainer:
+    """The container of dead letters, behind the few calls of its client that the product makes."""
 
-    def __init__(self, story: Story, simulation: Simulation, disturbances: Disturbances) -> None:
-        super().__init__()
-        self._story = story
-        self._simulation = simulation
-        self._disturbances = disturbances
+    simulation: Simulation
+    disturbances: Disturbances
+    blobs: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    written_at: dict[str, datetime] = field(default_factory=dict[str, datetime])
 
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        del args, kwargs
-        self._simulation.pause()
-        fault = self._disturbances.happens("authrocket", self._disturbances.rates.far_side, _REALM_FAULTS)
+    def put(self, name: str, content: bytes) -> None:
+        """As Event Grid writes one."""
+        self.blobs[name] = content
+        self.written_at[name] = self.simulation.at
+
+    def list_blobs(self, results_per_page: int = 5000) -> Any:
+        self._perhaps_fail()
+        found = [
+            SimpleNamespace(name=name, size=len(self.blobs[name]), last_modified=self.written_at[name])
+            for name in sorted(self.blobs)
+        ]
+        return _Paged(found, results_per_page)
+
+    def download_blob(self, name: str, *, length: int, offset: int) -> Any:
+        del offset
+        self._perhaps_fail()
+        if name not in self.blobs:
+            raise ResourceNotFoundError("no such blob")
+        content = self.blobs[name][:length]
+        return SimpleNamespace(readall=lambda: content)
+
+    def delete_blob(self, name: str) -> None:
+        self._perhaps_fail()
+        if self.blobs.pop(name, None) is None:
+            raise ResourceNotFoundError("no such blob")
+        self._perhaps_fail(after=True)
+
+    def _perhaps_fail(self, *, after: bool = False) -> None:
+        self.simulation.pause()
+        self.disturbances.perhaps_kill()
+        kinds = ("answer lost",) if after else ("refused", "reset", "timed out", "503", "429", "slow")
+        fault = self.disturbances.happens("blob", self.disturbances.rates.storage * 2, kinds)
         if fault == "slow":
-            self._simulation.sleep(self._disturbances.slowness())
-        if fault in {"refused", "reset"}:
-            raise requests.exceptions.ConnectionError(f"simulated: {fault}")
-        if fault == "timed out":
-            raise requests.exceptions.ReadTimeout("simulated")
-        status, body, headers = self._answer(request, fault)
-        content: Any = io.BytesIO(body)
-        headers = {"Content-Length": str(len(body)), "Content-Type": "application/json", **headers}
-        if fault == "truncated":
-            content = io.BytesIO(body[: len(body) // 2])
-        raw = urllib3.HTTPResponse(
-            content, headers, status=status, preload_content=False, enforce_content_length=True, request_method="GET"
-        )
-        return self.build_response(request, raw)
+            self.simulation.sleep(self.disturbances.slowness())
+        elif fault is not None:
+            raise _azure_error(fault)
 
-    def _answer(self, request: requests.PreparedRequest, fault: str | None) -> tuple[int, bytes, dict[str, str]]:
-        if request.headers.get("Authrocket-Api-Key") != SECRETS["authrocket"] or fault == "403":
-            return 403, b'{"error": "API authentication failed"}', {}
-        if fault is not None and fault[:3].isdigit():
-            waits = {"Retry-After": "7"} if "Retry-After" in fault else {}
-            return int(fault[:3]), b'{"error": "later"}', {**waits, "Date": email.utils.format_datetime(self._date())}
-        if fault == "malformed":
-            return 200, b'{"collection": [{"id": "usr_', {}
-        if fault == "html":
-            return 200, b"<!doctype html><title>Sign in</title>", {}
-        parameters = {name: values[0] for name, values in parse_qs(urlsplit(request.url or "").query).items()}
-        users = self._story.day_at(self._simulation.at).get(REALM_ID, {})
-        after = "" if fault == "repeated page" else parameters.get("after", "")
-        ids = [one for one in sorted(users) if one > after]
-        size = int(parameters["max_results"])
-        shown = [] if fault == "empty page" else ids[:size]
-        more = len(ids) > len(shown)
-        content = {"collection": [_user(one, users[one]) for one in shown], "more_results": more}
-        return 200, json.dumps(content).encode(), {}
 
-    def _date(self) -> Any:
-        return self._simulation.at
+class _Paged(list[Any]):
+    """Blobs at once, or by the page."""
+
+    def __init__(self, found: list[Any], size: int) -> None:
+        super().__init__(found)
+        self._size = size
+
+    def by_page(self, continuation_token: str | None = None) -> Any:
+        after = continuation_token or ""
+        return iter([[one for one in self if one.name > after][: self._size]])
+
+
+def _azure_error(fault: str) -> AzureError:
+    if fault == "refused":
+        return ServiceRequestError("simulated: refused")
+    if fault.isdigit():
+        error = HttpResponseError(f"simulated: {fault}")
+        error.status_code = int(fault)
+        return error
+    return ServiceResponseError(f"simulated: {fault}")
 
 
 def _listed(one: SweptObject, *, with_version: bool) -> Listed:
@@ -248,21 +267,6 @@ def _instance(instance_id: str, thing: Thing, account: str, region: str) -> dict
         "tags": {"Name": thing.name, "AssetNumber": thing.number, "Note": thing.note},
         "account": account,
         "region": region,
-    }
-
-
-def _user(user_id: str, thing: Thing) -> dict[str, Any]:
-    return {
-        "id": user_id,
-        "object": "user",
-        "realm_id": REALM_ID,
-        "state": "inactive" if thing.gone else "active",
-        "email": f"{thing.number.lower()}@acorn.example",
-        "name": thing.name,
-        "first_name": thing.name,
-        "last_name": thing.note or None,
-        "reference": thing.number,
-        "custom": {},
     }
 
 

@@ -10,10 +10,11 @@ from lab.fakes.tables import MemoryTables
 from shared import bootstrap
 from shared.environment import load_environment
 from shared.imports.model import Key
-from shared.imports.records import HISTORY
 from shared.storage.names import ASSETS_TABLE, USERS_TABLE
 from shared.storage.rows import Row
 
+# As it is stored: needed for what the product would not tell, because its record is gone.
+HISTORY = "~h:"
 _AT_ONCE = 200
 
 
@@ -28,8 +29,8 @@ class Told:
 def histories(tables: MemoryTables) -> dict[str, dict[Key, Told]]:
     """By table the records that are no links, with what is told of each."""
     found: dict[str, dict[Key, Told]] = {}
-    with _desks(tables) as desks:
-        for table, desk in desks.items():
+    with desks(tables) as opened:
+        for table, desk in opened.items():
             found[table] = {}
             for (partition_key, row_key), row in tables.table(table).rows.items():
                 if row_key.startswith("~") or row.text("link"):
@@ -62,7 +63,8 @@ def moment_of(change: dict[str, Any]) -> datetime:
 
 
 @contextmanager
-def _desks(tables: MemoryTables) -> Iterator[dict[str, Any]]:
+def desks(tables: MemoryTables) -> Iterator[dict[str, Any]]:
+    """The product's desks of records over these tables; all else of its bootstrap reads them too."""
     before = bootstrap.exchange({})
     try:
         bootstrap.replace("environment", load_environment({"AzureWebJobsStorage": "simulated"}))

@@ -8,7 +8,8 @@ import heapq
 import itertools
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -19,6 +20,7 @@ from azure.functions.queue import QueueMessage
 
 from lab.fakes.tables import KilledError
 from lab.faults.disturbances import Disturbances
+from lab.faults.flows import Flow
 from lab.faults.simulation import Simulation, Worker
 from shared.errors import DeskbridgeError
 from shared.storage.names import poison_queue
@@ -61,6 +63,7 @@ class Queue:
     """A storage queue and the function that it triggers."""
 
     name: str
+    flow: Callable[[str], Flow]
     handle: Callable[[QueueMessage, Outputs], None]
     outputs_to: str = ""
     messages: list[Message] = field(default_factory=list[Message])
@@ -100,13 +103,20 @@ class Host:
         self._numbers = itertools.count()
 
     def add_queue(
-        self, name: str, handle: Callable[[QueueMessage, Outputs], None], poison: Callable[..., None], outputs_to: str
+        self,
+        name: str,
+        flow: Callable[[str], Flow],
+        handle: Callable[[QueueMessage, Outputs], None],
+        poison: Callable[..., None],
+        outputs_to: str = "",
     ) -> None:
+        """A queue with its poison queue. `flow` says of a message's body what it is part of."""
+
         def give_up(message: QueueMessage, _outputs: Outputs) -> None:
             poison(message)
 
-        self.queues[name] = Queue(name, handle, outputs_to)
-        self.queues[poison_queue(name)] = Queue(poison_queue(name), give_up)
+        self.queues[name] = Queue(name, flow, handle, outputs_to)
+        self.queues[poison_queue(name)] = Queue(poison_queue(name), flow, give_up)
 
     def at(self, moment: datetime, act: Act) -> None:
         """Have a worker do this then, or as soon as one is free."""
@@ -119,12 +129,13 @@ class Host:
     def send(self, queue: str, bodies: Sequence[str]) -> None:
         for body in bodies:
             self.sent.append(body)
-            twice = self.disturbances.happens("queue", self.disturbances.rates.queue / 4, ("message doubled",))
-            for _ in range(2 if twice else 1):
-                late = self.disturbances.happens("queue", self.disturbances.rates.queue, ("message late",))
-                wait = timedelta(seconds=self.disturbances.chances.choice((30, 700, 2000)) if late else 0.05)
-                message = Message(f"m{next(self._numbers)}", body, self.simulation.at + wait)
-                self.queues[queue].messages.append(message)
+            with self._doing(self.queues[queue].flow(body)):
+                twice = self.disturbances.happens("queue", self.disturbances.rates.queue / 4, ("message doubled",))
+                for _ in range(2 if twice else 1):
+                    late = self.disturbances.happens("queue", self.disturbances.rates.queue, ("message late",))
+                    wait = timedelta(seconds=self.disturbances.chances.choice((30, 700, 2000)) if late else 0.05)
+                    message = Message(f"m{next(self._numbers)}", body, self.simulation.at + wait)
+                    self.queues[queue].messages.append(message)
         self.simulation.wake_idle()
 
     def left(self) -> list[str]:
@@ -145,9 +156,27 @@ class Host:
             else:
                 self.simulation.idle_until(min(self._next_due(), self.ends_at))
 
-    def call(self, where: str, function: Callable[[], Any]) -> Called:
+    def call(self, flow: Flow, where: str, function: Callable[[], Any]) -> Called:
         """Invoke the product. A death of the worker costs it all that it held in memory."""
         self.invocations += 1
+        with self._doing(flow):
+            worker = self.simulation.current
+            if worker is not None and worker.skew:
+                self.disturbances.count("clock skew")
+            return self._called(where, function)
+
+    @contextmanager
+    def _doing(self, flow: Flow) -> Iterator[None]:
+        """What goes wrong within is counted for this flow."""
+        worker = self.simulation.current
+        assert worker is not None
+        before, worker.doing = worker.doing, flow
+        try:
+            yield
+        finally:
+            worker.doing = before
+
+    def _called(self, where: str, function: Callable[[], Any]) -> Called:
         try:
             self.simulation.pause()
             return Called(function())
@@ -168,18 +197,22 @@ class Host:
         self.simulation.sleep(2)
         self.prepare()
 
-    def fire(self, name: str, timer: Callable[[Outputs], None], outputs_to: str = "") -> None:
+    def fire(self, flow: Flow, timer: Callable[[Outputs], None], outputs_to: str = "") -> None:
         """A timer. Nobody repeats it: what it could not do, the next one does."""
+        with self._doing(flow):
+            if self.disturbances.happens("timer", self.disturbances.rates.kills * 3, ("missed",)):
+                return
         outputs = Outputs()
-        called = self.call(f"timer {name}", lambda: timer(outputs))
+        called = self.call(flow, f"the timer of the {flow}", lambda: timer(outputs))
         if not called.killed and called.error is None:
-            self.flush(outputs, outputs_to)
+            self.flush(flow, outputs, outputs_to)
 
-    def flush(self, outputs: Outputs, queue: str) -> bool:
+    def flush(self, flow: Flow, outputs: Outputs, queue: str) -> bool:
         """Send what the function handed over; the worker may die before, or in the middle."""
         bodies = outputs.messages
         rate = self.disturbances.rates.queue / 2
-        lost = self.disturbances.happens("queue", rate, ("outputs lost", "half the outputs"))
+        with self._doing(flow):
+            lost = bodies and self.disturbances.happens("queue", rate, ("outputs lost", "half the outputs"))
         if lost:
             self.send(queue, bodies[: len(bodies) // 2] if lost == "half the outputs" else [])
             self.die()
@@ -200,13 +233,14 @@ class Host:
         given = QueueMessage(
             id=message.id, body=message.body.encode(), dequeue_count=message.deliveries, pop_receipt=str(receipt)
         )
-        called = self.call(f"queue {queue.name}", lambda: queue.handle(given, outputs))
+        flow = queue.flow(message.body)
+        called = self.call(flow, f"the queue {queue.name}", lambda: queue.handle(given, outputs))
         if called.killed:
             return
         if message.receipt != receipt:
             # It took so long that the queue gave it to another worker, whose message it is now.
             if called.error is None:
-                self.flush(outputs, queue.outputs_to)
+                self.flush(flow, outputs, queue.outputs_to)
             return
         if called.error is not None:
             if message.deliveries >= _MOST_DELIVERIES:
@@ -215,10 +249,11 @@ class Host:
                 message.visible_at = self.simulation.at + _HIDDEN_AFTER_FAILURE
                 self.simulation.wake_idle()
             return
-        if not self.flush(outputs, queue.outputs_to):
+        if not self.flush(flow, outputs, queue.outputs_to):
             return
-        if self.disturbances.happens("queue", self.disturbances.rates.queue / 2, ("not removed",)):
-            return
+        with self._doing(flow):
+            if self.disturbances.happens("queue", self.disturbances.rates.queue / 2, ("not removed",)):
+                return
         if message in queue.messages:
             queue.messages.remove(message)
 

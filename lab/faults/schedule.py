@@ -7,27 +7,30 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache, partial
-from typing import Any
 from unittest.mock import patch
 
 from lab.fakes.tables import MemoryTables
-from lab.faults.checks import Watch, differences, run_faults
+from lab.faults.agenda import fill_agenda
+from lab.faults.checks import Watch, run_faults
 from lab.faults.clients import Clients
+from lab.faults.comparing import differences
 from lab.faults.desk import assemble, clock_of, furnish
-from lab.faults.disturbances import CALM, Disturbances
-from lab.faults.far_sides import SECRETS, FarRealm
-from lab.faults.host import Host, Outputs
+from lab.faults.disturbances import CALM, Disturbances, Fault
+from lab.faults.far_realm import FarRealm
+from lab.faults.far_sides import FarContainer
+from lab.faults.host import Host
 from lab.faults.leaks import LeakSearch
+from lab.faults.operators import Operators
+from lab.faults.people import People
+from lab.faults.promises import applied_as_shown, deletion_faults, grant_faults
+from lab.faults.rotating import PLANTED
 from lab.faults.simulation import Simulation
-from lab.faults.story import BEGINS, Story, make_story
+from lab.faults.story import BEGINS, Story
+from lab.faults.telling import make_story
 from shared import bootstrap
-from shared.storage.names import EVENTS_QUEUE, IMPORT_PARTS_QUEUE
-
-_DAY = timedelta(days=1)
-_HOUSEKEEPING = (0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3, 5, 8, 14, 20)
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Played:
     switches: int
     invocations: int
     log: Sequence[str]
+    by_flow: Counter[tuple[str, str]]
+    calls_in_days: int
 
     @property
     def digest(self) -> str:
@@ -67,6 +72,7 @@ class Outcome:
     invocations: int = 0
     log: Sequence[str] = ()
     digest: str = ""
+    by_flow: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
 
 
 def run_seed(seed: int, flows: Sequence[str] = (), *, keep_log: bool = False) -> Outcome:
@@ -89,12 +95,14 @@ def _undisturbed(seed: int, flows: tuple[str, ...]) -> tuple[Story, Played]:
     return story, play_undisturbed(seed, story)
 
 
-def run_kill(seed: int, call: int, flows: Sequence[str] = ()) -> Outcome:
-    """Play a story with one worker that dies at the given storage call, and nothing else wrong."""
+def run_kill(seed: int, point: int, flows: Sequence[str] = ()) -> Outcome:
+    """Play a story with one worker that dies once, and nothing else wrong: points 1 and 2 are before and after the
+    first storage call, and so on."""
     story, calm = _undisturbed(seed, tuple(flows))
-    disturbances = Disturbances(random.Random(f"kill {seed} {call}"), rates=CALM, kill_at=call)
+    call, kind = (point + 1) // 2, Fault.KILLED_BEFORE if point % 2 else Fault.KILLED_AFTER
+    disturbances = Disturbances(random.Random(f"kill {seed} {point}"), rates=CALM, kill_at=call, kill_as=kind)
     played = play(story, seed, disturbances, workers=1)
-    return compare(seed, story, f"killed at storage call {call}", calm, played)
+    return compare(seed, story, f"{kind} storage call {call}", calm, played)
 
 
 def compare(seed: int, story: Story, profile: str, calm: Played, played: Played, *, keep_log: bool = False) -> Outcome:
@@ -114,6 +122,7 @@ def compare(seed: int, story: Story, profile: str, calm: Played, played: Played,
         # Thousands of logs are not carried between processes: a replay writes it again.
         played.log if keep_log else (),
         played.digest,
+        played.by_flow,
     )
 
 
@@ -121,22 +130,35 @@ def play(story: Story, seed: int, disturbances: Disturbances, *, workers: int) -
     """Play a story to its end."""
     chances = random.Random(f"turns {seed}")
     simulation = Simulation(chances, BEGINS, in_order=workers == 1)
+    disturbances.flow = lambda: simulation.doing
     host = Host(simulation, disturbances, story.ends_at)
     tables = MemoryTables()
-    watch = Watch(story, tables, simulation.now)
-    clients = Clients(host)
-    host.prepare = lambda: assemble(story, tables, simulation, disturbances, watch.committed)
+    container = FarContainer(simulation, disturbances)
+    clients = Clients(host, story, tables, container)
+    people, operators = People(clients), Operators(clients)
+    watch = Watch(story, tables, simulation.now, clients.following)
+    host.prepare = lambda: assemble(story, tables, simulation, disturbances, watch.committed, container)
     logs = _Logs(lambda: simulation.at)
     with _simulated(story, seed, simulation, disturbances, logs):
         furnish(tables, story)
-        _fill_agenda(story, host, clients, disturbances)
+        fill_agenda(clients, people, operators, disturbances)
+        quiet = story.also.quiet_until
+        if quiet is not None and disturbances.kill_at is None:
+            rates, disturbances.rates = disturbances.rates, replace(CALM, skew_seconds=disturbances.rates.skew_seconds)
+            host.at(quiet, partial(disturbances.begin_again, rates))
         for number in range(workers):
             skew = timedelta(seconds=chances.uniform(-1, 1) * disturbances.rates.skew_seconds)
             simulation.add_worker(f"worker {number}", host.live, skew)
         simulation.run()
     findings = [f"a bug in {bug.where}: {bug.error}" for bug in host.bugs]
-    findings += clients.complaints + watch.findings + run_faults(tables, one_clock=not disturbances.skewed)
-    findings += [f"left undone: {left}" for left in host.left()]
+    findings += (
+        clients.complaints
+        + watch.findings
+        + run_faults(tables, one_clock=not disturbances.skewed, reformed=[reform.at for reform in story.also.reforms])
+    )
+    findings += people.lost_notes() + applied_as_shown(story, tables, operators.applied)
+    findings += grant_faults(story, tables) + deletion_faults(story, tables)
+    findings += [f"left undone: {left}" for left in [*host.left(), *container.blobs]]
     findings += _leaks(tables, host, clients, logs)
     return Played(
         tables,
@@ -146,85 +168,9 @@ def play(story: Story, seed: int, disturbances: Disturbances, *, workers: int) -
         simulation.switches,
         host.invocations,
         logs.lines,
+        disturbances.by_flow,
+        disturbances.calls_in_days,
     )
-
-
-def _fill_agenda(story: Story, host: Host, clients: Clients, disturbances: Disturbances) -> None:
-    from functions.import_schedules import import_authrocket_users, import_ec2_assets, keep_house
-    from functions.ticket_schedules import remove_old_ticket_rows, sweep_vaults
-
-    host.add_queue(IMPORT_PARTS_QUEUE, _do_part, _fail_part, IMPORT_PARTS_QUEUE)
-    host.add_queue(EVENTS_QUEUE, _record_event, _quarantine_event, "")
-
-    def timer(name: str, function: Callable[..., None]) -> Callable[[], None]:
-        def fire() -> None:
-            if not disturbances.happens("timer", disturbances.rates.kills * 3, ("missed",)):
-                host.fire(name, lambda outputs: function(timer=None, messages=outputs), IMPORT_PARTS_QUEUE)
-
-        return fire
-
-    def without_outputs(function: Callable[..., None]) -> Callable[..., None]:
-        return lambda timer, **_: function(timer=timer)
-
-    imports = bool({"ec2", "users"} & set(story.flows))
-    moment = BEGINS
-    while moment < story.ends_at:
-        hour = timedelta(hours=1)
-        if "ec2" in story.flows:
-            host.at(moment + 2 * hour, timer("ec2", import_ec2_assets))
-        if "users" in story.flows:
-            host.at(moment + 2.1 * hour, timer("authrocket", import_authrocket_users))
-        if "tickets" in story.flows:
-            host.at(moment + 3 * hour, timer("removal", without_outputs(remove_old_ticket_rows)))
-        if story.swept:
-            host.at(moment + 3.1 * hour, timer("sweep", without_outputs(sweep_vaults)))
-        for after in _HOUSEKEEPING if imports else ():
-            host.at(moment + (2 + after) * hour, timer("housekeeping", keep_house))
-        moment += _DAY
-    for at, batch, door in story.deliveries:
-        host.at(at, partial(clients.deliver, batch, door))
-    for edit in story.edits:
-        # Not before the first import: there is nothing to edit yet.
-        host.at(max(edit.at, BEGINS + timedelta(hours=4)), partial(clients.edit, edit))
-    for at in story.previews:
-        host.at(at, clients.preview_and_apply)
-    host.at(story.calm_from, disturbances.calm_down)
-    if story.people_on_tickets:
-        # What people say of a ticket stands until something new is said, so they speak when all events are told; and
-        # the bad days begin again, for their sake.
-        rates = disturbances.rates
-        host.at(story.calm_from + timedelta(hours=12), lambda: disturbances.begin_again(rates))
-        host.at(story.calm_from + timedelta(hours=12, minutes=1), clients.work_on_tickets)
-        for batch in [batch for _, batch, door in story.deliveries if door == "webhook"][:3]:
-            host.at(story.calm_from + timedelta(hours=12, minutes=5), partial(clients.deliver, batch, "webhook"))
-        host.at(story.calm_from + timedelta(hours=20), disturbances.calm_down)
-    if "tickets" in story.flows:
-        host.at(story.ends_at - timedelta(hours=6), clients.replay_quarantine)
-
-
-def _do_part(message: Any, outputs: Outputs) -> None:
-    from functions.import_parts import import_part
-
-    import_part(message=message, messages=outputs)
-
-
-def _fail_part(message: Any) -> None:
-    from functions.poison import fail_import_part
-
-    fail_import_part(message=message)
-
-
-def _record_event(message: Any, outputs: Outputs) -> None:
-    from functions.key_vault_event_queue import record_key_vault_event
-
-    del outputs
-    record_key_vault_event(message=message)
-
-
-def _quarantine_event(message: Any) -> None:
-    from functions.key_vault_event_queue import quarantine_key_vault_event
-
-    quarantine_key_vault_event(message=message)
 
 
 class _Logs(logging.Handler):
@@ -271,7 +217,7 @@ def _restore(logger: logging.Logger, level: int, propagate: bool) -> None:
 
 
 def _leaks(tables: MemoryTables, host: Host, clients: Clients, logs: _Logs) -> list[str]:
-    search = LeakSearch(SECRETS)
+    search = LeakSearch(PLANTED)
     search.search("the tables", repr(tables.contents()))
     search.search("the queues", "\n".join(host.sent))
     search.search("the answers", "\n".join(clients.answers))

@@ -35,6 +35,7 @@ class Worker:
         self.objects: dict[str, Any] = {}
         self.wakes_at: datetime | None = None
         self.idle = False
+        self.doing = ""
         self.finished = False
         self.go = threading.Lock()
         self.go.acquire()
@@ -73,6 +74,16 @@ class Simulation:
     def now(self) -> datetime:
         """The moment as the worker whose turn it is sees it."""
         return self.at if self._current is None else self.at + self._current.skew
+
+    @property
+    def current(self) -> Worker | None:
+        """The worker whose turn it is."""
+        return self._current
+
+    @property
+    def doing(self) -> str:
+        """What the worker whose turn it is does."""
+        return self._current.doing if self._current is not None else ""
 
     def monotonic(self) -> float:
         return self.at.timestamp()

@@ -1,12 +1,24 @@
-"""The tables as a worker meets them on a bad day: each call may fail before or after it took place, or be its last."""
+"""The tables as a worker meets them on a bad day: each call may fail before or after it took place, or be its last.
+
+What fails does so in the words of the client library, and the product makes its own of them.
+"""
 
 from collections.abc import Callable, Sequence
 
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    DecodeError,
+    HttpResponseError,
+    ServiceRequestError,
+    ServiceResponseError,
+    ServiceResponseTimeoutError,
+)
+
 from lab.fakes.tables import KilledError, MemoryTable, MemoryTables, encode_continuation
-from lab.faults.disturbances import Disturbances, Fault
+from lab.faults.disturbances import AFTER, BEFORE, Disturbances, Fault
 from lab.faults.simulation import Simulation
-from shared.errors import TryLaterError
-from shared.reasons import Reason
+from shared.storage.refusals import translated
 from shared.storage.rows import Operation, Page, Row, Where
 from shared.storage.tables import Table
 
@@ -45,10 +57,10 @@ class _DisturbedTable:
         return row
 
     def transact(self, partition_key: str, operations: Sequence[Operation]) -> Sequence[str]:
-        fault = self._before()
+        fault = self._before(operations)
         etags = self._inner.transact(partition_key, operations)
         self._around.committed(self.name, partition_key, operations)
-        self._after(fault)
+        self._after(fault, operations)
         if fault is Fault.REPEATED:
             # The library's own repetition of a call that took place meets what it wrote itself.
             etags = self._inner.transact(partition_key, operations)
@@ -67,23 +79,46 @@ class _DisturbedTable:
         self._after(fault)
         return page
 
-    def _before(self, *, page: bool = False) -> Fault | None:
+    def _before(self, operations: Sequence[Operation] = (), *, page: bool = False) -> Fault | None:
         around = self._around
         around.simulation.pause()
         fault = around.disturbances.at_storage_call(page=page)
         if fault is Fault.KILLED_BEFORE:
             raise KilledError
-        if fault is Fault.REFUSED:
-            raise self._no_answer()
+        if fault in BEFORE:
+            self._fail(fault, operations)
         if fault is Fault.SLOW:
             around.simulation.sleep(around.disturbances.slowness())
         return fault
 
-    def _after(self, fault: Fault | None) -> None:
+    def _after(self, fault: Fault | None, operations: Sequence[Operation] = ()) -> None:
         if fault is Fault.KILLED_AFTER:
             raise KilledError
-        if fault is Fault.ANSWER_LOST:
-            raise self._no_answer()
+        if fault in AFTER:
+            self._fail(fault, operations)
 
-    def _no_answer(self) -> TryLaterError:
-        return TryLaterError(Reason.STORAGE_UNAVAILABLE, f"The table {self.name} did not answer (simulated).")
+    def _fail(self, fault: Fault, operations: Sequence[Operation]) -> None:
+        with translated(self.name, operations):
+            raise error_of(fault)
+
+
+def error_of(fault: Fault) -> AzureError:
+    """What the client library raises, once it has given up trying again."""
+    said = f"simulated: {fault}"
+    if fault is Fault.REFUSED:
+        return ServiceRequestError(said)
+    if fault in {Fault.RESET_BEFORE, Fault.RESET_AFTER}:
+        return ServiceResponseError(said)
+    if fault in {Fault.TIMED_OUT_BEFORE, Fault.TIMED_OUT_AFTER}:
+        return ServiceResponseTimeoutError(said)
+    if fault in {Fault.EXPIRED_TOKEN, Fault.CLOCK_REFUSED}:
+        denied = ClientAuthenticationError(said)
+        denied.status_code = 401 if fault is Fault.EXPIRED_TOKEN else 403
+        return denied
+    if fault is Fault.UNREADABLE:
+        unreadable = DecodeError(said)
+        unreadable.status_code = 202
+        return unreadable
+    error = HttpResponseError(said)
+    error.status_code = 429 if fault is Fault.THROTTLED else 503
+    return error

@@ -4,6 +4,7 @@ libraries that the product uses, through a proxy that spoils what passes."""
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -12,14 +13,17 @@ from unittest.mock import patch
 from lab.ec2.accounts import ACORN, LONDON
 from lab.ec2.server import EC2Lab
 from lab.fakes.tables import MemoryTables
-from lab.faults.checks import differences, run_faults
+from lab.faults.checks import run_faults
+from lab.faults.comparing import differences
 from lab.faults.desk import furnish
 from lab.faults.disturbances import CALM, Disturbances
-from lab.faults.far_sides import SECRETS, WEBHOOK_USER, FarEc2, FarVault
+from lab.faults.far_sides import FarEc2, FarVault
 from lab.faults.host import request
+from lab.faults.rotating import SECRETS, WEBHOOK_USER
 from lab.faults.schedule import Outcome
 from lab.faults.simulation import Simulation
-from lab.faults.story import BEGINS, TENANT, Story, make_story
+from lab.faults.story import BEGINS, TENANT, Chapters, Story
+from lab.faults.telling import make_story
 from lab.faults.wire import FaultProxy
 from shared import bootstrap
 from shared.environment import load_environment
@@ -48,7 +52,8 @@ def run_wired(seed: int, connection_string: str, table_endpoint: str) -> Outcome
 
     `table_endpoint` is the http://host:port in the connection string that the proxy takes the place of.
     """
-    story = make_story(random.Random(f"story {seed}"), ("tickets", "ec2"))
+    # Days, deliveries and imports alone: nobody operates here.
+    story = replace(make_story(random.Random(f"story {seed}"), ("tickets", "ec2")), also=Chapters(), edits=())
     calm = MemoryTables()
     _play(story, calm, calm)
     direct = LeanTables.from_connection_string(connection_string)
@@ -129,8 +134,8 @@ def _composed(story: Story, tables: Tables, simulation: Simulation) -> Iterator[
             bootstrap.replace("environment", load_environment({"AzureWebJobsStorage": "through the proxy"}))
             bootstrap.replace("callers_are_signed_in", False)
             bootstrap.replace("tables", tables)
-            bootstrap.replace("vaults", FarVault(simulation, calm))
-            bootstrap.replace("ec2", FarEc2(story, simulation, calm))
+            bootstrap.replace("vaults", FarVault(story, simulation, calm))
+            bootstrap.replace("ec2", FarEc2(story, simulation, calm, bootstrap.credentials()))
             yield
     finally:
         bootstrap.exchange(before)

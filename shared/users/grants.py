@@ -3,10 +3,12 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from shared.errors import ChangedMeanwhileError
 from shared.imports.model import Entry
 from shared.imports.records import RecordTable
 from shared.storage.documents import pack, unpack
@@ -90,7 +92,9 @@ class GrantTickets:
                     site=note.site,
                     at=note.at,
                 )
-            self._table.transact(partition_key, [Delete(row.row_key)])
+            # Another worker may tell of the same note: the tickets are the same, and who is later finds it gone.
+            with suppress(ChangedMeanwhileError):
+                self._table.transact(partition_key, [Delete(row.row_key)])
             done += 1
         return done
 

@@ -1,6 +1,8 @@
 """What the seeded schedules found, each as the smallest test that shows it."""
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from azure.core.exceptions import DecodeError
@@ -8,9 +10,11 @@ from azure.core.exceptions import DecodeError
 from lab.fakes.tables import MemoryTables
 from shared.errors import TryLaterError
 from shared.runs.model import RunState
+from shared.storage.documents import pack
 from shared.storage.refusals import translated
-from shared.storage.rows import Operation
+from shared.storage.rows import Create, Operation, Row, Value
 from shared.storage.tables import Table
+from shared.users.grants import NOTE, GrantTickets
 from tests.imports.worlds import WORLDS, SourceCase, World
 
 
@@ -90,3 +94,24 @@ def test_a_refusal_whose_body_broke_off_is_tried_again() -> None:
     error.status_code = 404
     with pytest.raises(TryLaterError), translated("runs"):
         raise error
+
+
+def test_two_workers_that_tell_of_one_grant_open_one_ticket_and_neither_fails() -> None:
+    """Seed 1107: the slower one found its note gone, and answered the webhook with 412."""
+    table = MemoryTables().table("users")
+    note = {"user_id": "usr_1", "user_name": "Ann", "user_email": "", "site": "", "occasion": "ev_1"}
+    row = Row(
+        "authrocket:rl_1", f"{NOTE}usr_1:ev_1:0", {**pack("note", {**note, "grants": [["o", "Oak", "ar:owner"]]})}
+    )
+    row = replace(row, values={**row.values, "at": datetime(2026, 3, 1, tzinfo=UTC)})
+    table.transact(row.partition_key, [Create(row)])
+    opened: list[str] = []
+
+    def open_ticket(**asked: Any) -> None:
+        opened.append(asked["condition"])
+        if len(opened) == 1:
+            assert GrantTickets(table, open_ticket).deliver(row.partition_key) == 1
+
+    assert GrantTickets(table, open_ticket).deliver(row.partition_key) == 1
+    assert len(set(opened)) == 1
+    assert not table.rows

@@ -11,7 +11,7 @@ import pytest
 
 from lab.faults.many import run_many, spread
 from lab.faults.schedule import play_undisturbed, run_kill, run_seed
-from lab.faults.story import make_story
+from lab.faults.telling import make_story
 from shared.errors import TryLaterError
 from shared.imports.applying import Applier
 from shared.imports.keeping import RunKeeper
@@ -47,7 +47,8 @@ def test_whatever_goes_wrong_the_tables_end_as_those_of_an_undisturbed_run() -> 
 def test_a_worker_that_dies_at_any_storage_call_leaves_nothing_undone(flow: str) -> None:
     undisturbed = play_undisturbed(3, make_story(random.Random("story 3"), (flow,)))
     # Deaths after the story's days are the housekeeping's alone, again and again the same.
-    calls = range(1, undisturbed.storage_calls, max(1, undisturbed.storage_calls // 24))
+    points = undisturbed.calls_in_days * 2
+    calls = range(1, points, max(1, points // 24))
     outcomes = list(spread(partial(run_kill, 3, flows=(flow,)), calls, _JOBS))
     assert sum(sum(outcome.injected.values()) for outcome in outcomes) >= 8
     assert not [outcome for outcome in outcomes if outcome.findings], _said(one.findings for one in outcomes)

@@ -1,0 +1,157 @@
+"""AuthRocket in a simulation: its API for one realm, behind requests, as answers on the wire.
+
+So that the product's own calls, with their retries and their reading, are part of what is tried.
+"""
+
+import email.utils
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import requests
+import requests.adapters
+import urllib3
+
+from lab.faults.chapters import ORGANISATIONS
+from lab.faults.disturbances import Disturbances
+from lab.faults.rotating import accepted
+from lab.faults.simulation import Simulation
+from lab.faults.story import REALM_ID, Story, Thing
+
+ENDPOINT = "https://simulated.authrocket.example/v2"
+
+_FAULTS = (
+    "429",
+    "429 Retry-After",
+    "503",
+    "503 Retry-After",
+    "403",
+    "refused",
+    "timed out",
+    "reset",
+    "truncated",
+    "malformed",
+    "html",
+    "slow",
+)
+_FAULTS_OF_LISTS = (*_FAULTS, "repeated page", "empty page")
+
+
+class FarRealm(requests.adapters.HTTPAdapter):
+    """Answers what the product asks of AuthRocket."""
+
+    def __init__(self, story: Story, simulation: Simulation, disturbances: Disturbances) -> None:
+        super().__init__()
+        self._story = story
+        self._simulation = simulation
+        self._disturbances = disturbances
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        del args, kwargs
+        self._simulation.pause()
+        path = urlsplit(request.url or "").path.removeprefix(urlsplit(ENDPOINT).path).strip("/").split("/")
+        kinds = _FAULTS_OF_LISTS if len(path) == 1 else _FAULTS
+        fault = self._disturbances.happens("authrocket", self._disturbances.rates.far_side, kinds)
+        if fault == "slow":
+            self._simulation.sleep(self._disturbances.slowness())
+        if fault in {"refused", "reset"}:
+            raise requests.exceptions.ConnectionError(f"simulated: {fault}")
+        if fault == "timed out":
+            raise requests.exceptions.ReadTimeout("simulated")
+        status, body, headers = self._answer(request, path, fault)
+        content: Any = io.BytesIO(body)
+        headers = {"Content-Length": str(len(body)), "Content-Type": "application/json", **headers}
+        if fault == "truncated":
+            content = io.BytesIO(body[: len(body) // 2])
+        raw = urllib3.HTTPResponse(
+            content, headers, status=status, preload_content=False, enforce_content_length=True, request_method="GET"
+        )
+        return self.build_response(request, raw)
+
+    def _answer(
+        self, request: requests.PreparedRequest, path: Sequence[str], fault: str | None
+    ) -> tuple[int, bytes, dict[str, str]]:
+        keys = accepted(self._story, "authrocket", self._simulation.at)
+        if request.headers.get("Authrocket-Api-Key") not in keys or fault == "403":
+            return 403, b'{"error": "API authentication failed"}', {}
+        if fault is not None and fault[:3].isdigit():
+            waits = {"Retry-After": "7"} if "Retry-After" in fault else {}
+            date = email.utils.format_datetime(self._simulation.at)
+            return int(fault[:3]), b'{"error": "later"}', {**waits, "Date": date}
+        if fault == "malformed":
+            return 200, b'{"collection": [{"id": "usr_', {}
+        if fault == "html":
+            return 200, b"<!doctype html><title>Sign in</title>", {}
+        asked = {name: values[0] for name, values in parse_qs(urlsplit(request.url or "").query).items()}
+        found = self._list(path[0], asked, fault) if len(path) == 1 else self._find(path[0], path[1])
+        return (404, b'{"error": "not found"}', {}) if found is None else (200, json.dumps(found).encode(), {})
+
+    def _list(self, collection: str, asked: dict[str, str], fault: str | None) -> dict[str, Any]:
+        items = {str(one["id"]): one for one in self._collection(collection, asked)}
+        after = "" if fault == "repeated page" else asked.get("after", "")
+        ids = [one for one in sorted(items) if one > after]
+        shown = [] if fault == "empty page" else ids[: int(asked["max_results"])]
+        return {"collection": [items[one] for one in shown], "more_results": len(ids) > len(shown)}
+
+    def _collection(self, collection: str, asked: dict[str, str]) -> list[dict[str, Any]]:
+        users = self._users
+        if collection == "orgs":
+            return [_organisation(one) for one in ORGANISATIONS]
+        if collection == "memberships":
+            of_org, of_user = asked.get("org_id"), asked.get("user_id")
+            return [
+                _membership(user, org, thing)
+                for user, thing in users.items()
+                for org in ORGANISATIONS
+                if of_org in {None, org} and of_user in {None, user} and (org == "org_a" or org in thing.owns)
+            ]
+        return [_user(one, thing) for one, thing in users.items()]
+
+    def _find(self, collection: str, item: str) -> dict[str, Any] | None:
+        if collection == "events":
+            # Known from the moment on when it happened.
+            found = (one for one in self._story.also.user_events if one.id == item and one.at <= self._simulation.at)
+            event = next(found, None)
+            if event is None:
+                return None
+            told = {"id": event.id, "event_type": event.type, "user_id": event.user, "event_at": event.at.timestamp()}
+            return {**told, "object": "event", "realm_id": REALM_ID}
+        thing = self._users.get(item)
+        return None if thing is None or collection != "users" else _user(item, thing)
+
+    @property
+    def _users(self) -> dict[str, Thing]:
+        return dict(self._story.day_at(self._simulation.at).get(REALM_ID, {}))
+
+
+def _organisation(org: str) -> dict[str, Any]:
+    return {"id": org, "object": "org", "realm_id": REALM_ID, "name": ORGANISATIONS[org], "reference": None}
+
+
+def _membership(user: str, org: str, thing: Thing) -> dict[str, Any]:
+    return {
+        "id": f"mb_{org}_{user}",
+        "object": "membership",
+        "user_id": user,
+        "org_id": org,
+        "org": _organisation(org),
+        "permissions": ["ar:owner"] if org in thing.owns else ["member"],
+        "expires_at": None,
+    }
+
+
+def _user(user_id: str, thing: Thing) -> dict[str, Any]:
+    return {
+        "id": user_id,
+        "object": "user",
+        "realm_id": REALM_ID,
+        "state": "inactive" if thing.gone else "active",
+        "email": f"{thing.number.lower()}@acorn.example",
+        "name": thing.name,
+        "first_name": thing.name,
+        "last_name": thing.note or None,
+        "reference": thing.number,
+        "custom": {},
+    }

@@ -1,0 +1,117 @@
+"""What else is promised, held against the story: previews are written as shown, grants told of, and the like."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lab.fakes.tables import MemoryTables
+from lab.faults.chapters import ORGANISATIONS
+from lab.faults.comparing import deleted_objects, object_of
+from lab.faults.histories import desks, histories
+from lab.faults.operators import Applied
+from lab.faults.story import REALM_ID, Story
+from shared import bootstrap
+from shared.imports.model import Key
+from shared.storage.names import RUNS_TABLE, TICKETS_TABLE, USERS_TABLE
+from shared.users.grants import NOTE
+
+_MOST_SHOWN = 5
+_TOLD = frozenset({"left", "withheld", "error"})
+_FINISHED = frozenset({"resolved", "closed"})
+
+
+def applied_as_shown(story: Story, tables: MemoryTables, applied: Sequence[Applied]) -> list[str]:
+    """Where a run that applied a preview wrote something else than that showed, or was silent about what it left."""
+    if not applied:
+        return []
+    findings: list[str] = []
+    told = [(key, one) for records in histories(tables).values() for key, one in records.items()]
+    for one in applied:
+        run = tables.table(RUNS_TABLE).find("runs", one.run)
+        planned = {(entry["id"], entry["action"]): entry for entry in one.plan.values()}
+        written: set[str] = set()
+        # Who else wrote a record: then it is as they left it, and nothing needs to be told.
+        others: set[str] = set()
+        for key, record in told:
+            names = {record.row.text("source_id"), Key.parse(record.row.text("bound_to")).row}
+            for change in record.changes:
+                if change["by"] != f"run {one.run}":
+                    others |= names
+                    continue
+                entries = [planned[name, change["action"]] for name in names if (name, change["action"]) in planned]
+                if not any(_same(change["changes"], entry["changes"]) for entry in entries):
+                    findings.append(f"the run {one.run} wrote what its preview had not shown: {key} {change}")
+                written |= names
+        if run is None or run.text("state") != "succeeded":
+            continue
+        left = _told_of(tables, one.run)
+        changed = {thing for day in zip(story.days, story.days[1:], strict=False) for thing in _changed(*day)}
+        findings += [
+            f"the run {one.run} neither wrote nor told of what its preview had shown: {entry}"
+            for (name, _), entry in planned.items()
+            if name not in written | left | others | changed
+        ]
+    return findings[:_MOST_SHOWN]
+
+
+def grant_faults(story: Story, tables: MemoryTables) -> list[str]:
+    """Admin permissions that are new, and whose tickets are not there once; and what is noted and never told."""
+    findings = [
+        f"a grant is noted and no ticket was made of it: {key}"
+        for key in tables.table(USERS_TABLE).rows
+        if key[1].startswith(NOTE)
+    ]
+    names = {name: org for org, name in ORGANISATIONS.items()}
+    place = f"authrocket:{REALM_ID.casefold()}"
+    rows = [row for key, row in tables.table(TICKETS_TABLE).rows.items() if key[0] == place]
+    found = Counter(
+        (row.text("object_name"), names.get(row.text("summary").rpartition(" in ")[2], "?"))
+        for row in rows
+        if row.row_key.startswith("ticket:")
+    )
+    wanted = Counter(story.also.grants)
+    findings += [f"a grant without its ticket: {one}" for one in sorted((wanted - found).keys())]
+    findings += [f"a grant with too many tickets: {one}" for one in sorted((found - wanted).keys())]
+    return findings
+
+
+def deletion_faults(story: Story, tables: MemoryTables) -> list[str]:
+    """Tickets that are still open though what they are about was deleted."""
+    if story.people_on_tickets:
+        # What people then want of a ticket stands.
+        return []
+    gone = set(deleted_objects(story))
+    return [
+        f"its object is deleted, and it is {row.text('status')}: {row.text('ticket_id')} {row.text('summary')}"
+        for key, row in tables.table(TICKETS_TABLE).rows.items()
+        if key[1].startswith("ticket:")
+        and object_of(key[0], row.values) in gone
+        and row.text("status") not in _FINISHED
+    ]
+
+
+def _same(changes: Any, shown: Any) -> bool:
+    def plain(one: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+        return sorted((str(change["field"]), repr(change["before"]), repr(change["after"])) for change in one)
+
+    return plain(changes) == plain(shown)
+
+
+def _told_of(tables: MemoryTables, run_id: str) -> set[str]:
+    found: set[str] = set()
+    after: str | None = None
+    with desks(tables):
+        while True:
+            items, after = bootstrap.run_reports().errors(run_id, 200, after)
+            found |= {str(item["id"]) for item in items if item["action"] in _TOLD}
+            if after is None:
+                return found
+
+
+def _changed(before: Any, after: Any) -> set[str]:
+    return {
+        thing
+        for part in {*before, *after}
+        for thing in {*before.get(part, {}), *after.get(part, {})}
+        if before.get(part, {}).get(thing) != after.get(part, {}).get(thing)
+    }
