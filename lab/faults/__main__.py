@@ -2,16 +2,15 @@
 
 import argparse
 import os
-import random
 import sys
 import time
 from collections.abc import Sequence
 from functools import partial
 
+from lab.faults.killing import kill_pass, rich_seeds
 from lab.faults.many import Total, run_many, spread
-from lab.faults.schedule import Outcome, play_undisturbed, run_kill, run_seed
+from lab.faults.schedule import Outcome, run_seed
 from lab.faults.story import FLOWS
-from lab.faults.telling import make_story
 
 _MOST_SHOWN = 12
 
@@ -29,8 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     replay.add_argument("seed", type=int)
     _add_flows(replay)
     replay.set_defaults(act=_replay)
-    kills = commands.add_parser("kills", help="one story, and a worker that dies at each of its storage calls in turn")
+    kills = commands.add_parser(
+        "kills", help="one story of each flow, and a worker that dies at each of its storage calls in turn"
+    )
     kills.add_argument("--seed", type=int, default=1)
+    kills.add_argument("--every", type=int, default=1, help="take only each n-th of the points (default 1: all)")
     _add_jobs(kills)
     _add_flows(kills)
     kills.set_defaults(act=_kills)
@@ -76,16 +78,13 @@ def _replay(chosen: argparse.Namespace) -> int:
 
 
 def _kills(chosen: argparse.Namespace) -> int:
-    story = make_story(random.Random(f"story {chosen.seed}"), chosen.flow)
-    calls = play_undisturbed(chosen.seed, story).storage_calls
     failed = 0
-    work = partial(run_kill, chosen.seed, flows=chosen.flow)
-    for outcome in spread(work, range(1, calls + 1), chosen.jobs):
-        if outcome.findings:
-            failed += 1
-            print(f"story {chosen.seed}, {outcome.profile}:")
-            print(*(f"    {finding}" for finding in outcome.findings), sep="\n")
-    print(f"{calls} storage calls, a death at each of them in turn; {failed} ended otherwise than without")
+    for flow in chosen.flow or FLOWS:
+        seeds = chosen.seed or rich_seeds(flow)
+        killed = kill_pass(flow, seeds, jobs=chosen.jobs, every=chosen.every, say=partial(print, flush=True))
+        print(f"{flow}: {killed.points} deaths in {killed.seconds:.0f} s, {len(killed.failed)} ended otherwise")
+        print(f"    in: {', '.join(f'{where} {count}' for where, count in sorted(killed.where.items()))}", flush=True)
+        failed += len(killed.failed)
     return 1 if failed else 0
 
 
@@ -147,6 +146,9 @@ def show(total: Total) -> None:
         print(f"  {title}: {', '.join(f'{name} {count}' for name, count in sorted(counted.items()))}")
     for fault, count in sorted(total.injected.items()):
         print(f"  {count:8} × {fault}")
+    for flow in sorted({flow for flow, _ in total.by_flow if flow}):
+        met = {fault: count for (where, fault), count in total.by_flow.items() if where == flow}
+        print(f"  {flow}: {sum(met.values())} faults of {len(met)} kinds")
     if total.failed:
         print(f"  failed seeds: {', '.join(str(outcome.seed) for outcome in total.failed)}")
 

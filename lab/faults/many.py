@@ -7,8 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 from lab.faults.schedule import Outcome, run_seed
+
+N = TypeVar("N")
 
 
 @dataclass
@@ -21,6 +24,7 @@ class Total:
     switches: int = 0
     invocations: int = 0
     injected: Counter[str] = field(default_factory=Counter[str])
+    by_flow: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     flows: Counter[str] = field(default_factory=Counter[str])
     profiles: Counter[str] = field(default_factory=Counter[str])
     failed: list[Outcome] = field(default_factory=list[Outcome])
@@ -31,13 +35,14 @@ class Total:
         self.switches += outcome.switches
         self.invocations += outcome.invocations
         self.injected.update(outcome.injected)
+        self.by_flow.update(outcome.by_flow)
         self.flows.update([" + ".join(outcome.flows)])
         self.profiles.update([outcome.profile])
         if outcome.findings:
             self.failed.append(outcome)
 
 
-def spread(work: Callable[[int], Outcome], numbers: Sequence[int], jobs: int) -> Iterator[Outcome]:
+def spread(work: Callable[[N], Outcome], numbers: Sequence[N], jobs: int) -> Iterator[Outcome]:
     """Do the work for each number in processes of its own, so that a seed does the same wherever it runs."""
     # Sets are walked in the order of hashes, which differs between processes unless it is told not to.
     before = os.environ.get("PYTHONHASHSEED")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import cache, partial
+from functools import partial
 from unittest.mock import patch
 
 from lab.fakes.tables import MemoryTables
@@ -18,7 +18,7 @@ from lab.faults.checks import Watch, run_faults
 from lab.faults.clients import Clients
 from lab.faults.comparing import differences
 from lab.faults.desk import assemble, clock_of, furnish
-from lab.faults.disturbances import CALM, Disturbances, Fault
+from lab.faults.disturbances import CALM, Disturbances
 from lab.faults.far_realm import FarRealm
 from lab.faults.far_sides import FarContainer
 from lab.faults.host import Host
@@ -87,22 +87,6 @@ def run_seed(seed: int, flows: Sequence[str] = (), *, keep_log: bool = False) ->
 def play_undisturbed(seed: int, story: Story) -> Played:
     """One worker, everything in order, nothing wrong."""
     return play(story, seed, Disturbances(random.Random(0), rates=CALM), workers=1)
-
-
-@cache
-def _undisturbed(seed: int, flows: tuple[str, ...]) -> tuple[Story, Played]:
-    story = make_story(random.Random(f"story {seed}"), flows)
-    return story, play_undisturbed(seed, story)
-
-
-def run_kill(seed: int, point: int, flows: Sequence[str] = ()) -> Outcome:
-    """Play a story with one worker that dies once, and nothing else wrong: points 1 and 2 are before and after the
-    first storage call, and so on."""
-    story, calm = _undisturbed(seed, tuple(flows))
-    call, kind = (point + 1) // 2, Fault.KILLED_BEFORE if point % 2 else Fault.KILLED_AFTER
-    disturbances = Disturbances(random.Random(f"kill {seed} {point}"), rates=CALM, kill_at=call, kill_as=kind)
-    played = play(story, seed, disturbances, workers=1)
-    return compare(seed, story, f"{kind} storage call {call}", calm, played)
 
 
 def compare(seed: int, story: Story, profile: str, calm: Played, played: Played, *, keep_log: bool = False) -> Outcome:

@@ -85,7 +85,7 @@ class _DisturbedTable:
         fault = around.disturbances.at_storage_call(page=page)
         if fault is Fault.KILLED_BEFORE:
             raise KilledError
-        if fault in BEFORE:
+        if fault is not None and fault in BEFORE:
             self._fail(fault, operations)
         if fault is Fault.SLOW:
             around.simulation.sleep(around.disturbances.slowness())
@@ -94,7 +94,7 @@ class _DisturbedTable:
     def _after(self, fault: Fault | None, operations: Sequence[Operation] = ()) -> None:
         if fault is Fault.KILLED_AFTER:
             raise KilledError
-        if fault in AFTER:
+        if fault is not None and fault in AFTER:
             self._fail(fault, operations)
 
     def _fail(self, fault: Fault, operations: Sequence[Operation]) -> None:

@@ -99,11 +99,10 @@ def test_a_refusal_whose_body_broke_off_is_tried_again() -> None:
 def test_two_workers_that_tell_of_one_grant_open_one_ticket_and_neither_fails() -> None:
     """Seed 1107: the slower one found its note gone, and answered the webhook with 412."""
     table = MemoryTables().table("users")
-    note = {"user_id": "usr_1", "user_name": "Ann", "user_email": "", "site": "", "occasion": "ev_1"}
-    row = Row(
-        "authrocket:rl_1", f"{NOTE}usr_1:ev_1:0", {**pack("note", {**note, "grants": [["o", "Oak", "ar:owner"]]})}
-    )
-    row = replace(row, values={**row.values, "at": datetime(2026, 3, 1, tzinfo=UTC)})
+    note: dict[str, Any] = {"user_id": "usr_1", "user_name": "Ann", "user_email": "", "site": "", "occasion": "ev_1"}
+    note["grants"] = [["org_1", "Oak", "ar:owner"]]
+    values: dict[str, Value] = {**pack("note", note), "at": datetime(2026, 3, 1, tzinfo=UTC)}
+    row = Row("authrocket:rl_1", f"{NOTE}usr_1:ev_1:0", values)
     table.transact(row.partition_key, [Create(row)])
     opened: list[str] = []
 

@@ -2,16 +2,15 @@
 
 import logging
 import os
-import random
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import pytest
 
+from lab.faults.killing import kill_pass, points_of, rich_seeds
 from lab.faults.many import run_many, spread
-from lab.faults.schedule import play_undisturbed, run_kill, run_seed
-from lab.faults.telling import make_story
+from lab.faults.schedule import run_seed
+from lab.faults.story import FLOWS
 from shared.errors import TryLaterError
 from shared.imports.applying import Applier
 from shared.imports.keeping import RunKeeper
@@ -43,15 +42,14 @@ def test_whatever_goes_wrong_the_tables_end_as_those_of_an_undisturbed_run() -> 
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("flow", ["tickets", "ec2", "users"])
+@pytest.mark.parametrize("flow", FLOWS)
 def test_a_worker_that_dies_at_any_storage_call_leaves_nothing_undone(flow: str) -> None:
-    undisturbed = play_undisturbed(3, make_story(random.Random("story 3"), (flow,)))
-    # Deaths after the story's days are the housekeeping's alone, again and again the same.
-    points = undisturbed.calls_in_days * 2
-    calls = range(1, points, max(1, points // 24))
-    outcomes = list(spread(partial(run_kill, 3, flows=(flow,)), calls, _JOBS))
-    assert sum(sum(outcome.injected.values()) for outcome in outcomes) >= 8
-    assert not [outcome for outcome in outcomes if outcome.findings], _said(one.findings for one in outcomes)
+    """Some of the points; `python -m lab.faults kills` takes all."""
+    seeds = rich_seeds(flow)
+    points = sum(points_of(seed, flow) for seed in seeds)
+    killed = kill_pass(flow, seeds, jobs=_JOBS, every=max(1, points // 40))
+    assert sum(killed.where.values()) == killed.points >= 40
+    assert not killed.failed, _said((one.seed, one.profile, *one.findings) for one in killed.failed)
 
 
 def test_a_seed_does_the_same_again_in_another_process() -> None:

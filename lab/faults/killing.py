@@ -1,0 +1,112 @@
+"""A death at each storage call in turn: of a few stories of each flow that have everything in them."""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
+
+from lab.faults.disturbances import CALM, Disturbances, Fault
+from lab.faults.many import spread
+from lab.faults.schedule import Outcome, Played, compare, play, play_undisturbed
+from lab.faults.story import Story
+from lab.faults.telling import make_story
+
+_SEARCHED = 60
+_PROGRESS_EVERY = 500
+
+
+@dataclass
+class Killed:
+    """What the deaths of one flow came to. `where` is in which flow they came."""
+
+    flow: str
+    seeds: Sequence[int]
+    points: int
+    seconds: float = 0.0
+    where: Counter[str] = field(default_factory=Counter[str])
+    failed: list[Outcome] = field(default_factory=list[Outcome])
+
+
+def rich_seeds(flow: str, searched: int = _SEARCHED) -> list[int]:
+    """A few seeds whose stories of this flow have between them everything that any of the first ones has."""
+    has = {seed: _chapters(_story(seed, flow)) for seed in range(1, searched + 1)}
+    missing = set[str]().union(*has.values())
+    chosen: list[int] = []
+    while missing:
+        best = max(has, key=lambda seed: (len(has[seed] & missing), -seed))
+        chosen.append(best)
+        missing -= has[best]
+    return chosen
+
+
+def points_of(seed: int, flow: str) -> int:
+    """At how many points a worker can die in a story. In the days after the story, when nothing goes wrong, a death
+    would be that of timers which come again all the same."""
+    return 2 * _undisturbed(seed, flow)[1].calls_in_days
+
+
+def run_kill(flow: str, where: tuple[int, int]) -> Outcome:
+    """Play the story of a seed with one worker that dies once, and nothing else wrong: at the points 1 and 2, before
+    and after the first storage call, and so on."""
+    seed, point = where
+    story, calm = _undisturbed(seed, flow)
+    call, kind = (point + 1) // 2, Fault.KILLED_BEFORE if point % 2 else Fault.KILLED_AFTER
+    disturbances = Disturbances(random.Random(f"kill {seed} {point}"), rates=CALM, kill_at=call, kill_as=kind)
+    played = play(story, seed, disturbances, workers=1)
+    return compare(seed, story, f"{kind} storage call {call}", calm, played)
+
+
+def kill_pass(
+    flow: str, seeds: Sequence[int], *, jobs: int, every: int = 1, say: Callable[[str], object] = lambda _: None
+) -> Killed:
+    """A death at each point, or at each n-th, of the stories of these seeds."""
+    points = [(seed, point) for seed in seeds for point in range(1, points_of(seed, flow) + 1)][::every]
+    killed = Killed(flow, seeds, len(points))
+    say(f"{flow}: {len(points)} deaths, before and after each storage call in the days of {len(seeds)} stories {seeds}")
+    began = time.monotonic()
+    for number, outcome in enumerate(spread(partial(run_kill, flow), points, jobs), 1):
+        killed.where.update({where: count for (where, _), count in outcome.by_flow.items()})
+        if outcome.findings:
+            killed.failed.append(outcome)
+            say(f"FAILED story {outcome.seed}, {outcome.profile}: {'; '.join(outcome.findings[:3])}")
+        if number % _PROGRESS_EVERY == 0:
+            say(f"    {number} of {len(points)}, {time.monotonic() - began:.0f} s, {len(killed.failed)} failed")
+    killed.seconds = time.monotonic() - began
+    return killed
+
+
+def _story(seed: int, flow: str) -> Story:
+    return make_story(random.Random(f"story {seed}"), (flow,))
+
+
+@cache
+def _undisturbed(seed: int, flow: str) -> tuple[Story, Played]:
+    story = _story(seed, flow)
+    return story, play_undisturbed(seed, story)
+
+
+def _chapters(story: Story) -> set[str]:
+    also = story.also
+    found = {
+        "users' events": also.user_events,
+        "grants": also.grants,
+        "dead letters": also.dead_letters,
+        "dead letters that wait for an operator": also.dead_letters and also.keeps_dead_letters,
+        "a late vault": also.late_vault_at,
+        "the brake": story.policies["braking"] and not also.confirms_brake,
+        "the brake confirmed": also.confirms_brake,
+        "grace": story.policies["grace_days"],
+        "matching": story.policies["matching"] and story.by_hand,
+        "rotations": also.rotations,
+        "reforms": also.reforms,
+        "rivals": also.rivalries,
+        "busy people": also.busy_people,
+        "words of people": story.people_on_tickets,
+        "a sweep": story.swept,
+        "deletions": any(one.deleted_at for objects in story.swept.values() for one in objects),
+        "edits": story.edits,
+        "previews": story.previews,
+    }
+    return {name for name, there in found.items() if there}
