@@ -25,5 +25,6 @@ _FRESH = flag("fresh", "Count anew now, which reads every row's narrow columns, 
 )
 def show_summary(req: func.HttpRequest) -> func.HttpResponse:
     """Open tickets by priority and vault, objects by days to expiry, last runs, assets and users by type, site and
-    status. It is remembered for five minutes: `as_of` says since when."""
+    status. It is remembered for five minutes, and the counts of 10,000 and more assets or users until an import wrote
+    something, at most an hour: `as_of` says since when."""
     return answer(200, bootstrap.overview().summary(fresh=bool(_FRESH.read(req))))

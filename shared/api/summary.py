@@ -68,12 +68,14 @@ class StatusCounts(Answer):
 
 
 class AssetCounts(Answer):
+    as_of: datetime = Field(description="Of 10,000 and more, it can be up to an hour ago, if no import wrote since.")
     by_status: StatusCounts
     by_type: list[TypeCount] = Field(description="Of the active ones.")
     by_site: list[SiteCount] = Field(description="Of the active ones.")
 
 
 class UserCounts(Answer):
+    as_of: datetime = Field(description="Of 10,000 and more, it can be up to an hour ago, if no import wrote since.")
     by_status: StatusCounts
     by_site: list[SiteCount] = Field(description="Of the active ones.")
 

@@ -1,25 +1,25 @@
 """The dashboard's summary: counted over narrow columns, then remembered, so that showing it is one read."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.imports.history import HISTORY
 from shared.imports.keeping import RunKeeper
+from shared.imports.model import Action
 from shared.overview.expiries import expiries
-from shared.runs.model import Run
+from shared.overview.record_counts import OVERVIEW, REMEMBERED_FOR, RecordCounts
+from shared.runs.model import Mode, Run
 from shared.runs.repository import RunRepository
 from shared.storage.documents import pack, unpack
-from shared.storage.rows import Condition, Row, Save, partition, row_key_prefix
+from shared.storage.rows import Row, Save, partition, row_key_prefix
 from shared.storage.tables import Table, scan
 from shared.tickets.model import Priority
 from shared.tickets.repository import OPEN, TicketRepository
 
-REMEMBERED_FOR = timedelta(minutes=5)
-_PARTITION = "overview"
 _ROW = "summary"
 _RECENT_RUNS = 200
+_WRITING = (Action.CREATE, Action.UPDATE, Action.DEACTIVATE)
 # Upper bounds in days, exclusive; what is beyond the last is `later`.
 _BANDS = ((0, "expired"), (7, "within_7_days"), (14, "within_14_days"), (30, "within_30_days"), (90, "within_90_days"))
 
@@ -38,8 +38,8 @@ class Overview:
         now: Callable[[], datetime],
     ) -> None:
         self._tickets = tickets
-        self._assets = assets
-        self._users = users
+        self._assets = RecordCounts("assets", assets, ("type", "site"), remembered, now)
+        self._users = RecordCounts("users", users, ("site",), remembered, now)
         self._runs = runs
         self._keeper = keeper
         self._remembered = remembered
@@ -48,19 +48,21 @@ class Overview:
     def summary(self, *, fresh: bool = False) -> Mapping[str, Any]:
         """The summary with `as_of`; counted anew when `fresh` is asked for or the last count is too old."""
         now = self._now()
-        row = None if fresh else self._remembered.find(_PARTITION, _ROW)
+        row = None if fresh else self._remembered.find(OVERVIEW, _ROW)
         counted_at = row.time("as_of") if row is not None else None
         if row is not None and counted_at is not None and now - counted_at < REMEMBERED_FOR:
             found: Mapping[str, Any] = unpack(row, "summary")
             return {"as_of": counted_at, **found}
+        recent = self._runs.page("", "", _RECENT_RUNS, None)[0]
+        imported_at = max((run.finished_at for run in recent if run.finished_at and _wrote(run)), default=None)
         counted = {
             "tickets": self._open_tickets(),
             "objects": self._objects(now),
-            "runs": self._last_runs(),
-            "assets": _records(self._assets, ("type", "site")),
-            "users": _records(self._users, ("site",)),
+            "runs": self._last_runs(recent),
+            "assets": self._assets.counts(imported_at, fresh=fresh),
+            "users": self._users.counts(imported_at, fresh=fresh),
         }
-        self._remembered.transact(_PARTITION, [Save(Row(_PARTITION, _ROW, {"as_of": now, **pack("summary", counted)}))])
+        self._remembered.transact(OVERVIEW, [Save(Row(OVERVIEW, _ROW, {"as_of": now, **pack("summary", counted)}))])
         return {"as_of": now, **counted}
 
     def _open_tickets(self) -> dict[str, Any]:
@@ -87,10 +89,10 @@ class Overview:
             bands[next((name for days, name in _BANDS if left < timedelta(days=days)), "later")] += 1
         return bands
 
-    def _last_runs(self) -> list[dict[str, Any]]:
+    def _last_runs(self, recent: Sequence[Run]) -> list[dict[str, Any]]:
         scheduled = {(one.kind, one.name): one for one in self._keeper.freshness()}
         newest: dict[tuple[str, str], Run] = {}
-        for run in self._runs.page("", "", _RECENT_RUNS, None)[0]:
+        for run in recent:
             newest.setdefault((run.kind, run.name), run)
         shown: list[dict[str, Any]] = []
         for key in sorted({*scheduled, *newest}):
@@ -111,24 +113,8 @@ class Overview:
         return shown
 
 
-def _records(table: Table, columns: Sequence[str]) -> dict[str, Any]:
-    counted: dict[str, Counter[str]] = {column: Counter() for column in columns}
-    states: Counter[str] = Counter(active=0, inactive=0)
-    where = [Condition("RowKey", "lt", HISTORY)]
-    for row in scan(table, where, select=(*columns, "active", "link")):
-        if row.values.get("link"):
-            continue
-        active = bool(row.values.get("active", True))
-        states["active" if active else "inactive"] += 1
-        if active:
-            for column in columns:
-                counted[column][row.text(column)] += 1
-    by_column = {f"by_{column}": _most_first(column, found.items()) for column, found in counted.items()}
-    return {"by_status": dict(states), **by_column}
-
-
-def _most_first(column: str, found: Iterable[tuple[str, int]]) -> list[dict[str, Any]]:
-    return [{column: name or None, "count": count} for name, count in sorted(found, key=lambda one: (-one[1], one[0]))]
+def _wrote(run: Run) -> bool:
+    return run.mode is Mode.IMPORT and any(run.counts.get(str(action)) for action in _WRITING)
 
 
 def _by_priority(found: Mapping[str, int]) -> dict[str, int]:

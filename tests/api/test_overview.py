@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,12 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import bootstrap
+from shared.overview import record_counts
 from shared.overview.expiries import Expiry, calendar
 from shared.overview.exporting import as_csv, harmless
+from shared.runs.model import Mode, Run, RunState
+from shared.storage.rows import Page, Where
 from shared.tickets.model import ObjectType
 from tests.api.calling import Answer, call
 from tests.api.seeding import asset, secrets_of_two_vaults, sites_and_types, user
-from tests.fakes.tables import MemoryTables
+from tests.fakes.tables import MemoryTable, MemoryTables
 
 TOKEN = "calendar-" + "0123456789abcdef" * 2
 
@@ -62,6 +66,87 @@ def test_the_summary_is_remembered_until_it_is_asked_for_anew() -> None:
     assert fresh["assets"]["by_status"]["active"] == 1
     assert fresh["as_of"] > remembered["as_of"]
     assert call("GET", "summary").json == fresh
+
+
+class Counting:
+    """A table of many records that counts how often it is read to its end."""
+
+    def __init__(self, table: MemoryTable) -> None:
+        self._table = table
+        self.scans = 0
+
+    def page(self, where: Where, **how: Any) -> Page:
+        self.scans += how.get("after") is None
+        return self._table.page(where, **how)
+
+
+def test_many_records_are_counted_again_when_an_import_wrote_or_an_hour_is_over(
+    desk: MemoryTables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record_counts, "MANY", 3)
+    now = datetime(2026, 5, 1, 12, tzinfo=UTC)
+    for number in range(3):
+        asset(number)
+    counting: Any = Counting(desk.table("assets"))
+    counts = record_counts.RecordCounts("assets", counting, ("type",), desk.table("runs"), lambda: now)
+    began = now
+    assert counts.counts(None, fresh=False)["by_status"]["active"] == 3
+    asset(3)
+
+    def seen(imported_at: datetime | None = None, *, fresh: bool = False) -> tuple[int, int]:
+        found = counts.counts(imported_at, fresh=fresh)
+        return found["by_status"]["active"], counting.scans
+
+    now = began + timedelta(minutes=59)
+    assert seen() == (3, 1)
+    assert seen(began - timedelta(seconds=1)) == (3, 1)
+    # It ended while they were counted: what it wrote last may be missing.
+    assert seen(began) == (4, 2)
+    asset(4)
+    assert seen() == (4, 2)
+    now += timedelta(minutes=60)
+    assert seen() == (5, 3)
+    assert seen(fresh=True) == (5, 4)
+
+
+def test_few_records_are_counted_again_after_five_minutes(desk: MemoryTables) -> None:
+    now = datetime(2026, 5, 1, 12, tzinfo=UTC)
+    counting: Any = Counting(desk.table("assets"))
+    counts = record_counts.RecordCounts("assets", counting, ("type",), desk.table("runs"), lambda: now)
+    counts.counts(None, fresh=False)
+    now += timedelta(minutes=4)
+    counts.counts(None, fresh=False)
+    assert counting.scans == 1
+    now += timedelta(minutes=1)
+    assert counts.counts(None, fresh=False)["as_of"] == "2026-05-01T12:05:00Z"
+    assert counting.scans == 2
+
+
+def test_an_import_that_wrote_makes_the_summary_count_again_and_one_that_did_not_does_not(
+    desk: MemoryTables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record_counts, "MANY", 1)
+    asset(1)
+    counted = call("GET", "summary").json
+    later = datetime.now(UTC) + timedelta(minutes=6)
+    monkeypatch.setattr(bootstrap, "now", lambda: later)
+    bootstrap.reset()
+    bootstrap.replace("tables", desk)
+
+    def ended(mode: Mode, **counts: int) -> None:
+        moment = later - timedelta(minutes=1)
+        run_id = bootstrap.runs().new_id("aws-tenants", moment)
+        run = Run(run_id, "aws-tenants", "acorn", mode, "manual", moment, "test", laid=True)
+        bootstrap.runs().add(replace(run, state=RunState.SUCCEEDED, finished_at=moment, counts=counts))
+
+    ended(Mode.IMPORT, unchanged=5)
+    ended(Mode.PREVIEW, create=5)
+    found = call("GET", "summary").json
+    assert found["as_of"] > counted["as_of"]
+    assert found["assets"]["as_of"] == counted["assets"]["as_of"]
+    ended(Mode.IMPORT, update=1)
+    later += timedelta(minutes=6)
+    assert call("GET", "summary").json["assets"]["as_of"] > counted["assets"]["as_of"]
 
 
 def export(what: str, **query: Any) -> list[Answer]:
