@@ -28,10 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     replay.add_argument("seed", type=int)
     _add_flows(replay)
     replay.set_defaults(act=_replay)
-    kills = commands.add_parser(
-        "kills", help="one story of each flow, and a worker that dies at each of its storage calls in turn"
-    )
-    kills.add_argument("--seed", type=int, default=1)
+    kills = commands.add_parser("kills", help="a few stories, and a worker that dies at each storage call in turn")
+    kills.add_argument("--seed", type=int, action="append", help="a story; without, those with everything in them")
     kills.add_argument("--every", type=int, default=1, help="take only each n-th of the points (default 1: all)")
     _add_jobs(kills)
     _add_flows(kills)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -19,8 +20,13 @@ from shared import bootstrap
 from shared.environment import load_environment
 from shared.imports.columns import column_of
 from shared.imports.records import MANUAL_PARTITION
+from shared.reasons import Reason
 from shared.settings.store import SettingsStore
+from shared.storage.names import TICKETS_TABLE
 from shared.storage.rows import Create, Row, Value
+from shared.tickets.model import Change, KeyVaultEvent, ObjectType
+from shared.tickets.quarantine import Quarantine
+from shared.tickets.repository import TicketRepository, create_receipt
 
 SETTINGS_BY = "operator"
 _STORE = {"vault_url": "https://acorn-vault.vault.azure.net", "method": "system_assigned"}
@@ -44,6 +50,7 @@ def furnish(tables: MemoryTables, story: Story) -> None:
             put("credential-stores", f"of-{vault}", {**_STORE, "vault_url": f"https://{vault}.vault.azure.net"})
         vaults = VAULTS if story.also.late_vault_at is None else VAULTS[:1]
         put("key-vault-events", "default", _events(story, vaults))
+        _leave_old_rows(tables)
     if "ec2" in story.flows:
         put("aws-tenants", TENANT, _tenant(story))
     if "users" in story.flows:
@@ -52,6 +59,18 @@ def furnish(tables: MemoryTables, story: Story) -> None:
         columns: dict[str, Value] = {"active": True, "source_id": name, "created_at": BEGINS}
         columns |= {column_of("name"): name, column_of("asset-number"): number}
         tables.table("assets").transact(MANUAL_PARTITION, [Create(Row(MANUAL_PARTITION, name, columns))])
+
+
+def _leave_old_rows(tables: MemoryTables) -> None:
+    """What the removal of old rows finds: receipts of an event, and an event that nobody took up."""
+    repository, long_ago = TicketRepository(tables.table(TICKETS_TABLE)), BEGINS - timedelta(days=100)
+    repository.ensure_vault(VAULTS[0])
+    for number in range(3):
+        event = KeyVaultEvent(
+            f"old-{number}", "any", VAULTS[0], Change.EXPIRED, ObjectType.SECRET, "old", "aa", long_ago
+        )
+        repository.table.transact(VAULTS[0], [create_receipt(event, long_ago)])
+    Quarantine(repository.table, lambda: long_ago).keep({"old": True}, Reason.VAULT_NOT_ALLOWED, "It is old.")
 
 
 def assemble(

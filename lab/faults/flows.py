@@ -61,9 +61,8 @@ _VAULT = ("unreachable", "forbidden", "slow")
 _BLOBS = ("refused", "reset", "timed out", "503", "429", "slow", "answer lost")
 _QUEUE = ("outputs lost", "half the outputs")
 _MESSAGES = ("message late", "message doubled", "not removed")
-# Flows that only read a row here and there, and never a page.
-_WITHOUT_PAGES = frozenset({Flow.DELIVERY, Flow.QUEUE, Flow.RECORDS})
-# Flows that write nothing themselves.
+# They only read a row here and there, and never a page.
+_WITHOUT_PAGES = frozenset({Flow.RECORDS})
 _TIMERS = (Flow.ASSETS, Flow.USERS, Flow.HOUSEKEEPING, Flow.SWEEP, Flow.OLD_ROWS, Flow.DEAD_LETTERS)
 
 # What a flow meets beside storage, the death of its worker, and clocks that differ, which all do.
@@ -76,6 +75,7 @@ _OF_ITS_OWN: Mapping[Flow, tuple[tuple[str, tuple[str, ...]], ...]] = {
     Flow.USERS: (("authrocket", (*_AUTHROCKET, *_LISTS)), ("vault", _VAULT), ("queue", (*_QUEUE, *_MESSAGES))),
     Flow.USER_EVENT: (("authrocket", (*_AUTHROCKET, *_LISTS)), ("vault", _VAULT)),
     Flow.STARTING: (("queue", _QUEUE),),
+    Flow.HOUSEKEEPING: (("queue", _QUEUE),),
 }
 
 
