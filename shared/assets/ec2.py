@@ -1,8 +1,8 @@
 """AWS as the import sees it: credentials, regions and instances. The only place that knows EC2's own shapes."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from shared.assets.lean_ec2 import LeanParsers, ask_for_gzip, members_of
+from shared.assets.lean_ec2 import LeanParsers, ask_for_gzip, members_of, reservations_of
+from shared.assets.reading_ahead import Turn, ahead
 from shared.assets.refusals import AccessContext, classify, refused_key
 from shared.errors import DeskbridgeError, MisconfiguredError
 from shared.reasons import Reason
@@ -121,26 +122,28 @@ class Ec2:
         filters: list[FilterTypeDef] = [{"Name": one.name, "Values": list(one.values)} for one in document.filters]
         with self._errors(AccessContext(caller.account, region, "ec2:DescribeInstances", caller.arn)):
             members = members_of(document, self._instance_shape())
-            pages = (
-                self._reader(keys, region, members)
+            turn = Turn()
+            asked = (
+                self._reader(keys, region, members, turn)
                 .get_paginator("describe_instances")
                 .paginate(Filters=filters, PaginationConfig={"PageSize": page_size})
             )
-            for page in pages:
-                answer: Any = page
-                # Taken out, and let go of: the paginator keeps its answer until it has the next one.
-                found: list[Mapping[str, Any]] = [
-                    _completed(
-                        # The lean reader gives no other members than these.
-                        _kept(instance, members) if self._plain else instance,
-                        reservation.get("OwnerId", caller.account),
-                        region,
-                    )
-                    for reservation in answer.pop("Reservations", ())
-                    for instance in reservation.get("Instances", ())
-                ]
-                yield found
-                del found
+            answers: Generator[Any, None, None] = (page for page in asked) if self._plain else ahead(asked, turn)
+            with closing(answers) as pages:
+                for page in pages:
+                    # Taken out, and let go of: the paginator keeps its answer until it has the next one.
+                    found: list[Mapping[str, Any]] = [
+                        _completed(
+                            # The lean reader gives no other members than these.
+                            _kept(instance, members) if self._plain else instance,
+                            reservation.get("OwnerId", caller.account),
+                            region,
+                        )
+                        for reservation in reservations_of(page)
+                        for instance in reservation.get("Instances", ())
+                    ]
+                    yield found
+                    del found
 
     # Within
 
@@ -244,14 +247,14 @@ class Ec2:
         output: Any = self._core.get_service_model("ec2").operation_model("DescribeInstances").output_shape
         return output.members["Reservations"].member.members["Instances"].member
 
-    def _reader(self, keys: AwsKeys, region: str, members: frozenset[str]) -> "EC2Client":
+    def _reader(self, keys: AwsKeys, region: str, members: frozenset[str], turn: Turn) -> "EC2Client":
         """A client for reading instances: botocore's own, or one whose answers are read leanly."""
         if self._plain:
             return self._ec2(keys, region)
         with self._lock:
             usual = self._core.get_component(_PARSERS)
             # A client takes the parsers that its session has when it is made.
-            self._core.register_component(_PARSERS, LeanParsers(members))
+            self._core.register_component(_PARSERS, LeanParsers(members, turn))
             try:
                 client = self._ec2(keys, region)
             finally:

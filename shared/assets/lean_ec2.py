@@ -7,8 +7,10 @@ and only the members that a tenant's document needs become objects, each with th
 import base64
 import re
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from itertools import chain
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
 
@@ -16,6 +18,7 @@ from botocore.model import ListShape, Shape, StructureShape
 from botocore.parsers import EC2QueryParser, ResponseParserError, ResponseParserFactory
 from botocore.utils import parse_timestamp
 
+from shared.assets.reading_ahead import Turn
 from shared.imports.expressions import names_in
 from shared.settings.documents.aws_tenants import AwsTenantDocument
 from shared.settings.documents.import_settings import RAW
@@ -24,6 +27,12 @@ _OPERATION = "DescribeInstances"
 _PIECE = 64 * 1024
 # A page of 1,000 instances has some 10 MB; what is far beyond that is no page but an attack on the memory.
 _LARGEST_PAGE = 256 * 1024 * 1024
+# What is larger is not held unpacked while it waits to be read.
+_LARGEST_HELD = 32 * 1024 * 1024
+_UNREAD = "Unread"
+# All of a page that comes after its instances: nothing but short texts, of which the token is one.
+_END = re.compile(rb"(?:</reservationSet>|<reservationSet/>)((?:\s*<(\w+)>[^<&]*</\2>)*)\s*</\w+>\s*", re.ASCII)
+_TOKEN = re.compile(rb"<nextToken>([^<&]*)</nextToken>")
 _UTC_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z", re.ASCII)
 # Needed whatever is mapped: states, tags by name, and where an instance is.
 _ALWAYS = frozenset({"State", "Tags", "Placement"})
@@ -55,16 +64,27 @@ def members_of(document: AwsTenantDocument, instance: StructureShape) -> frozens
 
 
 class LeanParsers(ResponseParserFactory):
-    """botocore's parsers, with the lean one for EC2. `members` are those of an instance that are read."""
+    """botocore's parsers, with the lean one for EC2. `members` are those of an instance that are read.
 
-    def __init__(self, members: frozenset[str]) -> None:
+    With a `turn`, pages come unread, and `reservations_of` reads them.
+    """
+
+    def __init__(self, members: frozenset[str], turn: Turn | None = None) -> None:
         super().__init__()
         self._members = members
+        self._turn = turn
 
     def create_parser(self, protocol_name: str) -> Any:
         if protocol_name == "ec2":
-            return LeanParser(self._members)
+            return LeanParser(self._members, self._turn)
         return super().create_parser(protocol_name)
+
+
+def reservations_of(page: Any) -> list[Any]:
+    """The reservations of a page, taken out of it. Raises ResponseParserError."""
+    unread: Callable[[], list[Any]] | None = page.pop(_UNREAD, None)
+    found: list[Any] = page.pop("Reservations", [])
+    return found if unread is None else unread()
 
 
 def ask_for_gzip(client: Any) -> None:
@@ -80,9 +100,10 @@ def ask_for_gzip(client: Any) -> None:
 class LeanParser(EC2QueryParser):
     """Reads DescribeInstances' answers in pieces; all others, refusals too, as botocore does. Safe under threads."""
 
-    def __init__(self, members: frozenset[str]) -> None:
+    def __init__(self, members: frozenset[str], turn: Turn | None = None) -> None:
         super().__init__()
         self._members = members
+        self._turn = turn
         self._compiled: dict[str, _Read] = {}
         self._cut: tuple[bytes, ...] | None = None
 
@@ -101,15 +122,23 @@ class LeanParser(EC2QueryParser):
         reservation = shape.members["Reservations"].member
         if self._cut is None:
             self._cut = _tags_to_cut(reservation.members["Instances"].member, self._members)
-        try:
-            return self._read(_without(unpack(body), self._cut), reservation)
-        except ParseError:
-            # What is no XML without the parts that were cut out may be XML with them.
-            pass
-        try:
-            return self._read(unpack(body), reservation)
-        except ParseError as error:
-            raise ResponseParserError(f"EC2's answer is no XML that can be read: {error}.") from error
+        pieces = _without(unpack(body), self._cut)
+
+        def read(pieces: Iterator[bytes]) -> dict[str, Any]:
+            try:
+                return self._read(pieces, reservation)
+            except ParseError:
+                # What is no XML without the parts that were cut out may be XML with them.
+                pass
+            try:
+                return self._read(unpack(body), reservation)
+            except ParseError as error:
+                raise ResponseParserError(f"EC2's answer is no XML that can be read: {error}.") from error
+
+        if self._turn is None:
+            return read(pieces)
+        self._turn.wait()
+        return _unread(pieces, read)
 
     def _read(self, pieces: Iterator[bytes], shape: Any) -> dict[str, Any]:
         builder = TreeBuilder()
@@ -147,6 +176,45 @@ class LeanParser(EC2QueryParser):
         complete = present[: len(present) - all_but]
         reservations += [read(element) for element in complete]
         del present[: len(complete)]
+
+
+def _unread(pieces: Iterator[bytes], read: Callable[[Iterator[bytes]], dict[str, Any]]) -> dict[str, Any]:
+    """A page of which only the token is known yet; one that is not as pages are is read at once."""
+    held: deque[bytes] = deque()
+    size = 0
+    for piece in pieces:
+        held.append(piece)
+        size += len(piece)
+        if size > _LARGEST_HELD:
+            return read(chain(_emptied(held), pieces))
+    start, end = b"", b""
+    for piece in held:
+        start += piece
+        if b"reservationSet" in start:
+            break
+    for piece in reversed(held):
+        end = piece + end
+        if b"reservationSet" in end:
+            break
+    match = _END.fullmatch(end, end.rfind(b"<", 0, end.rfind(b"reservationSet")))
+    if match is None or b"nextToken" in start[: start.find(b"reservationSet")]:
+        return read(_emptied(held))
+    token = _TOKEN.search(match.group(1))
+    told = {} if token is None else {"NextToken": token.group(1).decode()}
+
+    def read_held() -> list[Any]:
+        parsed = read(_emptied(held))
+        if parsed.get("NextToken") != told.get("NextToken"):
+            raise ResponseParserError("EC2's answer has another token than its end says.")
+        found: list[Any] = parsed["Reservations"]
+        return found
+
+    return {"Reservations": [], _UNREAD: read_held, **told}
+
+
+def _emptied(held: deque[bytes]) -> Iterator[bytes]:
+    while held:
+        yield held.popleft()
 
 
 def _is_listing(shape: Shape | None) -> bool:

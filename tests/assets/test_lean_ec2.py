@@ -21,7 +21,8 @@ from lab.ec2.records import Generated
 from lab.ec2.server import EC2Lab
 from shared.assets import lean_ec2
 from shared.assets.ec2 import Ec2
-from shared.assets.lean_ec2 import LeanParser, members_of
+from shared.assets.lean_ec2 import LeanParser, members_of, reservations_of
+from shared.assets.reading_ahead import Turn
 from shared.imports.expressions import compile_expression, names_in
 from shared.settings.documents.aws_tenants import AwsTenantDocument
 from tests.assets.tenants import FakeCredentials, tenant
@@ -61,7 +62,18 @@ def _plain(body: bytes, members: frozenset[str] = _ALL) -> dict[str, Any]:
 def _lean(body: bytes, members: frozenset[str] = _ALL, *, zipped: bool = False) -> dict[str, Any]:
     parsed: dict[str, Any] = LeanParser(members).parse(_response(body, zipped=zipped), _SHAPE)
     parsed["ResponseMetadata"]["HTTPHeaders"].pop("content-encoding", None)
+    later = _later(body, members, zipped=zipped)
+    # A page that is read later has the same instances, and its token at once.
+    assert later.get("NextToken") == parsed.get("NextToken")
+    assert reservations_of(later) == parsed["Reservations"]
     return parsed
+
+
+def _later(body: bytes, members: frozenset[str] = _ALL, *, zipped: bool = False) -> dict[str, Any]:
+    turn = Turn()
+    turn.give()
+    found: dict[str, Any] = LeanParser(members, turn).parse(_response(body, zipped=zipped), _SHAPE)
+    return found
 
 
 def _document(*sources: str) -> AwsTenantDocument:

@@ -1,0 +1,135 @@
+"""Pages are asked for one ahead: never more, in order, with every failure, and the thread ends when nobody reads on."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from lab.ec2.accounts import LONDON
+from lab.ec2.server import EC2Lab
+from shared.assets.ec2 import Ec2
+from shared.assets.reading_ahead import Turn, ahead
+from shared.errors import TryLaterError
+from tests.assets.test_ec2 import _document, credentials, ec2, lab, running
+from tests.assets.test_lean_ec2 import _later, _lean
+
+__all__ = ["credentials", "ec2", "lab", "running"]
+
+
+def _wait_until(true: Callable[[], bool]) -> None:
+    ends = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < ends
+        time.sleep(0.005)
+
+
+class _Asked:
+    """Five pages; keeps what was asked for, and what was unpacked."""
+
+    def __init__(self, turn: Turn, fails_at: int = 99) -> None:
+        self.turn = turn
+        self.fails_at = fails_at
+        self.asked: list[int] = []
+        self.unpacked: list[int] = []
+
+    def __iter__(self) -> Iterator[int]:
+        for number in range(5):
+            self.asked.append(number)
+            if number == self.fails_at:
+                raise TimeoutError
+            self.turn.wait()
+            self.unpacked.append(number)
+            yield number
+
+
+def _threads() -> int:
+    return sum(thread.name == "ec2-pages" for thread in threading.enumerate())
+
+
+def test_one_page_is_asked_for_ahead_and_unpacked_when_it_is_its_turn() -> None:
+    turn = Turn()
+    asked = _Asked(turn)
+    pages = ahead(asked, turn)
+    assert next(pages) == 0
+    _wait_until(lambda: asked.asked == [0, 1])
+    assert asked.unpacked == [0]
+    assert next(pages) == 1
+    assert list(pages) == [2, 3, 4]
+    _wait_until(lambda: _threads() == 0)
+
+
+def test_what_fails_while_asking_is_raised_after_the_pages_before_it() -> None:
+    turn = Turn()
+    pages = ahead(_Asked(turn, fails_at=2), turn)
+    assert [next(pages), next(pages)] == [0, 1]
+    with pytest.raises(TimeoutError):
+        next(pages)
+    _wait_until(lambda: _threads() == 0)
+
+
+def test_the_thread_ends_when_nobody_reads_on() -> None:
+    turn = Turn()
+    asked = _Asked(turn)
+    pages = ahead(asked, turn)
+    next(pages)
+    pages.close()
+    _wait_until(lambda: _threads() == 0)
+    assert asked.unpacked == [0]
+
+
+def test_ec2_is_asked_for_the_next_page_while_one_is_worked_on(lab: EC2Lab, ec2: Ec2) -> None:
+    document = _document()
+    pages = ec2.read_instances(document, document.accounts[0], LONDON, page_size=100)
+    found = [next(pages)]
+    _wait_until(lambda: len([call for call in lab.journal if call.action == "DescribeInstances"]) == 2)
+    time.sleep(0.05)
+    assert len([call for call in lab.journal if call.action == "DescribeInstances"]) == 2
+    found += list(pages)
+    ids = [instance["InstanceId"] for page in found for instance in page]
+    assert len(ids) == len(set(ids)) == 230
+    _wait_until(lambda: _threads() == 0)
+
+
+def test_a_failed_page_fails_the_reading_after_those_before_it(lab: EC2Lab, ec2: Ec2) -> None:
+    lab.script("malformed", action="DescribeInstances", page=3, times=None)
+    document = _document()
+    pages = ec2.read_instances(document, document.accounts[0], LONDON, page_size=100)
+    assert [len(next(pages)), len(next(pages))] == [100, 100]
+    with pytest.raises(TryLaterError):
+        next(pages)
+
+
+_PAGE = "<DescribeInstancesResponse><requestId>1</requestId>{}</DescribeInstancesResponse>"
+_SET = "<reservationSet><item><ownerId>1</ownerId><instancesSet/></item></reservationSet>"
+
+
+@pytest.mark.parametrize(
+    ("inner", "token"),
+    [
+        (f"{_SET}<nextToken>abc</nextToken>", "abc"),
+        (f"{_SET}\n  <nextToken>a+/=</nextToken>\n", "a+/="),
+        (f"{_SET}<nextToken></nextToken>", ""),
+        (f"{_SET}<nextToken>a&amp;b</nextToken>", "a&b"),
+        (f"<nextToken>abc</nextToken>{_SET}", "abc"),
+        (f"<nextToken>abc</nextToken>{_SET}<requestId>2</requestId>", "abc"),
+        (f"{_SET}<requestId>2</requestId><nextToken>abc</nextToken>", "abc"),
+        ("<reservationSet/><nextToken>abc</nextToken>", "abc"),
+        ("<reservationSet></reservationSet>", None),
+        (f"{_SET}<!-- </reservationSet><nextToken>no</nextToken> --><nextToken>abc</nextToken>", "abc"),
+        (f"{_SET}<nextToken><![CDATA[abc]]></nextToken>", "abc"),
+        ("", None),
+    ],
+)
+def test_the_token_is_known_before_the_page_is_read_or_the_page_is_read_for_it(inner: str, token: str | None) -> None:
+    body = _PAGE.format(inner).encode()
+    assert _lean(body).get("NextToken") == token
+    assert _later(body).get("NextToken") == token
+
+
+def test_a_page_is_read_later_only_when_its_end_says_all() -> None:
+    plain: dict[str, Any] = _later(_PAGE.format(f"{_SET}<nextToken>abc</nextToken>").encode())
+    assert plain["Reservations"] == []
+    assert "Unread" in plain
+    assert "Unread" not in _later(_PAGE.format(f"{_SET}<nextToken>a&amp;b</nextToken>").encode())
