@@ -29,6 +29,8 @@ _PIECE = 64 * 1024
 _LARGEST_PAGE = 256 * 1024 * 1024
 # What is larger is not held unpacked while it waits to be read.
 _LARGEST_HELD = 32 * 1024 * 1024
+# Of a page before or behind its instances, where little stands.
+_LARGEST_EDGE = 256 * 1024
 _UNREAD = "Unread"
 # All of a page that comes after its instances: nothing but short texts, of which the token is one.
 _END = re.compile(rb"(?:</reservationSet>|<reservationSet/>)((?:\s*<(\w+)>[^<&]*</\2>)*)\s*</\w+>\s*", re.ASCII)
@@ -190,11 +192,11 @@ def _unread(pieces: Iterator[bytes], read: Callable[[Iterator[bytes]], dict[str,
     start, end = b"", b""
     for piece in held:
         start += piece
-        if b"reservationSet" in start:
+        if b"reservationSet" in start or len(start) > _LARGEST_EDGE:
             break
     for piece in reversed(held):
         end = piece + end
-        if b"reservationSet" in end:
+        if b"reservationSet" in end or len(end) > _LARGEST_EDGE:
             break
     match = _END.fullmatch(end, end.rfind(b"<", 0, end.rfind(b"reservationSet")))
     if match is None or b"nextToken" in start[: start.find(b"reservationSet")]:
