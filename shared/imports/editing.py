@@ -70,8 +70,8 @@ class RecordEditing:
             assign["hash"] = ""
         changes += [Change(f"lock:{column}", None, by) for column in sorted(held - locks)]
         changes += [Change(f"lock:{column}", by, None) for column in sorted(locks - held)]
-        self._records.save_edit(row, assign, changes, by, self._now())
-        return self.get(key)
+        # Not read again: what is there by now may be somebody else's, and its ETag must not stand for this change.
+        return self._records.save_edit(row, assign, changes, by, self._now())
 
     def add(self, record_id: str, values: Mapping[str, Any], *, by: str) -> Row:
         """A record made by hand. Raises ConflictError when the id is taken."""
@@ -85,10 +85,9 @@ class RecordEditing:
         now = self._now()
         row = Row(MANUAL_PARTITION, record_id, {"active": True, "source_id": record_id, "created_at": now})
         try:
-            self._records.save_edit(row, columns, changes, by, now)
+            return self._records.save_edit(row, columns, changes, by, now)
         except AlreadyExistsError as error:
             raise ConflictError(Reason.ALREADY_EXISTS, f"There is a record {record_id} already.") from error
-        return self.get(Key(MANUAL_PARTITION, record_id))
 
     def get(self, key: Key) -> Row:
         """The record's row; a link leads to the record that it stands for."""

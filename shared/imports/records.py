@@ -6,6 +6,7 @@ matching field led to a row of another key has a link row under its own key.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from shared.errors import NotFoundError
@@ -189,13 +190,14 @@ class RecordTable:
 
     def save_edit(
         self, before: Row, values: Mapping[str, Value | None], changes: Sequence[Change], by: str, now: datetime
-    ) -> str:
-        """A person's change, with its history; the new ETag. Raises ChangedMeanwhileError."""
+    ) -> Row:
+        """A person's change, with its history; the row as it was written. Raises ChangedMeanwhileError."""
         columns, moved = history.told(before, "edit", changes, by, now)
         merged = _merged(before.values, {**values, **columns, "changed_at": now})
         row = Row(before.partition_key, before.row_key, merged, before.etag)
         operation = Replace(row) if before.etag else Create(row)
-        return self._table.transact(before.partition_key, [operation, *moved])[0]
+        etag = self._table.transact(before.partition_key, [operation, *moved])[0]
+        return replace(row, etag=etag)
 
 
 def _is_active(row: Row) -> bool:

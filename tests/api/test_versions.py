@@ -1,0 +1,100 @@
+"""If-Match: of writers at once one wins, the others are told, and no answer leads anybody to overwrite another."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from shared import bootstrap
+from tests.api.calling import Answer, call
+from tests.api.seeding import asset, secrets_of_two_vaults, user
+from tests.fakes.tables import MemoryTables, WatchedTables
+
+
+@pytest.fixture(autouse=True)
+def desk(tables: MemoryTables) -> MemoryTables:
+    return tables
+
+
+@pytest.fixture(params=["assets", "users"])
+def record(request: pytest.FixtureRequest) -> str:
+    """The address of a record."""
+    return f"{request.param}/{asset(1) if request.param == 'assets' else user(1)}"
+
+
+def edit(address: str, value: str, etag: str) -> Answer:
+    return call("PATCH", address, {"fields": {"notes": value}}, {"If-Match": etag})
+
+
+def test_of_many_editors_with_one_version_one_wins_and_the_others_are_told(record: str) -> None:
+    etag = call("GET", record).etag
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda number: edit(record, str(number), etag), range(8)))
+    present = call("GET", record)
+    assert sorted(answer.status for answer in answers) == [200, *[412] * 7]
+    (won,) = [answer for answer in answers if answer.status == 200]
+    assert (won.json, won.etag) == (present.json, present.etag)
+
+
+def test_an_answer_is_of_the_edit_itself_even_when_somebody_else_edited_right_after(
+    desk: MemoryTables, record: str
+) -> None:
+    etag = call("GET", record).etag
+    other: list[Any] = []
+
+    def overtaken(table: str, operation: str, moment: str) -> None:
+        if (operation, moment, other) == ("transact", "after", []):
+            other.append("begun")
+            other.append(edit(record, "theirs", "*").etag)
+
+    bootstrap.reset()
+    bootstrap.replace("tables", WatchedTables(desk, overtaken))
+    mine = edit(record, "mine", etag)
+    assert mine.json["fields"]["notes"] == "mine"
+    assert mine.etag != other[1]
+    again = edit(record, "mine again", mine.etag)
+    assert (again.status, again.json["present_version"]) == (412, other[1])
+    assert call("GET", record).json["fields"]["notes"] == "theirs"
+
+
+def test_what_an_edit_and_an_addition_answer_is_what_is_read_afterwards(record: str) -> None:
+    body = {"fields": {"notes": "x", "name": "New", "active": False}}
+    answer = call("PATCH", record, body, {"If-Match": call("GET", record).etag})
+    read = call("GET", record)
+    assert (answer.json, answer.etag) == (read.json, read.etag)
+    made = call("POST", record.split("/", maxsplit=1)[0], {"id": "another", "fields": {"name": "Another"}})
+    read = call("GET", made.headers["Location"].removeprefix("/api/"))
+    assert (made.json, made.etag) == (read.json, read.etag)
+
+
+NO_VERSIONS = [
+    'W/"made up"',
+    '"made up"',
+    "made up",
+    '"*"',
+    "* ",
+    "*, *",
+    "\u00e9",
+    "W/" * 4000,
+    "null",
+]
+
+
+@pytest.mark.parametrize("version", NO_VERSIONS)
+def test_a_version_that_never_was_is_412_with_the_present_one(desk: MemoryTables, version: str) -> None:
+    secrets_of_two_vaults(desk)
+    ticket = call("GET", "tickets").json["items"][0]["id"]
+    store = {"vault_url": "https://acorn-vault.vault.azure.net", "method": "system_assigned"}
+    call("PUT", "settings/credential-stores/acorn", store)
+    record = f"assets/{asset(1)}"
+    for method, address, body in (
+        ("PATCH", record, {"fields": {"notes": "x"}}),
+        ("PATCH", f"tickets/{ticket}", {"assignee": "kim"}),
+        ("PUT", "settings/credential-stores/acorn", {**store, "cache_seconds": 100}),
+        ("DELETE", "settings/credential-stores/acorn", None),
+    ):
+        read = call("GET", address)
+        refused = call(method, address, body, {"If-Match": version})
+        assert (refused.status, refused.json["present_version"]) == (412, read.etag), (method, address)
+        after = call("GET", address)
+        assert (after.json, after.etag) == (read.json, read.etag)
