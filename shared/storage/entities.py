@@ -26,15 +26,14 @@ def to_entity(row: Row) -> bytes:
 
     Raises NotStorableError for a name or a value that the service has no room for, whatever its size.
     """
-    parts = [f'{{"PartitionKey":{_quoted(row.partition_key)},"RowKey":{_quoted(row.row_key)}']
-    for column, value in row.values.items():
-        if type(value) is str:
-            parts.append(f"{_label(column)}:{_quoted(value)}")
-        else:
-            write = _WRITERS.get(type(value)) or _writer_of_a_subclass(value)
-            parts.append(write(column, value))
+    columns = [
+        # Most are texts: they are written here, without a call.
+        f"{_label(column)}:{_quoted(value)}" if type(value) is str else _writer(value)(column, value)
+        for column, value in row.values.items()
+    ]
+    keys = f'"PartitionKey":{_quoted(row.partition_key)},"RowKey":{_quoted(row.row_key)}'
     try:
-        return f"{''.join(parts)}}}".encode()
+        return f"{{{keys}{''.join(columns)}}}".encode()
     except UnicodeEncodeError as error:
         # Half of a surrogate pair: JSON can carry it, UTF-8 cannot.
         raise NotStorableError("holds half a character") from error
@@ -56,9 +55,10 @@ def _label(column: str) -> str:
     return f',"{column}"'
 
 
-def _writer_of_a_subclass(value: Value) -> Callable[[str, Value], str]:
-    """Such as an enumeration's members."""
-    return next(write for kind, write in _WRITERS.items() if isinstance(value, kind))
+def _writer(value: Value) -> Callable[[str, Value], str]:
+    write = _WRITERS.get(type(value))
+    # Of a subclass, such as an enumeration's members, the first that fits.
+    return write or next(write for kind, write in _WRITERS.items() if isinstance(value, kind))
 
 
 def _text(column: str, value: Value) -> str:
@@ -91,7 +91,7 @@ def _moment(column: str, value: Value) -> str:
     assert isinstance(value, datetime)  # noqa: S101 - see _WRITERS
     if value.tzinfo is None or value < EARLIEST:
         raise NotStorableError(f"holds no storable time in {column}")
-    return _named(column, to_utc(value), "Edm.DateTime")
+    return f'{_label(column)}:"{to_utc(value)}","{column}@odata.type":"Edm.DateTime"'
 
 
 def _bytes(column: str, value: Value) -> str:

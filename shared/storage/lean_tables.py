@@ -24,7 +24,7 @@ from shared.storage.azure_tables import AzureTable, AzureTables, table_is_missin
 from shared.storage.entities import to_utc
 from shared.storage.lean_session import lean_transport
 from shared.storage.limits import ROWS_PER_PAGE, check_key, check_transaction, storable
-from shared.storage.refusals import code_of, translated
+from shared.storage.refusals import translated
 from shared.storage.rows import AnyOf, Condition, Create, Delete, Operation, Page, Replace, Row, Value, Where
 from shared.telemetry import span
 
@@ -110,11 +110,11 @@ class LeanTable(AzureTable):
         status = answer.http_response.status_code
         if status == 200:
             return answer
-        error = _refused(answer.http_response, status, answer.http_response.content)
+        response = answer.http_response
         # A 404 of something in between says nothing about the row.
-        if status == 404 and code_of(error) in _NOT_THERE:
+        if status == 404 and _code_and_message(response, response.content)[0] in _NOT_THERE:
             return None
-        raise error
+        raise _refused(response, status, response.content)
 
     def _submit(self, partition_key: str, operations: Sequence[Operation]) -> list[str]:
         batch, changeset = f"batch_{secrets.token_hex(16)}", f"changeset_{secrets.token_hex(16)}"
@@ -277,14 +277,7 @@ def _rows_of(answer: _Answer, entities: Callable[[Any], list[dict[str, Any]]]) -
 
 def _refused(answer: HttpResponse, status: int, content: bytes) -> HttpResponseError:
     """The SDK's error for an answer, with the service's own code and, of a transaction, the failed operation."""
-    code = answer.headers.get("x-ms-error-code")
-    message = ""
-    try:
-        described = json.loads(content)["odata.error"]
-        code, message = described["code"], described["message"]["value"]
-    except (ValueError, KeyError, TypeError):
-        # An answer from in between (a proxy, a gateway) is no JSON: its status says enough.
-        pass
+    code, message = _code_and_message(answer, content)
     error = HttpResponseError(message=f"{message}\nErrorCode:{code}", response=answer)
     error.status_code = status
     index, _, _ = message.partition(":")
@@ -292,3 +285,12 @@ def _refused(answer: HttpResponse, status: int, content: bytes) -> HttpResponseE
     error.error_code = code  # type: ignore[attr-defined]
     error.index = int(index) if index.isascii() and index.isdigit() else 0  # type: ignore[attr-defined]
     return error
+
+
+def _code_and_message(answer: HttpResponse, content: bytes) -> tuple[str | None, str]:
+    try:
+        described = json.loads(content)["odata.error"]
+        return described["code"], described["message"]["value"]
+    except (ValueError, KeyError, TypeError):
+        # An answer from in between (a proxy, a gateway) is no JSON: its status says enough.
+        return answer.headers.get("x-ms-error-code"), ""

@@ -193,7 +193,8 @@ def _absorb_event(state: ObjectState, event: KeyVaultEvent) -> ObjectState:
         return replace(state, name=name, versions={**state.versions, event.version: version})
     expires, announced, stages = version.expires, version.announced, version.stages
     if event.expires_at is not None:
-        expires = Dated[datetime | None](event.expires_at, event.at).joined(expires)
+        told: Dated[datetime | None] = Dated(event.expires_at, event.at)
+        expires = told.joined(expires)
     days = 0 if event.change is Change.EXPIRED else days_left(event.at, event.expires_at)
     said = Said(event.change, days, event.expires_at, event.at, _BY_EVENT)
     if event.change is Change.NEW_VERSION_CREATED:

@@ -55,7 +55,7 @@ class Status(StrEnum):
 
     @property
     def finished(self) -> bool:
-        return self in {Status.RESOLVED, Status.CLOSED}
+        return self is Status.RESOLVED or self is Status.CLOSED
 
 
 class Priority(StrEnum):
@@ -68,7 +68,10 @@ class Priority(StrEnum):
 
     @property
     def rank(self) -> int:
-        return list(Priority).index(self)
+        return _RANKS[self]
+
+
+_RANKS = {priority: rank for rank, priority in enumerate(Priority)}
 
 
 def highest(priorities: list[Priority]) -> Priority:
