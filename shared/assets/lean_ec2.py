@@ -34,6 +34,9 @@ _LARGEST_EDGE = 256 * 1024
 _UNREAD = "Unread"
 # All of a page that comes after its instances: nothing but short texts, of which the token is one.
 _END = re.compile(rb"(?:</reservationSet>|<reservationSet/>)((?:\s*<(\w+)>[^<&]*</\2>)*)\s*</\w+>\s*", re.ASCII)
+# Indentation. It is a third of a page, and reading it costs more than finding it. Before an element that ends it stays:
+# there it may be somebody's value.
+_BLANKS = re.compile(rb">[ \t\r\n]+<(?!/)")
 _TOKEN = re.compile(rb"<nextToken>([^<&]*)</nextToken>")
 _UTC_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z", re.ASCII)
 # Needed whatever is mapped: states, tags by name, and where an instance is.
@@ -252,14 +255,22 @@ def _tags(shape: Any) -> set[str]:
 
 
 def _without(pieces: Iterator[bytes], tags: tuple[bytes, ...]) -> Iterator[bytes]:
-    """The pieces without the elements of these tags. What begins in one piece and ends in a later one is held back."""
+    """The pieces without the elements of these tags, and without the blanks before an element that begins.
+
+    What begins in one piece and ends in a later one is held back.
+    """
     held = b""
+    is_plain = True
     for piece in pieces:
         text = held + piece
         if b"!" in text and b"<!" in text:
-            # In remarks and CDATA a tag may be no tag.
-            tags = ()
-        end = text.rfind(b"<") if tags else len(text)
+            # In remarks and CDATA a tag may be no tag, and blanks may be a value.
+            is_plain = False
+        if not is_plain:
+            held = b""
+            yield text
+            continue
+        end = text.rfind(b"<")
         text, held = text[:end], text[end:]
         for tag in tags:
             start, close = b"<" + tag + b">", b"</" + tag + b">"
@@ -274,7 +285,7 @@ def _without(pieces: Iterator[bytes], tags: tuple[bytes, ...]) -> Iterator[bytes
                 kept.append(after)
             text = b"".join(kept)
         if text:
-            yield text
+            yield _BLANKS.sub(b"><", text)
     if held:
         yield held
 
