@@ -190,8 +190,30 @@ class SettingsStore:
     def apply(self, documents: Sequence[Written], *, by: str, dry_run: bool = False) -> Sequence[Change]:
         """Write a set of documents so that each is as given; those not named stay. Applying twice changes nothing.
 
-        All are checked before the first is written. Raises InvalidInputError with every fault of every document.
+        All are checked before the first is written, and again when somebody else wrote one of them meanwhile. Raises
+        InvalidInputError with every fault of every document, ChangedMeanwhileError when others write all the time.
         """
+        written: dict[tuple[str, str], Change] = {}
+        for tries in range(1, _TRIES + 1):
+            changes = self._changes(documents)
+            try:
+                for change, document, present in () if dry_run else changes:
+                    if change.action != "unchanged":
+                        self._write(kind_of(change.kind), change.name, document, present, by)
+                        # What the first of several writes replaced is what applying changed.
+                        first = written.get((change.kind, change.name), change)
+                        written[change.kind, change.name] = replace(change, action=first.action, before=first.before)
+            except ChangedMeanwhileError:
+                if tries == _TRIES:
+                    raise
+                continue
+            break
+        return [written.get((change.kind, change.name), change) for change, _, _ in changes]
+
+    # Within
+
+    def _changes(self, documents: Sequence[Written]) -> list[tuple[Change, SettingsDocument, _Present]]:
+        """What applying would do to what is there now, in the order in which it can be done."""
         faults: list[Fault] = []
         checked: dict[tuple[str, str], SettingsDocument] = {}
         for written in documents:
@@ -206,7 +228,7 @@ class SettingsStore:
                 faults.append(Fault(_path(key, "kind"), error.message))
         order = {kind: position for position, kind in enumerate(KINDS)}
         find = self._view()
-        changes: list[tuple[Change, SettingsDocument, Stored[SettingsDocument] | None]] = []
+        changes: list[tuple[Change, SettingsDocument, _Present]] = []
         for key in sorted(checked, key=lambda key: (order[key[0]], key[1])):
             kind, name = key
             document, present = checked[key], find(kind_of(kind), name)
@@ -219,23 +241,17 @@ class SettingsStore:
             changes.append((Change(kind, name, action, before, after), document, present))
         if faults:
             raise document_invalid("set", faults)
-        if not dry_run:
-            for change, document, present in changes:
-                if change.action != "unchanged":
-                    self._write(kind_of(change.kind), change.name, document, present, by)
-        return [change for change, _, _ in changes]
-
-    # Within
+        return changes
 
     def _rows(self, kind: str, fresh: bool) -> dict[str, Row]:
         now = self._now()
-        with self._lock:
-            remembered = self._remembered.get(kind)
-        if not fresh and remembered is not None and now - remembered[0] < _FRESH_FOR:
+        # To look into a dictionary needs no lock; every secret that is read comes by here.
+        remembered = self._remembered.get(kind)
+        if not fresh and remembered is not None and now < remembered[0]:
             return remembered[1]
         rows = {row.row_key[2:]: row for row in scan(self._table, [partition(kind), *row_key_prefix("d:")])}
         with self._lock:
-            self._remembered[kind] = (now, rows)
+            self._remembered[kind] = (now + _FRESH_FOR, rows)
         return rows
 
     def _view(self) -> _Find:
@@ -252,8 +268,7 @@ class SettingsStore:
 
     def _read(self, cls: type[D], row: Row) -> Stored[D]:
         # Documents are frozen, and a version is always the same text: it is checked once.
-        with self._lock:
-            parsed = self._parsed.get((cls, row.row_key))
+        parsed = self._parsed.get((cls, row.row_key))
         if parsed is None or parsed.etag != row.etag or not row.etag:
             parsed = self._parse(cls, row)
             with self._lock:

@@ -48,6 +48,15 @@ class ValueCache(Generic[K, V]):
         self._lock = threading.Lock()
         self._entries: dict[K, _Entry[V]] = {}
 
+    def held(self, key: K) -> V | None:
+        """The held value while it is fresh: what `get` would give without fetching."""
+        # Without the lock, as this is all that most reads do. A fetch writes the value before the time, here they are
+        # read the other way round: a value that was replaced meanwhile never comes with the time of its successor.
+        entry = self._entries.get(key)
+        if entry is None or self._clock() >= entry.fresh_until:
+            return None
+        return entry.value
+
     def get(self, key: K, fetch: Callable[[], V], *, cache_seconds: float, stale_seconds: float) -> V:
         """The held value, or the fetched one.
 

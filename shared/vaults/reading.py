@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from typing import NamedTuple
 
 from shared.errors import MisconfiguredError
 from shared.reasons import Reason
@@ -23,9 +24,32 @@ from shared.vaults.model import SecretValue, UserPassword, Vaults
 logger = logging.getLogger(__name__)
 
 _MOST_NAMES = 20
+# As many as the cache holds values.
+_MOST_KNOWN = 2_000
 
-# The store stands in the key whole: another identity or another vault is another value.
-CacheKey = tuple[str, CredentialStore, SecretAddress]
+
+class CacheKey(NamedTuple):
+    """What a value is held by. The store stands in it whole: another identity or another vault is another value."""
+
+    store_name: str
+    store: CredentialStore
+    address: SecretAddress
+
+
+class _Known:
+    """A key that was checked. It is hashed once: that, and reading the address, costs more than all the rest."""
+
+    __slots__ = ("_hash", "key")
+
+    def __init__(self, key: CacheKey) -> None:
+        self.key = key
+        self._hash = hash(key)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Known) and self.key == other.key
 
 
 class VaultCredentials:
@@ -37,7 +61,8 @@ class VaultCredentials:
         self._settings = settings
         self._vaults = vaults
         self._now = now
-        self._cache: ValueCache[CacheKey, SecretValue] = ValueCache(clock)
+        self._cache: ValueCache[_Known, SecretValue] = ValueCache(clock)
+        self._known: dict[tuple[str, str], _Known] = {}
 
     def read(self, reference: CredentialReference) -> SecretValue:
         """The secret; with a `value_field`, that field of it as `text`.
@@ -65,15 +90,12 @@ class VaultCredentials:
         if source.address.version:
             # A version never changes, so fetching it again can bring nothing new.
             return
-        store = self.store(source.store)
-        self._cache.refused((source.store, store, source.address), _same_version)
+        self._cache.refused(_Known(CacheKey(source.store, self.store(source.store), source.address)), _same_version)
 
     def secret_changed(self, vault_name: str, secret_name: str) -> None:
         """A new version of this secret exists: what is held of it is dropped. Names are compared without case."""
         wanted = (vault_name.casefold(), secret_name.casefold())
-        dropped = self._cache.drop(
-            lambda key: not key[2].version and (key[1].name_of_vault.casefold(), key[2].name.casefold()) == wanted
-        )
+        dropped = self._cache.drop(lambda known: not known.key.address.version and _secret_of(known.key) == wanted)
         if dropped:
             logger.info("The held value of secret %s in vault %s is dropped: it has changed.", secret_name, vault_name)
 
@@ -104,23 +126,34 @@ class VaultCredentials:
 
     def _held(self, source: SecretSource) -> SecretValue:
         store = self.store(source.store)
-        address = source.address
-        check_vault(source.store, store, address)
-
-        def fetch() -> SecretValue:
-            value = self._vaults.fetch(source.store, store, address)
-            if store.expired == "warn" and has_expired(value, self._now()):
-                logger.warning("%s It is used all the same, as the store %s says.", expiry(value), source.store)
-            return value
-
-        value = self._cache.get(
-            (source.store, store, address),
-            fetch,
+        known = self._known_as(source, store)
+        value = self._cache.held(known) or self._cache.get(
+            known,
+            lambda: self._fetch(known.key),
             cache_seconds=store.cache_seconds,
             stale_seconds=store.stale_seconds,
         )
         if store.expired == "deny" and has_expired(value, self._now()):
             raise expired(value, source.store)
+        return value
+
+    def _known_as(self, source: SecretSource, store: CredentialStore) -> _Known:
+        """The key of the source's value; raises MisconfiguredError when the store has another vault."""
+        named = (source.store, source.secret)
+        known = self._known.get(named)
+        # A document that is read again unchanged is the same object.
+        if known is None or known.key.store is not store:
+            address = source.address
+            check_vault(source.store, store, address)
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            known = self._known[named] = _Known(CacheKey(source.store, store, address))
+        return known
+
+    def _fetch(self, key: CacheKey) -> SecretValue:
+        value = self._vaults.fetch(*key)
+        if key.store.expired == "warn" and has_expired(value, self._now()):
+            logger.warning("%s It is used all the same, as the store %s says.", expiry(value), key.store_name)
         return value
 
 
@@ -172,6 +205,10 @@ def expired(value: SecretValue, store_name: str) -> MisconfiguredError:
         mend=f"Add a version: az keyvault secret set --vault-name {value.vault_name} --name {value.secret_name} "
         "--value '<new value>' --expires <date>",
     )
+
+
+def _secret_of(key: CacheKey) -> tuple[str, str]:
+    return (key.store.name_of_vault.casefold(), key.address.name.casefold())
 
 
 def _same_version(one: SecretValue, other: SecretValue) -> bool:
