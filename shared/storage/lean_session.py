@@ -15,6 +15,9 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import default_headers
 from urllib3 import Retry
 
+# A page of a thousand rows in one piece, where the SDK would take it in hundreds.
+_BLOCK_BYTES = 1024 * 1024
+
 
 class LeanSession(requests.Session):
     """What `RequestsTransport` asks of a session, and no more. Good for several threads, as the SDK's own is."""
@@ -38,7 +41,6 @@ class LeanSession(requests.Session):
         timeout: Any,
         verify: Any,
         cert: Any,
-        stream: bool = False,
         proxies: Any = None,
         **_others: Any,
     ) -> requests.Response:
@@ -46,11 +48,8 @@ class LeanSession(requests.Session):
         prepared.method, prepared.url, prepared.body = method, url, data
         prepared.headers = CaseInsensitiveDict({**self._headers, **headers})
         settings = self._settings(url, proxies, verify, cert)
-        response = self.get_adapter(url).send(prepared, stream=stream, timeout=timeout, **settings)
-        if not stream:
-            # Read here, where the SDK takes a broken answer for a failed try.
-            _ = response.content
-        return response
+        # As a stream, whatever is asked for: the transport reads it, in larger pieces than `requests` would.
+        return self.get_adapter(url).send(prepared, stream=True, timeout=timeout, **settings)
 
     def _settings(self, url: str, proxies: Any, verify: Any, cert: Any) -> dict[str, Any]:
         if proxies:
@@ -68,4 +67,4 @@ class LeanSession(requests.Session):
 
 def lean_transport() -> RequestsTransport:
     """The SDK's own transport over such a session."""
-    return RequestsTransport(session=LeanSession())
+    return RequestsTransport(session=LeanSession(), connection_data_block_size=_BLOCK_BYTES)
