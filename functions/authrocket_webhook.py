@@ -3,7 +3,7 @@
 import azure.functions as func
 
 from functions.endpoints import Access, Content, Refusals, endpoint
-from functions.http_answers import answer
+from functions.http_answers import answer, problem
 from shared import bootstrap
 from shared.errors import MethodNotAllowedError
 from shared.reasons import Reason
@@ -61,7 +61,9 @@ def receive_authrocket_event(req: func.HttpRequest) -> func.HttpResponse:
     event's id: the event and the user are read again from AuthRocket. AuthRocket sends again what is not answered
     with 200."""
     if req.method != "POST":
-        raise MethodNotAllowedError(Reason.METHOD_NOT_ALLOWED, "AuthRocket's events come by POST.")
+        refused = problem(MethodNotAllowedError(Reason.METHOD_NOT_ALLOWED, "AuthRocket's events come by POST."))
+        refused.headers["Allow"] = "POST"
+        return refused
     followed = bootstrap.following().receive(
         req.route_params["realm"], req.headers.get("Authorization"), req.get_body()
     )

@@ -25,6 +25,7 @@ from shared.errors import (
 )
 from shared.reasons import Reason
 from shared.storage.limits import RowRefusedError
+from shared.strict_json import parse_json
 
 logger = logging.getLogger(__name__)
 
@@ -114,14 +115,11 @@ def problems(handle: Callable[..., func.HttpResponse]) -> Callable[..., func.Htt
 def json_body(request: func.HttpRequest) -> Any:
     """The JSON body; raises InvalidInputError, or TooLargeError over 4 MiB."""
     try:
-        content = json.loads(body_of(request), parse_constant=_refuse_constant)
-        # Half of a surrogate pair can be written as an escape, and can be neither stored nor answered.
-        json.dumps(content, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
+        return parse_json(body_of(request))
+    except ValueError as error:
         raise InvalidInputError(
-            Reason.BODY_NOT_READABLE, "The body is not JSON.", mend="Send JSON (RFC 8259) in UTF-8."
+            Reason.BODY_NOT_READABLE, f"The body cannot be taken: {error}.", mend="Send JSON (RFC 8259) in UTF-8."
         ) from error
-    return content
 
 
 def body_of(request: func.HttpRequest) -> bytes:
@@ -130,10 +128,6 @@ def body_of(request: func.HttpRequest) -> bytes:
     if len(body) > LARGEST_BODY:
         raise TooLargeError(Reason.BODY_TOO_LARGE, f"The body has {len(body)} bytes; at most 4 MiB are read.")
     return body
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
 
 
 def caller(request: func.HttpRequest) -> str:

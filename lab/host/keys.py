@@ -27,8 +27,13 @@ class Keys:
         if auth_level == "function":
             accepted += [*self.host_keys.values(), *self.function_keys.get(function_name.casefold(), {}).values()]
         # Every key is compared, so that the time taken does not tell which came near.
-        matches = [hmac.compare_digest((given or "").encode(), each.encode()) for each in accepted]
+        matches = [hmac.compare_digest(_raw(given or ""), _raw(each)) for each in accepted]
         return any(matches)
+
+
+def _raw(key: str) -> bytes:
+    # A header's bytes that are no UTF-8 come as half surrogates.
+    return key.encode("utf-8", "surrogateescape")
 
 
 def load_keys(path: Path | None) -> Keys:

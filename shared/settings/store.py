@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar, cast
 
@@ -32,6 +32,8 @@ UsedBy = Callable[[SettingsDocument, str], str | None]
 _Find = Callable[[type[SettingsDocument], str], "Stored[SettingsDocument] | None"]
 # Another worker's change is seen after this long at the latest; a worker's own at once.
 _FRESH_FOR = timedelta(seconds=10)
+# Of applying, while others write the same documents.
+_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,10 @@ class Change:
     action: str  # created, updated, unchanged
     before: Mapping[str, Any] | None
     after: Mapping[str, Any]
+
+
+# What applying would do with a document, the document, and what is there.
+_Planned = tuple[Change, SettingsDocument, Stored[SettingsDocument] | None]
 
 
 class SettingsStore:
@@ -194,7 +200,8 @@ class SettingsStore:
         InvalidInputError with every fault of every document, ChangedMeanwhileError when others write all the time.
         """
         written: dict[tuple[str, str], Change] = {}
-        for tries in range(1, _TRIES + 1):
+        tries = 0
+        while True:
             changes = self._changes(documents)
             try:
                 for change, document, present in () if dry_run else changes:
@@ -204,15 +211,15 @@ class SettingsStore:
                         first = written.get((change.kind, change.name), change)
                         written[change.kind, change.name] = replace(change, action=first.action, before=first.before)
             except ChangedMeanwhileError:
+                tries += 1
                 if tries == _TRIES:
                     raise
-                continue
-            break
-        return [written.get((change.kind, change.name), change) for change, _, _ in changes]
+            else:
+                return [written.get((change.kind, change.name), change) for change, _, _ in changes]
 
     # Within
 
-    def _changes(self, documents: Sequence[Written]) -> list[tuple[Change, SettingsDocument, _Present]]:
+    def _changes(self, documents: Sequence[Written]) -> Sequence[_Planned]:
         """What applying would do to what is there now, in the order in which it can be done."""
         faults: list[Fault] = []
         checked: dict[tuple[str, str], SettingsDocument] = {}
@@ -228,7 +235,7 @@ class SettingsStore:
                 faults.append(Fault(_path(key, "kind"), error.message))
         order = {kind: position for position, kind in enumerate(KINDS)}
         find = self._view()
-        changes: list[tuple[Change, SettingsDocument, _Present]] = []
+        changes: list[_Planned] = []
         for key in sorted(checked, key=lambda key: (order[key[0]], key[1])):
             kind, name = key
             document, present = checked[key], find(kind_of(kind), name)

@@ -1,6 +1,5 @@
 """From what an operator wrote to a document that a reader can trust, or to the path of every fault."""
 
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pydantic import ValidationError
 from shared.errors import Fault, InvalidInputError
 from shared.reasons import Reason
 from shared.settings.documents.base import NAME_PATTERN, SettingsDocument
+from shared.strict_json import parse_json
 
 D = TypeVar("D", bound=SettingsDocument)
 
@@ -78,7 +78,9 @@ def parse_yaml(text: str, where: str = "") -> Iterator[Written]:
     Raises InvalidInputError when the text is not YAML, or an entry has another shape.
     """
     try:
-        entries = [entry for entry in yaml.safe_load_all(text) if entry is not None]
+        entries = [entry for entry in _load_all(text) if entry is not None]
+    except _TwiceError as error:
+        raise document_invalid(where or "text", [Fault("", str(error))]) from error
     except _UNREADABLE as error:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}" if mark is not None else "somewhere"
@@ -87,6 +89,34 @@ def parse_yaml(text: str, where: str = "") -> Iterator[Written]:
         raise document_invalid(where or "text", [Fault("", "its aliases stand for too much: write it out")])
     for index, entry in enumerate(entries):
         yield read_entry(entry, f"{where or 'document'} {index + 1}")
+
+
+class _TwiceError(Exception):
+    """A key stands twice in one mapping: all but its last value would be lost."""
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, which refuses keys that stand twice (YAML 1.2, 3.2.1.1)."""
+
+    # Where nodes are made: later, a merge (`<<`) has put the keys of another mapping beside a mapping's own.
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: set[tuple[str, str]] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if (key.tag, key.value) in seen:
+                    raise _TwiceError(f"{key.value[:100]!r} stands twice (line {key.start_mark.line + 1})")
+                seen.add((key.tag, key.value))
+        return node
+
+
+def _load_all(text: str) -> Iterator[Any]:
+    loader: Any = _Loader(text)
+    try:
+        while loader.check_data():
+            yield loader.get_data()
+    finally:
+        loader.dispose()
 
 
 def _expanded_size(value: Any, known: dict[int, float]) -> float:
@@ -119,12 +149,15 @@ def read_set(body: bytes, content_type: str) -> list[Written]:
 
     Raises InvalidInputError.
     """
+    is_json = "json" in content_type.casefold()
     try:
         text = body.decode("utf-8")
-        content = json.loads(text) if "json" in content_type else None
-    except (ValueError, RecursionError) as error:
-        raise InvalidInputError(Reason.BODY_NOT_READABLE, "The body is not readable text.") from error
-    if "json" not in content_type:
+        content = parse_json(text) if is_json else None
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(Reason.BODY_NOT_READABLE, "The body is not text in UTF-8.") from error
+    except ValueError as error:
+        raise InvalidInputError(Reason.BODY_NOT_READABLE, f"The body cannot be taken: {error}.") from error
+    if not is_json:
         return list(parse_yaml(text, "document"))
     entries = content.get("documents") if isinstance(content, dict) else content
     others = set(content) - {"documents"} if isinstance(content, dict) else set()

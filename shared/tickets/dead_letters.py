@@ -11,6 +11,7 @@ from azure.storage.blob import ContainerClient
 
 from shared.errors import InvalidInputError, MisconfiguredError, TryLaterError
 from shared.reasons import Reason
+from shared.storage.continuation import not_given_out
 from shared.tickets.configuration import Configuration
 from shared.tickets.event_grid import parse_delivery
 from shared.tickets.quarantine import Quarantine
@@ -21,6 +22,8 @@ logger = logging.getLogger(__name__)
 # Event Grid writes at most 1 MB of events into one blob; what is larger is none of its own.
 _LARGEST_BLOB = 8 * 1024 * 1024
 _DENIED = frozenset({401, 403})
+# What the service says to a marker that it never gave; the emulator takes any.
+_UNREADABLE = frozenset({400, 414})
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class DeadLetters:
 
     def list(self, size: int, after: str | None) -> tuple[list[DeadLetter], str | None]:
         """A page of blobs in the order of their names, and where to go on."""
-        with _explained():
+        with _explained(continued=after is not None):
             try:
                 pages = self._container.list_blobs(results_per_page=size).by_page(continuation_token=after)
                 found = [_letter(blob) for blob in next(pages, ())]
@@ -130,11 +133,14 @@ class DeadLetters:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _explained(*, continued: bool = False) -> Iterator[None]:
+    """`continued` says that a page is asked for by a marker, which came from outside."""
     try:
         yield
     except AzureError as error:
         status = getattr(error, "status_code", None)
+        if continued and status in _UNREADABLE:
+            raise not_given_out() from error
         if isinstance(error, ClientAuthenticationError) or status in _DENIED:
             raise MisconfiguredError(
                 Reason.DEAD_LETTERS_DENIED,

@@ -5,14 +5,17 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 import pytest
+from azure.storage.blob import ContainerClient
 
-from shared.errors import InvalidInputError
+from shared.errors import InvalidInputError, TryLaterError
 from shared.reasons import Reason
 from shared.storage.azure_tables import AzureTables
 from shared.storage.lean_tables import LeanTables
 from shared.storage.rows import partition
+from shared.tickets.dead_letters import DeadLetters
 from tests.storage_emulator import Storage
 
 CLIENTS = [AzureTables, LeanTables]
@@ -30,6 +33,8 @@ def token(keys: object) -> str:
         "~",
         "bm8=",
         token([]),
+        token({"PartitionKey": "\ud800", "RowKey": "b"}),
+        "W1tb" * 400,
         token({"PartitionKey": "a"}),
         token({"PartitionKey": 5, "RowKey": [1]}),
         token({"PartitionKey": "a", "RowKey": "b", "more": 1}),
@@ -65,6 +70,18 @@ def refusing() -> Iterator[str]:
         yield (f"AccountName=lab0;AccountKey=bGFi;TableEndpoint=http://127.0.0.1:{server.server_port}/lab0")
         server.shutdown()
         thread.join()
+
+
+def test_a_marker_of_dead_letters_that_azure_does_not_know_is_refused(refusing: str) -> None:
+    address = refusing.rpartition("=")[2]
+    with ContainerClient(f"{address}/lab0", "event-grid-dead-letters", retry_total=0) as container:
+        unused: Any = None
+        with pytest.raises(InvalidInputError) as refused:
+            DeadLetters(container, unused, unused, unused).list(50, "made-up")
+        assert refused.value.reason is Reason.CONTINUATION_INVALID
+        # Without one it is no fault of the caller.
+        with pytest.raises(TryLaterError):
+            DeadLetters(container, unused, unused, unused).list(50, None)
 
 
 @pytest.mark.parametrize("client", CLIENTS)

@@ -231,3 +231,73 @@ def test_a_written_document_that_somebody_else_removed_at_once_was_written_all_t
     bootstrap.replace("tables", WatchedTables(desk, gone))
     assert call("PUT", "settings/credential-stores/acorn", STORE).status == 201
     assert removed == [0, 204]
+
+
+def test_applying_beside_other_writers_ends_with_every_document_as_given(desk: MemoryTables) -> None:
+    names = [f"site-{number}" for number in range(3)]
+    others: list[int] = []
+
+    def interfere(table: str, operation: str, moment: str) -> None:
+        # Before each of the first two transactions of the application somebody else writes the same documents.
+        if (operation, moment) == ("transact", "before") and len(others) < 2 and None not in others:
+            others.append(None)  # type: ignore[arg-type] # its own writes are not interfered with
+            number = others.index(None)  # type: ignore[arg-type]
+            for name in names:
+                document = {"title": f"Theirs {number}", "customer": "Oak"}
+                call("PUT", f"settings/sites/{name}", document, {"If-Match": "*"})
+            others[number] = number
+
+    call("PUT", f"settings/sites/{names[0]}", {"title": "Before", "customer": "Acorn"})
+    bootstrap.reset()
+    bootstrap.replace("tables", WatchedTables(desk, interfere))
+    documents = [{"kind": "sites", "name": name, "document": {"title": "Ours", "customer": "Acorn"}} for name in names]
+    applied = call("POST", "settings", {"documents": documents})
+    assert applied.status == 200, applied.body
+    assert others == [0, 1]
+    for name in names:
+        assert call("GET", f"settings/sites/{name}").json["document"]["title"] == "Ours"
+        history = call("GET", f"settings/sites/{name}/history").json["items"]
+        assert [entry["document"]["title"] for entry in history].count("Ours") == 1
+    assert {item["action"] for item in applied.json["items"]} == {"updated"}
+    assert {item["after"]["title"] for item in applied.json["items"]} == {"Ours"}
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type"),
+    [
+        (b'{"documents": [], "documents": []}', "application/json"),
+        (b"kind: sites\nname: york\ndocument: {title: York, customer: Acorn}\nname: leeds\n", "application/yaml"),
+        (b"kind: sites\nname: york\ndocument:\n  title: York\n  customer: Acorn\n  title: Leeds\n", "text/yaml"),
+    ],
+)
+def test_a_set_with_a_member_that_stands_twice_is_refused_as_one_of_them_would_be_lost(
+    body: bytes, media_type: str
+) -> None:
+    refused = call("POST", "settings", body, {"Content-Type": media_type})
+    assert refused.status == 400
+    assert "stands twice" in refused.json["detail"]
+    assert call("GET", "settings/sites").json["items"] == []
+
+
+def test_yaml_that_merges_another_mapping_may_say_its_own_beside_it() -> None:
+    body = b"""
+kind: sites
+name: york
+document: &york
+  <<: {title: Never seen, customer: Acorn}
+  title: York
+---
+kind: sites
+name: leeds
+document: {title: Leeds, customer: Acorn}
+"""
+    applied = call("POST", "settings", body, {"Content-Type": "application/yaml"})
+    assert applied.status == 200, applied.body
+    assert call("GET", "settings/sites/york").json["document"] == {"title": "York", "customer": "Acorn"}
+
+
+@pytest.mark.parametrize("media_type", ["application/json", "APPLICATION/JSON", "Application/Json; charset=utf-8"])
+def test_the_media_type_of_a_set_is_read_in_any_case(media_type: str) -> None:
+    document = {"kind": "sites", "name": "york", "document": {"title": "York", "customer": "Acorn"}}
+    applied = call("POST", "settings", {"documents": [document]}, {"Content-Type": media_type})
+    assert applied.json["items"][0]["action"] == "created"

@@ -1,0 +1,90 @@
+"""Bodies that could be taken in two ways, or in none, are refused before anything is written."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from functions.endpoints import declared_endpoints
+from shared.strict_json import parse_json
+from tests.api.calling import Answer, call
+from tests.api.seeding import asset, secrets_of_two_vaults, user
+from tests.fakes.tables import MemoryTables
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@pytest.fixture(autouse=True)
+def desk(tables: MemoryTables) -> MemoryTables:
+    return tables
+
+
+@given(VALUES)
+def test_any_json_is_read_as_it_was_written(value: Any) -> None:
+    assert parse_json(json.dumps(value)) == value
+    assert parse_json(json.dumps(value, ensure_ascii=False).encode()) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"{",
+        b"[" * 100_000,
+        b'{"a": ' * 50_000,
+        b'"\xe9"',
+        b'"\\ud800"',
+        b'{"\\udfff": 1}',
+        b"NaN",
+        b"[1, -Infinity]",
+        b"9" * 5000,
+        b"{} x",
+        b"{}\x00",
+        b'{"a": 1, "a": 1}',
+        b'[{"b": {"a": 1, "\\u0061": 2}}]',
+    ],
+)
+def test_what_is_no_json_or_says_two_things_is_refused_with_a_sentence(text: bytes) -> None:
+    with pytest.raises(ValueError, match=r"it is not JSON|stands twice") as refused:
+        parse_json(text)
+    assert str(refused.value)
+
+
+def test_a_body_in_which_a_member_stands_twice_is_refused_by_its_name_and_changes_nothing(desk: MemoryTables) -> None:
+    secrets_of_two_vaults(desk)
+    ticket = call("GET", "tickets").json["items"][0]["id"]
+    record, person = asset(1), user(1)
+    before = desk.contents()
+    answers: list[Answer] = [
+        call("PATCH", f"assets/{record}", b'{"fields": {"notes": "a"}, "fields": {}}', {"If-Match": "*"}),
+        call("PATCH", f"users/{person}", b'{"fields": {"notes": "a", "notes": "b"}}', {"If-Match": "*"}),
+        call("PATCH", f"tickets/{ticket}", b'{"status": "closed", "status": "open"}', {"If-Match": "*"}),
+        call("PUT", "settings/sites/york", b'{"title": "York", "customer": "a", "title": "Leeds"}'),
+        call("POST", "assets", b'{"id": "a", "id": "b", "fields": {}}'),
+    ]
+    for answer in answers:
+        assert (answer.status, answer.json["reason"]) == (400, "body_not_readable")
+        assert "stands twice" in answer.json["detail"]
+    assert desk.contents() == before
+
+
+def test_every_endpoint_that_reads_a_body_refuses_one_that_is_too_large(desk: MemoryTables) -> None:
+    secrets_of_two_vaults(desk)
+    ids = {"assets": asset(1), "users": user(1), "tickets": call("GET", "tickets").json["items"][0]["id"]}
+    large = b'{"fields": {"notes": "' + b"x" * (4 * 1024 * 1024) + b'"}}'
+    tried = 0
+    for declared in declared_endpoints().values():
+        if not declared.bodies or declared.basic:
+            continue
+        address = declared.route.replace("{id}", ids.get(declared.route.split("/", maxsplit=1)[0], "x"))
+        address = address.replace("{kind}", "sites").replace("{name}", "york")
+        refused = call(declared.methods[0], address, large, {"If-Match": "*"})
+        assert (refused.status, refused.json["reason"]) == (413, "body_too_large"), declared.function
+        tried += 1
+    assert tried > 8
