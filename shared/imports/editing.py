@@ -10,15 +10,22 @@ from shared.imports.columns import ACTIVE, SITE, TYPE, column_of, field_of, fiel
 from shared.imports.model import Change, Key
 from shared.imports.records import MANUAL_PARTITION, RecordTable, is_link
 from shared.reasons import Reason
+from shared.storage.characters import LONE_SURROGATE
 from shared.storage.keys import fit_key
-from shared.storage.limits import CHARACTERS_PER_TEXT, LONE_SURROGATE, size_of_text
+from shared.storage.limits import CHARACTERS_PER_TEXT, size_of_text
 from shared.storage.rows import Row, Value
 
 ANY_VERSION = "*"
+# Of an edit, while others write the same record.
+_TRIES = 10
 # A sentence about what is wrong with a value of a field, or None.
 FieldCheck = Callable[[str, object], str | None]
 # Other letters sort behind the history rows, where no list and no import looks.
 _ID = re.compile(r"^(?! )[ -}]{1,100}(?<! )\Z")
+
+
+class _OvertakenError(ChangedMeanwhileError):
+    """Somebody else wrote between the look and the write."""
 
 
 class RecordEditing:
@@ -36,6 +43,15 @@ class RecordEditing:
 
         Raises InvalidInputError with every fault, ChangedMeanwhileError, NotFoundError.
         """
+        for _ in range(_TRIES - 1):
+            try:
+                return self._edit(key, values, release, by, if_match)
+            except _OvertakenError:
+                # Looked at again: who takes any version need not be told of others, and who does not is told of theirs.
+                continue
+        return self._edit(key, values, release, by, if_match)
+
+    def _edit(self, key: Key, values: Mapping[str, Any], release: Sequence[str], by: str, if_match: str | None) -> Row:
         row = self.get(key)
         if if_match is None:
             raise ConflictError(
@@ -71,7 +87,10 @@ class RecordEditing:
         changes += [Change(f"lock:{column}", None, by) for column in sorted(held - locks)]
         changes += [Change(f"lock:{column}", by, None) for column in sorted(locks - held)]
         # Not read again: what is there by now may be somebody else's, and its ETag must not stand for this change.
-        return self._records.save_edit(row, assign, changes, by, self._now())
+        try:
+            return self._records.save_edit(row, assign, changes, by, self._now())
+        except ChangedMeanwhileError as error:
+            raise _OvertakenError(f"The record {key.row} was written meanwhile.") from error
 
     def add(self, record_id: str, values: Mapping[str, Any], *, by: str) -> Row:
         """A record made by hand. Raises ConflictError when the id is taken."""

@@ -24,6 +24,7 @@ from shared.storage.keys import descending
 from shared.storage.rows import Create, Delete, Operation, Replace, Row, Value, partition, row_key_prefix
 from shared.storage.tables import Table, scan
 
+T = TypeVar("T")
 D = TypeVar("D", bound=SettingsDocument)
 
 ANY_VERSION = "*"
@@ -32,8 +33,8 @@ UsedBy = Callable[[SettingsDocument, str], str | None]
 _Find = Callable[[type[SettingsDocument], str], "Stored[SettingsDocument] | None"]
 # Another worker's change is seen after this long at the latest; a worker's own at once.
 _FRESH_FOR = timedelta(seconds=10)
-# Of applying, while others write the same documents.
-_TRIES = 5
+# Of a write, while others write the same documents.
+_TRIES = 10
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,10 @@ class Change:
     action: str  # created, updated, unchanged
     before: Mapping[str, Any] | None
     after: Mapping[str, Any]
+
+
+class _OvertakenError(ChangedMeanwhileError):
+    """Somebody else wrote between the look and the write."""
 
 
 # What applying would do with a document, the document, and what is there.
@@ -154,6 +159,12 @@ class SettingsStore:
         """
         cls = kind_of(kind)
         document = parse_document(cls, name, content)
+        return _tried_again(lambda: self._put(cls, name, document, by, if_match))
+
+    def _put(
+        self, cls: type[SettingsDocument], name: str, document: SettingsDocument, by: str, if_match: str | None
+    ) -> Stored[SettingsDocument]:
+        kind = cls.kind
         present = self.find(cls, name, fresh=True)
         if present is None and if_match not in {None, ANY_VERSION}:
             raise ChangedMeanwhileError(f"The document {kind}/{name} is not there any more.")
@@ -171,6 +182,10 @@ class SettingsStore:
     def delete(self, kind: str, name: str, *, by: str, if_match: str) -> None:
         """Remove a document that nothing names. Raises ConflictError that lists what still does."""
         cls = kind_of(kind)
+        _tried_again(lambda: self._delete(cls, name, by, if_match))
+
+    def _delete(self, cls: type[SettingsDocument], name: str, by: str, if_match: str) -> None:
+        kind = cls.kind
         present = self.get(cls, name, fresh=True)
         if if_match not in {ANY_VERSION, present.etag}:
             raise ChangedMeanwhileError(f"The document {kind}/{name} changed meanwhile.", present_etag=present.etag)
@@ -200,22 +215,18 @@ class SettingsStore:
         InvalidInputError with every fault of every document, ChangedMeanwhileError when others write all the time.
         """
         written: dict[tuple[str, str], Change] = {}
-        tries = 0
-        while True:
+
+        def apply_once() -> list[Change]:
             changes = self._changes(documents)
-            try:
-                for change, document, present in () if dry_run else changes:
-                    if change.action != "unchanged":
-                        self._write(kind_of(change.kind), change.name, document, present, by)
-                        # What the first of several writes replaced is what applying changed.
-                        first = written.get((change.kind, change.name), change)
-                        written[change.kind, change.name] = replace(change, action=first.action, before=first.before)
-            except ChangedMeanwhileError:
-                tries += 1
-                if tries == _TRIES:
-                    raise
-            else:
-                return [written.get((change.kind, change.name), change) for change, _, _ in changes]
+            for change, document, present in () if dry_run else changes:
+                if change.action != "unchanged":
+                    self._write(kind_of(change.kind), change.name, document, present, by)
+                    # What the first of several writes replaced is what applying changed.
+                    first = written.get((change.kind, change.name), change)
+                    written[change.kind, change.name] = replace(change, action=first.action, before=first.before)
+            return [written.get((change.kind, change.name), change) for change, _, _ in changes]
+
+        return _tried_again(apply_once)
 
     # Within
 
@@ -351,12 +362,23 @@ class SettingsStore:
             return self._table.transact(kind, operations)[0]
         except (AlreadyExistsError, ChangedMeanwhileError) as error:
             present = self._table.find(kind, _key(name), select=["version"])
-            raise ChangedMeanwhileError(
+            raise _OvertakenError(
                 f"The document {kind}/{name} was written meanwhile.", present_etag=present.etag if present else ""
             ) from error
         finally:
             with self._lock:
                 self._remembered.pop(kind, None)
+
+
+def _tried_again(write: Callable[[], T]) -> T:
+    """What `write` answers. When somebody else was faster it looks again: who takes any version is not told of others,
+    and who does not, of the version that is there now. Raises what `write` raises."""
+    for _ in range(_TRIES - 1):
+        try:
+            return write()
+        except _OvertakenError:
+            continue
+    return write()
 
 
 def plain(document: SettingsDocument) -> dict[str, Any]:

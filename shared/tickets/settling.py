@@ -13,9 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from shared.errors import ConflictError, DeskbridgeError, MisconfiguredError, TryLaterError
+from shared.errors import ConflictError, DeskbridgeError, MisconfiguredError, RowRefusedError, TryLaterError
 from shared.reasons import Reason
-from shared.storage.limits import RowRefusedError, check_row, in_transactions
+from shared.storage.limits import check_row, in_transactions
 from shared.storage.rows import Delete, Operation
 from shared.tickets.deciding import Ruling, decide, is_known, version_of
 from shared.tickets.facts import Observation, absorb
@@ -49,6 +49,8 @@ from shared.tickets.repository import (
 logger = logging.getLogger(__name__)
 
 _TRIES = 5
+# Of a person's change, which is one ticket's only: it need not give up as early as a delivery of hundreds.
+_TRIES_OF_PEOPLE = 12
 _EVENTS_AT_ONCE = 20
 # From as many objects on, one reading of the vault's range of them costs less than asking for each.
 _READ_TOGETHER = 40
@@ -159,7 +161,7 @@ class Settling:
         Answers False when nothing is known about the ticket's condition any more. Raises what `say` raises, and
         TryLaterError.
         """
-        for tries in range(_TRIES):
+        for tries in range(_TRIES_OF_PEOPLE):
             record = self._repository.load(vault, key, key[1])
             rulings: dict[str, Outcome] = {}
             wanted = decide(record.state, record.words, context, _remembered(rulings, record.rulings, ruling))
@@ -175,7 +177,7 @@ class Settling:
             try:
                 self._repository.table.transact(vault, step.operations)
             except ConflictError:
-                self._wait(_pause(tries))
+                self._wait(_pause(min(tries, _TRIES)))
                 continue
             if not step.done:
                 self.settle(vault, [Work(key, record.state.name, ())], context, ruling)

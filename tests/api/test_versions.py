@@ -1,5 +1,8 @@
 """If-Match: of writers at once one wins, the others are told, and no answer leads anybody to overwrite another."""
 
+import random
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -32,6 +35,7 @@ def test_of_many_editors_with_one_version_one_wins_and_the_others_are_told(recor
         answers = list(pool.map(lambda number: edit(record, str(number), etag), range(8)))
     present = call("GET", record)
     assert sorted(answer.status for answer in answers) == [200, *[412] * 7]
+    assert {answer.json["present_version"] for answer in answers if answer.status == 412} == {present.etag}
     (won,) = [answer for answer in answers if answer.status == 200]
     assert (won.json, won.etag) == (present.json, present.etag)
 
@@ -65,6 +69,61 @@ def test_what_an_edit_and_an_addition_answer_is_what_is_read_afterwards(record: 
     made = call("POST", record.split("/", maxsplit=1)[0], {"id": "another", "fields": {"name": "Another"}})
     read = call("GET", made.headers["Location"].removeprefix("/api/"))
     assert (made.json, made.etag) == (read.json, read.etag)
+
+
+def test_who_takes_any_version_is_not_told_of_others_and_no_change_is_lost(desk: MemoryTables, record: str) -> None:
+    secrets_of_two_vaults(desk)
+    ticket = f"tickets/{call('GET', 'tickets').json['items'][0]['id']}"
+    document = "settings/sites/york"
+    writes: list[Callable[[int], Answer]] = [
+        lambda number: edit(record, str(number), "*"),
+        lambda number: call("PATCH", ticket, {"assignee": str(number)}, {"If-Match": "*"}),
+        lambda number: call("PUT", document, {"title": str(number), "customer": "Acorn"}, {"If-Match": "*"}),
+    ]
+    slow = WatchedTables(desk, lambda *_: time.sleep(random.uniform(0, 0.002)))
+    bootstrap.reset()
+    bootstrap.replace("tables", slow)
+    for write in writes:
+        with ThreadPoolExecutor(6) as pool:
+            assert {answer.status for answer in pool.map(write, range(6))} <= {200, 201}
+    values = {
+        change["after"]
+        for entry in call("GET", f"{record}/history").json["items"]
+        for change in entry["changes"]
+        if change["field"] == "notes"
+    }
+    assert values == set(map(str, range(6)))
+    assert {entry["document"]["title"] for entry in call("GET", f"{document}/history").json["items"]} == values
+    notes = " ".join(note["text"] for note in call("GET", ticket).json["notes"])
+    assert all(f" to {number}." in notes for number in range(6))
+
+
+def test_one_who_was_overtaken_is_told_the_version_that_is_there_now(desk: MemoryTables, record: str) -> None:
+    document = "settings/sites/york"
+    made = call("PUT", document, {"title": "York", "customer": "Acorn"})
+    etag = call("GET", record).etag
+    other: list[str] = []
+
+    def overtaking(write: Callable[[], Answer]) -> Callable[[str, str, str], None]:
+        def overtake(table: str, operation: str, moment: str) -> None:
+            if (operation, moment, other) == ("transact", "before", []):
+                other.append("begun")
+                other.append(write().etag)
+
+        return overtake
+
+    bootstrap.reset()
+    bootstrap.replace("tables", WatchedTables(desk, overtaking(lambda: edit(record, "theirs", "*"))))
+    refused = edit(record, "mine", etag)
+    assert (refused.status, refused.json["present_version"]) == (412, other[1])
+    other.clear()
+    theirs = {"title": "Theirs", "customer": "Acorn"}
+    bootstrap.reset()
+    bootstrap.replace(
+        "tables", WatchedTables(desk, overtaking(lambda: call("PUT", document, theirs, {"If-Match": "*"})))
+    )
+    refused = call("PUT", document, {"title": "Mine", "customer": "Acorn"}, {"If-Match": made.etag})
+    assert (refused.status, refused.json["present_version"]) == (412, other[1])
 
 
 NO_VERSIONS = [
