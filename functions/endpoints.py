@@ -18,7 +18,7 @@ from functions.http_answers import caller, problem, status_of
 from functions.query import Query, check
 from shared.errors import DeskbridgeError, NotFoundError
 from shared.reasons import Reason
-from shared.storage.limits import KEY_FORBIDDEN
+from shared.storage.characters import KEY_FORBIDDEN
 
 logger = logging.getLogger(__name__)
 

@@ -20,11 +20,11 @@ from shared.errors import (
     MisconfiguredError,
     NotAuthorisedError,
     NotFoundError,
+    RowRefusedError,
     TooLargeError,
     TryLaterError,
 )
 from shared.reasons import Reason
-from shared.storage.limits import RowRefusedError
 from shared.strict_json import parse_json
 
 logger = logging.getLogger(__name__)

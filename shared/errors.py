@@ -73,6 +73,10 @@ class TooLargeError(DeskbridgeError):
     """The body or a row is over a stated limit: send less."""
 
 
+class RowRefusedError(DeskbridgeError):
+    """A row that Table Storage would refuse: a bug of the caller, or a value that was not cut to size."""
+
+
 class TryLaterError(DeskbridgeError):
     """What failed may pass: the same call later can succeed. `retry_after` is in seconds."""
 

@@ -4,12 +4,19 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from shared.errors import AlreadyExistsError, ChangedMeanwhileError, DeskbridgeError, TooLargeError, TryLaterError
+from shared.errors import (
+    AlreadyExistsError,
+    ChangedMeanwhileError,
+    DeskbridgeError,
+    RowRefusedError,
+    TooLargeError,
+    TryLaterError,
+)
 from shared.imports.model import Action, Entry
 from shared.imports.planning import DONE_AS
 from shared.imports.records import RecordTable
 from shared.reasons import Reason
-from shared.storage.limits import RowRefusedError, check_row, split_transactions
+from shared.storage.limits import check_row, split_transactions
 from shared.storage.rows import Delete, Operation
 
 # Another writer of the same rows is a person or a second worker on the same part: a few rounds always end.

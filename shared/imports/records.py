@@ -16,8 +16,9 @@ from shared.imports.matching import ValuesPresent
 from shared.imports.model import Action, Candidate, Change, Entry, Key, Known, MatchOn, Present, Wanted
 from shared.imports.planning import CREATED, DEACTIVATED, JOINED, LINKED, REACTIVATED, UPDATED
 from shared.reasons import Reason
+from shared.storage.characters import KEY_FORBIDDEN
 from shared.storage.documents import pack
-from shared.storage.limits import CHARACTERS_PER_KEY, KEY_FORBIDDEN
+from shared.storage.limits import CHARACTERS_PER_KEY
 from shared.storage.rows import (
     Condition,
     Create,

@@ -8,7 +8,8 @@ from typing import Any
 from shared.imports.expressions import ExpressionError, Read
 from shared.reasons import Reason
 from shared.rules.operators import text_of
-from shared.storage.limits import CHARACTERS_PER_TEXT, LONE_SURROGATE, size_of_text
+from shared.storage.characters import LONE_SURROGATE
+from shared.storage.limits import CHARACTERS_PER_TEXT, size_of_text
 from shared.storage.rows import Value
 
 

@@ -13,9 +13,10 @@ _CHUNK = CHARACTERS_PER_TEXT // 2
 
 
 def _as_json(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return dict(value)
-    return value.isoformat() if isinstance(value, datetime) else str(value)
+    # Times first: an instance has several, and they are quicker told than a mapping.
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return dict(value) if isinstance(value, Mapping) else str(value)
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True, default=_as_json).encode

@@ -3,7 +3,7 @@
 import hashlib
 from datetime import datetime
 
-from shared.storage.limits import KEY_FORBIDDEN
+from shared.storage.characters import KEY_FORBIDDEN
 
 # Table Storage sorts ascending only, so newest first needs a number that falls with time.
 _LAST_MICROSECOND = 10**18

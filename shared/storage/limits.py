@@ -3,12 +3,12 @@
 Source: Microsoft's "Understanding the Table service data model" and "Performing entity group transactions".
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
-from shared.errors import DeskbridgeError, TooLargeError
+from shared.errors import RowRefusedError, TooLargeError
 from shared.reasons import Reason
+from shared.storage.characters import KEY_FORBIDDEN
 from shared.storage.entities import NotStorableError, to_entity
 from shared.storage.rows import Delete, Operation, Replace, Row, Value
 
@@ -23,17 +23,9 @@ BYTES_PER_BINARY = 65_536
 CHARACTERS_PER_KEY = 1024
 ROWS_PER_PAGE = 1000
 
-# `/ \ # ?` and control characters are refused; `%` is taken by some layers and broken by others.
-KEY_FORBIDDEN = re.compile("[/\\\\#?%\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-# Half of a surrogate pair: JSON can carry it, UTF-8 cannot.
-LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _KEPT = "storable"
 # Envelope of one operation in the multipart body: headers, boundary and address.
 BYTES_PER_OPERATION_ENVELOPE = 700
-
-
-class RowRefusedError(DeskbridgeError):
-    """A row that Table Storage would refuse: a bug of the caller, or a value that was not cut to size."""
 
 
 def check_key(kind: str, key: str) -> None:

@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
-from shared.errors import ConflictError, InvalidInputError, MisconfiguredError, TryLaterError
+from shared.errors import ConflictError, InvalidInputError, MisconfiguredError, RowRefusedError, TryLaterError
 from shared.imports.model import Trigger
 from shared.imports.reporting import RunReports
 from shared.reasons import Reason
 from shared.runs.model import PartState, RunState
 from shared.runs.repository import RunRepository
-from shared.storage.limits import RowRefusedError
 from tests.fakes.tables import WatchedTables
 from tests.imports.worlds import Ec2Case, World
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import TooLargeError
-from shared.storage.limits import BYTES_PER_ROW, RowRefusedError, check_row, size_of_row
+from shared.errors import RowRefusedError, TooLargeError
+from shared.storage.limits import BYTES_PER_ROW, check_row, size_of_row
 from shared.storage.rows import Row, Value
 
 _NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,5}", fullmatch=True)

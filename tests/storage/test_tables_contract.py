@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from shared.errors import AlreadyExistsError, ChangedMeanwhileError, InvalidInputError, TooLargeError
+from shared.errors import AlreadyExistsError, ChangedMeanwhileError, InvalidInputError, RowRefusedError, TooLargeError
 from shared.storage.documents import pack, unpack
 from shared.storage.keys import fit_key
-from shared.storage.limits import RowRefusedError, split_transactions
+from shared.storage.limits import split_transactions
 from shared.storage.rows import (
     AnyOf,
     Condition,
