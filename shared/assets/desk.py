@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from shared.assets.mapping import AssetMapping
+from shared.assets.mapping import AssetMapping, with_tags
 from shared.assets.model import asset_id_of, parse_asset_id
 from shared.imports.columns import ACTIVE, CUSTOM, SITE, TYPE, column_of
 from shared.imports.desk import RecordDesk
@@ -54,6 +54,8 @@ class AssetDesk(RecordDesk):
         stored = self._settings.find(AwsTenantDocument, tenant) if tenant else None
         values: list[dict[str, Any]] = []
         reasons: tuple[str, ...] = ()
+        if source is not None:
+            source = with_tags(source)
         if source is not None and stored is not None:
             types = {one.document.title: one.name for one in self._settings.list(AssetTypeDocument)}
             mapping = AssetMapping(stored.document, types, frozenset())

@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from shared.assets.lean_ec2 import LeanParsers, ask_for_gzip, members_of, reservations_of
+from shared.assets.mapping import with_tags
 from shared.assets.reading_ahead import Turn, ahead
 from shared.assets.refusals import AccessContext, classify, refused_key
 from shared.errors import DeskbridgeError, MisconfiguredError
@@ -295,7 +296,5 @@ def _kept(instance: Any, members: frozenset[str]) -> dict[str, Any]:
 
 
 def _completed(instance: Any, account: str, region: str) -> dict[str, Any]:
-    instance["tags"] = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", ())}
     instance["account"], instance["region"] = account, region
-    found: dict[str, Any] = instance
-    return found
+    return with_tags(instance)

@@ -20,6 +20,7 @@ from shared.storage.rows import Value
 
 # States in which an instance is on its way out, or a corpse that EC2 lists for another hour.
 GONE_STATES = frozenset({"shutting-down", "terminated"})
+TAGS = "tags"
 FIELD_NEED = "field:"
 TYPE_NEED = "type:"
 
@@ -31,6 +32,12 @@ class Explained:
     field: str
     expression: str
     value: Value | None
+
+
+def with_tags(instance: dict[str, Any]) -> dict[str, Any]:
+    """The instance, with its tags as names and values beside EC2's list of them."""
+    instance[TAGS] = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", ())}
+    return instance
 
 
 class AssetMapping:
@@ -89,11 +96,14 @@ class AssetMapping:
             return Wanted(instance_id, label=label, skip=skip, explain=self._explainer(view))
         values[TYPE] = asset_type
         values[SITE] = self._site_rules.decide(view).outcome or self._document.default_site
+        source = {**instance}
+        # They stand there as EC2 lists them.
+        source.pop(TAGS, None)
         return Wanted(
             instance_id,
             values,
             label=label,
-            source=instance,
+            source=source,
             needs={**self._field_needs, **dict.fromkeys(needs, TYPE)},
             explain=self._explainer(view),
         )
