@@ -1,7 +1,7 @@
 """Every list goes page by page, each page costs the same, and all pages together are the whole, once."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from shared import bootstrap
 from shared.errors import InvalidInputError
+from shared.reasons import Reason
 from shared.runs.model import Mode, Part, PartState, Run
 from shared.runs.repository import RunRepository
 from shared.storage.positions import decode, encode, page_of
@@ -19,6 +20,7 @@ from shared.storage.tables import Table
 from tests.api.calling import call
 from tests.api.seeding import sites_and_types
 from tests.fakes.tables import MemoryTable, MemoryTables
+from tests.storage_emulator import Storage
 
 BEGAN = datetime(2026, 5, 1, tzinfo=UTC)
 RUN = "998204690743439166-aws-tenants-93e54c"
@@ -241,3 +243,47 @@ def test_what_goes_while_somebody_pages_shifts_nothing() -> None:
 def test_any_other_text_is_refused_and_never_an_error(raw: bytes) -> None:
     with pytest.raises(InvalidInputError):
         decode(base64.urlsafe_b64encode(raw).decode(), str, int)
+
+
+@pytest.fixture
+def real(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("AzureWebJobsStorage", storage.connection_string)
+    bootstrap.reset()
+    yield
+    bootstrap.reset()
+
+
+@pytest.mark.usefixtures("real")
+def test_pages_go_on_when_what_comes_next_is_removed_meanwhile() -> None:
+    for name in "abcdef":
+        call("PUT", f"settings/sites/{name}", {"title": name, "customer": "Acorn"})
+        bootstrap.quarantine().keep({"id": name, "subject": name}, Reason.VAULT_NOT_ALLOWED, "No.")
+    first = call("GET", "settings/sites?limit=2").json
+    for name in "bcd":
+        assert call("DELETE", f"settings/sites/{name}", headers={"If-Match": "*"}).status == 204
+    rest = call("GET", f"settings/sites?limit=2&after={first['next']}").json
+    assert [item["name"] for item in [*first["items"], *rest["items"]]] == ["a", "b", "e", "f"]
+    assert rest["next"] is None
+    kept = [item["id"] for item in call("GET", "quarantine").json["items"]]
+    page = call("GET", "quarantine?limit=2").json
+    for item in kept[1:4]:
+        assert call("DELETE", f"quarantine/{item}").status == 204
+    following = call("GET", f"quarantine?limit=2&after={page['next']}").json
+    assert [item["id"] for item in following["items"]] == kept[4:]
+
+
+@pytest.mark.usefixtures("real")
+def test_a_plan_goes_on_where_it_was_and_is_unknown_once_the_run_is_removed() -> None:
+    runs = bootstrap.runs()
+    _run(bootstrap.tables().table("runs"), {"a": "t1"})
+    _lay(runs, "a", "t1", "create", [entry(number) for number in range(120)])
+    first = call("GET", f"runs/{RUN}/plan?limit=100").json
+    assert [one["id"] for one in first["items"]] == [f"i-{number:06}" for number in range(100)]
+    rest = call("GET", f"runs/{RUN}/plan?limit=100&after={first['next']}").json
+    assert ([one["id"] for one in rest["items"]], rest["next"]) == ([f"i-{n:06}" for n in range(100, 120)], None)
+    runs.remove(runs.get(RUN))
+    for what in ("plan", "errors"):
+        assert call("GET", f"runs/{RUN}/{what}?after={first['next']}").json["reason"] in {
+            "not_found",
+            "continuation_invalid",
+        }

@@ -49,6 +49,11 @@ def test_keys_open_what_they_are_for(guarded: Running, key: str | None, guarded_
     assert guarded.call("GET", "/admin/functions", headers=headers).status == admin_status
 
 
+@pytest.mark.parametrize("key", ["caf\u00e9", "\u00ff\u00fe"])
+def test_a_key_that_is_no_ascii_opens_nothing(guarded: Running, key: str) -> None:
+    assert guarded.call("GET", "/api/guarded", headers={"x-functions-key": key}).status == 401
+
+
 def test_the_status_is_open_to_whoever_waits_for_it(guarded: Running) -> None:
     answer = guarded.call("GET", "/admin/host/status")
     assert answer.status == 200
