@@ -77,27 +77,26 @@ def _with_users(chances: random.Random, story: Story, also: Chapters) -> tuple[S
     if chances.random() < 0.6:
         days, grants = _granted(chances, story)
         story = replace(story, days=days)
-        # What is there before the first import is not new, so that import must come through in every play.
-        also = replace(also, organisations=True, grants=grants, quiet_until=BEGINS + timedelta(hours=5))
+        also = replace(also, organisations=True, grants=grants)
     # What a brake holds depends on how many were deactivated one by one before it; once it is confirmed, all are.
     if chances.random() < 0.8 and (also.confirms_brake or not story.policies["braking"]):
         also = replace(also, user_events=_user_events(chances, story))
     return story, also
 
 
-def _granted(chances: random.Random, story: Story) -> tuple[Sequence[Day], frozenset[tuple[str, str]]]:
+def _granted(chances: random.Random, story: Story) -> tuple[Sequence[Day], dict[tuple[str, str], datetime]]:
     """Permissions that come on some day and stay: one that goes again might never be seen."""
     users = [thing for part, thing in staying(story) if part == REALM_ID]
     days = [{part: dict(things) for part, things in day.items()} for day in story.days]
-    grants: set[tuple[str, str]] = set()
+    grants: dict[tuple[str, str], datetime] = {}
     for user in chances.sample(users, min(len(users), chances.randint(0, 3))):
         org = chances.choice(sorted(ORGANISATIONS))
         first = chances.randint(0, len(days) - 1)
         for day in days[first:]:
             day[REALM_ID][user] = replace(day[REALM_ID][user], owns=(org,))
         if first:
-            grants.add((user, org))
-    return days, frozenset(grants)
+            grants[user, org] = BEGINS + first * _DAY
+    return days, grants
 
 
 def _user_events(chances: random.Random, story: Story) -> list[UserEvent]:

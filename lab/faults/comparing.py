@@ -121,7 +121,7 @@ def _comparable(story: Story, tables: MemoryTables) -> dict[str, Rows]:
         }
     tickets = found.get(TICKETS_TABLE, {})
     # Tickets about users bear the run or the event that found out; they are counted instead.
-    tickets = {key: values for key, values in tickets.items() if not key[0].startswith("authrocket:")}
+    tickets = {key: values for key, values in tickets.items() if "authrocket:" not in f"{key[0]}|{key[1]}"}
     tickets = without_deleted(story, tickets)
     if story.also.busy_people:
         tickets = _without_words(tickets)

@@ -100,9 +100,10 @@ class Disturbances:
     flow: Callable[[], str] = field(default=lambda: "")
 
     @classmethod
-    def of(cls, chances: random.Random) -> "Disturbances":
-        profile, rates = chances.choice(_PROFILES)
-        return cls(chances, rates, profile)
+    def of(cls, chances: random.Random, profile: str = "") -> "Disturbances":
+        """Days of the kind that chance chooses, or of the given one."""
+        name, rates = chances.choice(_PROFILES)
+        return cls(chances, dict(_PROFILES)[profile], profile) if profile else cls(chances, rates, name)
 
     @property
     def skewed(self) -> bool:
@@ -113,7 +114,6 @@ class Disturbances:
         """From now on all goes well."""
         self.rates = replace(CALM, skew_seconds=self.rates.skew_seconds)
         self.calls_in_days = self.storage_calls
-        self.kill_at = None
 
     def begin_again(self, rates: Rates) -> None:
         """The bad days are back."""

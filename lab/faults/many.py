@@ -62,12 +62,13 @@ def run_many(
     *,
     jobs: int,
     flows: Sequence[str] = (),
+    profile: str = "",
     seen: Callable[[Outcome], None] = lambda _outcome: None,
 ) -> Total:
-    """Run these seeds; `seen` is told of each as it ends."""
+    """Run these seeds, on days of one kind if `profile` names it; `seen` is told of each as it ends."""
     total = Total()
     began = time.monotonic()
-    for outcome in spread(partial(run_seed, flows=tuple(flows)), seeds, jobs):
+    for outcome in spread(partial(run_seed, flows=tuple(flows), profile=profile), seeds, jobs):
         total.add(outcome)
         seen(outcome)
     total.seconds = time.monotonic() - began

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from lab.fakes.tables import MemoryTables
@@ -69,10 +70,26 @@ def grant_faults(story: Story, tables: MemoryTables) -> list[str]:
         for row in rows
         if row.row_key.startswith("ticket:")
     )
-    wanted = Counter(story.also.grants)
+    first = _first_success(tables)
+    # What was there before the realm's first import is not new.
+    wanted = Counter(grant for grant, at in story.also.grants.items() if first is not None and at >= first)
     findings += [f"a grant without its ticket: {one}" for one in sorted((wanted - found).keys())]
-    findings += [f"a grant with too many tickets: {one}" for one in sorted((found - wanted).keys())]
+    findings += [
+        f"a grant with too many tickets: {one}" for one in sorted((found - Counter(story.also.grants.keys())).keys())
+    ]
     return findings
+
+
+def _first_success(tables: MemoryTables) -> datetime | None:
+    """When the first import of the realm had ended."""
+    runs = [row for key, row in tables.table(RUNS_TABLE).rows.items() if key[0] == "runs"]
+    ends = [
+        at
+        for row in runs
+        if (row.text("kind"), row.text("mode"), row.text("state")) == ("authrocket-realms", "import", "succeeded")
+        and (at := row.time("finished_at")) is not None
+    ]
+    return min(ends, default=None)
 
 
 def deletion_faults(story: Story, tables: MemoryTables) -> list[str]:

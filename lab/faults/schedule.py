@@ -7,9 +7,8 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 from unittest.mock import patch
 
 from lab.fakes.tables import MemoryTables
@@ -75,11 +74,11 @@ class Outcome:
     by_flow: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
 
 
-def run_seed(seed: int, flows: Sequence[str] = (), *, keep_log: bool = False) -> Outcome:
+def run_seed(seed: int, flows: Sequence[str] = (), *, profile: str = "", keep_log: bool = False) -> Outcome:
     """Play the story of a seed undisturbed and disturbed. The same seed always does the same."""
     story = make_story(random.Random(f"story {seed}"), flows)
     calm = play_undisturbed(seed, story)
-    disturbances = Disturbances.of(random.Random(f"faults {seed}"))
+    disturbances = Disturbances.of(random.Random(f"faults {seed}"), profile)
     played = play(story, seed, disturbances, workers=random.Random(f"workers {seed}").choice((1, 2, 2, 3, 4)))
     return compare(seed, story, disturbances.profile, calm, played, keep_log=keep_log)
 
@@ -126,10 +125,6 @@ def play(story: Story, seed: int, disturbances: Disturbances, *, workers: int) -
     with _simulated(story, seed, simulation, disturbances, logs):
         furnish(tables, story)
         fill_agenda(clients, people, operators, disturbances)
-        quiet = story.also.quiet_until
-        if quiet is not None and disturbances.kill_at is None:
-            rates, disturbances.rates = disturbances.rates, replace(CALM, skew_seconds=disturbances.rates.skew_seconds)
-            host.at(quiet, partial(disturbances.begin_again, rates))
         for number in range(workers):
             skew = timedelta(seconds=chances.uniform(-1, 1) * disturbances.rates.skew_seconds)
             simulation.add_worker(f"worker {number}", host.live, skew)

@@ -105,14 +105,14 @@ class Rivalry:
 class Chapters:
     """What else happens in a story.
 
-    `grants` are the admin permissions (user, organisation) that are new in it. `dead_letters` are blobs that lie there
-    whatever happens, `gives_up_after` is the number of tries after which Event Grid makes one of a delivery, 0 for
-    never. `late_vault_at` is when the second vault becomes an allowed one. Nothing goes wrong before `quiet_until`.
+    `grants` are the admin permissions (user, organisation) that are new in it, and when. `dead_letters` are blobs that
+    lie there whatever happens, `gives_up_after` is the number of tries after which Event Grid makes one of a delivery,
+    0 for never. `late_vault_at` is when the second vault becomes an allowed one.
     """
 
     user_events: Sequence[UserEvent] = ()
     organisations: bool = False
-    grants: frozenset[tuple[str, str]] = frozenset()
+    grants: Mapping[tuple[str, str], datetime] = field(default_factory=dict[tuple[str, str], datetime])
     dead_letters: Sequence[tuple[datetime, str, bytes]] = ()
     gives_up_after: int = 0
     keeps_dead_letters: bool = False
@@ -122,7 +122,6 @@ class Chapters:
     reforms: Sequence[Reform] = ()
     rivalries: Sequence[Rivalry] = ()
     busy_people: Sequence[datetime] = ()
-    quiet_until: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def test_a_write_that_is_given_up_silently_is_found(monkeypatch: pytest.MonkeyPa
             return True
 
     monkeypatch.setattr(Applier, "_write", careless)
-    assert _found(range(1, 60), "ec2", "counts")
+    assert _found(range(126, 140), "ec2", "counts")
 
 
 def test_deactivating_after_a_reading_that_broke_off_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +95,7 @@ def test_deactivating_after_a_reading_that_broke_off_is_found(monkeypatch: pytes
 
 def test_a_race_that_is_not_decided_again_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PartPlanner, "_settled_meanwhile", lambda *_: None)
-    assert _found(range(250, 300), "ec2", "history")
+    assert _found(range(122, 140), "ec2", "history")
 
 
 def test_an_answer_that_takes_a_lost_write_for_done_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,4 +138,4 @@ def test_an_error_without_a_reason_is_found(monkeypatch: pytest.MonkeyPatch) -> 
         raise KeyError(run.id)
 
     monkeypatch.setattr(RunKeeper, "_resume", clumsy)
-    assert _found(range(1, 60), "ec2", "a bug in timer housekeeping: KeyError")
+    assert _found(range(1, 60), "ec2", "a bug in the timer of the housekeeping: KeyError")
