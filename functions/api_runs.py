@@ -187,6 +187,9 @@ def _read_start(body: Any) -> dict[str, Any]:
             faults.append(Fault(str(name), "there is no such field"))
         elif type(value) is not type(asked[name]):
             faults.append(Fault(name, f"must be {'true or false' if isinstance(asked[name], bool) else 'a text'}"))
+        elif value == "":
+            # An unset variable of a script must not become an import of everything.
+            faults.append(Fault(name, "must be the id of a run; leave it out for an import"))
         else:
             asked[name] = value
     if asked["as_scheduled"] and not asked["preview"]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
 
 import azure.functions as func
 
@@ -82,7 +83,7 @@ def declare_records(blueprint: func.Blueprint, records: Records) -> tuple[Any, A
     def add_record(req: func.HttpRequest) -> func.HttpResponse:
         body = _read_body(json_body(req), {"id": "", "fields": {}})
         record, etag = desk().add(body["id"], body["fields"], by=caller(req))
-        return answer(201, record, etag=etag, headers={"Location": f"/api/{many}/{record['id']}"})
+        return answer(201, record, etag=etag, headers={"Location": f"/api/{many}/{quote(record['id'], safe=':')}"})
 
     @endpoint(
         blueprint,

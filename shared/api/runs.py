@@ -15,8 +15,14 @@ class StartImport(Document):
 
     preview: bool = Field(default=False, description="Write nothing but the plan.")
     as_scheduled: bool = Field(default=False, description="Preview what the scheduled import would do.")
-    apply: str = Field(default="", description="The id of a finished preview: exactly its plan is written.")
-    confirm: str = Field(default="", description="The id of a run whose brake held: what it withheld is deactivated.")
+    apply: str = Field(
+        default_factory=str, min_length=1, description="The id of a finished preview: exactly its plan is written."
+    )
+    confirm: str = Field(
+        default_factory=str,
+        min_length=1,
+        description="The id of a run whose brake held: what it withheld is deactivated.",
+    )
 
 
 class _Run(Answer):

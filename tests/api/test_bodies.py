@@ -1,6 +1,7 @@
 """Bodies that could be taken in two ways, or in none, are refused before anything is written."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -72,6 +73,22 @@ def test_a_body_in_which_a_member_stands_twice_is_refused_by_its_name_and_change
         assert (answer.status, answer.json["reason"]) == (400, "body_not_readable")
         assert "stands twice" in answer.json["detail"]
     assert desk.contents() == before
+
+
+@pytest.mark.parametrize("name", ["apply", "confirm"])
+def test_an_empty_id_of_a_run_does_not_start_an_import_of_everything(desk: MemoryTables, name: str) -> None:
+    before = desk.contents()
+    refused = call("POST", "aws-tenants/acorn/imports", {name: ""})
+    assert (refused.status, refused.json["faults"][0]["path"]) == (400, name)
+    assert desk.contents() == before
+
+
+def test_the_address_of_what_was_added_can_be_called_as_it_stands() -> None:
+    for name in ("a b", 'a"<b>&c', "a'b+c=d", "100 $ @home [x]"):
+        made = call("POST", "assets", {"id": name, "fields": {}})
+        location = made.headers["Location"]
+        assert re.fullmatch(r"[A-Za-z0-9/:%._-]+", location), location
+        assert call("GET", location.removeprefix("/api/")).json["id"] == made.json["id"] == f"manual:{name}"
 
 
 def test_every_endpoint_that_reads_a_body_refuses_one_that_is_too_large(desk: MemoryTables) -> None:
