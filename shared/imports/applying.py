@@ -132,4 +132,6 @@ class Applier:
 
 def _refused(entry: Entry, error: DeskbridgeError) -> Entry:
     message = f"It does not fit into a row: {error.message}"
-    return replace(entry, action=Action.ERROR, code=str(Reason.STORAGE_LIMIT), message=message, assign={}, changes=())
+    return replace(
+        entry, action=Action.ERROR, code=str(Reason.STORAGE_LIMIT), message=message, assign={}, differences=()
+    )

@@ -13,7 +13,7 @@ def entry_of(
     message: str,
     present: Present | None = None,
     assign: Values | None = None,
-    changes: tuple[Change, ...] = (),
+    differences: tuple[Change, ...] = (),
     *,
     done: bool = False,
 ) -> Entry:
@@ -24,7 +24,7 @@ def entry_of(
         code,
         message,
         label=wanted.label,
-        changes=changes,
+        differences=differences,
         assign=assign or {},
         wanted=wanted,
         present=present,

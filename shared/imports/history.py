@@ -68,7 +68,11 @@ class _Cursor(NamedTuple):
 def beginning(action: str, by: str, now: datetime) -> str:
     """The history of a row that is new and has no other values than those it begins with."""
     number = microseconds(now)
-    return _text(number, [{"n": number, "action": action, "at": now.astimezone(UTC).isoformat(), "by": by}])
+    # Of every new record: written without an encoder, since only `by` could need one.
+    return (
+        f'{{"newest":{number},"lines":[{{"n":{number},"action":"{action}",'
+        f'"at":"{now.astimezone(UTC).isoformat()}","by":{_encode(by)}}}]}}'
+    )
 
 
 def told(

@@ -206,9 +206,9 @@ class Change(NamedTuple):
 class Entry:
     """What is to be done with one record, and why.
 
-    `assign` is written to `present` (or to a new row), `changes` is the part of it that a person sees and the history
-    keeps; an entry without `assign` writes nothing. `code` is stable, `message` a sentence. `done` marks what this
-    run did in an earlier attempt.
+    `assign` is written to `present` (or to a new row), `differences` from `present` are the part of it that a person
+    sees and the history keeps; an entry without `assign` writes nothing. `code` is stable, `message` a sentence. `done`
+    marks what this run did in an earlier attempt.
     """
 
     id: str
@@ -216,7 +216,7 @@ class Entry:
     code: str
     message: str
     label: str = ""
-    changes: tuple[Change, ...] = ()
+    differences: tuple[Change, ...] = ()
     assign: Mapping[str, Value | None] = field(default_factory=dict[str, Value | None], repr=False)
     wanted: Wanted | None = field(default=None, repr=False)
     present: Present | None = field(default=None, repr=False)
@@ -240,6 +240,14 @@ class Entry:
     @property
     def writes(self) -> bool:
         return bool(self.assign) and not self.done
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """What a person sees change; of a new record each of its values."""
+        if self.action is not Action.CREATE or self.wanted is None:
+            return self.differences
+        values = sorted((column, value) for column, value in self.wanted.values.items() if value is not None)
+        return tuple(Change(column, None, value) for column, value in values)
 
     @property
     def reasons(self) -> tuple[str, ...]:

@@ -170,4 +170,6 @@ class PartWork:
 
 def _left(entry: Entry) -> Entry:
     message = "It is not as the preview showed it, so it is left alone."
-    return replace(entry, action=Action.LEFT, code="changed_since", message=message, assign={})
+    return replace(
+        entry, action=Action.LEFT, code="changed_since", message=message, assign={}, differences=entry.changes
+    )

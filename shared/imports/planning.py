@@ -118,7 +118,9 @@ class PartPlanner:
         own = Key(self._partition, entry.row_key)
         fresh = self._load_one(own)
         if fresh is None:
-            return replace(entry, action=Action.UNCHANGED, assign={}, changes=(), message="It is not there any more.")
+            return replace(
+                entry, action=Action.UNCHANGED, assign={}, differences=(), message="It is not there any more."
+            )
         if entry.action is Action.SKIP:
             return self._wait(own.row, fresh, "It is gone.")
         return self._deactivate(own.row, fresh, entry.message)
@@ -216,8 +218,7 @@ class PartPlanner:
             return entry_of(wanted, Action.SKIP, "create_off", "It matches nothing, and creating is turned off.")
         values = {column: value for column, value in wanted.values.items() if value is not None}
         assign: dict[str, Value | None] = {**values, "active": True, "hash": self._policy.hash_of(wanted)}
-        changes = tuple(Change(column, None, value) for column, value in sorted(values.items()))
-        return entry_of(wanted, Action.CREATE, "new", "It matches nothing that is there.", None, assign, changes)
+        return entry_of(wanted, Action.CREATE, "new", "It matches nothing that is there.", None, assign)
 
     def _matched(self) -> list[Entry]:
         """Entries of the records that were held back until all of the part was seen."""
@@ -372,7 +373,7 @@ class PartPlanner:
             "gone",
             why,
             label=label_of(present),
-            changes=(Change("active", True, False),),
+            differences=(Change("active", True, False),),
             assign=assign,
             present=present,
         )

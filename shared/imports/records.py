@@ -258,9 +258,9 @@ def _changed_row(
     source = _source_columns(entry.wanted, now)
     values = _merged(_without_source(target.values) if source else target.values, {**entry.assign, **source})
     moved: Sequence[Operation] = ()
-    if entry.changes:
+    if entry.differences:
         action = DEACTIVATED if entry.action is Action.DEACTIVATE else _LAST_ACTION.get(entry.code, UPDATED)
-        columns, moved = history.told(target, str(entry.action), entry.changes, f"run {run_id}", now)
+        columns, moved = history.told(target, str(entry.action), entry.differences, f"run {run_id}", now)
         values |= {"changed_at": now, "last_run": run_id, "last_action": action, "document": document, **columns}
     return Row(target.partition_key, target.row_key, values, target.etag), moved
 
