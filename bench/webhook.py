@@ -26,12 +26,12 @@ from shared.vaults.model import SecretValue, UserPassword
 
 GROUP = "Webhook"
 _NOW = datetime(2026, 12, 2, 8, 0, tzinfo=UTC)
-_VAULT = "acorn-vault"
-_TOPIC = (
+VAULT = "acorn-vault"
+TOPIC = (
     "/subscriptions/00000000-1111-4222-8333-00000000c0de/resourceGroups/rg-acorn/providers/"
-    f"Microsoft.KeyVault/vaults/{_VAULT}"
+    f"Microsoft.KeyVault/vaults/{VAULT}"
 )
-_HEADERS = {
+HEADERS = {
     "content-type": "application/json",
     "aeg-event-type": "Notification",
     "authorization": "Basic dXNlcm5hbWU6cGFzc3dvcmQ=",
@@ -64,13 +64,13 @@ class Events:
         name, version = f"secret-{self._number:07}", f"{self._number:032x}"
         return {
             "id": f"event-{self._number}",
-            "topic": _TOPIC,
+            "topic": TOPIC,
             "subject": name,
             "eventType": "Microsoft.KeyVault.SecretNearExpiry",
             "eventTime": (_NOW - timedelta(minutes=5)).isoformat().replace("+00:00", "Z"),
             "data": {
-                "Id": f"https://{_VAULT}.vault.azure.net/secrets/{name}/{version}",
-                "VaultName": _VAULT,
+                "Id": f"https://{VAULT}.vault.azure.net/secrets/{name}/{version}",
+                "VaultName": VAULT,
                 "ObjectType": "Secret",
                 "ObjectName": name,
                 "Version": version,
@@ -86,7 +86,7 @@ def recording(tables: Tables) -> Recording:
     document = KeyVaultEvents.model_validate(
         {
             "credentials": {"current": {"credential": "webhook"}},
-            "allowed_vaults": [{"name": _VAULT, "resource_id": _TOPIC}],
+            "allowed_vaults": [{"name": VAULT, "resource_id": TOPIC}],
             "subscriptions": ["deskbridge-kv"],
         }
     )
@@ -115,7 +115,7 @@ def _without_storage(effort: Effort, results: Results, events: Events) -> None:
 
     def deliver() -> None:
         for _ in range(count):
-            assert desk.receive("POST", _HEADERS, events.some(1)).status == 200
+            assert desk.receive("POST", HEADERS, events.some(1)).status == 200
 
     def parse_and_encode() -> None:
         for _ in range(count):
@@ -145,7 +145,7 @@ def _with_storage(effort: Effort, results: Results, events: Events, service: Tab
 
     def deliver(size: int, times: int) -> None:
         for _ in range(times):
-            assert desk.receive("POST", _HEADERS, events.some(size)).status == 200
+            assert desk.receive("POST", HEADERS, events.some(size)).status == 200
 
     def create() -> str:
         key = str(next(numbers))
