@@ -84,9 +84,7 @@ def replay_quarantined(req: func.HttpRequest) -> func.HttpResponse:
             "There is no document key-vault-events/default.",
             mend="Apply the settings: docs/key-vault.md, Configure.",
         )
-    recorded = bootstrap.recording().record([item.event], configuration)
-    if not recorded.quarantined:
-        bootstrap.quarantine().remove(item)
+    if bootstrap.recording().replay(item, configuration):
         return answer(200, {"recorded": True, "reason": None, "message": ""})
     present = bootstrap.quarantine().get(item.item_id)
     return answer(200, {"recorded": False, "reason": present.reason, "message": present.message})

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from shared.errors import AlreadyExistsError, ChangedMeanwhileError, NotFoundErr
 from shared.reasons import Reason
 from shared.storage.documents import pack, unpack
 from shared.storage.keys import descending
-from shared.storage.rows import Create, Delete, Page, Row, Save, Value, partition, row_key_prefix
+from shared.storage.rows import Create, Delete, Page, Replace, Row, Save, Value, partition, row_key_prefix
 from shared.storage.tables import Table, scan
 
 # No vault can be named so: a vault's name has no colon.
@@ -61,6 +61,17 @@ class Quarantine:
         with suppress(AlreadyExistsError):
             self._table.transact(PARTITION, [Create(item) if present is None else Save(item), Save(listed)])
         return item_id
+
+    def change(self, item: Quarantined, reason: Reason, message: str) -> str:
+        """Say anew why an item is kept, if it still is; its id."""
+        row = self._table.find(PARTITION, f"item:{item.item_id}")
+        if row is not None and row.text("reason") != reason:
+            values: dict[str, Value] = {"reason": str(reason), "message": message, "received_at": item.received_at}
+            listed = Row(PARTITION, _listed_key(item.received_at, item.item_id), {**values, "item_id": item.item_id})
+            # Somebody else replays or removes it.
+            with suppress(ChangedMeanwhileError):
+                self._table.transact(PARTITION, [Replace(replace(row, values={**row.values, **values})), Save(listed)])
+        return item.item_id
 
     def get(self, item_id: str) -> Quarantined:
         """The item; raises NotFoundError."""

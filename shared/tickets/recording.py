@@ -30,12 +30,15 @@ from shared.tickets.event_grid import (
     validation_code,
 )
 from shared.tickets.model import Change, KeyVaultEvent, ObjectType
-from shared.tickets.quarantine import Quarantine
+from shared.tickets.quarantine import Quarantine, Quarantined
 from shared.tickets.repository import object_key
 from shared.tickets.settling import Settling, UnstorableError, work_of
 from shared.vaults.model import Credentials
 
 logger = logging.getLogger(__name__)
+
+# What is done with an event that is refused: event, reason, message; the id of the item that it is kept as.
+_Keep = Callable[[Any, Reason, str], str]
 
 ALLOWED_METHODS = "POST, OPTIONS"
 _RETRY_SECONDS = 30
@@ -102,6 +105,25 @@ class Recording:
 
         Raises TryLaterError and MisconfiguredError of the storage; repeating the call does no harm.
         """
+        return self._record(members, configuration, self._keep)
+
+    def replay(self, item: Quarantined, configuration: Configuration) -> bool:
+        """Whether a quarantined event is recorded now: then it is out of the quarantine.
+
+        One that is refused again stays; one that somebody removed meanwhile is not brought back. Raises as `record`.
+        """
+
+        def keep(_member: Any, reason: Reason, message: str) -> str:
+            return self._quarantine.change(item, reason, message)
+
+        if self._record([item.event], configuration, keep).quarantined:
+            return False
+        self._quarantine.remove(item)
+        return True
+
+    # Within
+
+    def _record(self, members: Iterable[Any], configuration: Configuration, keep: _Keep) -> Recorded:
         by_vault: dict[str, list[tuple[KeyVaultEvent, Any]]] = {}
         quarantined: list[str] = []
         count = 0
@@ -109,17 +131,15 @@ class Recording:
             try:
                 event = _event_of(member, configuration)
             except EventRefusedError as refusal:
-                quarantined.append(self._keep(member, refusal.reason, refusal.message))
+                quarantined.append(keep(member, refusal.reason, refusal.message))
                 continue
             by_vault.setdefault(event.vault, []).append((event, member))
             count += 1
         for vault, found in by_vault.items():
             for member, refusal_of_storage in self._settle(vault, found, configuration):
-                quarantined.append(self._keep(member, refusal_of_storage.reason, refusal_of_storage.message))
+                quarantined.append(keep(member, refusal_of_storage.reason, refusal_of_storage.message))
                 count -= 1
         return Recorded(count, tuple(quarantined))
-
-    # Within
 
     def _answer(self, method: str, headers: Mapping[str, str], body: bytes) -> Answer:
         if method == "OPTIONS":

@@ -4,10 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from shared import bootstrap
+from shared.storage.tables import Tables
 from tests.api.calling import call
 from tests.api.seeding import near_expiry
-from tests.fakes.tables import MemoryTables
-from tests.tickets.desk import Desk
+from tests.fakes.tables import MemoryTables, WatchedTables
+from tests.tickets.desk import Desk, configuration
 
 
 @pytest.fixture(autouse=True)
@@ -17,9 +19,46 @@ def quarantined(tables: MemoryTables) -> str:
     return str(call("GET", "quarantine").json["items"][0]["id"])
 
 
+def allow(tables: Tables, *vaults: str) -> None:
+    """A worker on these tables, whose settings allow these vaults."""
+    bootstrap.reset()
+    bootstrap.replace("tables", tables)
+    bootstrap.replace("ticket_configuration", lambda: configuration(*vaults))
+
+
 def test_a_quarantined_event_is_shown_with_its_reason_and_as_it_came(quarantined: str) -> None:
     found = call("GET", f"quarantine/{quarantined}").json
     assert (found["reason"], found["event"]["subject"]) == ("vault_not_allowed", "x")
+
+
+def test_an_event_that_is_removed_while_it_is_replayed_does_not_come_back(
+    tables: MemoryTables, quarantined: str
+) -> None:
+    gone: list[int] = []
+
+    def overtaken(table: str, operation: str, moment: str) -> None:
+        # The item has been read; the next look at it is the one that would keep it again.
+        if (table, operation, moment) == ("tickets", "find", "after") and not gone:
+            gone.append(0)
+            gone.append(call("DELETE", f"quarantine/{quarantined}").status)
+
+    allow(WatchedTables(tables, overtaken), "acorn-vault")
+    assert call("POST", f"quarantine/{quarantined}/replay").json["reason"] == "not_found"
+    assert gone == [0, 204]
+    assert call("GET", "quarantine").json["items"] == []
+
+
+def test_an_event_that_is_refused_again_stays_with_what_is_said_now_and_leaves_when_it_is_recorded(
+    tables: MemoryTables, quarantined: str
+) -> None:
+    allow(tables, "acorn-vault")
+    for _ in range(2):
+        replayed = call("POST", f"quarantine/{quarantined}/replay").json
+        assert (replayed["recorded"], replayed["reason"]) == (False, "vault_not_allowed")
+    allow(tables, "acorn-vault", "stranger-vault")
+    assert call("POST", f"quarantine/{quarantined}/replay").json["recorded"] is True
+    assert call("GET", "quarantine").json["items"] == []
+    assert [ticket["object_name"] for ticket in call("GET", "tickets").json["items"]] == ["x"]
 
 
 def test_a_removed_event_is_gone_and_unknown_from_then_on(quarantined: str) -> None:
