@@ -86,10 +86,9 @@ def run_faults(tables: MemoryTables, *, one_clock: bool, reformed: Sequence[date
         if run.text("state") == "running":
             findings.append(f"the run {run_id} is open for ever")
         parts = [values for key, values in rows.items() if key[0] == run_id and key[1].startswith("part:")]
-        # A run that could not even be laid out says so itself, and none of its parts was ever sent.
-        open_parts = [values["name"] for values in parts if values["state"] in {"queued", "running"}]
-        if run.text("reason") and run.text("state") == "failed":
-            open_parts = []
+        # What was laid out while the run was given up was never sent: nobody does it, and the run says that it failed.
+        still = {"running"} if run.text("state") == "failed" else {"running", "queued"}
+        open_parts = [values["name"] for values in parts if values["state"] in still]
         if open_parts:
             findings.append(f"the run {run_id} left parts open: {open_parts}")
         if run.text("mode") != "import" or any(values["state"] != "done" for values in parts):

@@ -36,7 +36,8 @@ _FAULTS = (
     "html",
     "slow",
 )
-_FAULTS_OF_LISTS = (*_FAULTS, "repeated page", "empty page")
+# Three times as likely as others: lists are asked for more seldom.
+_FAULTS_OF_LISTS = (*_FAULTS, *("repeated page", "empty page") * 3)
 
 
 class FarRealm(requests.adapters.HTTPAdapter):
