@@ -1,6 +1,6 @@
 """The row of an object: its facts, people's words, the rules' rulings and what is written for each ticket, as JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +10,7 @@ from shared.tickets.model import Change, ObjectType, Outcome, Phase, Priority, S
 
 # Rows of this form are read by every later release; a new form takes the next number and keeps reading this one.
 FORM = 1
+_MOST_RECEIPTS = 40
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class ObjectRecord:
 
     `rulings` keeps what the rules decided about each thing said, so that a later change of the rules decides about
     what is said later, and does not rewrite tickets that people work on. `unsettled` says that more of the tickets'
-    rows have to be written in a further transaction.
+    rows have to be written in a further transaction. `receipts` are those of events that were taken in, short:
+    not of all of them, and always of the same ones whatever the order.
     """
 
     state: ObjectState
@@ -26,7 +28,16 @@ class ObjectRecord:
     rulings: Mapping[str, Outcome] = field(default_factory=dict[str, Outcome])
     written: Mapping[str, Written] = field(default_factory=dict[str, Written])
     unsettled: bool = False
+    receipts: tuple[str, ...] = ()
     etag: str = ""
+
+    def has_taken(self, receipt: str) -> bool:
+        """Whether an event is known to have been here; when it is not, its receipt may stand in the table still."""
+        return _short(receipt) in self.receipts
+
+    def receipts_with(self, receipts: Iterable[str]) -> tuple[str, ...]:
+        """The greatest are kept: one that falls out stays out, so the order of arrival does not matter."""
+        return tuple(sorted({*self.receipts, *map(_short, receipts)})[-_MOST_RECEIPTS:])
 
 
 def to_json(record: ObjectRecord) -> dict[str, Any]:
@@ -50,6 +61,7 @@ def to_json(record: ObjectRecord) -> dict[str, Any]:
             for key, one in record.written.items()
         },
         unsettled=record.unsettled or None,
+        receipts=list(record.receipts),
     )
 
 
@@ -76,6 +88,7 @@ def from_json(members: Mapping[str, Any], etag: str) -> ObjectRecord:
             for key, one in members.get("written", {}).items()
         },
         unsettled=bool(members.get("unsettled", False)),
+        receipts=tuple(members.get("receipts", ())),
         etag=etag,
     )
 
@@ -157,6 +170,12 @@ def _outcome(members: Mapping[str, Any]) -> Outcome:
 
 def _filled(**members: Any) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value is not None and value not in ([], {}, "")}
+
+
+def _short(receipt: str) -> str:
+    # Of the event's id and of its content: the same id with another content is another event.
+    event_id, _, content = receipt.partition(":")
+    return event_id[:12] + content
 
 
 def _text(value: object) -> str | None:

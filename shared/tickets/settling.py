@@ -238,12 +238,15 @@ class Settling:
         chunk = work.observations[progress.taken : progress.taken + _EVENTS_AT_ONCE]
         # One spelling for all workers: names differ in their case alone.
         named = replace(record.state, name=min(record.state.name, work.name))
-        taken_in = replace(record, state=absorb(named, chunk))
-        events = {one.receipt: one for one in chunk if isinstance(one, KeyVaultEvent)}
-        if events and (progress.failures or taken_in.state == record.state):
+        state = absorb(named, chunk)
+        events = {
+            one.receipt: one for one in chunk if isinstance(one, KeyVaultEvent) and not record.has_taken(one.receipt)
+        }
+        if events and (progress.failures or state == record.state):
             # What says nothing new has likely been here before; asking is cheaper than a refused transaction.
             for receipt in self._repository.known_receipts(vault, list(events)):
                 del events[receipt]
+        taken_in = replace(record, state=state, receipts=record.receipts_with(events))
         receipts = [create_receipt(event, self._now()) for event in events.values()]
         step = self._plan(vault, progress, record, taken_in, receipts, context, ruling)
         taken = progress.taken + len(chunk)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from shared.errors import TryLaterError
 from shared.reasons import Reason
+from shared.tickets import records
 from shared.tickets.configuration import Configuration
 from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
 from tests.tickets.desk import Desk, configuration, resource_id
@@ -149,6 +151,20 @@ def test_any_order_repetition_and_batches_leave_the_same_tables(  # Q-01
     for batch in data.draw(deliveries(history)):
         deliver(desk, batch)
     assert tables.contents() == expected.contents()
+
+
+@given(st.data(), histories)
+@settings(max_examples=60)
+def test_an_object_with_more_receipts_than_its_row_holds_ends_the_same_in_any_order(
+    data: st.DataObject, history: list[Event]
+) -> None:
+    with patch.object(records, "_MOST_RECEIPTS", 2):
+        expected = clean(history, configured([]))
+        tables = MemoryTables()
+        desk = Desk(tables, configured([]))
+        for batch in data.draw(deliveries(history)):
+            deliver(desk, batch)
+        assert tables.contents() == expected.contents()
 
 
 @given(st.data(), st.one_of(crowded, histories), rules, st.lists(st.integers(0, 1), min_size=20, max_size=60))

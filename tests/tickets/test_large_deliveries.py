@@ -7,7 +7,7 @@ import pytest
 
 from shared.errors import TryLaterError
 from shared.reasons import Reason
-from shared.tickets import settling
+from shared.tickets import records, settling
 from tests.fakes.tables import MemoryTables, WatchedTables
 from tests.tickets.desk import PAYLOADS, Desk
 
@@ -47,6 +47,30 @@ def test_sixty_objects_are_read_in_one_page_and_stored_as_if_one_by_one(monkeypa
     before = together.contents()
     assert desk.post(_events(60)).status == 200
     assert together.contents() == before
+
+
+def test_a_large_delivery_that_comes_again_is_known_from_one_reading() -> None:
+    tables = MemoryTables()
+    Desk(tables).post(_events(60))
+    before = tables.contents()
+    calls: list[str] = []
+    desk = Desk(WatchedTables(tables, lambda _, verb, when: calls.append(verb) if when == "before" else None))
+    assert desk.post(_events(60)).status == 200
+    assert tables.contents() == before
+    # The other one looks whether the vault is known.
+    assert sorted(calls) == ["find", "page"]
+
+
+def test_rows_of_an_earlier_release_which_name_no_receipts_are_known_by_asking(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr(records, "_MOST_RECEIPTS", -1_000)
+        tables = MemoryTables()
+        Desk(tables).post(_events(3))
+    before = tables.contents()
+    assert Desk(tables).post(_events(3)).status == 200
+    assert tables.contents() == before
 
 
 def test_what_another_worker_writes_after_the_reading_is_read_again() -> None:
