@@ -170,16 +170,21 @@ def _guarded(handle: Callable[..., func.HttpResponse], declared: Endpoint) -> Ca
             _check_findable(request, declared)
             answer = handle(*args, **kwargs)
         except DeskbridgeError as error:
-            logger.info("%s is refused: %s (%s)", declared.function, error.message, error.reason)
+            logger.info("%s is refused: %s (%s)", declared.function, _on_one_line(error.message), error.reason)
             if error.reason not in declared.refusals.get(status_of(error), ()):
                 report_undeclared(declared, error)
             return problem(error)
         if declared.access is Access.WRITING:
             what = "/".join(str(value) for value in request.route_params.values())
-            logger.info("%s %s by %s: %s", declared.function, what, caller(request), answer.status_code)
+            logger.info("%s %s by %s: %s", declared.function, _on_one_line(what), caller(request), answer.status_code)
         return answer
 
     return guarded
+
+
+def _on_one_line(text: str) -> str:
+    # Names come from outside, and must not look like lines of the log's own.
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _check_findable(request: func.HttpRequest, declared: Endpoint) -> None:

@@ -1,10 +1,8 @@
 """HTTP answers of one form: JSON, and RFC 9457 problem documents. Errors become a status here, and only here."""
 
 import json
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import wraps
 from typing import Any
 
 import azure.functions as func
@@ -26,8 +24,6 @@ from shared.errors import (
 )
 from shared.reasons import Reason
 from shared.strict_json import parse_json
-
-logger = logging.getLogger(__name__)
 
 LARGEST_BODY = 4 * 1024 * 1024
 # Answers hold what only a key's holder may see: nothing in between may keep them, or guess another type.
@@ -96,20 +92,6 @@ def problem(error: DeskbridgeError) -> func.HttpResponse:
     return func.HttpResponse(
         to_json(body), status_code=status, headers=headers, mimetype="application/problem+json", charset="utf-8"
     )
-
-
-def problems(handle: Callable[..., func.HttpResponse]) -> Callable[..., func.HttpResponse]:
-    """Make every refusal of a trigger a problem document. What is no refusal is a bug, and stays one."""
-
-    @wraps(handle)
-    def handled(*args: Any, **kwargs: Any) -> func.HttpResponse:
-        try:
-            return handle(*args, **kwargs)
-        except DeskbridgeError as error:
-            logger.info("%s is refused: %s (%s)", handle.__name__, error.message, error.reason)
-            return problem(error)
-
-    return handled
 
 
 def json_body(request: func.HttpRequest) -> Any:

@@ -1,6 +1,7 @@
 """Bodies that could be taken in two ways, or in none, are refused before anything is written."""
 
 import json
+import logging
 import re
 from typing import Any
 
@@ -105,3 +106,14 @@ def test_every_endpoint_that_reads_a_body_refuses_one_that_is_too_large(desk: Me
         assert (refused.status, refused.json["reason"]) == (413, "body_too_large"), declared.function
         tried += 1
     assert tried > 8
+
+
+def test_a_name_with_line_breaks_makes_no_line_of_its_own_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    name = "x%0a2026-11-22 put_setting london by root: 200%0d%1b[2J"
+    for method, address in (("PUT", f"settings/sites/{name}"), ("DELETE", f"settings/sites/{name}")):
+        assert call(method, address, {}, {"If-Match": "*"}).status in {400, 404}
+    assert call("POST", f"aws-tenants/{name}/imports", {}).status == 404
+    lines = [record.getMessage() for record in caplog.records]
+    assert any("root: 200" in line for line in lines)
+    assert [line for line in lines if not line.isprintable()] == []
