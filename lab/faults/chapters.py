@@ -89,7 +89,7 @@ def _granted(chances: random.Random, story: Story) -> tuple[Sequence[Day], dict[
     users = [thing for part, thing in staying(story) if part == REALM_ID]
     days = [{part: dict(things) for part, things in day.items()} for day in story.days]
     grants: dict[tuple[str, str], datetime] = {}
-    for user in chances.sample(users, min(len(users), chances.randint(0, 3))):
+    for user in chances.sample(users, min(len(users), chances.randint(1, 5))):
         org = chances.choice(sorted(ORGANISATIONS))
         first = chances.randint(0, len(days) - 1)
         for day in days[first:]:
@@ -133,6 +133,8 @@ def _delivered(chances: random.Random, number: int, calm_from: datetime) -> date
 
 
 def _with_tickets(chances: random.Random, story: Story, also: Chapters) -> tuple[Story, Chapters]:
+    if chances.random() < 0.35:
+        story = _crowded(chances, story)
     if chances.random() < 0.5:
         also = replace(
             also,
@@ -143,6 +145,8 @@ def _with_tickets(chances: random.Random, story: Story, also: Chapters) -> tuple
     if story.swept and chances.random() < 0.6:
         swept = {vault: _deleted(chances, story, vault, also.dead_letters) for vault in story.swept}
         story = replace(story, swept=swept)
+    if "webhook" in also.rotations:
+        story = replace(story, deliveries=[*story.deliveries, *_around(story, also.rotations["webhook"])])
     if chances.random() < 0.4:
         also = replace(also, late_vault_at=BEGINS + chances.random() * (story.calm_from - BEGINS))
     if not story.people_on_tickets and chances.random() < 0.6:
@@ -150,6 +154,37 @@ def _with_tickets(chances: random.Random, story: Story, also: Chapters) -> tuple
         busy = tuple(sorted(BEGINS + chances.random() * span for _ in range(chances.randint(2, 6))))
         also = replace(also, busy_people=busy)
     return story, also
+
+
+def _around(story: Story, rotation: Rotation) -> Sequence[tuple[datetime, Sequence[Event], str]]:
+    """Deliveries just before and just after a password is changed, so that the old one is held."""
+    moments = (rotation.stored_at - timedelta(seconds=30), rotation.revoked_at + timedelta(seconds=5))
+    return [
+        (at, [event], "webhook")
+        for at in moments
+        for event in story.events
+        if datetime.fromisoformat(str(event["eventTime"])) <= at
+    ][:12]
+
+
+def _crowded(chances: random.Random, story: Story) -> Story:
+    """Everything is said of one object, and by many deliveries at once."""
+    vault, kind = chances.choice(VAULTS), chances.choice(("Secret", "Key", "Certificate"))
+    events: dict[str, Event] = {}
+    for event in story.events:
+        said = str(event["eventType"]).removeprefix("Microsoft.KeyVault.")
+        for one in ("Secret", "Key", "Certificate"):
+            said = said.replace(one, kind)
+        data = {**event["data"], "ObjectName": "mail"}
+        told = {"topic": resource_id(vault), "eventType": f"Microsoft.KeyVault.{said}", "data": data}
+        events[str(event["id"])] = {**event, **told}
+    moments = [BEGINS + chances.random() * (story.calm_from - BEGINS) for _ in range(2)]
+    deliveries: list[tuple[datetime, Sequence[Event], str]] = []
+    for _, batch, door in story.deliveries:
+        said_at = max(datetime.fromisoformat(str(event["eventTime"])) for event in batch)
+        at = max(chances.choice(moments), said_at)
+        deliveries.append((at, [events[str(event["id"])] for event in batch], door))
+    return replace(story, events=list(events.values()), deliveries=deliveries)
 
 
 def _deleted(

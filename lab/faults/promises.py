@@ -17,6 +17,7 @@ from shared.storage.names import RUNS_TABLE, TICKETS_TABLE, USERS_TABLE
 from shared.users.grants import NOTE
 
 _MOST_SHOWN = 5
+_BRAKED_FROM = 4
 _TOLD = frozenset({"left", "withheld", "error"})
 _FINISHED = frozenset({"resolved", "closed"})
 
@@ -90,6 +91,30 @@ def _first_success(tables: MemoryTables) -> datetime | None:
         and (at := row.time("finished_at")) is not None
     ]
     return min(ends, default=None)
+
+
+def undisturbed_faults(story: Story, tables: MemoryTables) -> list[str]:
+    """What an undisturbed play must come to, whatever it is compared with: runs that succeed, and a brake that holds
+    until somebody confirms it."""
+    runs = [(key[1], row) for key, row in tables.table(RUNS_TABLE).rows.items() if key[0] == "runs"]
+    findings = [
+        f"the run {run_id} is {row.text('state')}: {row.text('message')}"
+        for run_id, row in runs
+        if row.text("state") != "succeeded"
+    ]
+    if not story.policies["braking"]:
+        return findings
+    for records in histories(tables).values():
+        for key, record in records.items():
+            part = REALM_ID if key.partition.startswith("authrocket:") else key.partition.removeprefix("aws:")
+            is_gone = part in story.parts and key.row in story.days[0][part] and key.row not in story.days[-1][part]
+            # Of few records, a brake says nothing.
+            if not is_gone or len(story.days[0][part]) < _BRAKED_FROM:
+                continue
+            is_active = bool(record.row.values.get("active", True))
+            if is_active is story.also.confirms_brake:
+                findings.append(f"the brake: {key} is {'active' if is_active else 'inactive'}")
+    return findings
 
 
 def deletion_faults(story: Story, tables: MemoryTables) -> list[str]:

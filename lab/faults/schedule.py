@@ -24,7 +24,7 @@ from lab.faults.host import Host
 from lab.faults.leaks import LeakSearch
 from lab.faults.operators import Operators
 from lab.faults.people import People
-from lab.faults.promises import applied_as_shown, deletion_faults, grant_faults
+from lab.faults.promises import applied_as_shown, deletion_faults, grant_faults, undisturbed_faults
 from lab.faults.rotating import PLANTED
 from lab.faults.simulation import Simulation
 from lab.faults.story import BEGINS, Story
@@ -91,6 +91,7 @@ def play_undisturbed(seed: int, story: Story) -> Played:
 def compare(seed: int, story: Story, profile: str, calm: Played, played: Played, *, keep_log: bool = False) -> Outcome:
     """What the disturbed play shows against the undisturbed one."""
     findings = [f"undisturbed: {finding}" for finding in calm.findings]
+    findings += [f"undisturbed: {finding}" for finding in undisturbed_faults(story, calm.tables)]
     findings += played.findings
     findings += differences(story, calm.tables, played.tables)
     return Outcome(

@@ -30,6 +30,8 @@ _TROUBLE = re.compile(r"Traceback|\bERROR\b|\bCRITICAL\b|Unclosed|ResourceWarnin
 # Memory that a process keeps after its first busy minutes is its level; beyond this share of it is growth.
 _GROWTH_ALLOWED = 0.10
 _HANDLES_ALLOWED = 15
+# Of each object as many as a desk may see in years: what is known must not grow with the rounds.
+_VERSIONS = 20
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def soak(minutes: float, say: Callable[[str], object] = print) -> Soaked:
                     _try(failures, f"timer {name}", desk.fire, name)
                 for number in range(10):
                     deliveries += 1
-                    _try(failures, "webhook", _deliver, desk, f"{rounds}-{number}")
+                    _try(failures, "webhook", _deliver, desk, f"{rounds}-{number}", rounds % _VERSIONS)
                 for page in _PAGES:
                     _try(failures, f"GET {page}", desk.call, "GET", f"/api/{page}")
                 if time.monotonic() - sampled > 5:
@@ -102,7 +104,7 @@ def soak(minutes: float, say: Callable[[str], object] = print) -> Soaked:
     return Soaked(samples, rounds, deliveries, failures, trouble)
 
 
-def _deliver(desk: Desk, label: str) -> None:
+def _deliver(desk: Desk, label: str, version: int) -> None:
     vault = "acorn-vault"
     group = f"/subscriptions/{_subscription(desk)}/resourceGroups/rg-acorn"
     event = {
@@ -110,7 +112,7 @@ def _deliver(desk: Desk, label: str) -> None:
         "topic": f"{group}/providers/Microsoft.KeyVault/vaults/{vault}",
         "subject": "soak",
         "eventType": "Microsoft.KeyVault.SecretNearExpiry",
-        "data": {"ObjectName": f"soak-{label.split('-')[1]}", "Version": label, "EXP": 1893456000},
+        "data": {"ObjectName": f"soak-{label.split('-')[1]}", "Version": f"v{version}", "EXP": 1893456000},
         "dataVersion": "1",
         "metadataVersion": "1",
         "eventTime": datetime.now(UTC).isoformat(),
