@@ -83,22 +83,44 @@ class Wanted:
         return fit_key(self.id)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Known:
     """What the index of a part holds of one row: enough to tell that nothing changed. A link's is its target's.
 
-    `done` is what this very run did with it before it was killed or repeated; `joined` that it did not stand there, or
-    not active, when the run began. `bound_to` is the key of the record of another row that took this one over.
+    There is one for each row of a part, so every byte counts. `digest` is what the row's hash says in text. `done` is
+    what this very run did with it before it was killed or repeated; `joined` that it did not stand there, or not
+    active, when the run began. `bound_to` is the key of the record of another row that took this one over.
     """
 
-    hash: str
+    digest: bytes
     active: bool
     link: Key | None = None
     bound_to: str = ""
     done: str = ""
     joined: bool = False
     gone_since: datetime | None = None
-    row_key: str = field(default="", compare=False)
+    # The mark of whoever saw the record last.
+    seen_by: object = field(default=None, compare=False, repr=False)
+
+
+class Seen:
+    """The row keys that were seen of a part: those of its index are marked there, which takes no memory."""
+
+    def __init__(self, index: Mapping[str, Known]) -> None:
+        self._index = index
+        self._mark = object()
+        self._others: set[str] = set()
+
+    def add(self, row_key: str) -> None:
+        known = self._index.get(row_key)
+        if known is None:
+            self._others.add(row_key)
+        else:
+            known.seen_by = self._mark
+
+    def __contains__(self, row_key: str) -> bool:
+        known = self._index.get(row_key)
+        return row_key in self._others if known is None else known.seen_by is self._mark
 
 
 @dataclass(frozen=True)
@@ -181,10 +203,14 @@ class Policy:
         """What of the policy decides a row's values: when it changes, rows are compared anew."""
         return f"{sorted(self.only_on_create)}{sorted(self.may_blank)}"
 
-    def hash_of(self, wanted: Wanted) -> str:
-        """What a row carries to say "nothing changed" without being looked at."""
+    def digest_of(self, wanted: Wanted) -> bytes:
+        """What tells that a record is as it was, without looking at its row."""
         text = _encode(sorted(wanted.values.items())) + self.fingerprint
-        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).digest()
+
+    def hash_of(self, wanted: Wanted) -> str:
+        """The digest as a row carries it."""
+        return self.digest_of(wanted).hex()
 
 
 class Change(NamedTuple):

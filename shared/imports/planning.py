@@ -18,6 +18,7 @@ from shared.imports.model import (
     MayMatch,
     Policy,
     Present,
+    Seen,
     Wanted,
 )
 from shared.storage.rows import Value
@@ -58,7 +59,7 @@ class PartPlanner:
         self._load = load
         self._find = find
         self._may_match = may_match
-        self._live: set[str] = set()
+        self._live = Seen(index)
         self._gone: dict[str, str] = {}
         self._held: list[Wanted] = []
         self._taken: set[Key] = set()
@@ -79,8 +80,7 @@ class PartPlanner:
                     )
                 continue
             known = self._index.get(key)
-            # The index's own text of the key, where there is one: a hundred thousand more would be some megabytes.
-            self._live.add(known.row_key or key if known is not None else key)
+            self._live.add(key)
             if wanted.error:
                 entries.append(
                     entry_of(wanted, Action.ERROR, str(wanted.error_reason or "record_invalid"), wanted.error)
@@ -136,7 +136,7 @@ class PartPlanner:
         )
 
     def _same(self, wanted: Wanted, known: Known) -> bool:
-        return known.active and known.gone_since is None and known.hash == self._policy.hash_of(wanted)
+        return known.active and known.gone_since is None and known.digest == self._policy.digest_of(wanted)
 
     def _unchanged(self, wanted: Wanted, known: Known) -> Entry:
         if known.done in DONE_AS:

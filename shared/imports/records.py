@@ -73,10 +73,10 @@ class RecordTable:
             target = targets.get(key)
             if target is None or target.text("bound_to") != Key(partition_key, row_key).text:
                 # A link that leads nowhere, or to what follows another record: looked at again if its record lives.
-                index[row_key] = Known("", active=False, link=key, joined=joined)
+                index[row_key] = Known(b"", active=False, link=key, joined=joined)
             else:
                 known = _known(target, run_id)
-                index[row_key] = Known(known.hash, known.active, key, "", known.done, joined, known.gone_since)
+                index[row_key] = Known(known.digest, known.active, key, "", known.done, joined, known.gone_since)
         return index
 
     def load(self, keys: Sequence[Key]) -> Mapping[Key, Present]:
@@ -205,16 +205,23 @@ def _is_active(row: Row) -> bool:
     return bool(row.values.get("active", True))
 
 
+def to_digest(text: str) -> bytes:
+    """A row's hash; empty for what is none, so that the row is looked at."""
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return b""
+
+
 def _known(row: Row, run_id: str) -> Known:
     done = row.text("last_action") if row.text("last_run") == run_id else ""
     return Known(
-        row.text("hash"),
+        to_digest(row.text("hash")),
         _is_active(row),
         bound_to=row.text("bound_to"),
         done=done,
         joined=done in JOINED,
         gone_since=row.time("gone_since"),
-        row_key=row.row_key,
     )
 
 

@@ -18,7 +18,7 @@ from shared.errors import InvalidInputError, NotFoundError, TooLargeError, TryLa
 from shared.imports.applying import Applier
 from shared.imports.model import Action, Brake, Candidate, Entry, Key, Known, MatchOn, Policy, Present, Trigger
 from shared.imports.planning import PartPlanner
-from shared.imports.records import RecordTable, records_of
+from shared.imports.records import RecordTable, records_of, to_digest
 from shared.reasons import Reason
 from shared.runs.repository import RunRepository
 from shared.settings.documents.authrocket_realms import AuthRocketRealmDocument
@@ -234,7 +234,7 @@ def _known(own: Key, present: Present) -> Known:
     if present.key == own and row.text("bound_to"):
         raise _LeaveError("The user's desk user was taken over by another user.")
     return Known(
-        row.text("hash"),
+        to_digest(row.text("hash")),
         present.active,
         link=None if present.key == own else present.key,
         gone_since=row.time("gone_since"),
