@@ -23,6 +23,8 @@ _SHORTEST_TOKEN = 32
     tag="exports",
     summary="Show all expiries as a calendar",
     access=Access.OPEN,
+    hidden_methods=("HEAD",),
+    query=None,
     path={"token": ("The secret of the app setting DESKBRIDGE_CALENDAR_TOKEN.", "0123456789abcdef0123456789abcdef")},
     answers={200: Content(media_type="text/calendar", about="An iCalendar file (RFC 5545), one entry an object.")},
     refusals=[UNKNOWN, STORAGE],

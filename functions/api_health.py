@@ -18,10 +18,13 @@ health_api = func.Blueprint()
     tag="health",
     summary="Say that the app is alive",
     access=Access.OPEN,
+    hidden_methods=("HEAD",),
+    query=None,
     answers={200: "shapes:Alive"},
 )
 def show_health(req: func.HttpRequest) -> func.HttpResponse:
-    """For load balancers and availability tests. It needs no key, and asks nothing of storage or any vault."""
+    """For load balancers and availability tests, by GET or HEAD, with whatever parameters they add. It needs no key,
+    and asks nothing of storage or any vault."""
     del req
     return answer(200, {"status": "alive"})
 

@@ -116,7 +116,7 @@ def endpoint(
     Query parameters are checked, and errors of `shared.errors` become problem documents. A GET needs the reading key
     and everything else the writing key, unless `access` says otherwise. `if_match` says what the header is for, `path`
     what a parameter of the route is, with an example. `query` None takes any parameter: a webhook must not refuse what
-    its sender adds. `hidden_methods` are answered with a refusal and are no part of the interface. `basic` says that a
+    its sender adds. `hidden_methods` reach the function too, and are no part of the interface. `basic` says that a
     Basic credential is asked for. Other bindings (queue outputs) stand above this decorator.
     """
     methods = (method,) if isinstance(method, str) else tuple(method)

@@ -66,6 +66,13 @@ def test_the_reading_key_opens_what_reads_and_nothing_that_writes(host: HostProc
         assert status(host, declared.methods[0], path, "wrong") == 401, declared.function
 
 
+def test_a_probe_by_head_and_with_parameters_of_its_own_sees_that_the_app_is_alive(host: HostProcess) -> None:
+    assert status(host, "GET", "/api/health?_=1716372000", "") == 200
+    assert status(host, "HEAD", "/api/health", "") == 200
+    # A calendar's address that is none is unknown, whatever is added to it.
+    assert status(host, "HEAD", "/api/calendar/none/expiries.ics?nocache=1", "") == 404
+
+
 _FAKE_AZ = """#!{python}
 import json, sys
 arguments = sys.argv[1:]
