@@ -7,7 +7,7 @@ import pytest
 
 from shared.errors import TryLaterError
 from shared.reasons import Reason
-from shared.tickets import records, settling
+from shared.tickets import records, repository, settling
 from tests.fakes.tables import MemoryTables, WatchedTables
 from tests.tickets.desk import PAYLOADS, Desk
 
@@ -59,6 +59,23 @@ def test_a_large_delivery_that_comes_again_is_known_from_one_reading() -> None:
     assert tables.contents() == before
     # The other one looks whether the vault is known.
     assert sorted(calls) == ["find", "page"]
+
+
+@pytest.mark.parametrize("rows", [0.05, 0.5, 1, 2])
+def test_among_many_other_objects_some_are_read_together_and_the_rest_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, rows: float
+) -> None:
+    desk, apart = Desk(), Desk()
+    for each in (desk, apart):
+        assert each.post(_events(90)).status == 200
+    later = _events(130)[::2]
+    for number, event in enumerate(later):
+        event["id"] = f"later-{number}"
+    monkeypatch.setattr(repository, "_ROWS_FOR_A_READ", rows)
+    assert desk.post(later).status == 200
+    monkeypatch.setattr(settling, "_READ_TOGETHER", 1_000)
+    assert apart.post(later).status == 200
+    assert _contents(desk) == _contents(apart)
 
 
 def test_rows_of_an_earlier_release_which_name_no_receipts_are_known_by_asking(
