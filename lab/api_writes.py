@@ -110,14 +110,14 @@ class Writer:
         read = self._caller.call("show_ticket", address)
         if not read.ok:
             return
-        text = self.name("change")
-        body = {"assignee": str(counted(read.json) + 1), "note": text}
+        text, number = self.name("change"), counted(read.json) + 1
+        body = {"assignee": str(number), "note": text}
         reply = self._caller.call("change_ticket", address, body, {"If-Match": read.etag})
         if reply.ok:
             self._remember_note(self._stage.ticket, text)
             self._count(address)
-            if text not in {note["text"] for note in reply.json["notes"]}:
-                self._caller.fault(f"the answer to a change of {address} does not show it")
+            if counted(reply.json) != number or text not in {note["text"] for note in reply.json["notes"]}:
+                self._caller.fault(f"the answer to a change of {address} shows another's")
 
     def deliver(self) -> None:
         """One or two new objects, at times one of them twice, and at times one of a vault that is not allowed."""

@@ -63,9 +63,7 @@ class Changing:
 
     def get(self, ticket_id: str) -> StoredTicket:
         """The ticket; raises NotFoundError."""
-        row = self._find(ticket_id)
-        notes = self._repository.notes(row.partition_key, row.text("ticket_id"))
-        return StoredTicket(ticket_of(row), row.etag, tuple(notes))
+        return self._stored(self._find(ticket_id))
 
     def change(
         self, ticket_id: str, changes: Changes, *, by: str, if_match: str | None, note: str | None = None
@@ -94,9 +92,13 @@ class Changing:
         context = configuration.context(vault) if configuration is not None else Context(vault)
         ruling = configuration.ruling if configuration is not None else lambda _record: Outcome()
         key = object_key(ObjectType(row.text("object_type")), row.text("object_name"))
-        if not self._settling.change(vault, key, row.text("ticket_key"), say, context, ruling):
+        changed = self._settling.change(vault, key, row.text("ticket_key"), say, context, ruling)
+        if changed is None:
             self._change_row(ticket_id, say)
-        return self.get(found_id)
+        if changed is None or changed.row is None:
+            return self.get(found_id)
+        # Not read again: what is there by now may be somebody else's, and its ETag must not stand for this change.
+        return self._stored(changed.row)
 
     def add_note(self, ticket_id: str, text: str, *, by: str) -> Note:
         """Write a note into the timeline. Raises NotFoundError."""
@@ -106,6 +108,10 @@ class Changing:
             row.partition_key, [create_note(row.partition_key, row.text("ticket_id"), note)]
         )
         return note
+
+    def _stored(self, row: Row) -> StoredTicket:
+        notes = self._repository.notes(row.partition_key, row.text("ticket_id"))
+        return StoredTicket(ticket_of(row), row.etag, tuple(notes))
 
     def _change_row(self, ticket_id: str, say: Say) -> None:
         """Change a ticket whose version is so old that nothing more is known of it than the ticket itself."""

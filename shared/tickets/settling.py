@@ -16,7 +16,7 @@ from datetime import datetime
 from shared.errors import ConflictError, DeskbridgeError, MisconfiguredError, RowRefusedError, TryLaterError
 from shared.reasons import Reason
 from shared.storage.limits import check_row, in_transactions
-from shared.storage.rows import Delete, Operation
+from shared.storage.rows import Delete, Operation, Row
 from shared.tickets.deciding import Ruling, decide, is_known, version_of
 from shared.tickets.facts import Observation, absorb
 from shared.tickets.model import (
@@ -103,6 +103,13 @@ class _Step:
     done: bool
 
 
+@dataclass(frozen=True)
+class Changed:
+    """A person's word took effect. `row` is the ticket's as it was written; None when it has to be read."""
+
+    row: Row | None
+
+
 class UnstorableError(DeskbridgeError):
     """What is known about one object does not fit into its rows. `key` says which."""
 
@@ -155,10 +162,12 @@ class Settling:
             self._settle_some(vault, pending, context, ruling, deadline)
             pending = [progress for progress in pending if not progress.done]
 
-    def change(self, vault: str, key: ObjectKey, ticket_key: str, say: Say, context: Context, ruling: Ruling) -> bool:
+    def change(
+        self, vault: str, key: ObjectKey, ticket_key: str, say: Say, context: Context, ruling: Ruling
+    ) -> Changed | None:
         """Let a person's word about one ticket take effect. `say` is asked again when others wrote meanwhile.
 
-        Answers False when nothing is known about the ticket's condition any more. Raises what `say` raises, and
+        Answers None when nothing is known about the ticket's condition any more. Raises what `say` raises, and
         TryLaterError.
         """
         for tries in range(_TRIES_OF_PEOPLE):
@@ -167,21 +176,26 @@ class Settling:
             wanted = decide(record.state, record.words, context, _remembered(rulings, record.rulings, ruling))
             present = next((one for one in wanted if one.key == ticket_key), None)
             if present is None or ticket_key not in record.written:
-                return False
+                return None
             said = say(record.words.get(ticket_key), present)
             if said is None:
-                return True
+                return Changed(None)
             spoken = replace(record, words={**record.words, ticket_key: said.word})
             own = [create_note(vault, record.written[ticket_key].ticket_id, note) for note in said.notes]
             step = self._plan(vault, _Progress(Work(key, key[1], ())), record, spoken, own, context, ruling)
             try:
-                self._repository.table.transact(vault, step.operations)
+                etags = self._repository.table.transact(vault, step.operations)
             except ConflictError:
                 self._wait(_pause(min(tries, _TRIES)))
                 continue
             if not step.done:
                 self.settle(vault, [Work(key, record.state.name, ())], context, ruling)
-            return True
+                return Changed(None)
+            ticket = f"ticket:{record.written[ticket_key].ticket_id}"
+            for operation, etag in zip(step.operations, etags, strict=True):
+                if not isinstance(operation, Delete) and operation.row.row_key == ticket:
+                    return Changed(replace(operation.row, etag=etag))
+            return Changed(None)
         raise _contended()
 
     # Within

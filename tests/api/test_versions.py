@@ -61,6 +61,53 @@ def test_an_answer_is_of_the_edit_itself_even_when_somebody_else_edited_right_af
     assert call("GET", record).json["fields"]["notes"] == "theirs"
 
 
+def test_an_answer_is_of_the_change_of_a_ticket_itself_even_when_somebody_else_changed_it_right_after(
+    desk: MemoryTables,
+) -> None:
+    secrets_of_two_vaults(desk)
+    address = f"tickets/{call('GET', 'tickets').json['items'][0]['id']}"
+    etag = call("GET", address).etag
+    other: list[str] = []
+
+    def overtaken(table: str, operation: str, moment: str) -> None:
+        if (operation, moment, other) == ("transact", "after", []):
+            other.append("begun")
+            other.append(call("PATCH", address, {"assignee": "theirs"}, {"If-Match": "*"}).etag)
+
+    bootstrap.reset()
+    bootstrap.replace("tables", WatchedTables(desk, overtaken))
+    mine = call("PATCH", address, {"assignee": "mine", "note": "Mine."}, {"If-Match": etag})
+    assert (mine.json["assignee"], mine.json["etag"]) == ("mine", mine.etag)
+    assert "Mine." in {note["text"] for note in mine.json["notes"]}
+    assert mine.etag != other[1]
+    again = call("PATCH", address, {"assignee": "mine again"}, {"If-Match": mine.etag})
+    assert (again.status, again.json["present_version"]) == (412, other[1])
+    # Nothing to write: the answer is of what is there.
+    same = call("PATCH", address, {"assignee": "theirs"}, {"If-Match": other[1]})
+    assert (same.status, same.etag) == (200, other[1])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"assignee": "kim", "priority": "critical"},
+        {"status": "resolved", "note": "Done."},
+        {"status": "closed"},
+        {"snoozed_until": "2099-01-01T00:00:00Z"},
+        {"team": None, "site": "Leeds"},
+    ],
+)
+def test_what_a_change_of_a_ticket_answers_is_what_is_read_afterwards(
+    desk: MemoryTables, change: dict[str, Any]
+) -> None:
+    secrets_of_two_vaults(desk)
+    for item in call("GET", "tickets").json["items"]:
+        address = f"tickets/{item['id']}"
+        answer = call("PATCH", address, change, {"If-Match": "*"})
+        read = call("GET", address)
+        assert (answer.status, answer.json, answer.etag) == (200, read.json, read.etag)
+
+
 def test_what_an_edit_and_an_addition_answer_is_what_is_read_afterwards(record: str) -> None:
     body = {"fields": {"notes": "x", "name": "New", "active": False}}
     answer = call("PATCH", record, body, {"If-Match": call("GET", record).etag})
