@@ -6,6 +6,7 @@ is one text and a page is what `json` gives. `DESKBRIDGE_PLAIN_CLIENTS=true` goe
 
 import base64
 import json
+import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -36,6 +37,9 @@ _BATCH_HEADERS = {
 }
 _NOT_THERE = frozenset({"ResourceNotFound", "EntityNotFound", "TableNotFound"})
 _SMALL_INT = 2**31
+_ETAG = re.compile(rb"\r\netag:([^\r]*)", re.IGNORECASE)
+# Of our own keys nearly all: only their colons have to be quoted.
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_.~:-]*\Z")
 _NEXT_PARTITION_KEY = "x-ms-continuation-NextPartitionKey"
 _NEXT_ROW_KEY = "x-ms-continuation-NextRowKey"
 _Answer = PipelineResponse[HttpRequest, HttpResponse]
@@ -206,6 +210,8 @@ def _literal(value: Value) -> str:
 
 
 def _quoted(key: str) -> str:
+    if _PLAIN_KEY.match(key):
+        return key.replace(":", "%3A")
     return quote(key.replace("'", "''"), safe="")
 
 
@@ -258,12 +264,8 @@ def to_parts(body: bytes) -> list[tuple[int, str, bytes]]:
 
 def _part(text: bytes) -> tuple[int, str, bytes]:
     _, head, content = text.split(b"\r\n\r\n", 2)
-    first, *headers = head.split(b"\r\n")
-    etag = b""
-    for header in headers:
-        if header[:5].lower() == b"etag:":
-            etag = header[5:].strip()
-    return int(first.split(b" ", 2)[1]), etag.decode(), content.strip()
+    etag = _ETAG.search(head)
+    return int(head.split(b" ", 2)[1]), etag[1].strip().decode() if etag else "", content.strip()
 
 
 def _rows_of(answer: _Answer, entities: Callable[[Any], list[dict[str, Any]]]) -> list[Row]:

@@ -1,8 +1,8 @@
 """Tickets in Table Storage. One partition a vault; the object's row guards all that is derived from it by its ETag.
 
-Rows of a vault's partition: `object:<type>:<name>` (facts, words, what is written), `event:<receipt>`, `ticket:<id>`,
-`note:<ticket>:<time>:<id>`, and the lists: `open:<newest first>:<id>`, `due:<soonest first>:<id>` for open tickets,
-`done:<newest first>:<id>` for finished ones.
+Rows of a vault's partition: `object:<type>:<name>` (facts, words, receipts, what is written), `event:<receipt>`,
+`ticket:<id>`, `note:<ticket>:<time>:<id>`, and the lists: `open:<newest first>:<id>`, `due:<soonest first>:<id>` for
+open tickets, `done:<newest first>:<id>` for finished ones.
 """
 
 import hashlib

@@ -36,7 +36,11 @@ _texts = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
     st.builds(lambda character, count: character * count, st.sampled_from('aü東😀"\n'), st.integers(0, 2_000)),
 )
-_keys = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/\\#?%"), min_size=1, max_size=12)
+_keys = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/\\#?%"), min_size=1, max_size=12),
+    # As ours are.
+    st.from_regex(r"[A-Za-z0-9_.~:-]{1,30}", fullmatch=True),
+)
 _moments = st.datetimes(EARLIEST.replace(tzinfo=None), timezones=st.sampled_from([UTC, timezone(timedelta(hours=-7))]))
 _values: st.SearchStrategy[Value] = st.one_of(
     _texts,
