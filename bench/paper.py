@@ -14,7 +14,7 @@ REGIONS_WITH_INSTANCES = 3
 REGIONS = 17
 CHANGED_SHARE = 0.01
 ROWS_PER_PAGE = 1_000
-CHANGES_PER_TRANSACTION = 50  # an asset and its history are two of the 100 operations
+CHANGES_PER_TRANSACTION = 100
 WORKERS = 20
 
 # Documented limits.

@@ -14,7 +14,7 @@ import sys
 import threading
 import urllib.request
 from bisect import bisect_left, insort
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -55,13 +55,16 @@ class Partition:
 
 
 class TableService:
-    """All tables of the account `acorn`. `counts` holds requests and operations by kind since it was last asked."""
+    """All tables of the account `acorn`.
+
+    `counts` holds requests and operations by kind since it was last asked, for each table and, under "", for all.
+    """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.tables: dict[str, dict[str, Partition]] = {}
         self.kept: dict[str, dict[str, dict[str, Partition]]] = {}
-        self.counts: Counter[str] = Counter()
+        self.counts: dict[str, Counter[str]] = defaultdict(Counter)
         self._etags = itertools.count(1)
 
     def control(self, what: str, given: Mapping[str, Any]) -> object:
@@ -72,19 +75,23 @@ class TableService:
         elif what == "clear":
             self.tables = {}
         elif what == "counts":
-            counts = dict(self.counts)
+            counts = {table: dict(counter) for table, counter in self.counts.items()}
             self.counts.clear()
             return counts
         return None
 
+    def _count(self, table: str, what: str, number: int = 1) -> None:
+        for name in ("", table):
+            self.counts[name][what] += number
+
     def find(self, table: str, partition_key: str, row_key: str) -> Entity | None:
-        self.counts["reads"] += 1
+        self._count(table, "reads")
         partition = self.tables.get(table, {}).get(partition_key)
         return partition.rows.get(row_key) if partition else None
 
     def page(self, table: str, query: Mapping[str, str]) -> tuple[list[Entity], tuple[str, str] | None]:
         """Rows, and the keys of the next one."""
-        self.counts["pages"] += 1
+        self._count(table, "pages")
         conditions = _Conditions(query.get("$filter", ""))
         select = query["$select"].split(",") if "$select" in query else None
         size = int(query.get("$top", 1000))
@@ -103,15 +110,15 @@ class TableService:
                 entity = partition.rows[row_key]
                 if conditions.hold(entity):
                     if len(found) == size:
-                        self.counts["rows read"] += size
+                        self._count(table, "rows read", size)
                         return found, (partition_key, row_key)
                     found.append(entity if select is None else _narrowed(entity, select))
-        self.counts["rows read"] += len(found)
+        self._count(table, "rows read", len(found))
         return found, None
 
     def transact(self, operations: list[tuple[str, str, str, str, str, Entity | None]]) -> tuple[int, list[str]]:
         """All or none; the place of the operation that failed with its status, or the ETags."""
-        self.counts["transactions"] += 1
+        self._count(operations[0][1], "transactions")
         for number, (method, table, partition_key, row_key, etag, _) in enumerate(operations):
             present = self.tables.get(table, {}).get(partition_key, Partition()).rows.get(row_key)
             if method == "POST" and present is not None:
@@ -120,7 +127,7 @@ class TableService:
                 return 412 if present else 404, [str(number)]
         etags: list[str] = []
         for method, table, partition_key, row_key, _, entity in operations:
-            self.counts["rows written"] += 1
+            self._count(table, "rows written")
             partition = self.tables.setdefault(table, {}).setdefault(partition_key, Partition())
             if method == "DELETE":
                 partition.remove(row_key)
@@ -356,7 +363,11 @@ class TableProcess:
 
     def counts(self) -> dict[str, int]:
         """Requests and rows by kind since the last call."""
-        found: dict[str, int] = self._control("counts")
+        return self.counts_by_table().get("", {})
+
+    def counts_by_table(self) -> dict[str, dict[str, int]]:
+        """As `counts`, for each table, and for all of them under the name ""."""
+        found: dict[str, dict[str, int]] = self._control("counts")
         return found
 
     def _control(self, what: str, **given: object) -> Any:
