@@ -35,10 +35,11 @@ def test_an_import_is_measured_whole_and_its_calls_are_counted() -> None:
     results = Results()
     ec2_import.measure(Effort(rounds=1, instances=(40,), quick=True), results)
     figures = {figure.name: figure for figure in results.figures}
-    changed = int(figures["40 instances all new: rows written"].note.split()[0])
-    own_rows = figures["40 instances unchanged: rows written"].value
-    assert figures["40 instances all new: rows written"].value == own_rows + 2 * changed
-    assert figures["40 instances unchanged: rows written"].note.startswith("0 assets changed")
+    for name in ("unchanged", "1 % changed", "all new"):
+        assert figures[f"40 instances {name}: transactions"].met
+    assert figures["40 instances unchanged: transactions"].value == 0
+    assert figures["40 instances unchanged: reads"].value == 1
+    assert figures["40 instances all new: transactions"].value == 1
     assert figures["40 instances unchanged"].value > 0
 
 
