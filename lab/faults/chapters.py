@@ -80,7 +80,8 @@ def _with_users(chances: random.Random, story: Story, also: Chapters) -> tuple[S
         also = replace(also, organisations=True, grants=grants)
     # What a brake holds depends on how many were deactivated one by one before it; once it is confirmed, all are.
     if chances.random() < 0.8 and (also.confirms_brake or not story.policies["braking"]):
-        also = replace(also, user_events=_user_events(chances, story))
+        shift = timedelta(hours=_IMPORT_AT["users"], seconds=0.02) if chances.random() < 0.4 else timedelta(0)
+        also = replace(also, users_change_after=shift, user_events=_user_events(chances, story, shift))
     return story, also
 
 
@@ -99,7 +100,7 @@ def _granted(chances: random.Random, story: Story) -> tuple[Sequence[Day], dict[
     return days, grants
 
 
-def _user_events(chances: random.Random, story: Story) -> list[UserEvent]:
+def _user_events(chances: random.Random, story: Story, shift: timedelta) -> list[UserEvent]:
     events: list[UserEvent] = []
     for number in range(1, len(story.days)):
         before, after = story.days[number - 1][REALM_ID], story.days[number][REALM_ID]
@@ -107,9 +108,9 @@ def _user_events(chances: random.Random, story: Story) -> list[UserEvent]:
             kind = _change_of(before.get(user), after.get(user))
             if kind is None or chances.random() < 0.2:
                 continue
-            at = BEGINS + number * _DAY
+            at = BEGINS + number * _DAY + shift
             # Late by two days at most, as AuthRocket tries; some twice, some while the import runs.
-            times = [_delivered(chances, number, story.calm_from) for _ in range(chances.choice((1, 1, 2)))]
+            times = [max(at, _delivered(chances, number, story.calm_from)) for _ in range(chances.choice((1, 1, 2)))]
             events.append(UserEvent(f"ev_{number}{user}", kind, user, at, sorted(times)))
     return events
 

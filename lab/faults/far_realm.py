@@ -124,7 +124,7 @@ class FarRealm(requests.adapters.HTTPAdapter):
 
     @property
     def _users(self) -> dict[str, Thing]:
-        return dict(self._story.day_at(self._simulation.at).get(REALM_ID, {}))
+        return dict(self._story.there_at(REALM_ID, self._simulation.at))
 
 
 def _organisation(org: str) -> dict[str, Any]:

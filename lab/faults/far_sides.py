@@ -154,7 +154,7 @@ class FarEc2(Ec2):
         assert account is not None
         self._simulation.pause()
         self._identify(document, account)
-        things = dict(self._story.day_at(self._simulation.at).get(f"{account.account}:{region}", {}))
+        things = dict(self._story.there_at(f"{account.account}:{region}", self._simulation.at))
         ids = sorted(things)
         self._disturbances.chances.shuffle(ids)
         for start in range(0, max(len(ids), 1), page_size):

@@ -107,10 +107,12 @@ class Chapters:
 
     `grants` are the admin permissions (user, organisation) that are new in it, and when. `dead_letters` are blobs that
     lie there whatever happens, `gives_up_after` is the number of tries after which Event Grid makes one of a delivery,
-    0 for never. `late_vault_at` is when the second vault becomes an allowed one.
+    0 for never. `late_vault_at` is when the second vault becomes an allowed one. Users change so long after midnight:
+    perhaps while they are imported.
     """
 
     user_events: Sequence[UserEvent] = ()
+    users_change_after: timedelta = timedelta(0)
     organisations: bool = False
     grants: Mapping[tuple[str, str], datetime] = field(default_factory=dict[tuple[str, str], datetime])
     dead_letters: Sequence[tuple[datetime, str, bytes]] = ()
@@ -143,16 +145,20 @@ class Story:
     swept: Mapping[str, Sequence[SweptObject]] = field(default_factory=dict[str, "Sequence[SweptObject]"])
     also: Chapters = field(default_factory=Chapters)
 
-    def day_at(self, moment: datetime) -> Day:
-        index = (moment - BEGINS) // timedelta(days=1)
-        return self.days[min(max(index, 0), len(self.days) - 1)]
+    def there_at(self, part: str, moment: datetime) -> Mapping[str, Thing]:
+        """What a part has at a time."""
+        index = (moment - self._begins(part)) // timedelta(days=1)
+        return self.days[min(max(index, 0), len(self.days) - 1)].get(part, {})
 
     def present_between(self, part: str, thing: str, begin: datetime, end: datetime) -> bool:
         """Whether the thing was there and alive on every day from `begin` to `end`."""
-        first, last = ((moment - BEGINS) // timedelta(days=1) for moment in (begin, end))
+        first, last = ((moment - self._begins(part)) // timedelta(days=1) for moment in (begin, end))
         days = self.days[max(first, 0) : max(last, 0) + 1] or self.days[-1:]
         found = [day.get(part, {}).get(thing) for day in days]
         return all(one is not None and not one.gone for one in found)
+
+    def _begins(self, part: str) -> datetime:
+        return BEGINS + self.also.users_change_after if part == REALM_ID else BEGINS
 
 
 def resource_id(vault: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from lab.faults.chapters import make_chapters
+from lab.faults.chapters import make_chapters, moment_in
 from lab.faults.story import (
     ACCOUNTS,
     BEGINS,
@@ -139,6 +139,8 @@ def _edits(chances: random.Random, days: Sequence[Day], calm_from: datetime) -> 
         feature = "users" if part == REALM_ID else "assets"
         fields = chances.choice(({"name": f"Jim's {thing}"}, {"active": False}, {"active": True}, {"name": "Kim's"}))
         at = BEGINS + chances.random() * (calm_from - BEGINS)
+        if chances.random() < 0.5:
+            at = moment_in(chances, chances.randint(1, len(days) - 1), "users" if part == REALM_ID else "ec2")
         edits.append(Edit(at, feature, part, thing, fields, releases=chances.random() < 0.4))
     return edits
 
