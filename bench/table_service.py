@@ -9,7 +9,6 @@ import argparse
 import itertools
 import json
 import re
-import subprocess
 import sys
 import threading
 import urllib.request
@@ -18,12 +17,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
-_ROOT = Path(__file__).resolve().parents[1]
+from lab.starting import ServingProcess, Startable
+
 _ADDRESS = re.compile(r"/acorn/(\w+)\(PartitionKey='(.*)',RowKey='(.*)'\)")
 _WORD = re.compile(r"'(?:[^']|'')*'|[()]|[^\s()']+")
 _DATETIME = re.compile(r"datetime'[^']*'")
@@ -321,35 +319,26 @@ def _operations(body: bytes) -> list[tuple[str, str, str, str, str, Entity | Non
     return found
 
 
-class TableProcess:
+class TableProcess(Startable):
     """`with TableProcess() as tables:` the service in a process of its own; it ends when its owner does."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[str] | None = None
+        self._process: ServingProcess | None = None
         self.url = ""
 
     @property
     def connection_string(self) -> str:
         return f"AccountName=acorn;AccountKey=a2V5;TableEndpoint={self.url}/acorn;"
 
-    def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.table_service"],
-            cwd=_ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        self.url = self._process.stdout.readline().strip()
+    def start(self) -> Self:
+        self._process = ServingProcess("bench.table_service")
+        self.url = self._process.url
         return self
 
-    def __exit__(
-        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def stop(self) -> None:
         process, self._process = self._process, None
         if process:
-            process.communicate(timeout=20)
+            process.stop()
 
     def keep(self, name: str) -> None:
         """Remember all tables as they are."""

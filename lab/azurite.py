@@ -15,12 +15,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Self
 
 from lab import ports as port_choice
+from lab.starting import ROOT, Startable
 
-ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
 NODE_AT_LEAST = 20
 
@@ -54,7 +53,7 @@ class StoragePorts:
     table: int = 0
 
 
-class Azurite:
+class Azurite(Startable):
     """One emulator. In memory without a `location`; with one, its data outlives the process.
 
     `accounts` names further storage accounts beside devstoreaccount1. They share nothing with one another.
@@ -149,14 +148,6 @@ class Azurite:
         if self._lock:
             self._lock.close()
             self._lock = None
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def _arguments(self) -> list[str]:
         where = ["--location", str(self.location)] if self.location else ["--inMemoryPersistence"]

@@ -3,20 +3,19 @@
 import json
 import logging
 import ssl
-import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, Unpack
 
 from flask import Flask, Response, request
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from lab.authrocket.api import Api, Request
 from lab.authrocket.faults import Faults, Kind, Script, ScriptOptions
 from lab.authrocket.population import ACORN_REALM, ST_JOHNS_REALM, users
 from lab.authrocket.realms import ApiKey, Realm, Realms
 from lab.ports import LOOPBACK
+from lab.starting import ServingThread, Startable
 
 # Keys of the lab, of no use anywhere else. What each may do is in its name.
 READ_KEY = "ks_0vLabReadDeskbridge0001-4c6162206f6e6c792c206e6f20736563"
@@ -35,7 +34,7 @@ _KEYS = (
 )
 
 
-class AuthRocketLab:
+class AuthRocketLab(Startable):
     """AuthRocket v2 on one loopback port, over HTTPS when `tls`, or a certificate and its key, is given.
 
     `user_count` users in the realm ACORN_REALM (250 by default, 5,000 and more for tests), a dozen in ST_JOHNS_REALM;
@@ -57,8 +56,7 @@ class AuthRocketLab:
             tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             tls.load_cert_chain(certificate, private_key)
         self._tls = tls
-        self._server: BaseWSGIServer | None = None
-        self._thread: threading.Thread | None = None
+        self._serving: ServingThread | None = None
         self.realms = Realms()
         self.faults = Faults()
         self._api = Api(self.realms, self.faults)
@@ -70,7 +68,7 @@ class AuthRocketLab:
     def start(self) -> Self:
         app = self._api.app()
         add_control(app, self)
-        self._server = make_server(
+        server = make_server(
             LOOPBACK,
             self._wanted_port,
             app,
@@ -80,35 +78,22 @@ class AuthRocketLab:
         )
         if self._tls:
             # The handshake belongs to the connection's own thread: one silent client must not hold up the others.
-            listener: Any = self._server.socket  # typeshed does not know the attribute
+            listener: Any = server.socket  # typeshed does not know the attribute
             listener.do_handshake_on_connect = False
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        self._thread.start()
+        self._serving = ServingThread(server)
         return self
 
     def stop(self) -> None:
         """Stop serving, waking whatever hangs. Safe to call twice."""
         self.faults.clear()
-        server, self._server = self._server, None
-        if server:
-            server.shutdown()
-            server.server_close()
-        if self._thread:
-            self._thread.join()
-            self._thread = None
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
+        serving, self._serving = self._serving, None
+        if serving:
+            serving.stop()
 
     @property
     def port(self) -> int:
-        assert self._server is not None, "the AuthRocket stand-in is not started"
-        return int(self._server.server_address[1])
+        assert self._serving is not None, "the AuthRocket stand-in is not started"
+        return self._serving.port
 
     @property
     def url(self) -> str:

@@ -1,62 +1,40 @@
 """The EC2 stand-in in a process of its own, so that what measures a reader does not measure the stand-in."""
 
 import json
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Mapping
-from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from lab.ec2.accounts import ACORN, LONDON, Credentials
 from lab.ec2.faults import Kind
 from lab.ec2.server import Place
+from lab.starting import ServingProcess, Startable
 
-_ROOT = Path(__file__).resolve().parents[2]
 
-
-class EC2Process:
+class EC2Process(Startable):
     """`with EC2Process({(ACORN, LONDON): 100_000}) as lab: lab.prepare()`. It ends when its owner does."""
 
     def __init__(self, instances: Mapping[Place, int] | None = None, *, seed: int = 1) -> None:
         self._instances = dict(instances or {(ACORN, LONDON): 100})
         self._seed = seed
-        self._process: subprocess.Popen[str] | None = None
+        self._process: ServingProcess | None = None
         self.url = ""
 
     def start(self) -> Self:
         wanted = [f"--instances={account}/{region}={count}" for (account, region), count in self._instances.items()]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "lab.ec2", "--until-stdin-closes", f"--seed={self._seed}", *wanted],
-            cwd=_ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        self.url = self._process.stdout.readline().strip()
-        if not self.url:
-            raise RuntimeError(f"the EC2 stand-in ended with status {self._process.wait()}")
+        self._process = ServingProcess("lab.ec2", "--until-stdin-closes", f"--seed={self._seed}", *wanted)
+        self.url = self._process.url
         return self
 
     def stop(self) -> None:
         process, self._process = self._process, None
         if process:
-            process.communicate(timeout=10)  # closes its standard input, which ends it
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
+            process.stop()
 
     @property
     def process_id(self) -> int:
         assert self._process is not None, "the EC2 stand-in is not started"
-        return self._process.pid
+        return self._process.process_id
 
     def environment(self) -> dict[str, str]:
         return {"AWS_ENDPOINT_URL_EC2": self.url, "AWS_ENDPOINT_URL_STS": self.url, "AWS_EC2_METADATA_DISABLED": "true"}

@@ -4,11 +4,9 @@ import json
 import os
 import socket
 import struct
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Any, Self, Unpack
 from urllib.parse import urlsplit
 
@@ -19,11 +17,12 @@ from lab.ec2.identity import Directory, Signed
 from lab.ec2.records import Generated, Generation, Listed, Record, Records
 from lab.ec2.service import Answer, Call, Desk
 from lab.ports import LOOPBACK
+from lab.starting import ServingThread, Startable
 
 Place = tuple[str, str]  # account and region
 
 
-class EC2Lab:
+class EC2Lab(Startable):
     """EC2 and STS on one loopback port, in this process: for tests. `lab.ec2.process` runs it beside, for measuring.
 
     `instances` says how many made-up instances an account and region holds; where it says nothing, `put` fills in.
@@ -50,38 +49,23 @@ class EC2Lab:
         }
         self._wanted_port = port
         self.desk = Desk(accounts.directory(), records, regions, not_opted_in)
-        self._server: _Server | None = None
-        self._thread: threading.Thread | None = None
+        self._serving: ServingThread | None = None
 
     def start(self) -> Self:
-        self._server = _Server((LOOPBACK, self._wanted_port), self)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        self._thread.start()
+        self._serving = ServingThread(_Server((LOOPBACK, self._wanted_port), self))
         return self
 
     def stop(self) -> None:
         """Stop serving, waking whatever is slow. Safe to call twice."""
         self.desk.faults.clear()
-        server, self._server = self._server, None
-        if server:
-            server.shutdown()
-            server.server_close()
-        if self._thread:
-            self._thread.join()
-            self._thread = None
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
+        serving, self._serving = self._serving, None
+        if serving:
+            serving.stop()
 
     @property
     def port(self) -> int:
-        assert self._server is not None, "the EC2 stand-in is not started"
-        return int(self._server.server_address[1])
+        assert self._serving is not None, "the EC2 stand-in is not started"
+        return self._serving.port
 
     @property
     def url(self) -> str:

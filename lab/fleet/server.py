@@ -3,14 +3,13 @@
 import functools
 import threading
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Any, ClassVar, Literal, Self
 
 from moto.ec2.models import ec2_backends
 from moto.iam.models import iam_backends
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from lab.ec2.accounts import (
     ACCESS_KEY_ID,
@@ -29,11 +28,12 @@ from lab.fleet.guard import Call, Guard
 from lab.fleet.machines import MACHINES, Machine
 from lab.fleet.seeding import add, prepare_region, set_state
 from lab.ports import LOOPBACK
+from lab.starting import ServingThread, Startable
 
 RefusalCode = Literal["UnauthorizedOperation", "OptInRequired", "AuthFailure", "RequestLimitExceeded", "InternalError"]
 
 
-class Fleet:
+class Fleet(Startable):
     """EC2 and STS of two accounts on one loopback port.
 
     moto keeps its state in the process, so a process holds one running fleet at a time.
@@ -45,8 +45,7 @@ class Fleet:
     def __init__(self, port: int = 0, machines: tuple[Machine, ...] = MACHINES) -> None:
         self._wanted_port = port
         self._machines = machines
-        self._server: BaseWSGIServer | None = None
-        self._thread: threading.Thread | None = None
+        self._serving: ServingThread | None = None
         self._guard: Guard | None = None
         self._subnets: dict[tuple[str, str], dict[str, Any]] = {}
         self._ids: dict[tuple[str, str], str] = {}
@@ -65,43 +64,30 @@ class Fleet:
             for machine in self._machines:
                 self.add(machine)
             self._guard = Guard(DomainDispatcherApplication(create_backend_app), self.directory, REGIONS, NOT_OPTED_IN)
-            self._server = make_server(
-                LOOPBACK, self._wanted_port, self._guard, threaded=True, request_handler=_QuietHandler
+            self._serving = ServingThread(
+                make_server(LOOPBACK, self._wanted_port, self._guard, threaded=True, request_handler=_QuietHandler)
             )
         except BaseException:
             self._running.release()
             raise
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        self._thread.start()
         return self
 
     def stop(self) -> None:
         """Stop serving and forget every instance. Safe to call twice."""
-        server, self._server = self._server, None
-        if server is None:
+        serving, self._serving = self._serving, None
+        if serving is None:
             return
-        server.shutdown()
-        server.server_close()
-        if self._thread:
-            self._thread.join()
+        serving.stop()
         self._subnets.clear()
         self._ids.clear()
         self._places.clear()
         moto_api_backend.reset()
         self._running.release()
 
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
     @property
     def port(self) -> int:
-        assert self._server is not None, "the fleet is not started"
-        return int(self._server.server_address[1])
+        assert self._serving is not None, "the fleet is not started"
+        return self._serving.port
 
     @property
     def url(self) -> str:

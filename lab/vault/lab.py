@@ -6,12 +6,12 @@ import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import yaml
 from pydantic import ValidationError
 
+from lab.starting import Startable
 from lab.vault.authority import CertificateAuthority
 from lab.vault.control import ControlEndpoint
 from lab.vault.data_plane import DataPlane
@@ -48,7 +48,7 @@ def parse_document(content: Any, source: str = "the lab's document") -> LabDocum
         raise LabError(f"{source}: {faults}") from None
 
 
-class VaultLab(LabInterface):
+class VaultLab(Startable, LabInterface):
     """A lab in this process. `document` is a LabDocument, plain values of the same shape, or a file.
 
     `folder` keeps the certificate authority and the key behind tokens and identity header; without one they live as
@@ -147,14 +147,6 @@ class VaultLab(LabInterface):
         if self._own_folder is not None:
             self._own_folder.cleanup()
             self._own_folder = None
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def call(self, operation: str, /, **arguments: Any) -> Any:
         return self._operations.call(operation, arguments)

@@ -17,6 +17,7 @@ from azure.storage.queue import QueueClient
 from lab import azurite as azurite_part
 from lab.azurite import Azurite, AzuriteError, StoragePorts
 from lab.ports import PortTakenError, choose, free_port, is_free, require
+from lab.starting import ROOT
 from tests.storage_emulator import Storage
 
 
@@ -98,9 +99,7 @@ def test_it_ends_when_its_owner_is_killed_and_its_data_is_saved(tmp_path: Path) 
         "tables.create_table('runs').create_entity({'PartitionKey': 'p', 'RowKey': 'r'})\n"
         "print(emulator.process_id, emulator.ports.table, flush=True)\ntime.sleep(60)"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", program], cwd=azurite_part.ROOT, stdout=subprocess.PIPE, text=True
-    ) as owner:
+    with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout is not None
         emulator, port = (int(word) for word in owner.stdout.readline().split())
         assert not is_free(port)
