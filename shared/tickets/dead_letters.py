@@ -12,6 +12,7 @@ from azure.storage.blob import ContainerClient
 from shared.errors import InvalidInputError, MisconfiguredError, TryLaterError
 from shared.reasons import Reason
 from shared.storage.continuation import not_given_out
+from shared.storage.positions import decode, encode
 from shared.tickets.configuration import Configuration
 from shared.tickets.event_grid import parse_delivery
 from shared.tickets.quarantine import Quarantine
@@ -61,15 +62,17 @@ class DeadLetters:
         self._quarantine = quarantine
 
     def list(self, size: int, after: str | None) -> tuple[list[DeadLetter], str | None]:
-        """A page of blobs in the order of their names, and where to go on."""
-        with _explained(continued=after is not None):
+        """A page of blobs in the order of their names, and where to go on. Raises InvalidInputError."""
+        # The service's own markers hold characters that no address should.
+        marker = None if after is None else str(decode(after, str)[0])
+        with _explained(continued=marker is not None):
             try:
-                pages = self._container.list_blobs(results_per_page=size).by_page(continuation_token=after)
+                pages = self._container.list_blobs(results_per_page=size).by_page(continuation_token=marker)
                 found = [_letter(blob) for blob in next(pages, ())]
             except ResourceNotFoundError:
                 return [], None
         token = getattr(pages, "continuation_token", None)
-        return found, str(token) if token else None
+        return found, encode(str(token)) if token else None
 
     def replay(self, most: int = 100) -> Replayed:
         """Record the events of at most `most` blobs; each is removed once all of it is stored or quarantined.

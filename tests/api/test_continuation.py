@@ -6,14 +6,17 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from azure.storage.blob import ContainerClient
 
+from functions.query import AFTER
 from shared.errors import InvalidInputError, TryLaterError
 from shared.reasons import Reason
 from shared.storage.azure_tables import AzureTables
 from shared.storage.lean_tables import LeanTables
+from shared.storage.positions import encode
 from shared.storage.rows import partition
 from shared.tickets.dead_letters import DeadLetters
 from tests.storage_emulator import Storage
@@ -77,11 +80,60 @@ def test_a_marker_of_dead_letters_that_azure_does_not_know_is_refused(refusing: 
     with ContainerClient(f"{address}/lab0", "event-grid-dead-letters", retry_total=0) as container:
         unused: Any = None
         with pytest.raises(InvalidInputError) as refused:
-            DeadLetters(container, unused, unused, unused).list(50, "made-up")
+            DeadLetters(container, unused, unused, unused).list(50, encode("made-up"))
         assert refused.value.reason is Reason.CONTINUATION_INVALID
         # Without one it is no fault of the caller.
         with pytest.raises(TryLaterError):
             DeadLetters(container, unused, unused, unused).list(50, None)
+
+
+_BLOBS = """<?xml version="1.0" encoding="utf-8"?><EnumerationResults ServiceEndpoint="http://127.0.0.1/lab0"
+ContainerName="event-grid-dead-letters"><Blobs><Blob><Name>{name}</Name><Properties>
+<Last-Modified>Fri, 01 May 2026 08:00:00 GMT</Last-Modified><Content-Length>5</Content-Length>
+<BlobType>BlockBlob</BlobType></Properties></Blob>
+</Blobs><NextMarker>{marker}</NextMarker></EnumerationResults>"""
+
+
+class _Blobs(BaseHTTPRequestHandler):
+    """Two pages of blobs, with a marker as Azure's are; the emulator's are names."""
+
+    marker = "2!76!MDAwMDIxIWEvYi8yLmpzb24hMDAwMDI4ITk5OTktMTItMzFUMjM6NTk6NTkuOTk5OTk5OVoh--"
+
+    def do_GET(self) -> None:
+        given = parse_qs(urlsplit(self.path).query).get("marker", [""])[0]
+        second = given == self.marker
+        status = 200 if given in {"", self.marker} else 400
+        body = _BLOBS.format(name=f"a/b/{2 if second else 1}.json", marker="" if second else self.marker).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/xml")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
+        return
+
+
+@pytest.fixture
+def blobs() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), _Blobs) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/lab0"
+        server.shutdown()
+        thread.join()
+
+
+def test_the_places_in_dead_letters_are_as_every_lists_places_whatever_azures_markers_hold(blobs: str) -> None:
+    unused: Any = None
+    with ContainerClient(blobs, "event-grid-dead-letters", retry_total=0) as container:
+        letters = DeadLetters(container, unused, unused, unused)
+        first, following = letters.list(1, None)
+        assert following is not None
+        assert AFTER.parse(following) == following
+        second, end = letters.list(1, following)
+    assert [one.name for one in (*first, *second)] == ["a/b/1.json", "a/b/2.json"]
+    assert end is None
 
 
 @pytest.mark.parametrize("client", CLIENTS)

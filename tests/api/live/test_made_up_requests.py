@@ -1,4 +1,4 @@
-"""Made-up requests by schemathesis against the whole desk. `python -m lab.api_tester` tries much longer."""
+"""Made-up requests by schemathesis against the whole desk. `make api-test` tries much longer."""
 
 import pytest
 
