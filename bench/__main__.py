@@ -12,6 +12,7 @@ from bench import (
     held_secrets,
     lists,
     parallel,
+    peers,
     rule_sets,
     storage_clients,
     through_host,
@@ -27,6 +28,7 @@ _BENCHES = {
     "host": through_host.measure,
     "import": ec2_import.measure,
     "parallel": parallel.measure,
+    "peers": peers.measure,
     "rules": rule_sets.measure,
     "storage": storage_clients.measure,
     "users": user_import.measure,
@@ -35,7 +37,6 @@ _BENCHES = {
     "lists": lists.measure,
 }
 _NOT_MEASURED = (
-    "The same records by cartography and cloud-custodian: each brings a hundred packages that this project leaves out.",
     "Azure's own Functions host: what goes through a host went through the lab's, whose figures are its own.",
 )
 

@@ -33,7 +33,7 @@ def measure(effort: Effort, results: Results) -> None:
     with _vault() as vault:
         vault.add_secret("ec2-key", "s3cret")
         environment = load_environment({"AzureWebJobsStorage": "UseDevelopmentStorage=true", **os.environ})
-        settings = SettingsStore(MemoryTables().table("settings"), lambda: datetime.now(UTC))
+        settings = SettingsStore(MemoryTables().table("settings"), lambda: datetime.now(UTC), clock=time.monotonic)
         content = {
             "vault_url": vault.url,
             "vault_name": vault.name,

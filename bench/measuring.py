@@ -55,22 +55,31 @@ def ratio(of: list[float], to: list[float]) -> float:
 
 def in_process(module: str, given: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Run `python -m module` with `given` as its standard input; what it prints last, as JSON."""
-    clean = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.upper().endswith("_PROXY") and not name.startswith(("AWS_", "AZURE_"))
-    }
     process = subprocess.run(
         [sys.executable, "-m", module],
         input=json.dumps(given),
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env={**clean, **(environment or {})},
+        env={**without_settings(os.environ), **(environment or {})},
         check=False,
     )
+    return last_json(module, process)
+
+
+def without_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment without what leads clients elsewhere."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if not name.upper().endswith("_PROXY") and not name.startswith(("AWS_", "AZURE_"))
+    }
+
+
+def last_json(what: str, process: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
+    """What an ended process printed last, as JSON. Raises RuntimeError with its complaint when it failed."""
     if process.returncode:
-        raise RuntimeError(f"{module} failed:\n{process.stderr[-4000:]}")
+        raise RuntimeError(f"{what} failed:\n{process.stderr[-4000:]}")
     found: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
     return found
 

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench import ec2_import
+from bench import ec2_import, peers
 from bench.__main__ import main
 from bench.figures import Curve, Figure, Results
 from bench.measuring import Effort, ratio
@@ -79,3 +79,9 @@ def test_measuring_some_keeps_the_figures_of_the_others() -> None:
     now = Results([Figure("Lists", "page", 2.0)]).with_earlier(json.loads(json.dumps(earlier.as_json())))
     assert [(one.group, one.value, one.met) for one in now.figures] == [("Rules", 4.0, True), ("Lists", 2.0, None)]
     assert [one.file for one in now.curves] == ["rules"]
+
+
+def test_a_peer_that_does_not_install_is_named_with_why(tmp_path: Path) -> None:
+    failure = peers.install("deskbridge-no-such-package==0.0", tmp_path / "peer")
+    assert failure
+    assert "\n" not in failure
