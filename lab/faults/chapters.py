@@ -66,7 +66,9 @@ def staying(story: Story, *, unedited: bool = True) -> list[tuple[str, str]]:
 def moment_in(chances: random.Random, day: int, flow: str) -> datetime:
     """Some time of a day, as often as not while its import runs."""
     if chances.random() < 0.5:
-        return BEGINS + day * _DAY + timedelta(hours=_IMPORT_AT[flow], seconds=chances.choice((0.01, 0.05, 0.2, 1, 60)))
+        # An undisturbed part is read and written within a fifth of a second; a disturbed one may take an hour.
+        seconds = chances.choice((chances.uniform(0, 0.2), chances.uniform(0.05, 0.2), 60))
+        return BEGINS + day * _DAY + timedelta(hours=_IMPORT_AT[flow], seconds=seconds)
     return BEGINS + day * _DAY + timedelta(hours=chances.uniform(3, 23))
 
 
@@ -80,7 +82,8 @@ def _with_users(chances: random.Random, story: Story, also: Chapters) -> tuple[S
         also = replace(also, organisations=True, grants=grants)
     # What a brake holds depends on how many were deactivated one by one before it; once it is confirmed, all are.
     if chances.random() < 0.8 and (also.confirms_brake or not story.policies["braking"]):
-        shift = timedelta(hours=_IMPORT_AT["users"], seconds=0.02) if chances.random() < 0.4 else timedelta(0)
+        reading = timedelta(hours=_IMPORT_AT["users"], seconds=chances.uniform(0.05, 0.12))
+        shift = reading if chances.random() < 0.5 else timedelta(0)
         also = replace(also, users_change_after=shift, user_events=_user_events(chances, story, shift))
     return story, also
 

@@ -71,9 +71,9 @@ def test_a_seed_does_the_same_again_in_another_process() -> None:
 # Planted defects
 
 
-def _found(seeds: range, flow: str, words: str) -> bool:
+def _found(seeds: range, flow: str, words: str, *, profile: str = "") -> bool:
     """Whether one of the seeds shows a finding with these words."""
-    return any(words in finding for seed in seeds for finding in run_seed(seed, (flow,)).findings)
+    return any(words in finding for seed in seeds for finding in run_seed(seed, (flow,), profile=profile).findings)
 
 
 def test_a_write_that_is_given_up_silently_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
