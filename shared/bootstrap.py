@@ -155,7 +155,7 @@ def settings() -> "SettingsStore":
 
         return RecordUses({"assets": assets(), "users": users()})(document, name)
 
-    return SettingsStore(tables().table(SETTINGS_TABLE), now, used_by=used_by)
+    return SettingsStore(tables().table(SETTINGS_TABLE), now, used_by=used_by, clock=time.monotonic)
 
 
 @_once

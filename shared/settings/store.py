@@ -2,8 +2,8 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
 
 from shared.errors import (
@@ -32,7 +32,7 @@ ANY_VERSION = "*"
 UsedBy = Callable[[SettingsDocument, str], str | None]
 _Find = Callable[[type[SettingsDocument], str], "Stored[SettingsDocument] | None"]
 # Another worker's change is seen after this long at the latest; a worker's own at once.
-_FRESH_FOR = timedelta(seconds=10)
+_FRESH_SECONDS = 10.0
 # Of a write, while others write the same documents.
 _TRIES = 10
 
@@ -47,6 +47,15 @@ class Stored(Generic[D]):
     version: int
     changed_at: datetime
     changed_by: str
+
+
+@dataclass(frozen=True)
+class _Held:
+    """The rows of a kind as they were read, by name, and those of its documents that were looked at since."""
+
+    until: float
+    rows: dict[str, Row]
+    read: dict[str, Stored[Any]] = field(default_factory=dict[str, Stored[Any]])
 
 
 @dataclass(frozen=True)
@@ -69,14 +78,25 @@ _Planned = tuple[Change, SettingsDocument, Stored[SettingsDocument] | None]
 
 
 class SettingsStore:
-    """Reads with a short memory, writes with ETags. Every document is checked whole before it is written."""
+    """Reads with a short memory, writes with ETags. Every document is checked whole before it is written.
 
-    def __init__(self, table: Table, now: Callable[[], datetime], *, used_by: UsedBy | None = None) -> None:
+    `clock` gives seconds that never run backwards; without one, `now` is the clock.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        now: Callable[[], datetime],
+        *,
+        used_by: UsedBy | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
         self._table = table
         self._now = now
+        self._clock = clock or (lambda: now().timestamp())
         self._used_by = used_by
         self._lock = threading.Lock()
-        self._remembered: dict[str, tuple[datetime, dict[str, Row]]] = {}
+        self._remembered: dict[str, _Held] = {}
         self._parsed: dict[tuple[type[SettingsDocument], str], Stored[Any]] = {}
 
     # Reading
@@ -102,8 +122,11 @@ class SettingsStore:
         return found, unreadable
 
     def find(self, cls: type[D], name: str, *, fresh: bool = False) -> Stored[D] | None:
-        row = self._rows(cls.kind, fresh).get(name)
-        return None if row is None else self._read(cls, row)
+        held = self._held(cls.kind, fresh)
+        stored: Stored[D] | None = held.read.get(name)
+        if stored is None and name in held.rows:
+            stored = held.read[name] = self._read(cls, held.rows[name])
+        return stored
 
     def get(self, cls: type[D], name: str, *, fresh: bool = False) -> Stored[D]:
         stored = self.find(cls, name, fresh=fresh)
@@ -262,15 +285,18 @@ class SettingsStore:
         return changes
 
     def _rows(self, kind: str, fresh: bool) -> dict[str, Row]:
-        now = self._now()
+        return self._held(kind, fresh).rows
+
+    def _held(self, kind: str, fresh: bool) -> "_Held":
+        seconds = self._clock()
         # To look into a dictionary needs no lock; every secret that is read comes by here.
-        remembered = self._remembered.get(kind)
-        if not fresh and remembered is not None and now < remembered[0]:
-            return remembered[1]
+        held = self._remembered.get(kind)
+        if not fresh and held is not None and seconds < held.until:
+            return held
         rows = {row.row_key[2:]: row for row in scan(self._table, [partition(kind), *row_key_prefix("d:")])}
         with self._lock:
-            self._remembered[kind] = (now + _FRESH_FOR, rows)
-        return rows
+            held = self._remembered[kind] = _Held(seconds + _FRESH_SECONDS, rows)
+        return held
 
     def _view(self) -> _Find:
         """`find` over what is there now, each kind read once: a document may name another thousands of times."""

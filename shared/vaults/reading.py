@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -36,20 +36,11 @@ class CacheKey(NamedTuple):
     address: SecretAddress
 
 
+@dataclass(frozen=True, eq=False)
 class _Known:
-    """A key that was checked. It is hashed once: that, and reading the address, costs more than all the rest."""
+    """A key that was checked: one for all that are equal. To compare the keys costs more than all the rest."""
 
-    __slots__ = ("_hash", "key")
-
-    def __init__(self, key: CacheKey) -> None:
-        self.key = key
-        self._hash = hash(key)
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Known) and self.key == other.key
+    key: CacheKey
 
 
 class VaultCredentials:
@@ -62,14 +53,15 @@ class VaultCredentials:
         self._vaults = vaults
         self._now = now
         self._cache: ValueCache[_Known, SecretValue] = ValueCache(clock)
-        self._known: dict[tuple[str, str], _Known] = {}
+        self._known: dict[CacheKey, _Known] = {}
+        self._known_by_name: dict[tuple[str, str], _Known] = {}
 
     def read(self, reference: CredentialReference) -> SecretValue:
         """The secret; with a `value_field`, that field of it as `text`.
 
         Raises MisconfiguredError with what is wrong and what mends it, TryLaterError for what may pass.
         """
-        source = self.source(reference)
+        source = reference.in_place or self.source(reference)
         value = self._held(source)
         if source.value_field is None:
             return value
@@ -90,7 +82,7 @@ class VaultCredentials:
         if source.address.version:
             # A version never changes, so fetching it again can bring nothing new.
             return
-        self._cache.refused(_Known(CacheKey(source.store, self.store(source.store), source.address)), _same_version)
+        self._cache.refused(self._known_as(source, self.store(source.store)), _same_version)
 
     def secret_changed(self, vault_name: str, secret_name: str) -> None:
         """A new version of this secret exists: what is held of it is dropped. Names are compared without case."""
@@ -126,7 +118,10 @@ class VaultCredentials:
 
     def _held(self, source: SecretSource) -> SecretValue:
         store = self.store(source.store)
-        known = self._known_as(source, store)
+        known = self._known_by_name.get((source.store, source.secret))
+        # A document that is read again unchanged is the same object.
+        if known is None or known.key.store is not store:
+            known = self._known_as(source, store)
         value = self._cache.held(known) or self._cache.get(
             known,
             lambda: self._fetch(known.key),
@@ -139,15 +134,14 @@ class VaultCredentials:
 
     def _known_as(self, source: SecretSource, store: CredentialStore) -> _Known:
         """The key of the source's value; raises MisconfiguredError when the store has another vault."""
-        named = (source.store, source.secret)
-        known = self._known.get(named)
-        # A document that is read again unchanged is the same object.
-        if known is None or known.key.store is not store:
-            address = source.address
-            check_vault(source.store, store, address)
-            if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
-            known = self._known[named] = _Known(CacheKey(source.store, store, address))
+        key = CacheKey(source.store, store, source.address)
+        check_vault(*key)
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        known = self._known.setdefault(key, _Known(key))
+        if len(self._known_by_name) >= _MOST_KNOWN:
+            self._known_by_name.clear()
+        self._known_by_name[source.store, source.secret] = known
         return known
 
     def _fetch(self, key: CacheKey) -> SecretValue:
