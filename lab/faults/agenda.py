@@ -39,7 +39,6 @@ def fill_agenda(clients: Clients, people: People, operators: Operators, disturba
         host.at(max(edit.at, BEGINS + 4 * _HOUR), partial(people.edit, edit))
     for rivalry in story.also.rivalries:
         host.at(rivalry.at, partial(people.compete, rivalry))
-        host.at(story.calm_from + 6 * _HOUR, partial(people.let_go, rivalry))
     for number, at in enumerate(story.also.busy_people):
         host.at(at, partial(people.be_busy, number))
     if story.also.busy_people:

@@ -14,7 +14,7 @@ from lab.faults.far_realm import ENDPOINT
 from lab.faults.far_sides import FarContainer, FarEc2, FarObjects, FarVault
 from lab.faults.rotating import SECRETS
 from lab.faults.simulation import Simulation
-from lab.faults.storage import Committed, DisturbedTables
+from lab.faults.storage import Committed, DisturbedTables, Read
 from lab.faults.story import ACCOUNTS, BEGINS, REALM, REALM_ID, REGIONS, TENANT, VAULTS, Story, resource_id
 from shared import bootstrap
 from shared.environment import load_environment
@@ -79,12 +79,13 @@ def assemble(
     simulation: Simulation,
     disturbances: Disturbances,
     committed: Committed,
+    read: Read,
     container: FarContainer,
 ) -> None:
     """Stand the simulated parts in for the real ones, in the objects of the worker whose turn it is."""
     bootstrap.replace("environment", load_environment({**_environment(), "AzureWebJobsStorage": "simulated"}))
     bootstrap.replace("callers_are_signed_in", False)
-    bootstrap.replace("tables", DisturbedTables(tables, simulation, disturbances, committed))
+    bootstrap.replace("tables", DisturbedTables(tables, simulation, disturbances, committed, read))
     bootstrap.replace("vaults", FarVault(story, simulation, disturbances))
     bootstrap.replace("ec2", FarEc2(story, simulation, disturbances, bootstrap.credentials()))
     from shared.tickets.dead_letters import DeadLetters

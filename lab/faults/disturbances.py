@@ -65,6 +65,7 @@ class Rates:
     vaults: float = 0.0
     queue: float = 0.0
     skew_seconds: float = 0.0
+    meddling: float = 0.0
 
 
 CALM = Rates()
@@ -74,9 +75,12 @@ _PROFILES: Sequence[tuple[str, Rates]] = (
     ("kills", Rates(kills=0.03, queue=0.05)),
     ("far side", Rates(far_side=0.4, vaults=0.15)),
     ("queue", Rates(queue=0.3, kills=0.005)),
-    ("everything", Rates(storage=0.03, kills=0.01, far_side=0.1, vaults=0.05, queue=0.08, skew_seconds=90)),
+    (
+        "everything",
+        Rates(storage=0.03, kills=0.01, far_side=0.1, vaults=0.05, queue=0.08, skew_seconds=90, meddling=0.15),
+    ),
     ("storm", Rates(storage=0.2, kills=0.03, far_side=0.3, vaults=0.2, queue=0.2, skew_seconds=300)),
-    ("races", Rates(storage=0.002)),
+    ("races", Rates(storage=0.002, meddling=0.5)),
 )
 
 

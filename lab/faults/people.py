@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,7 @@ from lab.faults.clients import Clients
 from lab.faults.flows import Flow
 from lab.faults.host import Called, Host, request
 from lab.faults.story import REALM_ID, Edit, Rivalry
-from shared.storage.names import TICKETS_TABLE
+from shared.storage.names import ASSETS_TABLE, TICKETS_TABLE, USERS_TABLE
 
 # What a person does when an answer is late or wrong: looks again after this long, in seconds.
 PATIENCE = 600.0
@@ -18,6 +19,8 @@ PATIENCE = 600.0
 PASSING = frozenset({412, 429, 500, 502, 503, 504})
 # Where two people count: a field of text that an import sets too, and a ticket's assignee.
 COUNTED = {"assets": "notes", "users": "last-name"}
+_FEATURES = {ASSETS_TABLE: "assets", USERS_TABLE: "users"}
+_IMPORTING = frozenset({Flow.ASSETS, Flow.USERS, Flow.USER_EVENT})
 _WISHES: Sequence[dict[str, str]] = (
     {"status": "resolved"},
     {"assignee": "kim"},
@@ -35,6 +38,7 @@ class People:
     clients: Clients
     notes: list[str] = field(default_factory=list[str])
     _won: dict[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str])
+    _held: set[str] = field(default_factory=set[str])
 
     @property
     def _host(self) -> Host:
@@ -55,6 +59,15 @@ class People:
         for person in ("jim", "kim"):
             self._host.after(0, partial(self._count_up, rivalry, person))
 
+    def meddle(self, table: str, partition_key: str, row_key: str) -> None:
+        """Perhaps count in a record just when an import has read it and is about to write it."""
+        host, disturbances = self._host, self._host.disturbances
+        if host.simulation.doing not in _IMPORTING or table not in _FEATURES or ":" not in partition_key:
+            return
+        if disturbances.happens("people", disturbances.rates.meddling, ("count meanwhile",)):
+            self.compete(Rivalry(host.simulation.at, _FEATURES[table], f"{partition_key}:{row_key}"))
+            host.simulation.sleep(0.05)
+
     def let_go(self, rivalry: Rivalry) -> None:
         """What they counted is the import's again."""
         self._step(*_desk(rivalry.feature), rivalry.record, [{"release": [COUNTED[rivalry.feature]]}])
@@ -68,6 +81,9 @@ class People:
         number = _number_in(json.loads(shown.answer.get_body())["fields"].get(name)) + 1
         headers = {"If-Match": shown.answer.headers["ETag"], "X-MS-CLIENT-PRINCIPAL-NAME": person}
         body = {"fields": {name: f"count {number} by {person}"}}
+        if rivalry.record not in self._held:
+            self._held.add(rivalry.record)
+            self._host.at(self.clients.story.calm_from + timedelta(hours=6), partial(self.let_go, rivalry))
         changed = self._call(change, request("PATCH", route=route, body=body, headers=headers))
         self._counted(rivalry.record, number, person, self.clients.status(changed))
 

@@ -121,7 +121,7 @@ def play(story: Story, seed: int, disturbances: Disturbances, *, workers: int) -
     clients = Clients(host, story, tables, container)
     people, operators = People(clients), Operators(clients)
     watch = Watch(story, tables, simulation.now, clients.following)
-    host.prepare = lambda: assemble(story, tables, simulation, disturbances, watch.committed, container)
+    host.prepare = lambda: assemble(story, tables, simulation, disturbances, watch.committed, people.meddle, container)
     logs = _Logs(lambda: simulation.at)
     with _simulated(story, seed, simulation, disturbances, logs):
         furnish(tables, story)

@@ -24,15 +24,23 @@ from shared.storage.tables import Table
 
 # Told of every transaction that took place: table, partition key, operations.
 Committed = Callable[[str, str, Sequence[Operation]], None]
+# Told of every row that was read by its keys: table, partition key, row key.
+Read = Callable[[str, str, str], None]
 
 
 class DisturbedTables:
     """What a worker gets as its tables."""
 
     def __init__(
-        self, inner: MemoryTables, simulation: Simulation, disturbances: Disturbances, committed: Committed
+        self,
+        inner: MemoryTables,
+        simulation: Simulation,
+        disturbances: Disturbances,
+        committed: Committed,
+        read: Read,
     ) -> None:
         self.inner = inner
+        self.read = read
         self.simulation = simulation
         self.disturbances = disturbances
         self.committed = committed
@@ -54,6 +62,8 @@ class _DisturbedTable:
         fault = self._before()
         row = self._inner.find(partition_key, row_key, select)
         self._after(fault)
+        if row is not None:
+            self._around.read(self.name, partition_key, row_key)
         return row
 
     def transact(self, partition_key: str, operations: Sequence[Operation]) -> Sequence[str]:
