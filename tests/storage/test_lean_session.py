@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.core.credentials import AccessToken
 
 from shared.errors import TryLaterError
 from shared.storage.azure_tables import AzureTables
@@ -119,6 +120,22 @@ def test_an_answer_that_breaks_off_is_no_answer(service: _Service) -> None:
     assert len(service.asked) == 2
     with pytest.raises(TryLaterError):
         table.transact("p", [Save(Row("p", "r"))])
+
+
+class _Identity:
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def get_token(self, *_scopes: str, **_others: Any) -> AccessToken:
+        self.asked += 1
+        return AccessToken("the-token", 4_000_000_000)
+
+
+def test_an_identity_goes_the_same_way() -> None:
+    identity = _Identity()
+    with pytest.raises(TryLaterError, match="ServiceRequestError"):
+        LeanTables.from_identity("https://127.0.0.1:9/acorn", identity).table("things").find("p", "r")
+    assert identity.asked
 
 
 def test_a_service_that_is_not_there_is_tried_again_later() -> None:
