@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from lab.fakes.tables import MemoryTables
 from lab.faults.histories import HISTORY
 from lab.faults.story import REALM_ID, Story
-from shared.imports.records import MANUAL_PARTITION
+from shared.imports.model import MANUAL_PARTITION
 from shared.storage.names import ASSETS_TABLE, RUNS_TABLE, SETTINGS_TABLE, TICKETS_TABLE, USERS_TABLE
 from shared.storage.rows import Value
 from shared.tickets.sweeping import SWEEPS_PARTITION

@@ -19,7 +19,7 @@ from lab.faults.story import ACCOUNTS, BEGINS, REALM, REALM_ID, REGIONS, TENANT,
 from shared import bootstrap
 from shared.environment import load_environment
 from shared.imports.columns import column_of
-from shared.imports.records import MANUAL_PARTITION
+from shared.imports.model import MANUAL_PARTITION
 from shared.reasons import Reason
 from shared.settings.store import SettingsStore
 from shared.storage.names import TICKETS_TABLE

@@ -95,12 +95,19 @@ class Applier:
         done = [entry for entry in entries if not entry.writes]
         beaten: list[Entry] = []
         plain: list[tuple[Entry, list[Operation]]] = []
+        touched: set[str] = set()
         for entry in entries:
             if not entry.writes:
                 continue
             groups = self._built.pop(entry.row_key)
             if len(groups) == 1 and groups[0][0] == self._partition:
-                plain.append((entry, groups[0][1]))
+                row_keys = {_row_key_of(operation) for operation in groups[0][1]}
+                if touched.isdisjoint(row_keys):
+                    touched |= row_keys
+                    plain.append((entry, groups[0][1]))
+                else:
+                    # Two records that lead to one row: the second is decided anew, once the first has written it.
+                    beaten.append(entry)
             else:
                 (done if self._write_apart(groups) else beaten).append(entry)
         start = 0
@@ -128,6 +135,10 @@ class Applier:
         except (AlreadyExistsError, ChangedMeanwhileError):
             return False
         return True
+
+
+def _row_key_of(operation: Operation) -> str:
+    return operation.row_key if isinstance(operation, Delete) else operation.row.row_key
 
 
 def _refused(entry: Entry, error: DeskbridgeError) -> Entry:

@@ -7,8 +7,8 @@ from typing import Any
 
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, ConflictError, Fault, InvalidInputError
 from shared.imports.columns import ACTIVE, SITE, TYPE, column_of, field_of, fields_of
-from shared.imports.model import Change, Key
-from shared.imports.records import MANUAL_PARTITION, RecordTable, is_link
+from shared.imports.model import MANUAL_PARTITION, Change, Key
+from shared.imports.records import RecordTable, is_link
 from shared.reasons import Reason
 from shared.storage.characters import LONE_SURROGATE
 from shared.storage.keys import fit_key

@@ -15,6 +15,8 @@ from shared.storage.keys import fit_key
 from shared.storage.rows import Row, Value
 
 Values = Mapping[str, Value | None]
+# Of records that a person made: no source has them.
+MANUAL_PARTITION = "manual"
 
 
 def no_reasons() -> tuple[str, ...]:
@@ -165,6 +167,13 @@ class Candidate:
     active: bool
     owned: bool
     bound_to: str = ""
+
+    @classmethod
+    def of(cls, row: Row) -> "Candidate":
+        label = f"{row.text('f_name') or row.row_key} ({row.partition_key}, {row.row_key})"
+        active = bool(row.values.get("active", True))
+        owned = row.partition_key != MANUAL_PARTITION
+        return cls(Key(row.partition_key, row.row_key), label, active, owned, row.text("bound_to"))
 
 
 @dataclass(frozen=True)

@@ -112,11 +112,13 @@ class PartWork:
         if not due:
             return
         del self._unwritten[: len(due)]
-        needs = frozenset[str]().union(*(entry.needs for entry in due))
-        if needs:
-            self._feed.provide(needs, f"run {self._run.id}")
+        self._provide(frozenset[str]().union(*(entry.needs for entry in due)))
         for entry in self._applier.apply(due):
             self._settle(entry)
+
+    def _provide(self, needs: frozenset[str]) -> None:
+        if needs:
+            self._feed.provide(needs, f"run {self._run.id}")
 
     def _settle(self, entry: Entry) -> None:
         """Count what came of an entry, and keep it where an operator sees it."""
@@ -134,9 +136,10 @@ class PartWork:
     def _again(self, entry: Entry) -> Entry:
         """An entry decided anew; what a preview did not show so is not written in its name."""
         fresh = self._planner.again(entry)
-        if self._preview is None or not fresh.writes or fresh.fingerprint == entry.fingerprint:
-            return fresh
-        return _left(fresh)
+        if self._preview is not None and fresh.writes and fresh.fingerprint != entry.fingerprint:
+            return _left(fresh)
+        self._provide(fresh.needs)
+        return fresh
 
     def _as_previewed(self, entry: Entry) -> Entry:
         """In a run that applies a preview: the entry, or that it is left alone because something changed since."""

@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import cached_property
 
 from shared.imports.columns import ACTIVE
 from shared.imports.entries import entry_of, id_of, kept_sentence, label_of, named
 from shared.imports.model import (
+    MANUAL_PARTITION,
     Action,
     Candidate,
     Change,
@@ -15,13 +17,14 @@ from shared.imports.model import (
     Key,
     Known,
     Loader,
+    MatchOn,
     MayMatch,
     Policy,
     Present,
     Seen,
     Wanted,
 )
-from shared.storage.rows import Value
+from shared.storage.rows import Row, Value
 
 # What this run did to a row before, in the words of its `last_action`.
 CREATED = "create"
@@ -30,6 +33,8 @@ UPDATED = "update"
 REACTIVATED = "reactivate"
 DEACTIVATED = "deactivate"
 JOINED = frozenset({CREATED, LINKED, REACTIVATED})
+# Columns that say what a candidate is.
+_OF_CANDIDATES = ("f_name", "active", "bound_to")
 DONE_AS = {CREATED: Action.CREATE, UPDATED: Action.UPDATE, REACTIVATED: Action.UPDATE, DEACTIVATED: Action.DEACTIVATE}
 
 
@@ -62,7 +67,10 @@ class PartPlanner:
         self._live = Seen(index)
         self._gone: dict[str, str] = {}
         self._held: list[Wanted] = []
-        self._taken: set[Key] = set()
+        # Rows that a record of this part takes over, with its key.
+        self._taken: dict[Key, str] = {}
+        # Rows of other ids that a record of this part follows and changes, as they are afterwards.
+        self._changed: dict[Key, Row] = {}
 
     def take(self, records: Iterable[Wanted]) -> list[Entry]:
         """The entries that can be decided now. A record that was seen before in this part is passed over."""
@@ -92,7 +100,7 @@ class PartPlanner:
                     self._held.append(wanted)
                 else:
                     entries.append(self._new(wanted, None))
-            elif known.bound_to:
+            elif known.bound_to or (known.link is not None and not known.digest):
                 self._held.append(wanted)
             elif self._same(wanted, known):
                 entries.append(self._unchanged(wanted, known))
@@ -128,12 +136,20 @@ class PartPlanner:
     # Records that are there
 
     def _may_be_there(self, wanted: Wanted) -> bool:
-        """Whether a new record may find a row by the matching fields."""
+        """Whether a new record may find a row by the matching fields.
+
+        Where records follow rows of other ids, this very run may write a value into one: the order of pages must not
+        matter, so all new ones wait.
+        """
         return any(
-            value and self._may_match(match, value)
+            value and (self._has_links or self._may_match(match, value))
             for match in self._policy.matching
             for value in (match.fold(wanted.values.get(match.column)),)
         )
+
+    @cached_property
+    def _has_links(self) -> bool:
+        return any(known.link is not None for known in self._index.values())
 
     def _same(self, wanted: Wanted, known: Known) -> bool:
         return known.active and known.gone_since is None and known.digest == self._policy.digest_of(wanted)
@@ -152,15 +168,25 @@ class PartPlanner:
         entries: list[Entry] = []
         for wanted in records:
             present = loaded.get(self._own(wanted))
-            entries.append(self._new(wanted, None) if present is None else self._update(wanted, present))
+            entries.append(self._new(wanted, None) if present is None else self._led(wanted, present))
         return entries
+
+    def _led(self, wanted: Wanted, present: Present) -> Entry:
+        """The update of a record's row, remembered when it is the row of another id, which others may match."""
+        entry = self._update(wanted, present)
+        if entry.writes and present.key != self._own(wanted):
+            after = {**present.row.values, **entry.assign}
+            columns = {*_OF_CANDIDATES, *(match.column for match in self._policy.matching)}
+            kept = {column: value for column in columns if (value := after.get(column)) is not None}
+            self._changed[present.key] = Row(present.key.partition, present.key.row, kept)
+        return entry
 
     def _update(self, wanted: Wanted, present: Present, *, matched: bool = False) -> Entry:
         policy = self._policy
         own = self._own(wanted)
         holder = present.row.text("bound_to")
-        if present.key != own and holder not in {"", own.text} and self._is_live(Key.parse(holder), present.active):
-            return self._claimed(wanted, label_of(present), holder)
+        if other := self._other_holder(own, present):
+            return self._claimed(wanted, label_of(present), other)
         locks = present.locks
         assign: dict[str, Value | None] = {}
         changes: list[Change] = []
@@ -226,12 +252,16 @@ class PartPlanner:
         self._held = []
         entries: list[Entry] = []
         unmatched: list[Wanted] = []
+        led: list[Wanted] = []
         for wanted in held:
             known = self._index.get(wanted.row_key)
             if known is None:
                 unmatched.append(wanted)
-            else:
+            elif known.bound_to:
                 entries.append(self._returned(wanted, known))
+            else:
+                led.append(wanted)
+        entries += self._led_back(led)
         claims: dict[Key, list[tuple[Wanted, Candidate]]] = {}
         for wanted, found in self._candidates(unmatched):
             if isinstance(found, Entry):
@@ -242,21 +272,18 @@ class PartPlanner:
                 claims.setdefault(found.key, []).append((wanted, found))
         for key, claimants in claims.items():
             if len(claimants) > 1:
-                names = " and ".join(wanted.id for wanted, _ in claimants)
-                entries += [
-                    entry_of(
-                        wanted, Action.ERROR, "claimed", f"{names} both match {candidate.label}: neither is imported."
-                    )
-                    for wanted, candidate in claimants
-                ]
+                entries += self._all_refused([wanted for wanted, _ in claimants], claimants[0][1].label)
                 continue
             wanted, candidate = claimants[0]
+            if key in self._taken:
+                entries.append(self._claimed(wanted, candidate.label, self._taken[key]))
+                continue
             holder = Key.parse(candidate.bound_to)
             if candidate.bound_to and holder != self._own(wanted) and self._is_live(holder, candidate.active):
                 entries.append(self._claimed(wanted, candidate.label, candidate.bound_to))
                 continue
             # It is taken over here: it is not gone with the record that it had before.
-            self._taken.add(key)
+            self._taken[key] = self._own(wanted).text
             entries.append(self._new(wanted, self._load_one(key)))
         return entries
 
@@ -267,7 +294,7 @@ class PartPlanner:
         for match in self._policy.matching:
             keyed = [(wanted, match.fold(wanted.values.get(match.column))) for wanted in open_records]
             values = sorted({value for _, value in keyed if value})
-            found = self._find(match, values) if values else {}
+            found = self._found(match, values) if values else {}
             open_records = []
             for wanted, value in keyed:
                 free = [one for one in found.get(value, ()) if not self._owned(one)] if value else []
@@ -281,15 +308,68 @@ class PartPlanner:
                     results.append((wanted, entry_of(wanted, Action.ERROR, "ambiguous", message)))
         return results + [(wanted, None) for wanted in open_records]
 
+    def _found(self, match: MatchOn, values: Sequence[str]) -> Mapping[str, Sequence[Candidate]]:
+        """What there is with these values once this run's changes are written: a preview, which writes none, and an
+        import that was interrupted find the same."""
+        found = self._find(match, values)
+        if not self._changed:
+            return found
+        after = {value: [one for one in same if one.key not in self._changed] for value, same in found.items()}
+        for row in self._changed.values():
+            value = match.fold(row.values.get(match.column))
+            if value in values:
+                after.setdefault(value, []).append(Candidate.of(row))
+        return after
+
     def _owned(self, candidate: Candidate) -> bool:
         """Whether the candidate's own record is alive: then that one has it by its id, which is checked first."""
         if candidate.key.partition == self._partition:
-            return candidate.key.row in self._live and not candidate.bound_to
+            # One that was taken over goes back to its own record, when that of the other is not there any more.
+            held = candidate.bound_to and self._is_live(Key.parse(candidate.bound_to), candidate.active)
+            return candidate.key.row in self._live and not held
         return candidate.owned and candidate.active and not candidate.bound_to
 
     def _is_live(self, holder: Key, active: bool) -> bool:
         """Whether the record that holds a row is alive; of another part only the row's state can tell."""
         return holder.row in self._live if holder.partition == self._partition else active
+
+    def _other_holder(self, own: Key, present: Present) -> str:
+        """The living record, other than this one, that has a row to which this one is led; empty for none."""
+        holder = present.row.text("bound_to")
+        if present.key == own or holder == own.text:
+            return ""
+        if holder:
+            return holder if self._is_live(Key.parse(holder), present.active) else ""
+        is_owned = present.key.partition != MANUAL_PARTITION and self._is_live(present.key, present.active)
+        return present.key.text if is_owned else ""
+
+    def _led_back(self, records: Sequence[Wanted]) -> list[Entry]:
+        """Records whose link leads to a row that does not follow them, or nowhere."""
+        loaded = self._load([self._own(wanted) for wanted in records]) if records else {}
+        entries: list[Entry] = []
+        claims: dict[Key, list[tuple[Wanted, Present]]] = {}
+        for wanted in records:
+            own = self._own(wanted)
+            present = loaded.get(own)
+            if present is None:
+                entries.append(self._new(wanted, None))
+            elif present.key == own or self._other_holder(own, present):
+                entries.append(self._update(wanted, present))
+            else:
+                claims.setdefault(present.key, []).append((wanted, present))
+        for key, claimants in claims.items():
+            first, present = claimants[0]
+            if len(claimants) == 1:
+                entries.append(self._led(first, present))
+            else:
+                entries += self._all_refused([wanted for wanted, _ in claimants], label_of(present))
+            self._taken[key] = self._own(first).text
+        return entries
+
+    def _all_refused(self, claimants: Sequence[Wanted], label: str) -> list[Entry]:
+        names = " and ".join(wanted.id for wanted in claimants)
+        message = f"{names} both match {label}: neither is imported."
+        return [entry_of(wanted, Action.ERROR, "claimed", message) for wanted in claimants]
 
     def _returned(self, wanted: Wanted, known: Known) -> Entry:
         """A record whose row another record took over meanwhile."""

@@ -32,7 +32,6 @@ from shared.storage.rows import (
 )
 from shared.storage.tables import Table, scan
 
-MANUAL_PARTITION = "manual"
 _INDEX = ("active", "hash", "link", "bound_to", "gone_since", "last_run", "last_action")
 # Above this many rows of one partition it is cheaper to read the partition than row by row.
 _SCAN_FROM = 200
@@ -104,10 +103,7 @@ class RecordTable:
         for row in scan(self._table, [Condition("RowKey", "lt", HISTORY)], select=select):
             value = match.fold(row.values.get(match.column))
             if value in wanted and not is_link(row):
-                label = f"{row.text('f_name') or row.row_key} ({row.partition_key}, {row.row_key})"
-                owned = row.partition_key != MANUAL_PARTITION
-                key = Key(row.partition_key, row.row_key)
-                found.setdefault(value, []).append(Candidate(key, label, _is_active(row), owned, row.text("bound_to")))
+                found.setdefault(value, []).append(Candidate.of(row))
         return found
 
     def values_present(self, matching: Sequence[MatchOn]) -> ValuesPresent:

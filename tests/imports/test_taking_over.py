@@ -1,0 +1,115 @@
+"""Rows that several records lead to: by id, by a link of an earlier import, or by the matching field. One has it."""
+
+import pytest
+
+from shared.imports import parts
+from shared.runs.model import RunState, Summary
+from tests.imports.worlds import World
+
+
+def _run(world: World) -> Summary:
+    """A day later; the plan that its preview shows is what it does."""
+    world.clock.advance(days=1)
+    preview = world.run(preview=True)
+    summary = world.run()
+    assert summary.state is RunState.SUCCEEDED, [part.message for part in summary.parts]
+    assert _decided(summary) == _decided(preview)
+    return summary
+
+
+def _decided(summary: Summary) -> dict[str, int]:
+    return {name: count for name, count in summary.counts.items() if not name.startswith("parts")}
+
+
+def _errors(world: World, summary: Summary) -> dict[str, str]:
+    return {entry["id"]: entry["message"] for entry in world.entries(summary.run.id, "error")}
+
+
+@pytest.fixture
+def taken(world: World) -> World:
+    """The row of i-old, which is gone, follows i-new, which has the same number."""
+    world.settle(at_least=50)
+    world.far.put("i-old", number="S-1")
+    _run(world)
+    del world.far.records["i-old"]
+    world.far.put("i-new", number="S-1")
+    _run(world)
+    assert world.rows()["i-old"]["bound_to"] == world.key("i-new").text
+    return world
+
+
+def test_a_row_goes_back_to_its_own_record_though_another_one_matches_it(taken: World) -> None:
+    del taken.far.records["i-new"]
+    taken.far.put("i-old", number="S-1", name="back")
+    taken.far.put("i-third", number="S-1", name="third")
+    summary = _run(taken)
+    assert (summary.counts["update"], summary.counts["create"]) == (1, 1)
+    assert taken.field("i-old", "name") == "back"
+    assert "bound_to" not in taken.rows()["i-old"]
+    assert taken.field("i-third", "name") == "third"
+
+
+def test_a_record_that_comes_back_does_not_take_a_row_whose_own_record_is_there(taken: World) -> None:
+    del taken.far.records["i-new"]
+    taken.far.put("i-old", number="S-1", name="back")
+    _run(taken)
+    # Both changed: each would write the one row.
+    taken.far.put("i-old", number="S-1", name="own")
+    taken.far.put("i-new", number="S-1", name="other")
+    errors = _errors(taken, _run(taken))
+    assert list(errors) == ["i-new"]
+    assert f"belongs to {taken.key('i-old').row} now" in errors["i-new"]
+    assert taken.field("i-old", "name") == "own"
+    assert "bound_to" not in taken.rows()["i-old"]
+
+
+@pytest.fixture
+def twice_left(taken: World) -> World:
+    """The links of i-new and i-third lead to the row of i-old, which has none of them now."""
+    for record_id in ("i-third", "i-old"):
+        taken.far.records.clear()
+        taken.far.put(record_id, number="S-1")
+        _run(taken)
+    taken.far.records.clear()
+    _run(taken)
+    assert {key for key, row in taken.rows().items() if "link" in row} == {"i-new", "i-third"}
+    return taken
+
+
+def test_two_records_that_come_back_to_one_row_are_both_refused(twice_left: World) -> None:
+    world = twice_left
+    world.far.put("i-new", number="S-1", name="new")
+    world.far.put("i-third", number="S-1", name="third")
+    assert set(_errors(world, _run(world))) == {"i-new", "i-third"}
+    del world.far.records["i-third"]
+    assert not _errors(world, _run(world))
+    assert world.field("i-old", "name") == "new"
+
+
+def test_a_record_that_comes_back_has_its_row_before_a_new_one_that_matches_it(twice_left: World) -> None:
+    world = twice_left
+    world.far.put("i-new", number="S-1", name="new")
+    world.far.put("i-zz", number="S-1", name="zz")
+    assert list(_errors(world, _run(world))) == ["i-zz"]
+    assert world.field("i-old", "name") == "new"
+    assert world.rows()["i-old"]["bound_to"] == world.key("i-new").text
+
+
+@pytest.mark.parametrize("written_at_once", [1, 100])
+@pytest.mark.parametrize("follower", ["i-aa", "i-zz"])
+def test_a_value_that_the_run_itself_writes_is_matched_whatever_the_order(
+    world: World, monkeypatch: pytest.MonkeyPatch, written_at_once: int, follower: str
+) -> None:
+    monkeypatch.setattr(parts, "_FULL", written_at_once)
+    world.far.page_size = 1
+    world.add("M-1", name="by hand", number="S-1")
+    world.far.put(follower, number="S-1")
+    _run(world)
+    world.far.put(follower, number="S-2")
+    world.far.put("i-mm", number="S-2")
+    world.far.put("i-was", number="S-1")
+    summary = _run(world)
+    assert list(_errors(world, summary)) == ["i-mm"]
+    # The value that the row had is free again.
+    assert summary.counts["create"] == 1
+    assert world.rows()["M-1"]["bound_to"] == world.key(follower).text
