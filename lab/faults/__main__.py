@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
+from lab.faults.flows import SKEWED, never_met
 from lab.faults.killing import kill_pass, rich_seeds
 from lab.faults.many import Total, run_many, spread
 from lab.faults.schedule import Outcome, run_seed
@@ -138,15 +139,17 @@ def show(total: Total) -> None:
     print(f"{total.schedules} schedules in {total.seconds:.0f} s, {len(total.failed)} failed")
     print(
         f"  {total.invocations} invocations, {total.storage_calls} storage calls, {total.switches} changes of turn, "
-        f"{sum(total.injected.values())} faults"
+        f"{sum(total.injected.values()) - total.injected[SKEWED]} faults"
     )
     for title, counted in (("flows", total.flows), ("kinds of days", total.profiles)):
         print(f"  {title}: {', '.join(f'{name} {count}' for name, count in sorted(counted.items()))}")
     for fault, count in sorted(total.injected.items()):
-        print(f"  {count:8} × {fault}")
+        print(f"  {count:8} × {fault}{' (invocations)' if fault == SKEWED else ''}")
     for flow in sorted({flow for flow, _ in total.by_flow if flow}):
-        met = {fault: count for (where, fault), count in total.by_flow.items() if where == flow}
+        met = {fault: n for (where, fault), n in total.by_flow.items() if where == flow and fault != SKEWED}
         print(f"  {flow}: {sum(met.values())} faults of {len(met)} kinds")
+    if total.profiles.keys() - {"wire"} and (missing := never_met(total.by_flow)):
+        print(f"  never met: {'; '.join(missing[:_MOST_SHOWN])}")
     if total.failed:
         print(f"  failed seeds: {', '.join(str(outcome.seed) for outcome in total.failed)}")
 

@@ -5,8 +5,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import TypeVar
 
 from lab.fakes.tables import KilledError
+
+K = TypeVar("K")
 
 
 class Fault(StrEnum):
@@ -89,7 +92,8 @@ class Disturbances:
     """Decides at every step whether something goes wrong; counts what did, and in which flow.
 
     `kill_at` kills at that storage call, as `kill_as` or as chance has it. `flow` tells what is being done,
-    `calls_in_days` how many storage calls there were before all was well.
+    `calls_in_days` how many storage calls there were before all was well. `first` chooses the first fault of a flow,
+    so that seeds that follow each other begin with each of them in turn; chance chooses the others.
     """
 
     chances: random.Random
@@ -102,12 +106,15 @@ class Disturbances:
     injected: Counter[str] = field(default_factory=Counter[str])
     by_flow: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     flow: Callable[[], str] = field(default=lambda: "")
+    first: int = 0
 
     @classmethod
-    def of(cls, chances: random.Random, profile: str = "") -> "Disturbances":
+    def of(cls, chances: random.Random, profile: str = "", first: int = 0) -> "Disturbances":
         """Days of the kind that chance chooses, or of the given one."""
         name, rates = chances.choice(_PROFILES)
-        return cls(chances, dict(_PROFILES)[profile], profile) if profile else cls(chances, rates, name)
+        if profile:
+            name, rates = profile, dict(_PROFILES)[profile]
+        return cls(chances, rates, name, first=first)
 
     @property
     def skewed(self) -> bool:
@@ -130,7 +137,9 @@ class Disturbances:
         if self.rates.kills and self.chances.random() < self.rates.kills:
             return self._note(self.chances.choice(DEADLY))
         if self.rates.storage and self.chances.random() < self.rates.storage:
-            return self._note(self.chances.choice(_OF_ALL + (OF_PAGES * 3 if page else (Fault.REPEATED,) * 4)))
+            kinds = tuple(dict.fromkeys(_OF_ALL)) + (OF_PAGES if page else (Fault.REPEATED,))
+            often = _OF_ALL + (OF_PAGES * 3 if page else (Fault.REPEATED,) * 4)
+            return self._note(self._choose("storage", kinds, often))
         return None
 
     def perhaps_kill(self) -> None:
@@ -143,7 +152,7 @@ class Disturbances:
         """Whether something goes wrong now, and which of `among`."""
         if not rate or self.chances.random() >= rate:
             return None
-        kind = self.chances.choice(among)
+        kind = self._choose(what, among, among)
         self.count(f"{what} {kind}".strip())
         return kind
 
@@ -155,6 +164,11 @@ class Disturbances:
     def slowness(self) -> float:
         """Seconds; now and then longer than the queue hides a message."""
         return self.chances.choice((0.5, 5.0, 40.0, 700.0, 1300.0))
+
+    def _choose(self, what: str, kinds: Sequence[K], often: Sequence[K]) -> K:
+        """One of the kinds, as often as they stand in `often`."""
+        is_first = not any(fault.startswith(f"{what} ") for flow, fault in self.by_flow if flow == self.flow())
+        return kinds[self.first % len(kinds)] if is_first else self.chances.choice(often)
 
     def _note(self, fault: Fault) -> Fault:
         self.count(f"storage {fault}")

@@ -6,6 +6,9 @@ from enum import StrEnum
 
 from lab.faults.disturbances import OF_PAGES, Fault
 
+# Counted by the invocation: nothing happens at one moment.
+SKEWED = "clock skew"
+
 
 class Flow(StrEnum):
     """What was being done when something went wrong."""
@@ -85,7 +88,7 @@ def expected() -> Iterator[tuple[Flow, str]]:
         for fault in Fault:
             if fault not in OF_PAGES or flow not in _WITHOUT_PAGES:
                 yield flow, f"storage {fault}"
-        yield flow, "clock skew"
+        yield flow, SKEWED
         for what, kinds in _OF_ITS_OWN.get(flow, ()):
             for kind in kinds:
                 yield flow, f"{what} {kind}"

@@ -20,7 +20,7 @@ from azure.functions.queue import QueueMessage
 
 from lab.fakes.tables import KilledError
 from lab.faults.disturbances import Disturbances
-from lab.faults.flows import Flow
+from lab.faults.flows import SKEWED, Flow
 from lab.faults.simulation import Simulation, Worker
 from shared.errors import DeskbridgeError
 from shared.storage.names import poison_queue
@@ -162,7 +162,7 @@ class Host:
         with self._doing(flow):
             worker = self.simulation.current
             if worker is not None and worker.skew:
-                self.disturbances.count("clock skew")
+                self.disturbances.count(SKEWED)
             return self._called(where, function)
 
     @contextmanager

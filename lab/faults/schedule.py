@@ -78,7 +78,7 @@ def run_seed(seed: int, flows: Sequence[str] = (), *, profile: str = "", keep_lo
     """Play the story of a seed undisturbed and disturbed. The same seed always does the same."""
     story = make_story(random.Random(f"story {seed}"), flows)
     calm = play_undisturbed(seed, story)
-    disturbances = Disturbances.of(random.Random(f"faults {seed}"), profile)
+    disturbances = Disturbances.of(random.Random(f"faults {seed}"), profile, first=seed)
     played = play(story, seed, disturbances, workers=random.Random(f"workers {seed}").choice((1, 2, 2, 3, 4)))
     return compare(seed, story, disturbances.profile, calm, played, keep_log=keep_log)
 

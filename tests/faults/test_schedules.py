@@ -32,22 +32,25 @@ def _said(findings: Any) -> str:
 
 @pytest.fixture(scope="module")
 def usual() -> Total:
-    return run_many(range(1, 101), jobs=_JOBS)
+    return run_many(range(1, 61), jobs=_JOBS)
 
 
 @pytest.mark.timeout(300)
 def test_whatever_goes_wrong_the_tables_end_as_those_of_an_undisturbed_run(usual: Total) -> None:  # Q-01, Q-10
     assert not usual.failed, _said((one.seed, *one.findings) for one in usual.failed)
-    assert usual.schedules == 100
+    assert usual.schedules == 60
     assert {flow for flows in usual.flows for flow in flows.split(" + ")} == set(FLOWS)
 
 
 @pytest.mark.timeout(300)
 def test_every_flow_meets_every_kind_of_fault_that_can_come_in_it(usual: Total) -> None:
     """Nothing is shown by faults that never came."""
-    storms = run_many(range(151, 251), jobs=_JOBS, profile="storm")
-    assert not storms.failed, _said((one.seed, *one.findings) for one in storms.failed)
-    assert not never_met(usual.by_flow + storms.by_flow)
+    met = usual.by_flow
+    for flow in FLOWS:
+        storms = run_many(range(101, 161), jobs=_JOBS, flows=(flow,), profile="storm")
+        assert not storms.failed, _said((one.seed, *one.findings) for one in storms.failed)
+        met = met + storms.by_flow
+    assert not never_met(met)
 
 
 @pytest.mark.timeout(300)
@@ -86,7 +89,7 @@ def test_a_write_that_is_given_up_silently_is_found(monkeypatch: pytest.MonkeyPa
             return True
 
     monkeypatch.setattr(Applier, "_write", careless)
-    assert _found(range(126, 140), "ec2", "counts")
+    assert _found(range(130, 140), "ec2", "counts")
 
 
 def test_deactivating_after_a_reading_that_broke_off_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,12 +102,12 @@ def test_deactivating_after_a_reading_that_broke_off_is_found(monkeypatch: pytes
             return
 
     monkeypatch.setattr(AuthRocket, "users", credulous)
-    assert _found(range(1, 80), "users", "wrongly deactivated")
+    assert _found(range(20, 28), "users", "wrongly deactivated", profile="far side")
 
 
 def test_a_race_that_is_not_decided_again_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PartPlanner, "_settled_meanwhile", lambda *_: None)
-    assert _found(range(122, 140), "ec2", "history")
+    assert _found(range(26, 30), "ec2", "history", profile="storage")
 
 
 def test_an_answer_that_takes_a_lost_write_for_done_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
