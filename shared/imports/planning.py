@@ -338,9 +338,12 @@ class PartPlanner:
         holder = present.row.text("bound_to")
         if present.key == own or holder == own.text:
             return ""
-        if holder:
-            return holder if self._is_live(Key.parse(holder), present.active) else ""
-        is_owned = present.key.partition != MANUAL_PARTITION and self._is_live(present.key, present.active)
+        if holder and self._is_live(Key.parse(holder), present.active):
+            return holder
+        if present.key.partition == self._partition:
+            is_owned = present.key.row in self._live
+        else:
+            is_owned = present.active and not holder and present.key.partition != MANUAL_PARTITION
         return present.key.text if is_owned else ""
 
     def _led_back(self, records: Sequence[Wanted]) -> list[Entry]:

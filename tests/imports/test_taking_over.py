@@ -63,6 +63,18 @@ def test_a_record_that_comes_back_does_not_take_a_row_whose_own_record_is_there(
     assert "bound_to" not in taken.rows()["i-old"]
 
 
+def test_a_row_goes_back_to_its_own_record_though_one_that_had_it_before_is_back_too(taken: World) -> None:
+    world = taken
+    world.far.records.clear()
+    world.far.put("i-third", number="S-1")
+    _run(world)
+    world.far.records.clear()
+    world.far.put("i-old", number="S-1", name="own")
+    world.far.put("i-new", number="S-1", name="other")
+    assert list(_errors(world, _run(world))) == ["i-new"]
+    assert world.field("i-old", "name") == "own"
+
+
 @pytest.fixture
 def twice_left(taken: World) -> World:
     """The links of i-new and i-third lead to the row of i-old, which has none of them now."""
