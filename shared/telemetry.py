@@ -5,7 +5,7 @@ comparison.
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
@@ -53,8 +53,8 @@ def span(name: str, **attributes: Attribute) -> AbstractContextManager[Any]:
     return made
 
 
-def spanned(name: str, items: Iterable[T], **attributes: Attribute) -> Iterator[T]:
-    """The items, with a span around the getting of each."""
+def spanned(name: str, items: Iterable[T], **attributes: Attribute) -> Generator[T, None, None]:
+    """The items, with a span around the getting of each. Close it when not read to its end."""
     iterator = iter(items)
     while True:
         with span(name, **attributes):

@@ -63,7 +63,11 @@ def ahead(pages: Iterable[T], turn: Turn) -> Generator[T, None, None]:
             if page is None:
                 return
             if isinstance(page, BaseException):
-                raise page
+                try:
+                    raise page
+                finally:
+                    # Else the error holds this frame, which holds the error: a circle with all that was read.
+                    del page
             yield page[0]
             del page
     finally:

@@ -78,7 +78,8 @@ class PartWork:
     def run(self) -> Mapping[str, int]:
         """Do it; the counts. Raises ChangedMeanwhileError when another attempt took the part over."""
         found = spanned("page", self._feed.read(self.part.name), run=self._run.id, part=self.part.name)
-        with closing(page_by_page(found)) as pages:
+        # What reads ahead stops at once when the work ends early, not when the error has been dealt with.
+        with closing(found), closing(page_by_page(found)) as pages:
             for page in pages:
                 self._counts["read"] += len(page)
                 self._handle(self._planner.take(self._feed.want(self.part.name, raw) for raw in page))

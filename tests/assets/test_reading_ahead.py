@@ -2,7 +2,9 @@
 
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -12,8 +14,10 @@ from lab.ec2.server import EC2Lab
 from shared.assets.ec2 import Ec2
 from shared.assets.reading_ahead import Turn, ahead
 from shared.errors import TryLaterError
+from shared.imports.collector import collector_put_off
 from tests.assets.test_ec2 import _document, credentials, ec2, lab, running
 from tests.assets.test_lean_ec2 import _later, _lean
+from tests.imports.worlds import Ec2Case, World
 
 __all__ = ["credentials", "ec2", "lab", "running"]
 
@@ -42,6 +46,13 @@ class _Asked:
             self.turn.wait()
             self.unpacked.append(number)
             yield number
+
+
+@pytest.fixture
+def world() -> World:
+    new = World(Ec2Case())
+    new.settle()
+    return new
 
 
 def _threads() -> int:
@@ -77,6 +88,49 @@ def test_the_thread_ends_when_nobody_reads_on() -> None:
     pages.close()
     _wait_until(lambda: _threads() == 0)
     assert asked.unpacked == [0]
+
+
+def test_what_failed_leaves_no_circle_behind() -> None:
+    class Body:
+        """Stands for what the asking held."""
+
+    held: list[weakref.ref[Body]] = []
+
+    def asked(turn: Turn) -> Iterator[int]:
+        body = Body()
+        held.append(weakref.ref(body))
+        turn.wait()
+        yield 1
+        raise TimeoutError
+
+    def read() -> None:
+        turn = Turn()
+        with pytest.raises(TimeoutError):
+            list(ahead(asked(turn), turn))
+
+    with collector_put_off():
+        read()
+        _wait_until(lambda: held[0]() is None)
+
+
+def test_the_thread_ends_with_the_work_while_the_error_is_still_held(world: World) -> None:
+    turn = Turn()
+    world.far.put("i-1")
+
+    class Reading:
+        def read_instances(self, *_where: object) -> Iterator[list[dict[str, Any]]]:
+            with closing(ahead(_Asked(turn), turn)) as pages:
+                for _ in pages:
+                    # No instance that can be mapped: the work fails within its page.
+                    yield [{}]
+
+    source: Any = world.runner.sources[world.case.kind]
+    source._ec2 = Reading
+    _, [message] = world.start()
+    with pytest.raises(KeyError) as failure:
+        world.runner.do_part(message)
+    _wait_until(lambda: _threads() == 0)
+    del failure
 
 
 def test_ec2_is_asked_for_the_next_page_while_one_is_worked_on(lab: EC2Lab, ec2: Ec2) -> None:
