@@ -73,7 +73,7 @@ class Watch:
 def run_faults(tables: MemoryTables, *, one_clock: bool, reformed: Sequence[datetime] = ()) -> list[str]:
     """Runs that are open for ever, that do not say what they did, and records whose history does not tell them.
 
-    `reformed` is when settings were changed: an attempt before and one after it do different things.
+    `reformed` is when settings or users were changed: an attempt before and one after it do different things.
     """
     rows = tables.contents().get(RUNS_TABLE, {})
     told = histories(tables)

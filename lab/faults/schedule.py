@@ -134,7 +134,7 @@ def play(story: Story, seed: int, disturbances: Disturbances, *, workers: int) -
     findings += (
         clients.complaints
         + watch.findings
-        + run_faults(tables, one_clock=not disturbances.skewed, reformed=[reform.at for reform in story.also.reforms])
+        + run_faults(tables, one_clock=not disturbances.skewed, reformed=story.turning_points())
     )
     findings += people.lost_notes() + applied_as_shown(story, tables, operators.applied)
     findings += grant_faults(story, tables) + deletion_faults(story, tables)
