@@ -122,12 +122,16 @@ def page_of(table: Table, row: Row, size: int, after: str | None) -> tuple[list[
     page = table.page(where, size=size - len(entries), after=cursor.rows if cursor is not None else None)
     for found in page.rows:
         at_time = found.time("at")
-        # What moved out while somebody was reading has been shown already.
-        if at_time is None or (below is not None and _number_of(found, at_time) >= below):
+        if at_time is None:
+            continue
+        # What moved out while somebody was reading has been shown already. A line without a number never stood in the
+        # row: an earlier release wrote it, maybe beside this one while the app was updated.
+        number = found.number("n", microseconds(at_time))
+        if "n" in found.values and below is not None and number >= below:
             continue
         changes = unpack(found, "changes", [])
         entries.append(HistoryEntry(found.text("action"), changes, at_time, found.text("by")))
-        below = _number_of(found, at_time)
+        below = number if below is None else min(below, number)
     if page.next is None:
         return entries, None
     return entries, _to_text(_Cursor(below if below is not None else 10**18, page.next))
@@ -164,10 +168,6 @@ def _moved(record: Row, line: Mapping[str, Any]) -> Row:
     }
     key = f"{HISTORY}{record.row_key}:{descending(line['n'])}:{secrets.token_hex(3)}"
     return Row(record.partition_key, key, values)
-
-
-def _number_of(row: Row, at: datetime) -> int:
-    return row.number("n", microseconds(at))
 
 
 def _to_text(cursor: _Cursor) -> str:

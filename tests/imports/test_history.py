@@ -102,6 +102,17 @@ def test_rows_of_history_that_an_earlier_release_wrote_are_read_behind_the_newer
         assert [(one.by, one.changes[0]["after"]) for one in _paged(table, size)] == [("ann 1", "new"), ("jim", "old")]
 
 
+def test_what_an_earlier_release_writes_beside_this_one_is_not_lost() -> None:
+    table = MemoryTable("assets")
+    _edit(table, 1, "first", _NOON)
+    at = _NOON + timedelta(hours=1)
+    old = {**pack("changes", [{"field": "notes", "before": "first", "after": "old"}]), "action": "edit", "at": at}
+    key = f"{HISTORY}till-1:{descending(at)}:8f12ab"
+    table.transact(_KEY.partition, [Create(Row(_KEY.partition, key, {**old, "by": "jim"}))])
+    for size in (1, 2, 50):
+        assert sorted(one.by for one in _paged(table, size)) == ["ann 1", "jim"]
+
+
 def test_the_first_line_has_the_values_of_the_beginning_after_later_changes(world: World) -> None:
     world.far.put("i-1", name="web", number="SERV-1")
     world.run()
