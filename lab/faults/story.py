@@ -158,7 +158,7 @@ class Story:
         return all(one is not None and not one.gone for one in found)
 
     def turning_points(self) -> list[datetime]:
-        """When settings change, or users while they are imported: an attempt before and one after do different things."""
+        """When settings change, or users while they are imported: attempts before and after do different things."""
         shift = self.also.users_change_after
         days = [BEGINS + number * timedelta(days=1) + shift for number in range(1, len(self.days))] if shift else []
         return [*(reform.at for reform in self.also.reforms), *days]

@@ -49,7 +49,11 @@ class LeanSession(requests.Session):
         prepared.headers = CaseInsensitiveDict({**self._headers, **headers})
         settings = self._settings(url, proxies, verify, cert)
         # As a stream, whatever is asked for: the transport reads it, in larger pieces than `requests` would.
-        return self.get_adapter(url).send(prepared, stream=True, timeout=timeout, **settings)
+        answer = self.get_adapter(url).send(prepared, stream=True, timeout=timeout, **settings)
+        if answer.status_code >= 400:
+            # Refusals are short. One that is tried again would be left unread, and its connection with it.
+            answer.content  # noqa: B018 - reading it is what is asked for
+        return answer
 
     def _settings(self, url: str, proxies: Any, verify: Any, cert: Any) -> dict[str, Any]:
         if proxies:
