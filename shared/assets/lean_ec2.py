@@ -32,8 +32,11 @@ _LARGEST_HELD = 32 * 1024 * 1024
 # Of a page before or behind its instances, where little stands.
 _LARGEST_EDGE = 256 * 1024
 _UNREAD = "Unread"
-# All of a page that comes after its instances: nothing but short texts, of which the token is one.
-_END = re.compile(rb"(?:</reservationSet>|<reservationSet/>)((?:\s*<(\w+)>[^<&]*</\2>)*)\s*</\w+>\s*", re.ASCII)
+# All of a page that comes after its instances: nothing but short texts, each as it will be read, of which the token is
+# one.
+_END = re.compile(
+    rb"(?:</reservationSet>|<reservationSet/>)((?:\s*<(\w+)>[^<&\r\x80-\xff]*</\2>)*)\s*</\w+>\s*", re.ASCII
+)
 # Indentation. It is a third of a page, and reading it costs more than finding it. Before an element that ends it stays:
 # there it may be somebody's value.
 _BLANKS = re.compile(rb">[ \t\r\n]+<(?!/)")

@@ -8,6 +8,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from botocore.parsers import ResponseParserError
 
 from lab.ec2.accounts import LONDON
 from lab.ec2.server import EC2Lab
@@ -166,6 +167,8 @@ _SET = "<reservationSet><item><ownerId>1</ownerId><instancesSet/></item></reserv
         (f"{_SET}\n  <nextToken>a+/=</nextToken>\n", "a+/="),
         (f"{_SET}<nextToken></nextToken>", ""),
         (f"{_SET}<nextToken>a&amp;b</nextToken>", "a&b"),
+        (f"{_SET}<nextToken>a\r\nb</nextToken>", "a\nb"),
+        (f"{_SET}<nextToken>ä</nextToken>", "ä"),
         (f"<nextToken>abc</nextToken>{_SET}", "abc"),
         (f"<nextToken>abc</nextToken>{_SET}<requestId>2</requestId>", "abc"),
         (f"{_SET}<requestId>2</requestId><nextToken>abc</nextToken>", "abc"),
@@ -180,6 +183,11 @@ def test_the_token_is_known_before_the_page_is_read_or_the_page_is_read_for_it(i
     body = _PAGE.format(inner).encode()
     assert _lean(body).get("NextToken") == token
     assert _later(body).get("NextToken") == token
+
+
+def test_a_token_that_is_no_text_is_an_answer_that_cannot_be_read() -> None:
+    with pytest.raises(ResponseParserError):
+        _later(_PAGE.format(f"{_SET}<nextToken>abc</nextToken>").encode().replace(b"abc", b"a\xff"))
 
 
 def test_a_page_is_read_later_only_when_its_end_says_all() -> None:
