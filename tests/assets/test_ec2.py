@@ -104,6 +104,25 @@ def test_another_account_is_read_by_an_assumed_role_with_external_id_assumed_onc
     assert [call.action for call in lab.journal].count("AssumeRole") == 1
 
 
+@pytest.mark.parametrize(("partition", "region"), [("aws-us-gov", "us-gov-west-1"), ("aws-cn", "cn-north-1")])
+def test_the_tenant_of_another_partition_is_read_there(
+    monkeypatch: pytest.MonkeyPatch, partition: str, region: str
+) -> None:
+    with EC2Lab({(ACORN, region): 3}, regions=(region,), not_opted_in=()) as lab:
+        for name, value in lab.environment().items():
+            monkeypatch.setenv(name, value)
+        keys = lab.credentials()
+        pair = {"username": keys.access_key_id, "password": keys.secret_access_key}
+        ec2 = Ec2(FakeCredentials({"aws-acorn": json.dumps(pair)}), _token, lambda: datetime.now(UTC), attempts=3)
+        document = _document(partition=partition, accounts=[{"account": ACORN}], regions=[region])
+        assert len(_read(ec2, document, region)) == 3
+        assert ec2.regions(_document(partition=partition, accounts=[{"account": ACORN}], regions="all"), None) == [
+            region
+        ]
+        # Nobody of another partition was asked.
+        assert {call.region for call in lab.journal} == {region}
+
+
 @pytest.mark.parametrize("external_id", [None, "wrong"])
 def test_a_role_that_does_not_trust_us_says_what_its_policy_needs(
     lab: EC2Lab, ec2: Ec2, external_id: str | None

@@ -4,7 +4,11 @@ import pytest
 
 from shared.imports import parts
 from shared.runs.model import RunState, Summary
-from tests.imports.worlds import World
+from shared.settings.documents.asset_types import AssetTypeDocument
+from shared.settings.documents.aws_tenants import AwsTenantDocument
+from shared.settings.store import plain
+from tests.fakes.tables import WatchedTables
+from tests.imports.worlds import Ec2Case, World
 
 
 def _run(world: World) -> Summary:
@@ -125,3 +129,31 @@ def test_a_value_that_the_run_itself_writes_is_matched_whatever_the_order(
     # The value that the row had is free again.
     assert summary.counts["create"] == 1
     assert world.rows()["M-1"]["bound_to"] == world.key(follower).text
+
+
+def test_a_type_that_a_release_in_between_calls_for_is_made() -> None:
+    world = World(Ec2Case())
+    world.settle(match=False)
+    tenant = world.settings.get(AwsTenantDocument, world.case.document, fresh=True)
+    by_note = {**plain(tenant.document), "asset_type": {"mode": "field", "field": "notes", "default": "server"}}
+    world.settings.put(AwsTenantDocument.kind, world.case.document, by_note, by="test", if_match="*")
+    world.far.put("i-1")
+    world.run()
+    world.edit("i-1", type="router")
+    world.far.put("i-1", name="renamed", note="Switch")
+    released: list[bool] = []
+
+    def release(table: str, verb: str, when: str) -> None:
+        if (table, verb, when) == (world.case.table, "transact", "before") and not released:
+            released.append(True)
+            second = World(world.case, tables=world.tables, far=world.far, clock=world.clock)
+            second.edit("i-1", release=["type"])
+
+    _, [message] = world.start()
+    tables = world.tables
+    world.rebuild(WatchedTables(tables, release))  # type: ignore[arg-type] # in memory, here
+    world.runner.do_part(message)
+    world.rebuild(tables)
+    assert released
+    made = world.settings.get(AssetTypeDocument, str(world.rows()["i-1"]["type"]), fresh=True)
+    assert made.document.title == "Switch"
