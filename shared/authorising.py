@@ -6,10 +6,15 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 from shared.errors import DeskbridgeError, NotAuthorisedError, TryLaterError
 from shared.reasons import Reason
-from shared.vaults.model import UserPassword
+from shared.vaults.model import Credentials, UserPassword
+
+if TYPE_CHECKING:
+    from shared.settings.documents.credentials import CredentialReference
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +61,18 @@ def authorise(given: bytes, pairs: Sequence[Pair]) -> None:
             mend=unreadable.mend,
         )
     raise refused()
+
+
+def authorise_by(credentials: Credentials, given: bytes, references: "Sequence[CredentialReference]") -> None:
+    """As `authorise`, with the credentials' own pairs. Raises NotAuthorisedError, TryLaterError."""
+    pairs = [partial(credentials.read_pair, reference) for reference in references]
+    try:
+        authorise(given, pairs)
+    except NotAuthorisedError:
+        # The password may just have been changed: what is held of it is read once more before anyone is refused.
+        for reference in references:
+            credentials.refused(reference)
+        authorise(given, pairs)
 
 
 def refused() -> NotAuthorisedError:

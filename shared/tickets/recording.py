@@ -4,11 +4,11 @@ The answers say what Event Grid shall do: 200 all is kept; 401, 400 and 413 neve
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.authorising import authorise, given_credential, refused
+from shared.authorising import authorise_by, given_credential, refused
 from shared.errors import (
     DeskbridgeError,
     InvalidInputError,
@@ -17,7 +17,6 @@ from shared.errors import (
     TooLargeError,
 )
 from shared.reasons import Reason
-from shared.settings.documents.credentials import CredentialReference
 from shared.telemetry import span
 from shared.tickets.configuration import Configuration
 from shared.tickets.event_grid import (
@@ -200,20 +199,10 @@ class Recording:
         if given is not None:
             pairs = configuration.document.credentials
             references = [pairs.current] + ([pairs.previous] if pairs.previous is not None else [])
-            self._compare(given, references)
+            authorise_by(self._credentials, given, references)
             return
         if not handshake or not self._may_shake_hands(headers.get("aeg-subscription-name"), configuration):
             raise refused()
-
-    def _compare(self, given: bytes, references: Sequence[CredentialReference]) -> None:
-        read = self._credentials.read_pair
-        try:
-            authorise(given, [lambda one=reference: read(one) for reference in references])  # type: ignore[misc] # mypy cannot infer a lambda's default
-        except NotAuthorisedError:
-            # The password may just have been changed: what is held of it is read once more before anyone is refused.
-            for reference in references:
-                self._credentials.refused(reference)
-            authorise(given, [lambda one=reference: read(one) for reference in references])  # type: ignore[misc] # as above
 
     def _may_shake_hands(self, subscription: str | None, configuration: Configuration) -> bool:
         """Whether a handshake without a credential is accepted: Event Grid may not send one.

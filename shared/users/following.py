@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NoReturn
 
-from shared.authorising import authorise, given_credential, refused
+from shared.authorising import authorise_by, given_credential, refused
 from shared.errors import InvalidInputError, NotFoundError, TooLargeError, TryLaterError
 from shared.imports.applying import Applier
 from shared.imports.model import Action, Brake, Candidate, Entry, Key, Known, MatchOn, Policy, Present, Trigger
@@ -22,13 +22,12 @@ from shared.imports.records import RecordTable, records_of, to_digest
 from shared.reasons import Reason
 from shared.runs.repository import RunRepository
 from shared.settings.documents.authrocket_realms import AuthRocketRealmDocument
-from shared.settings.documents.credentials import CredentialReference
 from shared.settings.store import SettingsStore
 from shared.storage.keys import fit_key
 from shared.storage.tables import Table, scan
 from shared.users.authrocket import PING, AuthRocket, Event
 from shared.users.sourcing import ANSWER_SECONDS, KIND, RealmFeed, Realms, RealmSource
-from shared.vaults.model import Credentials, UserPassword
+from shared.vaults.model import Credentials
 
 logger = logging.getLogger(__name__)
 
@@ -127,13 +126,10 @@ class Following:
         if given is None:
             raise refused()
         # A realm that there is not, or that has no webhook, is refused like a wrong password.
-        authorise(given, [self._pair(reference) for reference in references])
+        authorise_by(self._credentials, given, references)
         if stored is None:
             raise refused()
         return stored.document
-
-    def _pair(self, reference: CredentialReference) -> Callable[[], UserPassword]:
-        return lambda: self._credentials.read_pair(reference)
 
     def _check_no_import(self, name: str) -> None:
         lease = self._runs.find_lease(KIND, name)

@@ -53,10 +53,11 @@ def killer(after: int, when: str) -> Callable[[str, str, str], None]:
 
 @dataclass
 class Secrets:
-    """A vault's secrets by name; those missing cannot be read."""
+    """A vault's secrets by name; those missing cannot be read. A pair of `held` is read until it is refused."""
 
     texts: dict[str, str] = field(default_factory=lambda: {"authrocket": READ_KEY})
     pairs: dict[str, UserPassword] = field(default_factory=dict)
+    held: dict[str, UserPassword] = field(default_factory=dict)
     refusals: int = 0
     fails: Exception | None = None
 
@@ -71,10 +72,12 @@ class Secrets:
         if self.fails is not None:
             raise self.fails
         assert reference.in_place is not None
-        return self.pairs[reference.in_place.secret]
+        name = reference.in_place.secret
+        return self.held.get(name) or self.pairs[name]
 
     def refused(self, reference: CredentialReference) -> None:
         self.refusals += 1
+        self.held.clear()
 
 
 @dataclass

@@ -67,6 +67,12 @@ def test_a_stranger_is_refused_before_anything_is_read(webhook: Webhook, header:
     assert len(webhook.desk.lab.journal) == requests
 
 
+def test_a_password_that_was_just_changed_in_the_vault_is_accepted_at_once(webhook: Webhook) -> None:
+    webhook.desk.secrets.held["webhook"] = UserPassword("authrocket", "the old one")
+    assert webhook.send(PING).outcome is Outcome.PONG
+    assert webhook.desk.secrets.refusals == 1
+
+
 def test_a_realm_without_webhook_or_that_there_is_not_refuses_like_a_wrong_password(webhook: Webhook) -> None:
     webhook.desk.set_up("quiet", realm=ST_JOHNS_REALM)
     for name in ("quiet", "nowhere"):
