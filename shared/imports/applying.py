@@ -12,8 +12,7 @@ from shared.errors import (
     TooLargeError,
     TryLaterError,
 )
-from shared.imports.model import Action, Entry
-from shared.imports.planning import DONE_AS
+from shared.imports.model import DONE_AS, Action, Entry
 from shared.imports.records import RecordTable
 from shared.reasons import Reason
 from shared.storage.limits import check_row, split_transactions

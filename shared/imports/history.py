@@ -25,6 +25,9 @@ COLUMN = "history"
 # What a row carries at most; beyond it, the older half moves out. A record, its link and these fit in a transaction.
 _LINES = 40
 _CHARACTERS = 8_000
+# A row takes 1 MiB, two bytes a character.
+_LARGEST_LINE = 400_000
+_CUT_AT = 500
 # Columns that the machinery keeps beside the values of the record.
 _MACHINERY = frozenset(
     {
@@ -160,7 +163,7 @@ def _is_value(column: str) -> bool:
 def _moved(record: Row, line: Mapping[str, Any]) -> Row:
     at = datetime.fromisoformat(line["at"])
     values: dict[str, Value] = {
-        **pack("changes", line["changes"]),
+        **pack("changes", _fitting(line["changes"])),
         "action": line["action"],
         "at": at,
         "by": line["by"],
@@ -168,6 +171,20 @@ def _moved(record: Row, line: Mapping[str, Any]) -> Row:
     }
     key = f"{HISTORY}{record.row_key}:{descending(line['n'])}:{secrets.token_hex(3)}"
     return Row(record.partition_key, key, values)
+
+
+def _fitting(changes: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """The changes, or their beginnings: as JSON they can be larger than the row that they were made in."""
+    if len(_encode(changes)) <= _LARGEST_LINE:
+        return changes
+    return [
+        {**change, "before": _beginning_of(change["before"]), "after": _beginning_of(change["after"])}
+        for change in changes
+    ]
+
+
+def _beginning_of(value: object) -> object:
+    return f"{value[:_CUT_AT]}…" if isinstance(value, str) and len(value) > _CUT_AT else value
 
 
 def _to_text(cursor: _Cursor) -> str:

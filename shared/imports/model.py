@@ -36,6 +36,16 @@ class Action(StrEnum):
     ERROR = "error"
 
 
+# What this run did to a row before, in the words of its `last_action`.
+CREATED = "create"
+LINKED = "link"
+UPDATED = "update"
+REACTIVATED = "reactivate"
+DEACTIVATED = "deactivate"
+JOINED = frozenset({CREATED, LINKED, REACTIVATED})
+DONE_AS = {CREATED: Action.CREATE, UPDATED: Action.UPDATE, REACTIVATED: Action.UPDATE, DEACTIVATED: Action.DEACTIVATE}
+
+
 class Trigger(StrEnum):
     """What started a run."""
 

@@ -6,8 +6,10 @@ from datetime import datetime
 from functools import cached_property
 
 from shared.imports.columns import ACTIVE
-from shared.imports.entries import entry_of, id_of, kept_sentence, label_of, named
+from shared.imports.entries import entry_of, kept_sentence, label_of, named
+from shared.imports.leaving import Leaving
 from shared.imports.model import (
+    DONE_AS,
     MANUAL_PARTITION,
     Action,
     Candidate,
@@ -26,16 +28,8 @@ from shared.imports.model import (
 )
 from shared.storage.rows import Row, Value
 
-# What this run did to a row before, in the words of its `last_action`.
-CREATED = "create"
-LINKED = "link"
-UPDATED = "update"
-REACTIVATED = "reactivate"
-DEACTIVATED = "deactivate"
-JOINED = frozenset({CREATED, LINKED, REACTIVATED})
 # Columns that say what a candidate is.
 _OF_CANDIDATES = ("f_name", "active", "bound_to")
-DONE_AS = {CREATED: Action.CREATE, UPDATED: Action.UPDATE, REACTIVATED: Action.UPDATE, DEACTIVATED: Action.DEACTIVATE}
 
 
 class PartPlanner:
@@ -60,10 +54,10 @@ class PartPlanner:
         self._partition = partition
         self._index = index
         self._policy = policy
-        self._now = now
         self._load = load
         self._find = find
         self._may_match = may_match
+        self._leaving = Leaving(partition, index, policy, now=now, load=load)
         self._live = Seen(index)
         self._gone: dict[str, str] = {}
         self._held: list[Wanted] = []
@@ -112,7 +106,7 @@ class PartPlanner:
     def finish(self, *, read_to_the_end: bool) -> list[Entry]:
         """The rest of the plan. Nothing is deactivated unless the part was read to its end."""
         entries = self._matched()
-        return entries + self._left_by_the_source(read_to_the_end)
+        return entries + self._leaving.entries(self._gone, self._stays, read_to_the_end=read_to_the_end)
 
     def again(self, entry: Entry) -> Entry:
         """The entry decided anew, after someone else wrote the row in between."""
@@ -130,8 +124,8 @@ class PartPlanner:
                 entry, action=Action.UNCHANGED, assign={}, differences=(), message="It is not there any more."
             )
         if entry.action is Action.SKIP:
-            return self._wait(own.row, fresh, "It is gone.")
-        return self._deactivate(own.row, fresh, entry.message)
+            return self._leaving.wait(own.row, fresh, "It is gone.")
+        return self._leaving.deactivate(own.row, fresh, entry.message)
 
     # Records that are there
 
@@ -390,94 +384,12 @@ class PartPlanner:
     def _load_one(self, key: Key) -> Present | None:
         return self._load([key]).get(key)
 
-    # Records that the source has no more
-
-    def _left_by_the_source(self, read_to_the_end: bool) -> list[Entry]:
-        policy = self._policy
-        entries: list[Entry] = []
-        due: list[tuple[str, str]] = []
-        waiting: list[tuple[str, str]] = []
-        done = 0
-        for row_key, known in self._index.items():
-            listed = self._gone.get(row_key)
-            target = known.link or Key(self._partition, row_key)
-            if row_key in self._live or known.bound_to or self._goes_on(target):
-                continue
-            if listed is None and not read_to_the_end:
-                continue
-            why = f"It is {listed}." if listed else "The source does not list it any more."
-            if not known.active:
-                if known.done == DEACTIVATED:
-                    done += 1
-                    entries.append(Entry(row_key, Action.DEACTIVATE, "gone", why, done=True))
-                continue
-            if policy.confirmed is not None and row_key not in policy.confirmed:
-                continue
-            if not (policy.deactivate_listed if listed else policy.deactivate_vanished) or not read_to_the_end:
-                without = policy.why_not_deactivated if read_to_the_end else "The part was not read to its end."
-                entries.append(Entry(row_key, Action.SKIP, "gone", f"{why} {without}"))
-            elif policy.grace and policy.confirmed is None and not self._grace_is_over(known):
-                waiting.append((row_key, why))
-            else:
-                due.append((row_key, why))
-        active = sum((known.active and not known.joined) or known.done == DEACTIVATED for known in self._index.values())
-        if policy.confirmed is None and policy.brake.holds(len(due) + done, active):
-            message = (
-                f"The brake holds: {len(due)} of {active} active records would be deactivated, which is more than "
-                f"{policy.brake.share:.0%}. Look at the run, and confirm it if that is right."
-            )
-            return entries + [Entry(row_key, Action.WITHHELD, "brake", f"{why} {message}") for row_key, why in due]
-        loaded = self._load([Key(self._partition, row_key) for row_key, _ in due + waiting])
-        for row_key, why in due:
-            if present := loaded.get(Key(self._partition, row_key)):
-                entries.append(self._deactivate(row_key, present, why))
-        for row_key, why in waiting:
-            if present := loaded.get(Key(self._partition, row_key)):
-                entries.append(self._wait(row_key, present, why))
-        return entries
-
-    def _goes_on(self, target: Key) -> bool:
-        """Whether another record has the row now: one that took it over, or the owner that came back."""
-        return target in self._taken or (target.partition == self._partition and target.row in self._live)
-
-    def _grace_is_over(self, known: Known) -> bool:
-        return known.gone_since is not None and self._now - known.gone_since >= self._policy.grace
-
-    def _deactivate(self, row_key: str, present: Present, why: str) -> Entry:
-        if (settled := self._settled_meanwhile(row_key, present)) is not None:
-            return settled
-        if ACTIVE in present.locks:
-            kept = f"{why} A person keeps it active."
-            return Entry(id_of(row_key, present), Action.SKIP, "locked", kept, label=label_of(present), present=present)
-        assign: dict[str, Value | None] = {"active": False, "deactivated_at": self._now, "gone_since": None}
-        return Entry(
-            id_of(row_key, present),
-            Action.DEACTIVATE,
-            "gone",
-            why,
-            label=label_of(present),
-            differences=(Change("active", True, False),),
-            assign=assign,
-            present=present,
-        )
-
-    def _settled_meanwhile(self, row_key: str, present: Present) -> Entry | None:
-        """The row is younger than the index that the decision stands on: another attempt or part may have been here."""
-        expected = "" if present.link is None else Key(self._partition, row_key).text
-        if present.active and present.row.text("bound_to") == expected:
-            return None
-        message = "It follows another record now." if present.active else "It is inactive already."
-        return Entry(id_of(row_key, present), Action.UNCHANGED, "unchanged", message, present=present)
-
-    def _wait(self, row_key: str, present: Present, why: str) -> Entry:
-        if (settled := self._settled_meanwhile(row_key, present)) is not None:
-            return settled
-        since = present.row.time("gone_since")
-        until = (since or self._now) + self._policy.grace
-        assign: dict[str, Value | None] = {} if since else {"gone_since": self._now}
-        message = f"{why} It is deactivated from {until:%Y-%m-%d %H:%M} UTC on."
-        entry_id, label = id_of(row_key, present), label_of(present)
-        return Entry(entry_id, Action.SKIP, "grace", message, label=label, assign=assign, present=present)
+    def _stays(self, row_key: str, known: Known) -> bool:
+        """Whether the source has the record, or another record has its row now: one that took it over, or the owner
+        that came back."""
+        target = known.link or Key(self._partition, row_key)
+        goes_on = target in self._taken or (target.partition == self._partition and target.row in self._live)
+        return row_key in self._live or bool(known.bound_to) or goes_on
 
 
 def plan(

@@ -13,8 +13,23 @@ from shared.errors import NotFoundError
 from shared.imports import history
 from shared.imports.history import HISTORY, HistoryEntry
 from shared.imports.matching import ValuesPresent
-from shared.imports.model import Action, Candidate, Change, Entry, Key, Known, MatchOn, Present, Wanted
-from shared.imports.planning import CREATED, DEACTIVATED, JOINED, LINKED, REACTIVATED, UPDATED
+from shared.imports.model import (
+    CREATED,
+    DEACTIVATED,
+    JOINED,
+    LINKED,
+    REACTIVATED,
+    UPDATED,
+    Action,
+    Candidate,
+    Change,
+    Entry,
+    Key,
+    Known,
+    MatchOn,
+    Present,
+    Wanted,
+)
 from shared.reasons import Reason
 from shared.storage.characters import KEY_FORBIDDEN
 from shared.storage.documents import pack

@@ -15,7 +15,7 @@ from lab.faults.story import FLOWS
 from shared.errors import TryLaterError
 from shared.imports.applying import Applier
 from shared.imports.keeping import RunKeeper
-from shared.imports.planning import PartPlanner
+from shared.imports.leaving import Leaving
 from shared.imports.running import ImportRunner
 from shared.reasons import Reason
 from shared.settings.documents.credentials import CredentialReference
@@ -106,7 +106,7 @@ def test_deactivating_after_a_reading_that_broke_off_is_found(monkeypatch: pytes
 
 
 def test_a_race_that_is_not_decided_again_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PartPlanner, "_settled_meanwhile", lambda *_: None)
+    monkeypatch.setattr(Leaving, "_settled_meanwhile", lambda *_: None)
     assert _found(range(138, 156), "ec2", "history", profile="storage")
 
 

@@ -14,7 +14,7 @@ from shared.imports.records import RecordTable
 from shared.storage.documents import pack
 from shared.storage.keys import descending
 from shared.storage.limits import OPERATIONS_PER_TRANSACTION
-from shared.storage.rows import Create, Operation, Row
+from shared.storage.rows import Create, Operation, Replace, Row
 from tests.fakes.tables import MemoryTable
 from tests.imports.worlds import World
 
@@ -150,6 +150,22 @@ def test_a_change_is_one_row_and_a_hundred_of_them_one_transaction(world: World)
     world.run()
     assert sizes == [100, 20]
     assert len(world.contents()) == 250
+
+
+def test_a_record_whose_values_fill_a_row_is_created_and_changed(world: World) -> None:
+    fields = {f"f_big_{number}": '"' * 32_000 for number in range(12)}
+    table = world.tables.table(world.case.table)
+    world.far.put("i-1", name="web")
+    world.run()
+    row = table.find(*world.key("i-1"))
+    assert row is not None
+    table.transact(row.partition_key, [Replace(Row(*world.key("i-1"), {**row.values, **fields}, row.etag))])
+    world.far.put("i-1", name="db")
+    assert world.run().counts["update"] == 1
+    world.edit("i-1", name="ours")
+    *_, first = world.records.history(world.key("i-1"))
+    big = next(change for change in first.changes if change["field"] == "big-3")
+    assert big["after"] == '"' * 500 + "…"
 
 
 @pytest.mark.parametrize("after", ["", "x", "W10=", "WzEsMl0=", "bnVsbA==", "WyJhIiwgbnVsbF0="])

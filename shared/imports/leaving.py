@@ -1,0 +1,112 @@
+"""Rows whose record the source has no more: deactivated, kept for a grace period, or withheld by the brake."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from shared.imports.columns import ACTIVE
+from shared.imports.entries import id_of, label_of
+from shared.imports.model import DEACTIVATED, Action, Change, Entry, Key, Known, Loader, Policy, Present
+from shared.storage.rows import Value
+
+
+class Leaving:
+    """Plans what becomes of a part's rows that its source has no more. Pure but for `load`, which reads rows whole."""
+
+    def __init__(
+        self, partition: str, index: Mapping[str, Known], policy: Policy, *, now: datetime, load: Loader
+    ) -> None:
+        self._partition = partition
+        self._index = index
+        self._policy = policy
+        self._now = now
+        self._load = load
+
+    def entries(
+        self, gone: Mapping[str, str], stays: Callable[[str, Known], bool], *, read_to_the_end: bool
+    ) -> list[Entry]:
+        """What becomes of each row that does not stay. `gone` says in a word why a record that is listed is gone.
+
+        Nothing is deactivated unless the part was read to its end.
+        """
+        policy = self._policy
+        entries: list[Entry] = []
+        due: list[tuple[str, str]] = []
+        waiting: list[tuple[str, str]] = []
+        done = 0
+        for row_key, known in self._index.items():
+            listed = gone.get(row_key)
+            if stays(row_key, known):
+                continue
+            if listed is None and not read_to_the_end:
+                continue
+            why = f"It is {listed}." if listed else "The source does not list it any more."
+            if not known.active:
+                if known.done == DEACTIVATED:
+                    done += 1
+                    entries.append(Entry(row_key, Action.DEACTIVATE, "gone", why, done=True))
+                continue
+            if policy.confirmed is not None and row_key not in policy.confirmed:
+                continue
+            if not (policy.deactivate_listed if listed else policy.deactivate_vanished) or not read_to_the_end:
+                without = policy.why_not_deactivated if read_to_the_end else "The part was not read to its end."
+                entries.append(Entry(row_key, Action.SKIP, "gone", f"{why} {without}"))
+            elif policy.grace and policy.confirmed is None and not self._grace_is_over(known):
+                waiting.append((row_key, why))
+            else:
+                due.append((row_key, why))
+        active = sum((known.active and not known.joined) or known.done == DEACTIVATED for known in self._index.values())
+        if policy.confirmed is None and policy.brake.holds(len(due) + done, active):
+            message = (
+                f"The brake holds: {len(due)} of {active} active records would be deactivated, which is more than "
+                f"{policy.brake.share:.0%}. Look at the run, and confirm it if that is right."
+            )
+            return entries + [Entry(row_key, Action.WITHHELD, "brake", f"{why} {message}") for row_key, why in due]
+        loaded = self._load([Key(self._partition, row_key) for row_key, _ in due + waiting])
+        for row_key, why in due:
+            if present := loaded.get(Key(self._partition, row_key)):
+                entries.append(self.deactivate(row_key, present, why))
+        for row_key, why in waiting:
+            if present := loaded.get(Key(self._partition, row_key)):
+                entries.append(self.wait(row_key, present, why))
+        return entries
+
+    def _grace_is_over(self, known: Known) -> bool:
+        return known.gone_since is not None and self._now - known.gone_since >= self._policy.grace
+
+    def deactivate(self, row_key: str, present: Present, why: str) -> Entry:
+        """The row, read whole just now, becomes inactive, unless a person holds it active."""
+        if (settled := self._settled_meanwhile(row_key, present)) is not None:
+            return settled
+        if ACTIVE in present.locks:
+            kept = f"{why} A person keeps it active."
+            return Entry(id_of(row_key, present), Action.SKIP, "locked", kept, label=label_of(present), present=present)
+        assign: dict[str, Value | None] = {"active": False, "deactivated_at": self._now, "gone_since": None}
+        return Entry(
+            id_of(row_key, present),
+            Action.DEACTIVATE,
+            "gone",
+            why,
+            label=label_of(present),
+            differences=(Change("active", True, False),),
+            assign=assign,
+            present=present,
+        )
+
+    def _settled_meanwhile(self, row_key: str, present: Present) -> Entry | None:
+        """The row is younger than the index that the decision stands on: another attempt or part may have been here."""
+        expected = "" if present.link is None else Key(self._partition, row_key).text
+        if present.active and present.row.text("bound_to") == expected:
+            return None
+        message = "It follows another record now." if present.active else "It is inactive already."
+        return Entry(id_of(row_key, present), Action.UNCHANGED, "unchanged", message, present=present)
+
+    def wait(self, row_key: str, present: Present, why: str) -> Entry:
+        """The row, read whole just now, is in its grace period."""
+        if (settled := self._settled_meanwhile(row_key, present)) is not None:
+            return settled
+        since = present.row.time("gone_since")
+        until = (since or self._now) + self._policy.grace
+        assign: dict[str, Value | None] = {} if since else {"gone_since": self._now}
+        message = f"{why} It is deactivated from {until:%Y-%m-%d %H:%M} UTC on."
+        entry_id, label = id_of(row_key, present), label_of(present)
+        return Entry(entry_id, Action.SKIP, "grace", message, label=label, assign=assign, present=present)
