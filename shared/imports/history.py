@@ -4,19 +4,18 @@ So a change is one row to write, and a hundred changes are one transaction. The 
 values while the row still has them: the first change after it fills them in.
 """
 
-import base64
 import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from shared.imports.model import Change
-from shared.storage.continuation import not_given_out
 from shared.storage.documents import pack, unpack
 from shared.storage.keys import descending, microseconds
 from shared.storage.limits import ROWS_PER_PAGE
+from shared.storage.positions import decode, encode
 from shared.storage.rows import Create, Row, Value, partition, row_key_prefix
 from shared.storage.tables import Table
 
@@ -61,13 +60,6 @@ class HistoryEntry:
     by: str
 
 
-class _Cursor(NamedTuple):
-    """Where a reading goes on: below the line of this number, and of the rows where the table says."""
-
-    below: int
-    rows: str | None
-
-
 def beginning(action: str, by: str, now: datetime) -> str:
     """The history of a row that is new and has no other values than those it begins with."""
     number = microseconds(now)
@@ -108,21 +100,21 @@ def entries_of(table: Table, row: Row) -> Iterator[HistoryEntry]:
 
 def page_of(table: Table, row: Row, size: int, after: str | None) -> tuple[list[HistoryEntry], str | None]:
     """A page of a record's changes, newest first, and where to go on; it may be short. Raises InvalidInputError."""
-    cursor = _to_cursor(after)
+    # Below the line of that number, and of the rows where the table says.
+    below, rows_after = (None, None) if after is None else decode(after, int, str | None)
     entries: list[HistoryEntry] = []
-    below = cursor.below if cursor is not None else None
     for line in _read(row)[1]:
         if below is not None and line["n"] >= below:
             continue
         if len(entries) == size:
-            return entries, _to_text(_Cursor(below or 0, None))
+            return entries, encode(below, None)
         below = line["n"]
         at = datetime.fromisoformat(line["at"])
         entries.append(HistoryEntry(line["action"], line["changes"], at, line["by"]))
     if len(entries) == size and below is not None:
-        return entries, _to_text(_Cursor(below, None))
+        return entries, encode(below, None)
     where = [partition(row.partition_key), *row_key_prefix(f"{HISTORY}{row.row_key}:")]
-    page = table.page(where, size=size - len(entries), after=cursor.rows if cursor is not None else None)
+    page = table.page(where, size=size - len(entries), after=rows_after)
     for found in page.rows:
         at_time = found.time("at")
         if at_time is None:
@@ -137,7 +129,7 @@ def page_of(table: Table, row: Row, size: int, after: str | None) -> tuple[list[
         below = number if below is None else min(below, number)
     if page.next is None:
         return entries, None
-    return entries, _to_text(_Cursor(below if below is not None else 10**18, page.next))
+    return entries, encode(below if below is not None else 10**18, page.next)
 
 
 def _text(newest: int, lines: Sequence[Mapping[str, Any]]) -> str:
@@ -185,19 +177,3 @@ def _fitting(changes: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]
 
 def _beginning_of(value: object) -> object:
     return f"{value[:_CUT_AT]}…" if isinstance(value, str) and len(value) > _CUT_AT else value
-
-
-def _to_text(cursor: _Cursor) -> str:
-    return base64.urlsafe_b64encode(json.dumps(cursor).encode()).decode()
-
-
-def _to_cursor(after: str | None) -> _Cursor | None:
-    if after is None:
-        return None
-    try:
-        below, rows = json.loads(base64.urlsafe_b64decode(after.encode()))
-    except (ValueError, TypeError):
-        raise not_given_out() from None
-    if not isinstance(below, int) or not isinstance(rows, str | None):
-        raise not_given_out()
-    return _Cursor(below, rows)
