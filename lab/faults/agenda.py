@@ -77,6 +77,10 @@ def _fill_timers(clients: Clients) -> None:
             host.at(day + 3 * _HOUR, without_outputs(Flow.OLD_ROWS, remove_old_ticket_rows))
         if story.swept:
             host.at(day + 3.1 * _HOUR, without_outputs(Flow.SWEEP, sweep_vaults))
+            if story.people_on_tickets and day == story.calm_from:
+                # Once more before people speak: if the only sweep that saw a vault died, they would have no ticket of
+                # it yet, and the next day's sweep would open one that nobody said anything of.
+                host.at(day + 9.1 * _HOUR, without_outputs(Flow.SWEEP, sweep_vaults))
         if story.also.dead_letters or story.also.gives_up_after:
             for hour in (1, 7, 13, 19):
                 host.at(day + hour * _HOUR, without_outputs(Flow.DEAD_LETTERS, record_dead_letters))

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cache, partial
 
 from lab.faults.disturbances import CALM, Disturbances, Fault
@@ -105,6 +106,11 @@ def _chapters(story: Story) -> set[str]:
         "busy people": also.busy_people,
         "words of people": story.people_on_tickets,
         "a sweep": story.swept,
+        # People then speak of tickets that one sweep opened.
+        "a vault that is swept once before people speak": story.people_on_tickets
+        and story.swept
+        and also.late_vault_at is not None
+        and also.late_vault_at > story.calm_from - timedelta(hours=20.9),
         "deletions": any(one.deleted_at for objects in story.swept.values() for one in objects),
         "edits": story.edits,
         "previews": story.previews,
