@@ -12,8 +12,8 @@ from typing import Any
 
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, InvalidInputError
 from shared.reasons import Reason
-from shared.storage.limits import check_key, check_transaction
-from shared.storage.rows import AnyOf, Condition, Create, Delete, Operation, Page, Replace, Row, Value, Where
+from shared.storage.limits import check_key, check_row, check_transaction
+from shared.storage.rows import AnyOf, Condition, Create, Delete, Merge, Operation, Page, Replace, Row, Value, Where
 from shared.storage.tables import Table
 
 _COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -80,13 +80,20 @@ class MemoryTable:
         if isinstance(operation, Create) and present is not None:
             raise AlreadyExistsError(f"The row {row_key!r} of {self.name} is there already.", row_key=row_key)
         expected = operation.etag if isinstance(operation, Delete) else operation.row.etag
-        if isinstance(operation, Replace | Delete) and (present is None or (expected and present.etag != expected)):
+        if isinstance(operation, Replace | Merge | Delete) and (
+            present is None or (expected and present.etag != expected)
+        ):
             raise ChangedMeanwhileError(f"The row {row_key!r} of {self.name} changed meanwhile.", row_key=row_key)
         if isinstance(operation, Delete):
             del rows[row_key]
             return ""
         etag = f'W/"{next(self._versions)}"'
-        rows[row_key] = Row(partition_key, row_key, dict(operation.row.values), etag)
+        values = dict(operation.row.values)
+        if isinstance(operation, Merge) and present is not None:
+            values = {**present.values, **values}
+        rows[row_key] = Row(partition_key, row_key, values, etag)
+        if isinstance(operation, Merge):
+            check_row(rows[row_key])
         return etag
 
 

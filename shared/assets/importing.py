@@ -98,6 +98,7 @@ class TenantFeed:
             only_on_create=frozenset(only_on_create),
             may_blank=frozenset(column for column, mapping in columns if not mapping.keep_when_empty),
             matching=matching,
+            columns=frozenset(column for column, _ in columns) | {TYPE, SITE},
         )
 
     def read(self, part: str) -> Iterator[Sequence[Any]]:

@@ -16,7 +16,7 @@ from shared.imports.model import DONE_AS, Action, Entry
 from shared.imports.records import RecordTable
 from shared.reasons import Reason
 from shared.storage.limits import check_row, split_transactions
-from shared.storage.rows import Delete, Operation
+from shared.storage.rows import Delete, Merge, Operation
 
 # Another writer of the same rows is a person or a second worker on the same part: a few rounds always end.
 _ROUNDS = 8
@@ -133,6 +133,11 @@ class Applier:
             self._records.write(partition_key, operations)
         except (AlreadyExistsError, ChangedMeanwhileError):
             return False
+        except (RowRefusedError, TooLargeError):
+            # A row that was written in part outgrew the table: decided anew, and whole, it is told as what it is.
+            if any(isinstance(operation, Merge) for operation in operations):
+                return False
+            raise
         return True
 
 

@@ -1,7 +1,9 @@
 """A record's history: its newest lines in the record's own row, what no longer fits there in rows of its own behind it.
 
-So a change is one row to write, and a hundred changes are one transaction. The line of a record's making names no
-values while the row still has them: the first change after it fills them in.
+So a change is one row to write, and a hundred changes are one transaction. A new line stands in a column of its own
+(`change_1`, `change_2`, …, as many as `changes` says), so that nothing of the row needs to be known to add one; when
+these are used up, they are gathered in `history`. The line of a record's making names no values while those after it
+say what was there before: what it was made with follows from them.
 """
 
 import json
@@ -21,6 +23,11 @@ from shared.storage.tables import Table
 
 HISTORY = "~h:"
 COLUMN = "history"
+# How many lines stand in columns of their own, and the columns.
+COUNT = "changes"
+_LINE = "change_"
+_MOST_APART = 16
+_LONGEST_APART = 4_000
 # What a row carries at most; beyond it, the older half moves out. A record, its link and these fit in a transaction.
 _LINES = 40
 _CHARACTERS = 8_000
@@ -31,6 +38,7 @@ _CUT_AT = 500
 _MACHINERY = frozenset(
     {
         COLUMN,
+        COUNT,
         "active",
         "bound_to",
         "changed_at",
@@ -47,6 +55,8 @@ _MACHINERY = frozenset(
         "source_read_at",
     }
 )
+# What a person holds is told as a change too.
+_LOCK = "lock:"
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -70,22 +80,36 @@ def beginning(action: str, by: str, now: datetime) -> str:
     )
 
 
-def told(
-    before: Row, action: str, changes: Sequence[Change], by: str, now: datetime
-) -> tuple[dict[str, Value], list[Create]]:
-    """The columns with one line more than `before` has, and the rows that older lines move to."""
-    newest, lines = _read(before)
-    # Numbers rise with time, and where two clocks disagree or stand still they rise all the same.
-    number = max(microseconds(now), newest + 1)
-    added = {"n": number, "action": action, "at": now.astimezone(UTC).isoformat(), "by": by}
-    lines.insert(0, {**added, "changes": [change.as_json() for change in changes]})
-    text = _text(number, lines)
+def line_of(action: str, changes: Sequence[Change], by: str, now: datetime) -> str:
+    """A change as it is kept."""
+    at = now.astimezone(UTC).isoformat()
+    told = [change.as_json() for change in changes]
+    return _encode({"n": microseconds(now), "action": action, "at": at, "by": by, "changes": told})
+
+
+def fits(row: Row, line: str) -> bool:
+    """Whether a line can be added of whose row no more than COUNT is known."""
+    return row.number(COUNT) < _MOST_APART and len(line) <= _LONGEST_APART
+
+
+def added(row: Row, line: str) -> tuple[dict[str, Value | None], list[Create]]:
+    """The columns with one line more than `row` has, and the rows that older lines move to.
+
+    The row must be whole unless the line fits.
+    """
+    count = row.number(COUNT)
+    if fits(row, line):
+        return {f"{_LINE}{count + 1}": line, COUNT: count + 1}, []
+    newest, lines = _read(row, line)
+    apart: dict[str, Value | None] = {f"{_LINE}{number}": None for number in range(1, count + 1)}
+    gathered = {**apart, COUNT: None}
+    text = _text(newest, lines)
     if len(lines) <= _LINES and len(text) <= _CHARACTERS:
-        return {COLUMN: text}, []
+        return {**gathered, COLUMN: text}, []
     kept = lines[: _LINES // 2]
-    while len(text := _text(number, kept)) > _CHARACTERS // 2:
+    while len(text := _text(newest, kept)) > _CHARACTERS // 2:
         kept.pop()
-    return {COLUMN: text}, [Create(_moved(before, line)) for line in lines[len(kept) :]]
+    return {**gathered, COLUMN: text}, [Create(_moved(row, line)) for line in lines[len(kept) :]]
 
 
 def entries_of(table: Table, row: Row) -> Iterator[HistoryEntry]:
@@ -136,20 +160,53 @@ def _text(newest: int, lines: Sequence[Mapping[str, Any]]) -> str:
     return _encode({"newest": newest, "lines": lines})
 
 
-def _read(row: Row) -> tuple[int, list[dict[str, Any]]]:
-    """The number of the newest line, wherever it stands, and the lines in a row, newest first, each whole."""
-    if COLUMN not in row.values:
-        return 0, []
-    kept = json.loads(row.text(COLUMN))
-    lines: list[dict[str, Any]] = kept["lines"]
+def _read(row: Row, *further: str) -> tuple[int, list[dict[str, Any]]]:
+    """The number of the newest line, wherever it stands, and the lines in a row, newest first, each whole. `further`
+    are lines that are not in it yet, though the values of the row are those of before them."""
+    newest = 0
+    lines: list[dict[str, Any]] = []
+    if COLUMN in row.values:
+        kept = json.loads(row.text(COLUMN))
+        newest, lines = kept["newest"], kept["lines"]
+    for text in (row.text(f"{_LINE}{number}") for number in range(1, row.number(COUNT) + 1)):
+        newest = _numbered(json.loads(text), newest, lines)
     if lines and "changes" not in lines[-1]:
-        begun = sorted((column, value) for column, value in row.values.items() if _is_value(column))
-        lines[-1]["changes"] = [Change(column, None, value).as_json() for column, value in begun]
-    return kept["newest"], lines
+        lines[-1]["changes"] = _fitting(_begun(row, lines[:-1]))
+    for text in further:
+        newest = _numbered(json.loads(text), newest, lines)
+    return newest, lines
+
+
+def _numbered(line: dict[str, Any], newest: int, lines: list[dict[str, Any]]) -> int:
+    # Numbers rise with time, and where two clocks disagree or stand still they rise all the same.
+    line["n"] = max(line["n"], newest + 1)
+    lines.insert(0, line)
+    return int(line["n"])
+
+
+def _begun(row: Row, later: Sequence[Mapping[str, Any]]) -> list[dict[str, object]]:
+    """What a record began with: the values of its row, with all that changed `later` (newest first) taken back."""
+    begun = [Change(column, None, value).as_json() for column, value in row.values.items() if _is_value(column)]
+    fields = {change["field"]: change["after"] for change in begun}
+    for line in later:
+        for change in line["changes"]:
+            name = change["field"]
+            if not _is_value(name) or name.startswith(_LOCK):
+                continue
+            if change["before"] is None:
+                fields.pop(name, None)
+            else:
+                fields[name] = change["before"]
+    return [{"field": name, "before": None, "after": fields[name]} for name in sorted(fields, key=str)]
+
+
+def is_history(column: str) -> bool:
+    """Whether a row's column holds its history."""
+    return column in {COLUMN, COUNT} or column.startswith(_LINE)
 
 
 def _is_value(column: str) -> bool:
-    return column not in _MACHINERY and column != "source" and not column.startswith("source_")
+    return column not in _MACHINERY and column != "source" and not column.startswith(("source_", _LINE))
 
 
 def _moved(record: Row, line: Mapping[str, Any]) -> Row:

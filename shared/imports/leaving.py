@@ -6,24 +6,21 @@ from datetime import datetime
 from shared.imports.columns import ACTIVE
 from shared.imports.entries import id_of, label_of
 from shared.imports.model import DEACTIVATED, Action, Change, Entry, Key, Known, Loader, Policy, Present
+from shared.imports.part_index import PartIndex
 from shared.storage.rows import Value
 
 
 class Leaving:
-    """Plans what becomes of a part's rows that its source has no more. Pure but for `load`, which reads rows whole."""
+    """Plans what becomes of a part's rows that its source has no more. Pure but for `load`, which reads rows."""
 
-    def __init__(
-        self, partition: str, index: Mapping[str, Known], policy: Policy, *, now: datetime, load: Loader
-    ) -> None:
+    def __init__(self, partition: str, index: PartIndex, policy: Policy, *, now: datetime, load: Loader) -> None:
         self._partition = partition
         self._index = index
         self._policy = policy
         self._now = now
         self._load = load
 
-    def entries(
-        self, gone: Mapping[str, str], stays: Callable[[str, Known], bool], *, read_to_the_end: bool
-    ) -> list[Entry]:
+    def entries(self, gone: Mapping[str, str], stays: Callable[[str], bool], *, read_to_the_end: bool) -> list[Entry]:
         """What becomes of each row that does not stay. `gone` says in a word why a record that is listed is gone.
 
         Nothing is deactivated unless the part was read to its end.
@@ -33,10 +30,10 @@ class Leaving:
         due: list[tuple[str, str]] = []
         waiting: list[tuple[str, str]] = []
         done = 0
-        for row_key, known in self._index.items():
-            listed = gone.get(row_key)
-            if stays(row_key, known):
+        for row_key in self._index:
+            if stays(row_key):
                 continue
+            known, listed = self._index[row_key], gone.get(row_key)
             if listed is None and not read_to_the_end:
                 continue
             why = f"It is {listed}." if listed else "The source does not list it any more."
@@ -54,7 +51,9 @@ class Leaving:
                 waiting.append((row_key, why))
             else:
                 due.append((row_key, why))
-        active = sum((known.active and not known.joined) or known.done == DEACTIVATED for known in self._index.values())
+        unusual = self._index.unusual
+        active = len(self._index) - len(unusual)
+        active += sum((known.active and not known.joined) or known.done == DEACTIVATED for known in unusual)
         if policy.confirmed is None and policy.brake.holds(len(due) + done, active):
             message = (
                 f"The brake holds: {len(due)} of {active} active records would be deactivated, which is more than "
@@ -74,7 +73,7 @@ class Leaving:
         return known.gone_since is not None and self._now - known.gone_since >= self._policy.grace
 
     def deactivate(self, row_key: str, present: Present, why: str) -> Entry:
-        """The row, read whole just now, becomes inactive, unless a person holds it active."""
+        """The row becomes inactive, unless a person holds it active."""
         if (settled := self._settled_meanwhile(row_key, present)) is not None:
             return settled
         if ACTIVE in present.locks:
@@ -101,7 +100,7 @@ class Leaving:
         return Entry(id_of(row_key, present), Action.UNCHANGED, "unchanged", message, present=present)
 
     def wait(self, row_key: str, present: Present, why: str) -> Entry:
-        """The row, read whole just now, is in its grace period."""
+        """The row is in its grace period."""
         if (settled := self._settled_meanwhile(row_key, present)) is not None:
             return settled
         since = present.row.time("gone_since")

@@ -95,52 +95,34 @@ class Wanted:
         return fit_key(self.id)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Known:
     """What the index of a part holds of one row: enough to tell that nothing changed. A link's is its target's.
 
-    There is one for each row of a part, so every byte counts. `digest` is what the row's hash says in text. `done` is
-    what this very run did with it before it was killed or repeated; `joined` that it did not stand there, or not
-    active, when the run began. `bound_to` is the key of the record of another row that took this one over.
+    `digest` is what the row's hash says in text. `done` is what this very run did with it before it was killed or
+    repeated; `joined` that it did not stand there, or not active, when the run began. `bound_to` is the key of the
+    record of another row that took this one over.
     """
 
     digest: bytes
-    active: bool
+    active: bool = True
     link: Key | None = None
     bound_to: str = ""
     done: str = ""
     joined: bool = False
     gone_since: datetime | None = None
-    # The mark of whoever saw the record last.
-    seen_by: object = field(default=None, compare=False, repr=False)
-
-
-class Seen:
-    """The row keys that were seen of a part: those of its index are marked there, which takes no memory."""
-
-    def __init__(self, index: Mapping[str, Known]) -> None:
-        self._index = index
-        self._mark = object()
-        self._others: set[str] = set()
-
-    def add(self, row_key: str) -> None:
-        known = self._index.get(row_key)
-        if known is None:
-            self._others.add(row_key)
-        else:
-            known.seen_by = self._mark
-
-    def __contains__(self, row_key: str) -> bool:
-        known = self._index.get(row_key)
-        return row_key in self._others if known is None else known.seen_by is self._mark
 
 
 @dataclass(frozen=True)
 class Present:
-    """A record's rows as read: `row` holds the values; `link` is the row that points to it, when that is another."""
+    """A record's rows as read: `row` holds the values; `link` is the row that points to it, when that is another.
+
+    `whole` says that `row` has all columns, and not only those that the index kept.
+    """
 
     row: Row
     link: Row | None = None
+    whole: bool = True
 
     @property
     def key(self) -> Key:
@@ -201,7 +183,9 @@ class Brake:
 class Policy:
     """What an import may do. `deactivate_*` are already decided for the run at hand: the engine asks nothing else.
 
-    `confirmed` are the ids that a person confirmed after the brake: those alone are deactivated, and no brake holds.
+    `columns` are those that the import's records have, as far as that is known before they are read: what stands there
+    is kept with the index, so that a changed row need not be read again. `confirmed` are the ids that a person
+    confirmed after the brake: those alone are deactivated, and no brake holds.
     """
 
     create: bool = True
@@ -215,6 +199,7 @@ class Policy:
     only_on_create: frozenset[str] = frozenset()
     may_blank: frozenset[str] = frozenset()
     matching: tuple[MatchOn, ...] = ()
+    columns: frozenset[str] = frozenset()
     confirmed: frozenset[str] | None = None
 
     @cached_property

@@ -63,7 +63,7 @@ class PartWork:
         records = self._records
         partition_key = feed.partition_key(part.name)
         with collector_put_off():
-            index = records.index(partition_key, run.id)
+            index = records.index(partition_key, run.id, policy.columns)
         self._planner = PartPlanner(
             partition_key,
             index,

@@ -1,6 +1,6 @@
 """The plan of one part: pure decisions on what the source wants and what is stored. Order of records never matters."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
@@ -23,9 +23,9 @@ from shared.imports.model import (
     MayMatch,
     Policy,
     Present,
-    Seen,
     Wanted,
 )
+from shared.imports.part_index import PartIndex, Seen
 from shared.storage.rows import Row, Value
 
 # Columns that say what a candidate is.
@@ -43,7 +43,7 @@ class PartPlanner:
     def __init__(
         self,
         partition: str,
-        index: Mapping[str, Known],
+        index: PartIndex,
         policy: Policy,
         *,
         now: datetime,
@@ -57,7 +57,7 @@ class PartPlanner:
         self._load = load
         self._find = find
         self._may_match = may_match
-        self._leaving = Leaving(partition, index, policy, now=now, load=load)
+        self._leaving = Leaving(partition, index, policy, now=now, load=self._recalled)
         self._live = Seen(index)
         self._gone: dict[str, str] = {}
         self._held: list[Wanted] = []
@@ -143,7 +143,7 @@ class PartPlanner:
 
     @cached_property
     def _has_links(self) -> bool:
-        return any(known.link is not None for known in self._index.values())
+        return any(known.link is not None for known in self._index.unusual)
 
     def _same(self, wanted: Wanted, known: Known) -> bool:
         return known.active and known.gone_since is None and known.digest == self._policy.digest_of(wanted)
@@ -158,7 +158,8 @@ class PartPlanner:
     def _compared(self, records: Sequence[Wanted]) -> list[Entry]:
         if not records:
             return []
-        loaded = self._load([self._own(wanted) for wanted in records])
+        columns = frozenset[str]().union(*(wanted.values for wanted in records))
+        loaded = self._recalled([self._own(wanted) for wanted in records], columns)
         entries: list[Entry] = []
         for wanted in records:
             present = loaded.get(self._own(wanted))
@@ -381,29 +382,26 @@ class PartPlanner:
     def _own(self, wanted: Wanted) -> Key:
         return Key(self._partition, wanted.row_key)
 
+    def _recalled(self, keys: Sequence[Key], columns: Collection[str] = ()) -> Mapping[Key, Present]:
+        """Rows of this part as the index kept them, the others as they are read now. What is not so any more is refused
+        when it is written, and then decided anew."""
+        found: dict[Key, Present] = {}
+        for key in keys:
+            row = self._index.recall(key.row, columns) if key.partition == self._partition else None
+            if row is not None:
+                found[key] = Present(row, whole=False)
+        missing = [key for key in keys if key not in found]
+        return {**found, **self._load(missing)} if missing else found
+
     def _load_one(self, key: Key) -> Present | None:
         return self._load([key]).get(key)
 
-    def _stays(self, row_key: str, known: Known) -> bool:
+    def _stays(self, row_key: str) -> bool:
         """Whether the source has the record, or another record has its row now: one that took it over, or the owner
         that came back."""
+        if row_key in self._live:
+            return True
+        known = self._index[row_key]
         target = known.link or Key(self._partition, row_key)
         goes_on = target in self._taken or (target.partition == self._partition and target.row in self._live)
-        return row_key in self._live or bool(known.bound_to) or goes_on
-
-
-def plan(
-    partition: str,
-    index: Mapping[str, Known],
-    pages: Iterable[Iterable[Wanted]],
-    policy: Policy,
-    *,
-    read_to_the_end: bool,
-    now: datetime,
-    load: Loader,
-    find: Finder,
-) -> list[Entry]:
-    """The whole plan of a part at once."""
-    planner = PartPlanner(partition, index, policy, now=now, load=load, find=find)
-    entries = [entry for page in pages for entry in planner.take(page)]
-    return entries + planner.finish(read_to_the_end=read_to_the_end)
+        return bool(known.bound_to) or goes_on

@@ -5,7 +5,7 @@ fits there behind `~h:` of the same partition, so that a change and its history 
 matching field led to a row of another key has a link row under its own key.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -30,6 +30,7 @@ from shared.imports.model import (
     Present,
     Wanted,
 )
+from shared.imports.part_index import PartIndex
 from shared.reasons import Reason
 from shared.storage.characters import KEY_FORBIDDEN
 from shared.storage.documents import pack
@@ -37,6 +38,7 @@ from shared.storage.limits import CHARACTERS_PER_KEY
 from shared.storage.rows import (
     Condition,
     Create,
+    Merge,
     Operation,
     Page,
     Replace,
@@ -48,6 +50,12 @@ from shared.storage.rows import (
 from shared.storage.tables import Table, scan
 
 _INDEX = ("active", "hash", "link", "bound_to", "gone_since", "last_run", "last_action")
+# What every change of a record needs, beside the values that it has.
+_KEPT = ("source_id", "f_name", "locks", history.COUNT)
+# More cannot be asked for by name, and such rows are too near a row's limits to write them in parts.
+_MOST_KEPT = 150
+# The second part of a source too long for one column: an update that has less must take it away.
+_MORE_OF_SOURCE = "source_1"
 # Above this many rows of one partition it is cheaper to read the partition than row by row.
 _SCAN_FROM = 200
 _LARGEST_SOURCE = 200_000
@@ -71,15 +79,20 @@ class RecordTable:
 
     # Reading
 
-    def index(self, partition_key: str, run_id: str) -> dict[str, Known]:
-        """The state of a part, small: by row key. Links show the state of the row that they point to."""
-        index: dict[str, Known] = {}
+    def index(self, partition_key: str, run_id: str, columns: Collection[str] = ()) -> PartIndex:
+        """The state of a part, small: by row key. Links show the state of the row that they point to.
+
+        With `columns`, what stands there is kept too, and all that is needed to change it.
+        """
+        kept = tuple(dict.fromkeys((*_KEPT, *sorted(columns)))) if 0 < len(columns) <= _MOST_KEPT else ()
+        select = tuple(dict.fromkeys((*_INDEX, *kept, *((_MORE_OF_SOURCE,) if kept else ()))))
+        index = PartIndex(partition_key, kept)
         links: dict[str, Row] = {}
-        for row in scan(self._table, records_of(partition_key), select=_INDEX):
-            if is_link(row):
+        for row in scan(self._table, records_of(partition_key), select=select):
+            if row.values.get("link"):
                 links[row.row_key] = row
             else:
-                index[row.row_key] = _known(row, run_id)
+                index.put(row.row_key, _known(row, run_id), None if _MORE_OF_SOURCE in row.values else row)
         targets = self._rows([Key.parse(row.text("link")) for row in links.values()]) if links else {}
         for row_key, link in links.items():
             key = Key.parse(link.text("link"))
@@ -87,10 +100,10 @@ class RecordTable:
             target = targets.get(key)
             if target is None or target.text("bound_to") != Key(partition_key, row_key).text:
                 # A link that leads nowhere, or to what follows another record: looked at again if its record lives.
-                index[row_key] = Known(b"", active=False, link=key, joined=joined)
+                index.put(row_key, Known(b"", active=False, link=key, joined=joined))
             else:
                 known = _known(target, run_id)
-                index[row_key] = Known(known.digest, known.active, key, "", known.done, joined, known.gone_since)
+                index.put(row_key, Known(known.digest, known.active, key, "", known.done, joined, known.gone_since))
         return index
 
     def load(self, keys: Sequence[Key]) -> Mapping[Key, Present]:
@@ -188,8 +201,7 @@ class RecordTable:
             row = _new_row(partition_key, entry, run_id, document, now)
             return [(partition_key, [Create(row)])]
         target = entry.present.row
-        row, moved = _changed_row(target, entry, run_id, document, now)
-        group: list[Operation] = [Replace(row), *moved]
+        group = self._change(entry.present, entry, run_id, document, now)
         groups = [(target.partition_key, group)]
         if entry.make_link and entry.wanted is not None:
             link = Create(_link_row(partition_key, entry.wanted, entry.present.key, run_id, now))
@@ -200,11 +212,33 @@ class RecordTable:
                 groups.insert(0, (partition_key, [link]))
         return groups
 
+    def _change(self, present: Present, entry: Entry, run_id: str, document: str, now: datetime) -> list[Operation]:
+        """The record's row, and rows of its history that go with it."""
+        target = present.row
+        columns: dict[str, Value | None] = {**entry.assign, **_source_columns(entry.wanted, now)}
+        line = ""
+        if entry.differences:
+            action = DEACTIVATED if entry.action is Action.DEACTIVATE else _LAST_ACTION.get(entry.code, UPDATED)
+            line = history.line_of(str(entry.action), entry.differences, f"run {run_id}", now)
+            columns |= {"changed_at": now, "last_run": run_id, "last_action": action, "document": document}
+        if not present.whole:
+            takes_away = any(value is None and column in target.values for column, value in columns.items())
+            if not takes_away and history.fits(target, line):
+                told = history.added(target, line)[0] if line else {}
+                return [Merge(Row(target.partition_key, target.row_key, _merged({}, {**columns, **told}), target.etag))]
+            # With the version that the decision stands on: if the row is another one by now, it is decided anew.
+            fresh = self._table.find(target.partition_key, target.row_key)
+            target = replace(fresh or target, etag=target.etag)
+        told, moved = history.added(target, line) if line else ({}, [])
+        before = _without_source(target.values) if "source" in columns else target.values
+        row = Row(target.partition_key, target.row_key, _merged(before, {**columns, **told}), target.etag)
+        return [Replace(row), *moved]
+
     def save_edit(
         self, before: Row, values: Mapping[str, Value | None], changes: Sequence[Change], by: str, now: datetime
     ) -> Row:
         """A person's change, with its history; the row as it was written. Raises ChangedMeanwhileError."""
-        columns, moved = history.told(before, "edit", changes, by, now)
+        columns, moved = history.added(before, history.line_of("edit", changes, by, now))
         merged = _merged(before.values, {**values, **columns, "changed_at": now})
         row = Row(before.partition_key, before.row_key, merged, before.etag)
         operation = Replace(row) if before.etag else Create(row)
@@ -267,20 +301,6 @@ def _new_row(partition_key: str, entry: Entry, run_id: str, document: str, now: 
         history.COLUMN: history.beginning(str(entry.action), f"run {run_id}", now),
     }
     return Row(partition_key, entry.row_key, values)
-
-
-def _changed_row(
-    target: Row, entry: Entry, run_id: str, document: str, now: datetime
-) -> tuple[Row, Sequence[Operation]]:
-    """The row, and rows of its history that go with it."""
-    source = _source_columns(entry.wanted, now)
-    values = _merged(_without_source(target.values) if source else target.values, {**entry.assign, **source})
-    moved: Sequence[Operation] = ()
-    if entry.differences:
-        action = DEACTIVATED if entry.action is Action.DEACTIVATE else _LAST_ACTION.get(entry.code, UPDATED)
-        columns, moved = history.told(target, str(entry.action), entry.differences, f"run {run_id}", now)
-        values |= {"changed_at": now, "last_run": run_id, "last_action": action, "document": document, **columns}
-    return Row(target.partition_key, target.row_key, values, target.etag), moved
 
 
 def _link_row(partition_key: str, wanted: Wanted, target: Key, run_id: str, now: datetime) -> Row:

@@ -13,7 +13,7 @@ from azure.data.tables import EdmType, EntityProperty, TableClient, TableService
 from shared.storage import continuation
 from shared.storage.limits import ROWS_PER_PAGE, check_key, check_transaction
 from shared.storage.refusals import code_of, translated
-from shared.storage.rows import AnyOf, Condition, Create, Delete, Operation, Page, Replace, Row, Value, Where
+from shared.storage.rows import AnyOf, Condition, Create, Delete, Merge, Operation, Page, Replace, Row, Value, Where
 from shared.storage.tables import Table
 from shared.telemetry import span
 
@@ -137,9 +137,10 @@ def _to_entity(row: Row) -> dict[str, Any]:
 def _to_batch(partition_key: str, operation: Operation) -> tuple[str, dict[str, Any], dict[str, Any]]:
     if isinstance(operation, Create):
         return "create", _to_entity(operation.row), {}
-    if isinstance(operation, Replace):
+    if isinstance(operation, Replace | Merge):
         condition = {"etag": operation.row.etag, "match_condition": MatchConditions.IfNotModified}
-        return "update", _to_entity(operation.row), {"mode": UpdateMode.REPLACE, **condition}
+        mode = UpdateMode.REPLACE if isinstance(operation, Replace) else UpdateMode.MERGE
+        return "update", _to_entity(operation.row), {"mode": mode, **condition}
     if isinstance(operation, Delete):
         keys = {"PartitionKey": partition_key, "RowKey": operation.row_key}
         if not operation.etag:

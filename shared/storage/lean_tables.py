@@ -26,7 +26,7 @@ from shared.storage.entities import to_utc
 from shared.storage.lean_session import lean_transport
 from shared.storage.limits import ROWS_PER_PAGE, check_key, check_transaction, storable
 from shared.storage.refusals import translated
-from shared.storage.rows import AnyOf, Condition, Create, Delete, Operation, Page, Replace, Row, Value, Where
+from shared.storage.rows import AnyOf, Condition, Create, Delete, Merge, Operation, Page, Replace, Row, Value, Where
 from shared.telemetry import span
 
 _READ_HEADERS = {"DataServiceVersion": "3.0", "Accept": "application/json;odata=minimalmetadata"}
@@ -170,8 +170,9 @@ def to_batch(
         if isinstance(operation, Create):
             head = f"POST {account_url}{table} HTTP/1.1\r\nPrefer: return-no-content\r\n"
         else:
-            head = f"PUT {row_address}{_quoted(row.row_key)}') HTTP/1.1\r\n"
-            if isinstance(operation, Replace):
+            method = "PATCH" if isinstance(operation, Merge) else "PUT"
+            head = f"{method} {row_address}{_quoted(row.row_key)}') HTTP/1.1\r\n"
+            if isinstance(operation, Replace | Merge):
                 head += f"If-Match: {row.etag}\r\n"
         described = f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n{common}"
         parts += [f"{start}{number}\r\n\r\n{described}\r\n".encode(), body]

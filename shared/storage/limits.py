@@ -10,7 +10,7 @@ from shared.errors import RowRefusedError, TooLargeError
 from shared.reasons import Reason
 from shared.storage.characters import KEY_FORBIDDEN
 from shared.storage.entities import NotStorableError, to_entity
-from shared.storage.rows import Delete, Operation, Replace, Row, Value
+from shared.storage.rows import Delete, Merge, Operation, Replace, Row, Value
 
 T = TypeVar("T")
 
@@ -123,7 +123,7 @@ def check_transaction(partition_key: str, operations: Sequence[Operation]) -> No
         else:
             if operation.row.partition_key != partition_key:
                 raise RowRefusedError(Reason.STORAGE_LIMIT, "A transaction may touch one partition only.")
-            if isinstance(operation, Replace) and not operation.row.etag:
+            if isinstance(operation, Replace | Merge) and not operation.row.etag:
                 raise RowRefusedError(Reason.STORAGE_LIMIT, "A replacement needs the ETag of what it replaces.")
             row_key = operation.row.row_key
         size += weight_of(operation)

@@ -10,6 +10,7 @@ from shared.errors import (
     ChangedMeanwhileError,
     DeskbridgeError,
     MisconfiguredError,
+    RowRefusedError,
     TryLaterError,
 )
 from shared.reasons import Reason
@@ -18,6 +19,8 @@ from shared.storage.rows import Delete, Operation
 
 # What the service says to a continuation token that it never gave; the emulator takes any.
 _UNREADABLE = frozenset({400, 414})
+# A row that outgrows the table by a merge: nobody who sends a part of a row can know.
+_TOO_LARGE = frozenset({"EntityTooLarge", "PropertyValueTooLarge", "TooManyProperties"})
 _PASSING_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -50,6 +53,8 @@ def _translate(table: str, error: AzureError, operations: Sequence[Operation], c
             return AlreadyExistsError(f"The row {row_key!r} of {table} is there already.", row_key=row_key)
         if code in {"UpdateConditionNotSatisfied", "ConditionNotMet"} or status in {404, 412}:
             return ChangedMeanwhileError(f"The row {row_key!r} of {table} changed meanwhile.", row_key=row_key)
+        if code in _TOO_LARGE:
+            return RowRefusedError(Reason.STORAGE_LIMIT, f"The row {row_key!r} of {table} would be too large ({code}).")
     if isinstance(error, ClientAuthenticationError) or status in {401, 403}:
         return MisconfiguredError(
             Reason.STORAGE_DENIED,

@@ -45,6 +45,13 @@ class Replace:
 
 
 @dataclass(frozen=True)
+class Merge:
+    """The row must still have `row.etag`; the columns that `row` has are written, its others stay as they are."""
+
+    row: Row
+
+
+@dataclass(frozen=True)
 class Save:
     """Insert the row, or replace whatever is there."""
 
@@ -59,7 +66,7 @@ class Delete:
     etag: str = ""
 
 
-Operation = Create | Replace | Save | Delete
+Operation = Create | Replace | Merge | Save | Delete
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,9 @@ class Table(Protocol):
     def transact(self, partition_key: str, operations: Sequence[Operation]) -> Sequence[str]:
         """All of the operations, at most 100, or none of them; the new ETag of each, empty for a Delete.
 
-        Raises AlreadyExistsError (a Create met a row) and ChangedMeanwhileError (a Replace or Delete met another
-        version, or nothing), each with the row key of the operation that failed. After TryLaterError the operations
+        Raises AlreadyExistsError (a Create met a row) and ChangedMeanwhileError (a Replace, Merge or Delete met
+        another version, or nothing), each with the row key of the operation that failed; RowRefusedError for what does
+        not fit into the table, also for a Merge whose row would outgrow it. After TryLaterError the operations
         may or may not have taken place: read before repeating what is not idempotent.
         """
         ...

@@ -17,6 +17,7 @@ from shared.authorising import authorise_by, given_credential, refused
 from shared.errors import InvalidInputError, NotFoundError, TooLargeError, TryLaterError
 from shared.imports.applying import Applier
 from shared.imports.model import Action, Brake, Candidate, Entry, Key, Known, MatchOn, Policy, Present, Trigger
+from shared.imports.part_index import PartIndex
 from shared.imports.planning import PartPlanner
 from shared.imports.records import RecordTable, records_of, to_digest
 from shared.reasons import Reason
@@ -162,9 +163,12 @@ class Following:
         if user is None and event.type != _DELETED:
             # A 404 alone may also be a missing permission.
             raise _LeaveError("AuthRocket does not show the user, and did not say that it is deleted.")
+        index = PartIndex(own.partition)
+        if known is not None:
+            index.put(own.row, known)
         planner = PartPlanner(
             own.partition,
-            {} if known is None else {own.row: known},
+            index,
             self._policy(feed),
             now=self._now(),
             load=_loader(self._source.records, own, present),

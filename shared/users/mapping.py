@@ -62,6 +62,11 @@ class Mapper:
         columns = {column_of(one.target) for one in self._document.field_mappings if one.only_on_create}
         return frozenset(columns | (set() if self._document.update_user_site else {SITE}))
 
+    def columns(self) -> frozenset[str]:
+        """Columns that users may have from here."""
+        mapped = frozenset(column for _, column, _ in self._fields)
+        return mapped | {SITE, *MEMBERSHIP_COLUMNS, column_of(ORGANISATIONS)}
+
     def may_blank(self) -> frozenset[str]:
         """Columns that become empty when the source has nothing there."""
         columns = {column_of(one.target) for one in self._document.field_mappings if not one.keep_when_empty}

@@ -108,6 +108,7 @@ class RealmFeed:
             brake=Brake(document.brake.share, document.brake.at_least),
             only_on_create=self.mapper.only_on_create(),
             may_blank=self.mapper.may_blank(),
+            columns=self.mapper.columns(),
             matching=tuple(MatchOn(column_of(one.field), one.ignore_case) for one in document.match_order),
         )
 

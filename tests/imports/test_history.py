@@ -75,17 +75,18 @@ def test_every_change_is_told_once_and_in_order_however_it_is_paged(
 
 def test_what_moves_out_of_the_row_between_two_pages_is_shown_once() -> None:
     table = MemoryTable("assets")
-    for number in range(40):
+    for number in range(50):
         _edit(table, number, f"text {number}", _NOON + timedelta(minutes=number))
     records = RecordTable(table)
     first, after = records.history_page(records.get(_KEY), 10, None)
-    _edit(table, 40, "one more", _NOON + timedelta(hours=1))
+    assert not any(row_key.startswith(HISTORY) for _, row_key in table.rows)
+    _edit(table, 50, "one more", _NOON + timedelta(hours=1))
     assert any(row_key.startswith(HISTORY) for _, row_key in table.rows)
     rest: list[HistoryEntry] = []
     while after is not None:
         page, after = records.history_page(records.get(_KEY), 10, after)
         rest += page
-    assert [one.by for one in [*first, *rest]] == [f"ann {number}" for number in reversed(range(40))]
+    assert [one.by for one in [*first, *rest]] == [f"ann {number}" for number in reversed(range(50))]
 
 
 def test_rows_of_history_that_an_earlier_release_wrote_are_read_behind_the_newer_lines() -> None:

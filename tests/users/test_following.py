@@ -11,6 +11,7 @@ import pytest
 
 from lab.authrocket import ST_JOHNS_REALM, AuthRocketLab
 from shared.errors import InvalidInputError, MisconfiguredError, NotAuthorisedError, NotFoundError, TryLaterError
+from shared.imports.history import is_history
 from shared.imports.model import Trigger
 from shared.reasons import Reason
 from shared.storage.rows import Create, Row, Value
@@ -287,10 +288,11 @@ def _people(desk: Desk) -> dict[str, dict[str, Any]]:
         "created_at",
         "deactivated_at",
         "gone_since",
-        "history",
     }
     return {
-        one: {column: value for column, value in row.values.items() if column not in technical}
+        one: {
+            column: value for column, value in row.values.items() if column not in technical and not is_history(column)
+        }
         for one, row in desk.users().items()
     }
 
