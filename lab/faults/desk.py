@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any, cast
 
 from azure.storage.blob import ContainerClient
@@ -103,11 +102,6 @@ def assemble(
     bootstrap.replace("dead_letters", letters)
     clock = Clock(simulation.monotonic, simulation.sleep)
     bootstrap.replace("realms", Realms(bootstrap.settings(), bootstrap.credentials(), clock))
-
-
-def clock_of(simulation: Simulation) -> SimpleNamespace:
-    """What stands in for the module `time` in the composition root."""
-    return SimpleNamespace(sleep=simulation.sleep, monotonic=simulation.monotonic)
 
 
 def _environment() -> dict[str, str]:

@@ -16,7 +16,7 @@ from lab.faults.agenda import fill_agenda
 from lab.faults.checks import Watch, run_faults
 from lab.faults.clients import Clients
 from lab.faults.comparing import differences
-from lab.faults.desk import assemble, clock_of, furnish
+from lab.faults.desk import assemble, furnish
 from lab.faults.disturbances import CALM, Disturbances
 from lab.faults.far_realm import FarRealm
 from lab.faults.far_sides import FarContainer
@@ -174,7 +174,6 @@ def _simulated(
     chances = random.Random(f"tokens {seed}")
     with ExitStack() as stack:
         stack.enter_context(patch.object(bootstrap, "now", simulation.now))
-        stack.enter_context(patch.object(bootstrap, "time", clock_of(simulation)))
         stack.enter_context(patch.object(secrets, "token_hex", lambda size=32: chances.randbytes(size).hex()))
         far_realm = FarRealm(story, simulation, disturbances)
         stack.enter_context(patch("requests.sessions.HTTPAdapter", lambda: far_realm))

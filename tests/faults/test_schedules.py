@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -69,6 +70,15 @@ def test_a_seed_does_the_same_again_in_another_process() -> None:
     again = {one.seed: one.digest for one in spread(run_seed, [295, 4, 6], _JOBS)}
     assert first == again
     assert len(set(first.values())) == 3
+
+
+def test_nothing_in_a_schedule_waits_in_real_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a busy machine would change what a seed does."""
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    storms = [run_seed(seed, FLOWS, profile="storm") for seed in range(1, 4)]
+    assert not [finding for outcome in storms for finding in outcome.findings]
+    assert not waited
 
 
 # Planted defects
