@@ -110,8 +110,7 @@ class Changing:
         return note
 
     def _stored(self, row: Row) -> StoredTicket:
-        notes = self._repository.notes(row.partition_key, row.text("ticket_id"))
-        return StoredTicket(ticket_of(row), row.etag, tuple(notes))
+        return StoredTicket(ticket_of(row), row.etag, tuple(self._repository.notes(row)))
 
     def _change_row(self, ticket_id: str, say: Say) -> None:
         """Change a ticket whose version is so old that nothing more is known of it than the ticket itself."""

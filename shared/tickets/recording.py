@@ -29,9 +29,10 @@ from shared.tickets.event_grid import (
     validation_code,
 )
 from shared.tickets.model import Change, KeyVaultEvent, ObjectType
+from shared.tickets.planning import UnstorableError
 from shared.tickets.quarantine import Quarantine, Quarantined
 from shared.tickets.repository import object_key
-from shared.tickets.settling import Settling, UnstorableError, work_of
+from shared.tickets.settling import Settling, work_of
 from shared.vaults.model import Credentials
 
 logger = logging.getLogger(__name__)

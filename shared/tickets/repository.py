@@ -1,12 +1,12 @@
 """Tickets in Table Storage. One partition a vault; the object's row guards all that is derived from it by its ETag.
 
 Rows of a vault's partition: `object:<type>:<name>` (facts, words, receipts, what is written), `event:<receipt>`,
-`ticket:<id>`, `note:<ticket>:<time>:<id>`, and the lists: `open:<newest first>:<id>`, `due:<soonest first>:<id>` for
-open tickets, `done:<newest first>:<id>` for finished ones.
+`ticket:<id>` with what the facts tell in its timeline, `note:<ticket>:<time>:<id>` for what people wrote and what is
+never taken back, and the lists: `open:<newest first>:<id>`, `due:<soonest first>:<id>` for open tickets,
+`done:<newest first>:<id>` for finished ones. So a new event is five rows, and twenty of them are one transaction.
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -14,6 +14,7 @@ from datetime import datetime
 from shared.errors import AlreadyExistsError
 from shared.storage.documents import pack, unpack
 from shared.storage.keys import ascending, descending, fit_key
+from shared.storage.limits import storable
 from shared.storage.rows import (
     Condition,
     Create,
@@ -37,14 +38,14 @@ OPEN, DUE, DONE = "open", "due", "done"
 _NEVER = "9" * 18
 # As much of a page as takes as long as asking for one row.
 _ROWS_FOR_A_READ = 20
+# What the facts tell of a ticket. Earlier releases wrote each of these notes as a row, and named them in `Written`.
+_TIMELINE = "timeline"
 # The columns that are members of a ticket as they stand: texts, texts that may be missing, times.
 _MEMBERS = (
-    *("ticket_type", "summary", "details", "vault", "object_name", "version", "source"),
+    *("ticket_type", "summary", "vault", "object_name", "version", "source"),
     *("team", "assignee", "site", "rule"),
     *("finished_at", "expires_at", "snoozed_until"),
 )
-
-_as_json = json.JSONEncoder(default=str, sort_keys=True).encode
 
 ObjectKey = tuple[ObjectType, str]
 
@@ -112,10 +113,12 @@ class TicketRepository:
     def find_ticket(self, vault: str, ticket_id: str) -> Row | None:
         return self.table.find(vault, f"ticket:{ticket_id}")
 
-    def notes(self, vault: str, ticket_id: str) -> list[Note]:
-        """The timeline, oldest first."""
-        rows = scan(self.table, [partition(vault), *row_key_prefix(f"note:{ticket_id}:")])
-        return [note_of(row) for row in rows]
+    def notes(self, ticket: Row) -> list[Note]:
+        """The timeline of a `ticket` row, oldest first."""
+        rows = scan(self.table, [partition(ticket.partition_key), *row_key_prefix(f"note:{ticket.text('ticket_id')}:")])
+        # By their keys, because a note may stand in both places: as a row of an earlier release, and as told anew.
+        notes = {_note_key(note): note for note in (*told_in(ticket), *map(_note_of, rows))}
+        return [notes[key] for key in sorted(notes)]
 
 
 def object_key(object_type: ObjectType, name: str) -> ObjectKey:
@@ -153,38 +156,31 @@ def create_receipt(event: KeyVaultEvent, now: datetime) -> Operation:
 
 def create_note(vault: str, ticket_id: str, note: Note) -> Operation:
     """Saves it: the key says all that the note says."""
-    return _save_note(vault, ticket_id, _note_key(note), note)
-
-
-def _save_note(vault: str, ticket_id: str, key: str, note: Note) -> Operation:
-    return Save(Row(vault, f"note:{ticket_id}:{key}", {"at": note.at, "author": note.author, "text": note.text}))
+    values: dict[str, Value] = {"at": note.at, "author": note.author, "text": note.text}
+    return Save(Row(vault, f"note:{ticket_id}:{_note_key(note)}", values))
 
 
 def project(
     partition_key: str, row_key: str, wanted: Wanted, ticket_id: str, present: Written | None
 ) -> tuple[list[Operation], Written]:
     """The operations that bring a ticket's rows to what is wanted, and what is written after them. None are needed
-    for a ticket that is written as it should be."""
+    for a ticket that is written as it should be. Raises RowRefusedError or TooLargeError for what no row can hold."""
     ticket = wanted.ticket
-    columns = _columns(ticket, ticket_id, row_key, wanted.key)
-    notes = {_note_key(note): note for note in wanted.notes}
-    digest = _digest_of(columns, notes, map(_note_key, wanted.lasting_notes))
+    listed = _columns(ticket, ticket_id)
+    own = _own_columns(ticket, row_key, wanted.key, wanted.notes)
+    row = Row(partition_key, f"ticket:{ticket_id}", {**listed, **own})
+    digest = _digest_of(row, wanted.lasting_notes)
     if present is not None and present.digest == digest:
         return [], present
-    listed = {name: value for name, value in columns.items() if name != "details"}
     indexes = tuple(_index_keys(ticket, ticket_id))
     before = present or Written(ticket_id)
-    row = Row(partition_key, f"ticket:{ticket_id}", columns)
     # A new ticket must not stand on another one's row: then its id has to be longer.
     operations: list[Operation] = [Create(row) if present is None else Save(row)]
     operations += [Save(Row(partition_key, key, listed)) for key in indexes]
     operations += [Delete(key) for key in before.indexes if key not in indexes]
-    operations += [
-        _save_note(partition_key, ticket_id, key, note) for key, note in notes.items() if key not in before.notes
-    ]
-    operations += [Delete(f"note:{ticket_id}:{key}") for key in before.notes if key not in notes]
+    operations += [Delete(f"note:{ticket_id}:{key}") for key in before.notes]
     operations += [create_note(partition_key, ticket_id, note) for note in wanted.lasting_notes]
-    return operations, Written(ticket_id, digest, tuple(sorted(notes)), indexes)
+    return operations, Written(ticket_id, digest, indexes=indexes)
 
 
 def remove(written: Written) -> list[Operation]:
@@ -195,11 +191,11 @@ def remove(written: Written) -> list[Operation]:
 
 def rewrite(row: Row, ticket: Ticket) -> list[Operation]:
     """The operations that change a `ticket` row by itself, with its places in the lists; `row` as it was read."""
-    columns = _columns(ticket, ticket.ticket_id, row.text("object_row"), row.text("ticket_key"))
-    listed = {name: value for name, value in columns.items() if name != "details"}
+    listed = _columns(ticket, ticket.ticket_id)
+    own = _own_columns(ticket, row.text("object_row"), row.text("ticket_key"), told_in(row))
     before, after = set(_index_keys(ticket_of(row), ticket.ticket_id)), set(_index_keys(ticket, ticket.ticket_id))
     return [
-        Replace(Row(row.partition_key, row.row_key, columns, row.etag)),
+        Replace(Row(row.partition_key, row.row_key, {**listed, **own}, row.etag)),
         *(Save(Row(row.partition_key, key, listed)) for key in sorted(after)),
         *(Delete(key) for key in sorted(before - after)),
     ]
@@ -210,10 +206,12 @@ def indexes_of(row: Row) -> tuple[str, ...]:
     return tuple(_index_keys(ticket_of(row), row.text("ticket_id")))
 
 
-def _digest_of(columns: Mapping[str, Value], notes: Iterable[str], lasting_notes: Iterable[str]) -> str:
-    """Changes whenever a row of the ticket has to be written."""
-    said = _as_json([{**columns, "object_row": ""}, sorted(notes), sorted(lasting_notes)])
-    return hashlib.sha256(said.encode("utf-8")).hexdigest()[:16]
+def _digest_of(row: Row, lasting_notes: Iterable[Note]) -> str:
+    """Changes whenever a row of the ticket has to be written: its own, which says all that the lists say, or a note."""
+    said = hashlib.sha256(storable(row).entity)
+    for note in lasting_notes:
+        said.update(_note_key(note).encode("ascii"))
+    return said.hexdigest()[:16]
 
 
 def ticket_of(row: Row) -> Ticket:
@@ -245,13 +243,19 @@ def ticket_of(row: Row) -> Ticket:
     )
 
 
-def note_of(row: Row) -> Note:
+def told_in(row: Row) -> list[Note]:
+    """The part of a ticket's timeline that stands in its own row, oldest first."""
+    return [Note(datetime.fromisoformat(at), author, text) for at, author, text in unpack(row, _TIMELINE, ())]
+
+
+def _note_of(row: Row) -> Note:
     at = row.time("at")
     assert at is not None  # noqa: S101 - written with every row
     return Note(at, row.text("author"), row.text("text"))
 
 
-def _columns(ticket: Ticket, ticket_id: str, object_row: str, key: str) -> dict[str, Value]:
+def _columns(ticket: Ticket, ticket_id: str) -> dict[str, Value]:
+    """What every row about a ticket has."""
     columns: dict[str, Value] = {
         "ticket_id": ticket_id,
         "kind": str(ticket.kind),
@@ -260,14 +264,19 @@ def _columns(ticket: Ticket, ticket_id: str, object_row: str, key: str) -> dict[
         "object_type": str(ticket.object_type),
         "opened_at": ticket.opened_at,
         "updated_at": ticket.updated_at,
-        "object_row": object_row,
-        "ticket_key": key,
     }
     for name in _MEMBERS:
         value = getattr(ticket, name)
         if value is not None:
             columns[name] = value
     return columns
+
+
+def _own_columns(ticket: Ticket, object_row: str, key: str, told: Iterable[Note]) -> dict[str, Value]:
+    """What the ticket's own row has beside that."""
+    columns: dict[str, Value] = {"details": ticket.details, "object_row": object_row, "ticket_key": key}
+    notes = [[note.at, note.author, note.text] for note in sorted(told, key=_note_key)]
+    return {**columns, **pack(_TIMELINE, notes)} if notes else columns
 
 
 def _index_keys(ticket: Ticket, ticket_id: str) -> Iterator[str]:

@@ -5,48 +5,35 @@ that follow. What did not fit follows in the next one: the object's row says wha
 be killed between any two calls, and whoever comes next, with the same event or another, goes on from there.
 """
 
-import hashlib
-import logging
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from shared.errors import ConflictError, DeskbridgeError, MisconfiguredError, RowRefusedError, TryLaterError
+from shared.errors import ConflictError, DeskbridgeError, RowRefusedError, TryLaterError
 from shared.reasons import Reason
-from shared.storage.limits import check_row, in_transactions
+from shared.storage.limits import in_transactions
 from shared.storage.rows import Delete, Operation, Row
-from shared.tickets.deciding import Ruling, decide, is_known, version_of
+from shared.tickets.deciding import Ruling, decide
 from shared.tickets.facts import Observation, absorb
 from shared.tickets.model import (
     Context,
     KeyVaultEvent,
     Note,
-    ObjectType,
     Outcome,
-    RuleRecord,
-    TicketKind,
     Wanted,
     Word,
-    Written,
-    ticket_id,
 )
+from shared.tickets.planning import Planning, UsesOf, remembered
 from shared.tickets.records import ObjectRecord
 from shared.tickets.repository import (
     ObjectKey,
     TicketRepository,
     create_note,
     create_receipt,
-    indexes_of,
     object_key,
-    object_row_key,
-    project,
-    remove,
-    save_object,
 )
-
-logger = logging.getLogger(__name__)
 
 _TRIES = 5
 # Of a person's change, which is one ticket's only: it need not give up as early as a delivery of hundreds.
@@ -54,15 +41,9 @@ _TRIES_OF_PEOPLE = 12
 _EVENTS_AT_ONCE = 20
 # From as many objects on, one reading of the vault's range of them costs less than asking for each.
 _READ_TOGETHER = 40
-# Of the 100 of a transaction; one ticket with all its notes fits, and the object's own row.
-_ROOM = 98
 _FIRST_WAIT_SECONDS = 0.05
-_LONGEST_ID = 12
 # Event Grid waits 30 s for an answer.
 _SECONDS = 18.0
-
-# Which imports read a secret: (vault, secret) to their names.
-UsesOf = Callable[[str, str], Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -110,14 +91,6 @@ class Changed:
     row: Row | None
 
 
-class UnstorableError(DeskbridgeError):
-    """What is known about one object does not fit into its rows. `key` says which."""
-
-    def __init__(self, key: ObjectKey, message: str) -> None:
-        super().__init__(Reason.EVENT_TOO_LARGE, message)
-        self.key = key
-
-
 def work_of(events: Iterable[KeyVaultEvent]) -> list[Work]:
     """The events of one vault, by object, in the order of their first appearance."""
     by_object: dict[ObjectKey, list[KeyVaultEvent]] = {}
@@ -142,7 +115,7 @@ class Settling:
         self._now = now
         self._wait = wait
         self._clock = clock
-        self._uses_of = uses_of
+        self._planning = Planning(repository, uses_of)
 
     def settle(self, vault: str, works: Sequence[Work], context: Context, ruling: Ruling) -> None:
         """Take all of it in.
@@ -173,7 +146,7 @@ class Settling:
         for tries in range(_TRIES_OF_PEOPLE):
             record = self._repository.load(vault, key, key[1])
             rulings: dict[str, Outcome] = {}
-            wanted = decide(record.state, record.words, context, _remembered(rulings, record.rulings, ruling))
+            wanted = decide(record.state, record.words, context, remembered(rulings, record.rulings, ruling))
             present = next((one for one in wanted if one.key == ticket_key), None)
             if present is None or ticket_key not in record.written:
                 return None
@@ -182,17 +155,17 @@ class Settling:
                 return Changed(None)
             spoken = replace(record, words={**record.words, ticket_key: said.word})
             own = [create_note(vault, record.written[ticket_key].ticket_id, note) for note in said.notes]
-            step = self._plan(vault, _Progress(Work(key, key[1], ())), record, spoken, own, context, ruling)
+            plan = self._planning.plan(vault, key, record, spoken, own, context, ruling, look=False)
             try:
-                etags = self._repository.table.transact(vault, step.operations)
+                etags = self._repository.table.transact(vault, plan.operations)
             except ConflictError:
                 self._wait(_pause(min(tries, _TRIES)))
                 continue
-            if not step.done:
+            if not plan.done:
                 self.settle(vault, [Work(key, record.state.name, ())], context, ruling)
                 return Changed(None)
             ticket = f"ticket:{record.written[ticket_key].ticket_id}"
-            for operation, etag in zip(step.operations, etags, strict=True):
+            for operation, etag in zip(plan.operations, etags, strict=True):
                 if not isinstance(operation, Delete) and operation.row.row_key == ticket:
                     return Changed(replace(operation.row, etag=etag))
             return Changed(None)
@@ -262,118 +235,10 @@ class Settling:
                 del events[receipt]
         taken_in = replace(record, state=state, receipts=record.receipts_with(events))
         receipts = [create_receipt(event, self._now()) for event in events.values()]
-        step = self._plan(vault, progress, record, taken_in, receipts, context, ruling)
+        look = progress.failures > 0
+        plan = self._planning.plan(vault, work.key, record, taken_in, receipts, context, ruling, look=look)
         taken = progress.taken + len(chunk)
-        return _Step(step.operations, taken, step.done and taken >= len(work.observations))
-
-    def _plan(
-        self,
-        vault: str,
-        progress: _Progress,
-        before: ObjectRecord,
-        record: ObjectRecord,
-        operations: list[Operation],
-        context: Context,
-        ruling: Ruling,
-    ) -> _Step:
-        """The transaction that takes the object from `before` to `record`, its tickets along with it."""
-        key, row_key = progress.work.key, object_row_key(progress.work.key)
-        rulings: dict[str, Outcome] = {}
-        tickets = decide(record.state, record.words, context, _remembered(rulings, record.rulings, ruling))
-        words, written = dict(record.words), dict(record.written)
-        done = True
-        for stale in sorted(set(written) - {wanted.key for wanted in tickets}):
-            # A version that is forgotten leaves its tickets as they are; else no rule wants the ticket any more.
-            if not is_known(record.state, stale):
-                del written[stale]
-                words.pop(stale, None)
-            elif len(operations) + len(rows := remove(written[stale])) <= _ROOM:
-                operations = [*operations, *rows]
-                del written[stale]
-            else:
-                done = False
-        for wanted in tickets:
-            present = written.get(wanted.key)
-            is_new = present is None
-            if present is None:
-                taken = {one.ticket_id for one in written.values()}
-                wanted_id, present = self._new_id(vault, key, wanted, taken, look=progress.failures > 0)
-            else:
-                wanted_id = present.ticket_id
-            rows, after = project(vault, row_key, wanted, wanted_id, present)
-            if not rows:
-                continue
-            if is_new:
-                rows += [create_note(vault, wanted_id, note) for note in self._uses(vault, wanted)]
-            if len(operations) + len(rows) > _ROOM:
-                done = False
-                break
-            operations = [*operations, *rows]
-            written[wanted.key] = after
-        kept = rulings if done else {**record.rulings, **rulings}
-        settled = replace(record, words=words, rulings=kept, written=written, unsettled=not done)
-        if operations or settled != before:
-            operations = [save_object(vault, row_key, settled), *operations]
-        _check(key, operations)
-        if not operations and not done:
-            # The caps of `facts` keep a ticket's rows below it; without this a mistake there would never end.
-            raise UnstorableError(key, f"A ticket of {key[0]} {key[1]} needs more rows than a transaction holds.")
-        return _Step(operations, progress.taken, done)
-
-    def _new_id(
-        self, vault: str, key: ObjectKey, wanted: Wanted, taken: set[str], *, look: bool
-    ) -> tuple[str, Written | None]:
-        """The id of a ticket that is not written yet: longer than others when another condition has it already.
-
-        `look` asks the table, as is due once a transaction was refused: that one refused a ticket's row is no sign,
-        because whoever wrote the object meanwhile may have written the ticket too.
-        """
-        for longer in range(0, _LONGEST_ID, 2):
-            found = ticket_id(vault, key[0], key[1], wanted.ticket.kind, version_of(wanted.key), longer)
-            if found in taken:
-                continue
-            row = self._repository.find_ticket(vault, found) if look else None
-            if row is None:
-                return found, None
-            if (row.text("object_row"), row.text("ticket_key")) == (object_row_key(key), wanted.key):
-                # Its version was forgotten, and something was said of it again.
-                return found, Written(found, indexes=indexes_of(row))
-        raise UnstorableError(key, f"There is no free id for a ticket of {key[0]} {key[1]}.")
-
-    def _uses(self, vault: str, wanted: Wanted) -> list[Note]:
-        ticket = wanted.ticket
-        if self._uses_of is None or ticket.kind is not TicketKind.EXPIRY or ticket.object_type is not ObjectType.SECRET:
-            return []
-        try:
-            names = self._uses_of(vault, ticket.object_name)
-        except MisconfiguredError as error:
-            # A settings document of an import that is at fault must not keep events out.
-            logger.warning("What uses the secret %s is not known: %s", ticket.object_name, error)
-            return []
-        if not names:
-            return []
-        return [Note(ticket.opened_at, "Deskbridge", f"When it expires, this breaks: {', '.join(sorted(names))}.")]
-
-
-def _remembered(used: dict[str, Outcome], known: Mapping[str, Outcome], ruling: Ruling) -> Ruling:
-    """Rules once about each thing; `used` is filled with what was needed."""
-
-    def rule(record: RuleRecord) -> Outcome:
-        key = hashlib.sha256(repr(sorted(record.items())).encode("utf-8")).hexdigest()[:12]
-        if key not in used:
-            used[key] = known[key] if key in known else ruling(record)
-        return used[key]
-
-    return rule
-
-
-def _check(key: ObjectKey, operations: list[Operation]) -> None:
-    try:
-        for operation in operations:
-            if not isinstance(operation, Delete):
-                check_row(operation.row)
-    except DeskbridgeError as error:
-        raise UnstorableError(key, f"What is known about {key[0]} {key[1]} cannot be stored. {error}") from error
+        return _Step(plan.operations, taken, plan.done and taken >= len(work.observations))
 
 
 def _pause(tries: int) -> float:

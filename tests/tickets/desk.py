@@ -14,6 +14,8 @@ from shared.settings.documents.key_vault_events import KeyVaultEvents
 from shared.storage.rows import Value
 from shared.storage.tables import Tables, scan
 from shared.tickets.configuration import Configuration
+from shared.tickets.model import Note
+from shared.tickets.planning import UsesOf
 from shared.tickets.quarantine import Quarantine
 from shared.tickets.recording import Answer, Recording
 from shared.tickets.repository import TicketRepository
@@ -82,6 +84,7 @@ class Desk:
         configured: Configuration | None = None,
         passwords: Passwords | None = None,
         body_limit: int = 1_572_864,
+        uses_of: UsesOf | None = None,
     ) -> None:
         self.tables = tables or MemoryTables()
         self.configured: Configuration | None = configured or configuration()
@@ -91,7 +94,13 @@ class Desk:
         table = self.tables.table("tickets")
         self.repository = TicketRepository(table)
         self.quarantine = Quarantine(table, lambda: self.now)
-        self.settling = Settling(self.repository, now=lambda: self.now, wait=lambda _seconds: None, clock=lambda: 0.0)
+        self.settling = Settling(
+            self.repository,
+            now=lambda: self.now,
+            wait=lambda _seconds: None,
+            clock=lambda: 0.0,
+            uses_of=uses_of,
+        )
         self.recording = Recording(
             lambda: self.configured,
             self.passwords,
@@ -131,8 +140,12 @@ class Desk:
         return found[0]
 
     def texts(self, ticket_id: object) -> list[str]:
+        return [note.text for note in self.notes(ticket_id)]
+
+    def notes(self, ticket_id: object) -> list[Note]:
         """The timeline of a ticket, oldest first."""
-        return [str(row["text"]) for row in self.rows(f"note:{ticket_id}:")]
+        [ticket] = [row for row in scan(self.tables.table("tickets"), []) if row.row_key == f"ticket:{ticket_id}"]
+        return self.repository.notes(ticket)
 
 
 def pair(username: str, password: str) -> str:

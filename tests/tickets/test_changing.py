@@ -219,8 +219,7 @@ def test_a_ticket_that_is_not_there_is_told_so(ticket_id: str) -> None:
 
 
 def test_what_breaks_stands_in_the_timeline_of_a_secrets_expiry_ticket() -> None:
-    desk = Desk()
-    desk.settling._uses_of = lambda vault, secret: [f"EC2 import of {vault} with {secret}"]
+    desk = Desk(uses_of=lambda vault, secret: [f"EC2 import of {vault} with {secret}"])
     office = Office(desk)
     assert "When it expires, this breaks: EC2 import of acorn-vault with mail." in desk.texts(office.ticket_id)
     desk.post([said("NearExpiry", "aa", days(60), name="disk", kind="Key")])
@@ -231,18 +230,16 @@ def test_settings_at_fault_elsewhere_keep_no_event_out() -> None:
     def at_fault(_vault: str, _secret: str) -> list[str]:
         raise MisconfiguredError(Reason.DOCUMENT_INVALID, "A tenant's document is at fault.")
 
-    desk = Desk()
-    desk.settling._uses_of = at_fault
-    assert Office(desk).desk.ticket("mail")["status"] == "open"
+    assert Office(Desk(uses_of=at_fault)).desk.ticket("mail")["status"] == "open"
 
 
 def test_two_conditions_with_one_id_are_two_tickets(monkeypatch: pytest.MonkeyPatch) -> None:
-    from shared.tickets import settling
+    from shared.tickets import planning
 
     def short(*parts: object) -> str:
         return f"KV-00000-0000{'0' * int(str(parts[-1]))}"
 
-    monkeypatch.setattr(settling, "ticket_id", short)
+    monkeypatch.setattr(planning, "ticket_id", short)
     desk = Desk()
     desk.post([said("NearExpiry", "aa", days(60), name=name) for name in ("mail", "disk")])
     desk.post([said("Expired", "aa", days(92), name=name) for name in ("mail", "disk")])

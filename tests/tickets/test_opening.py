@@ -40,7 +40,9 @@ def test_a_condition_has_one_ticket_however_often_it_is_asked_for() -> None:
     assert Opening(repository).open(replace(ASKED, summary="In other words", at=AT + timedelta(days=2))) == first
     other = Opening(repository).open(replace(ASKED, condition="another"))
     assert sorted(listed(repository)) == sorted([first, other])
-    (note,) = repository.notes(ASKED.place, first)
+    ticket = repository.find_ticket(ASKED.place, first)
+    assert ticket is not None
+    (note,) = repository.notes(ticket)
     assert (note.author, note.text, note.at) == ("AuthRocket", ASKED.summary, AT)
 
 

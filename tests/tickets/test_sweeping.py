@@ -156,7 +156,7 @@ def test_event_and_sweep_meet_in_one_ticket(sweep_first: bool) -> None:
     desk.sweep(desk.days_ahead(29.5))
     ticket = desk.desk.ticket("Mail")
     assert desk.desk.tickets() == [ticket]
-    assert [(row["text"], row["author"]) for row in desk.desk.rows("note:")] == [
+    assert [(note.text, note.author) for note in desk.desk.notes(ticket["ticket_id"])] == [
         ("Near expiry: this version expires on 2026-09-01 00:00 UTC, 30 days ahead.", "Key Vault event")
     ]
 
