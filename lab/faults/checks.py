@@ -11,6 +11,8 @@ from lab.faults.story import REALM_ID, Story
 from shared.imports.columns import column_of
 from shared.imports.model import Key
 from shared.imports.records import RecordTable
+from shared.runs.model import PartState, RunState, summarise
+from shared.runs.repository import RunRepository
 from shared.storage.documents import unpack
 from shared.storage.names import ASSETS_TABLE, RUNS_TABLE, USERS_TABLE
 from shared.storage.rows import Delete, Operation, Row
@@ -81,16 +83,13 @@ def run_faults(tables: MemoryTables, *, one_clock: bool, reformed: Sequence[date
     written = Counter((str(change["by"]).removeprefix("run "), str(change["action"])) for change in changes)
     # By people, and by events of users.
     edited = [moment_of(one) for one in changes if one["action"] == "edit" or one["by"].startswith("run ev_")]
+    runs = RunRepository(tables.table(RUNS_TABLE))
     findings: list[str] = []
     for run_id, run in _runs(tables).items():
         if run.text("state") == "running":
             findings.append(f"the run {run_id} is open for ever")
         parts = [values for key, values in rows.items() if key[0] == run_id and key[1].startswith("part:")]
-        # What was laid out while the run was given up was never sent: nobody does it, and the run says that it failed.
-        still = {"running"} if run.text("state") == "failed" else {"running", "queued"}
-        open_parts = [values["name"] for values in parts if values["state"] in still]
-        if open_parts:
-            findings.append(f"the run {run_id} left parts open: {open_parts}")
+        findings += _untrue(runs, run_id)
         if run.text("mode") != "import" or any(values["state"] != "done" for values in parts):
             continue
         began, ended = run.time("started_at"), run.time("finished_at")
@@ -113,6 +112,17 @@ def run_faults(tables: MemoryTables, *, one_clock: bool, reformed: Sequence[date
 
 def _runs(tables: MemoryTables) -> dict[str, Row]:
     return {key[1]: row for key, row in tables.table(RUNS_TABLE).rows.items() if key[0] == "runs"}
+
+
+def _untrue(runs: RunRepository, run_id: str) -> list[str]:
+    """Where an operator who looks at a run sees a part that nobody does, or a failure without a word."""
+    summary = summarise(runs.get(run_id), runs.parts(run_id))
+    findings = [f"the run {run_id} left a part open: {part.name}" for part in summary.parts if part.is_open]
+    failed = [part for part in summary.parts if part.state is PartState.FAILED]
+    findings += [f"a part failed without a reason: {part}" for part in failed if not (part.reason and part.message)]
+    if failed and summary.state is RunState.SUCCEEDED:
+        findings.append(f"the run {run_id} says that it succeeded, and of its parts there failed {failed}")
+    return findings
 
 
 def _untold(key: Key, told: Told) -> list[str]:

@@ -10,6 +10,7 @@ from shared.imports.history import is_history
 from shared.imports.model import MANUAL_PARTITION
 from shared.storage.names import ASSETS_TABLE, RUNS_TABLE, SETTINGS_TABLE, TICKETS_TABLE, USERS_TABLE
 from shared.storage.rows import Value
+from shared.tickets.repository import VAULTS_PARTITION
 from shared.tickets.sweeping import SWEEPS_PARTITION
 
 # When and by which run something was done differs between two runs of a story; what was done does not.
@@ -141,12 +142,15 @@ def without_deleted(story: Story, rows: Rows) -> Rows:
         for key, values in rows.items()
         if key[1].startswith("ticket:") and object_of(key[0], values) in gone
     }
-    return {
+    left = {
         key: values
         for key, values in rows.items()
         if (key[0], str(values.get("ticket_id") or key[1].split(":")[1 if ":" in key[1] else 0])) not in ids
         and not (key[1].startswith("object:") and (key[0], *key[1].split(":")[1:3]) in gone)
     }
+    # A vault of which nothing else was ever said need not be known.
+    spoken = {key[0] for key in left}
+    return {key: values for key, values in left.items() if key[0] != VAULTS_PARTITION or key[1] in spoken}
 
 
 def deleted_objects(story: Story) -> list[tuple[str, str, str]]:

@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+from shared.reasons import Reason
 
 # A part whose worker has not been heard of for so long is taken to be dead.
 SILENT_AFTER = timedelta(minutes=10)
@@ -100,7 +102,13 @@ class Summary:
 
 
 def summarise(run: Run, parts: Sequence[Part]) -> Summary:
-    """The summary of a run that is open, or was closed: from its parts."""
+    """The summary of a run that is open, or was closed: from its parts.
+
+    A part that is still open in a closed run was laid out just as the run was given up, or by a worker that was slower
+    than the rest: nobody was ever told to do it, and it is shown as what it is.
+    """
+    if not run.is_open:
+        parts = [_given_up(part, run) if part.is_open else part for part in parts]
     counts: Counter[str] = Counter()
     for part in parts:
         counts.update(part.counts)
@@ -116,3 +124,14 @@ def summarise(run: Run, parts: Sequence[Part]) -> Summary:
     else:
         state = RunState.PARTLY_FAILED if counts["parts_done"] else RunState.FAILED
     return Summary(run, state, dict(counts), parts)
+
+
+def _given_up(part: Part, run: Run) -> Part:
+    return replace(
+        part,
+        state=PartState.FAILED,
+        finished_at=run.finished_at,
+        reason=part.reason or str(Reason.PART_ABANDONED),
+        message=part.message or "Its run had ended before it was begun.",
+        mend=part.mend or "Nothing is to be done: the next import reads it.",
+    )

@@ -1,6 +1,7 @@
 """Runs: one at a time, taken up when they stall, previews and what applying one means, freshness and retention."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -74,6 +75,19 @@ def test_no_run_stays_open_for_ever(world: World) -> None:
     world.runner.do_part(message, redelivered=True)
     assert world.rows() == {}
     assert world.run().state is RunState.SUCCEEDED
+
+
+def test_a_part_laid_out_just_as_its_run_was_given_up_is_told_as_given_up(world: World) -> None:
+    run_id, _ = world.start()
+    # As the housekeeper closes a run that it cannot lay out, while a slow worker lays it out after all.
+    run = world.runs.get(run_id)
+    world.runs.save(replace(run, state=RunState.FAILED, finished_at=world.clock(), reason="x", message="Given up."))
+    summary = world.runner.summary(run_id)
+    assert [(part.state, part.reason) for part in summary.parts] == [(PartState.FAILED, "part_abandoned")]
+    assert (summary.state, summary.counts["parts_failed"]) == (RunState.FAILED, 1)
+    shown = RunReports(world.runner).run(run_id)["parts"][0]
+    assert (shown["state"], shown["message"]) == ("failed", "Its run had ended before it was begun.")
+    assert RunReports(world.runner).errors(run_id, 10, None)[0][0]["code"] == "part_abandoned"
 
 
 def test_an_old_message_of_an_overtaken_run_writes_nothing(world: World) -> None:
