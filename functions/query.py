@@ -1,10 +1,10 @@
 """Query parameters: what each may be, read once and refused by name when it is wrong."""
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from types import MappingProxyType
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import azure.functions as func
 
@@ -19,14 +19,13 @@ USUAL_PAGE = 50
 _OF_THE_HOST = frozenset({"code", "clientid"})
 
 
-@dataclass(frozen=True)
-class Query(Generic[T]):
+class Query(NamedTuple, Generic[T]):
     """One query parameter. `read` makes its value of the text or raises ValueError with what it must be."""
 
     name: str
     about: str
     parse: Callable[[str], T]
-    schema: dict[str, Any] = field(default_factory=dict[str, Any])
+    schema: Mapping[str, Any] = MappingProxyType({})
     default: T | None = None
     example: Any = None
 

@@ -1,8 +1,7 @@
 """The endpoints that every kind of record has: list, add by hand, show, edit, history, explain. Declared once."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 import azure.functions as func
@@ -22,8 +21,7 @@ H = TypeVar("H", bound=Callable[..., func.HttpResponse])
 _WORDS: dict[type[Any], str] = {str: "text", dict: "object", list: "list"}
 
 
-@dataclass(frozen=True)
-class Records:
+class Records(NamedTuple):
     """What is different between the kinds. `one` is the singular of `many`, which is the first part of the addresses.
 
     The models of the answers are named after `model`, as in `AssetPage`. `about_…` are the endpoints' descriptions.

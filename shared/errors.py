@@ -1,13 +1,12 @@
 """What can go wrong, as a small tree: each class says what the caller does next. Anything else raised is a bug."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from shared.reasons import Reason
 
 
-@dataclass(frozen=True)
-class Fault:
+class Fault(NamedTuple):
     """One fault of a document: where it is (`site_rules.0.criteria.0.operator`) and what is wrong there."""
 
     path: str

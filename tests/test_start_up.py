@@ -48,20 +48,27 @@ for function in function_app.app.get_functions():
             lines.append(f"{name}: sends to {binding['queueName']}")
         elif binding["type"] != "http":
             lines.append(f"{name}: {binding}")
-print(json.dumps({"functions": sorted(lines), "modules": sorted(sys.modules)}))
+ours = [module for name, module in sys.modules.items() if name.split(".")[0] in ("functions", "shared")]
+made = {str(thing) for module in ours for thing in vars(module).values() if hasattr(thing, "__dataclass_fields__")}
+print(json.dumps({"functions": sorted(lines), "modules": sorted(sys.modules), "dataclasses": sorted(made)}))
 """
 
 FUNCTIONS = ROOT / "tests" / "functions.txt"
 
 
-@pytest.fixture(scope="module")
-def cold_start() -> Any:
-    """What a fresh process with an empty environment sees."""
+def fresh_process(script: str) -> Any:
+    """What a script prints in a process of its own, with an empty environment."""
     answer = subprocess.run(
-        [sys.executable, "-c", SCRIPT], cwd=ROOT, env={"PATH": os.defpath}, capture_output=True, text=True, check=False
+        [sys.executable, "-c", script], cwd=ROOT, env={"PATH": os.defpath}, capture_output=True, text=True, check=False
     )
     assert answer.returncode == 0, answer.stderr
     return json.loads(answer.stdout)
+
+
+@pytest.fixture(scope="module")
+def cold_start() -> Any:
+    """What a worker sees of the app."""
+    return fresh_process(SCRIPT)
 
 
 def test_importing_the_app_loads_no_sdk(cold_start: Any) -> None:
@@ -72,3 +79,33 @@ def test_importing_the_app_loads_no_sdk(cold_start: Any) -> None:
 
 def test_the_app_has_exactly_these_functions_and_triggers(cold_start: Any) -> None:  # KV-03 AR-02 AR-03
     assert cold_start["functions"] == FUNCTIONS.read_text("utf-8").splitlines()
+
+
+def test_the_start_loads_nothing_of_pythons_that_azure_functions_does_not_load_anyway(cold_start: Any) -> None:
+    bare = fresh_process("import azure.functions, json, sys; print(json.dumps(sorted(sys.modules)))")
+    more = {module.split(".")[0] for module in {*cold_start["modules"]} - {*bare}}
+    # `gc` is part of the interpreter.
+    assert more == {"function_app", "functions", "shared", "gc"}
+
+
+def test_the_start_makes_no_dataclass_each_of_which_costs_as_much_as_several_modules(cold_start: Any) -> None:
+    assert cold_start["dataclasses"] == []
+
+
+def test_the_hosts_library_is_left_as_it_was() -> None:
+    imported = "import function_app, inspect, json; from azure.functions.decorators import utils"
+    assert fresh_process(f"{imported}; print(json.dumps(utils.inspect is inspect))") is True
+
+
+@pytest.mark.parametrize(
+    "otherwise",
+    [
+        "utils.inspect = types.SimpleNamespace(signature=inspect.signature)",
+        "del sys.modules['azure.functions.decorators.utils']",
+    ],
+)
+def test_a_release_of_the_hosts_library_that_reads_signatures_otherwise_is_indexed_too(
+    otherwise: str, cold_start: Any
+) -> None:
+    before = f"import inspect, sys, types; from azure.functions.decorators import utils; {otherwise}"
+    assert fresh_process(f"{before}\n{SCRIPT}")["functions"] == cold_start["functions"]
