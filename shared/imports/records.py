@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from pydantic_core import to_json
+
 from shared.errors import NotFoundError
 from shared.imports import history
 from shared.imports.history import HISTORY, HistoryEntry
@@ -33,7 +35,7 @@ from shared.imports.model import (
 from shared.imports.part_index import PartIndex
 from shared.reasons import Reason
 from shared.storage.characters import KEY_FORBIDDEN
-from shared.storage.documents import pack
+from shared.storage.documents import CHARACTERS_PER_COLUMN, pack
 from shared.storage.limits import CHARACTERS_PER_KEY
 from shared.storage.rows import (
     Condition,
@@ -278,10 +280,20 @@ def _merged(values: Mapping[str, Value], assign: Mapping[str, Value | None]) -> 
 def _source_columns(wanted: Wanted | None, now: datetime) -> dict[str, Value]:
     if wanted is None or wanted.source is None:
         return {}
-    packed = pack("source", wanted.source)
-    if sum(len(str(text)) for text in packed.values()) > _LARGEST_SOURCE:
+    packed = _packed(wanted.source)
+    if len(packed) > 1 and sum(len(str(text)) for text in packed.values()) > _LARGEST_SOURCE:
         return {}
     return {**packed, "source_read_at": now}
+
+
+def _packed(source: Mapping[str, object]) -> Mapping[str, Value]:
+    """As `pack`, in a third of the time for what nearly all records are."""
+    try:
+        text = to_json(source).decode()
+    except ValueError:
+        # Half a character, or a type of Python's own.
+        return pack("source", source)
+    return {"source": text} if len(text) <= CHARACTERS_PER_COLUMN else pack("source", source)
 
 
 def _without_source(values: Mapping[str, Value]) -> dict[str, Value]:

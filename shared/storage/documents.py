@@ -9,7 +9,7 @@ from shared.storage.limits import CHARACTERS_PER_TEXT
 from shared.storage.rows import Row, Value
 
 # A character outside the basic plane counts twice in UTF-16: half the limit always fits.
-_CHUNK = CHARACTERS_PER_TEXT // 2
+CHARACTERS_PER_COLUMN = CHARACTERS_PER_TEXT // 2
 
 
 def _as_json(value: Any) -> Any:
@@ -28,9 +28,9 @@ def pack(column: str, document: Any) -> dict[str, Value]:
     What JSON does not have becomes text, a time in its ISO form.
     """
     text = _encode(document)
-    if len(text) <= _CHUNK:
+    if len(text) <= CHARACTERS_PER_COLUMN:
         return {column: text}
-    chunks = [text[start : start + _CHUNK] for start in range(0, len(text), _CHUNK)]
+    chunks = [text[start : start + CHARACTERS_PER_COLUMN] for start in range(0, len(text), CHARACTERS_PER_COLUMN)]
     return {column if index == 0 else f"{column}_{index}": chunk for index, chunk in enumerate(chunks)}
 
 

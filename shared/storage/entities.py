@@ -39,8 +39,9 @@ def to_entity(row: Row) -> bytes:
         raise NotStorableError("holds half a character") from error
 
 
+@lru_cache(maxsize=64)
 def to_utc(moment: datetime) -> str:
-    """The moment as the service writes it."""
+    """The moment as the service writes it. A row often bears the same one in several columns."""
     if moment.tzinfo is not UTC:
         moment = moment.astimezone(UTC)
     # Without the "+00:00" at its end.

@@ -164,5 +164,5 @@ def in_transactions(items: Iterable[tuple[T, Sequence[Operation]]]) -> Iterator[
 def weight_of(operation: Operation) -> int:
     """The most bytes that an operation can take in a transaction's body, whichever client writes it."""
     if isinstance(operation, Delete):
-        return BYTES_PER_OPERATION_ENVELOPE
+        return BYTES_PER_OPERATION_ENVELOPE + 3 * len(operation.row_key.encode())
     return BYTES_PER_OPERATION_ENVELOPE + storable(operation.row).on_the_wire

@@ -49,8 +49,8 @@ class History:
     policies: dict[str, Any]
     seed: int = field(default=0)
 
-    def live(self, case: SourceCase) -> World:
-        world = World(case)
+    def live(self, case: SourceCase, *, keeps: bool = True) -> World:
+        world = World(case, keeps=keeps)
         world.settle(**self.policies)
         for record_id, number in self.by_hand.items():
             world.add(record_id, name="by hand", number=number)
@@ -214,3 +214,16 @@ def _histories(world: World, record_id: str) -> list[Any]:
         partition, _, row_key = str(row["link"]).partition("|")
         key = key._replace(partition=partition, row=row_key)
     return list(world.records.history(key))
+
+
+@_QUICK
+@given(history=_HISTORIES, far=_FAR)
+def test_what_the_index_kept_and_what_is_read_again_lead_to_the_same_rows(
+    case: Callable[[], SourceCase], history: History, far: dict[str, Any]
+) -> None:
+    one, other = history.live(case()), history.live(case(), keeps=False)
+    for world in (one, other):
+        world.clock.advance(days=1)
+        world.far.records = _far_of(far)
+        world.run()
+    assert one.comparable() == other.comparable()

@@ -25,7 +25,7 @@ from shared.storage.azure_tables import AzureTables
 from shared.storage.entities import EARLIEST, to_entity
 from shared.storage.lean_tables import LeanTables, to_filter, to_row
 from shared.storage.limits import weight_of
-from shared.storage.rows import AnyOf, Condition, Create, Delete, Operation, Replace, Row, Save, Value
+from shared.storage.rows import AnyOf, Condition, Create, Delete, Merge, Operation, Replace, Row, Save, Value
 from shared.storage.tables import Table
 from tests.storage_emulator import Storage
 
@@ -55,6 +55,7 @@ _rows = st.builds(Row, st.just("p"), _keys, st.dictionaries(_names, _values, max
 _operations: st.SearchStrategy[Operation] = st.one_of(
     st.builds(Create, _rows),
     st.builds(Replace, _rows),
+    st.builds(Merge, _rows),
     st.builds(Save, _rows),
     st.builds(Delete, _keys, st.sampled_from(["", 'W/"2"'])),
 )

@@ -14,6 +14,7 @@ from shared.storage.rows import (
     Condition,
     Create,
     Delete,
+    Merge,
     Operation,
     Replace,
     Row,
@@ -89,6 +90,27 @@ def test_a_replacement_of_nothing_is_a_change_meanwhile(table: Table) -> None:
     table.transact("p", [Create(Row("p", "other"))])
     with pytest.raises(ChangedMeanwhileError):
         table.transact("p", [Replace(Row("p", "gone", {}, "W/\"datetime'2026-01-01T00%3A00%3A00.0000000Z'\""))])
+
+
+def test_a_merge_writes_the_columns_it_names_and_needs_the_version_that_was_read(table: Table) -> None:
+    at = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
+    (first,) = table.transact("p", [Create(Row("p", "it's r", {"a": 1, "b": "two", "at": at}))])
+    [read] = table.page([partition("p")], select=["b"]).rows
+    assert (dict(read.values), read.etag) == ({"b": "two"}, first)
+    (second,) = table.transact("p", [Merge(Row("p", read.row_key, {"b": "three", "c": 2**40}, read.etag))])
+    row = table.find("p", read.row_key)
+    assert row is not None
+    assert (dict(row.values), row.etag) == ({"a": 1, "b": "three", "at": at, "c": 2**40}, second)
+    with pytest.raises(ChangedMeanwhileError) as caught:
+        table.transact("p", [Save(Row("p", "other")), Merge(Row("p", read.row_key, {"a": 4}, first))])
+    assert caught.value.row_key == read.row_key
+    assert table.find("p", "other") is None
+
+
+def test_a_merge_into_nothing_is_a_change_meanwhile(table: Table) -> None:
+    table.transact("p", [Create(Row("p", "other"))])
+    with pytest.raises(ChangedMeanwhileError):
+        table.transact("p", [Merge(Row("p", "gone", {}, "W/\"datetime'2026-01-01T00%3A00%3A00.0000000Z'\""))])
 
 
 def test_a_deletion_keeps_to_its_etag(table: Table) -> None:
