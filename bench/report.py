@@ -18,7 +18,7 @@ _PLOT = _WIDTH - _LEFT - _RIGHT
 
 _PREFACE = """\
 Written by `make bench`, which measures all of it anew. Ratios compare two things measured alternately in the same run \
-(CPU time, median of {rounds} rounds; a third of them for 100,000 instances). Absolute figures are this machine's \
+(CPU time, median of {rounds} rounds). Absolute figures are this machine's \
 ({machine}), with other work beside it. `make bench ONLY=…` measures some groups anew and leaves the others as they \
 were."""
 _SWITCH = """\

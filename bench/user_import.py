@@ -39,8 +39,7 @@ def measure(effort: Effort, results: Results) -> None:
         service.keep("empty")
         taken: dict[str, list[dict[str, float]]] = {"all new": [], "unchanged": []}
         calls: dict[str, int] = {}
-        rounds = 1 if effort.users > 10_000 else effort.rounds
-        for _ in range(rounds):
+        for _ in range(effort.rounds):
             service.restore("empty")
             for found in taken.values():
                 service.counts()
