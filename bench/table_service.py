@@ -127,14 +127,13 @@ class TableService:
         for method, table, partition_key, row_key, _, entity in operations:
             self._count(table, "rows written")
             partition = self.tables.setdefault(table, {}).setdefault(partition_key, Partition())
-            if method == "PATCH":
-                entity = {**partition.rows[row_key], **(entity or {})}
             if method == "DELETE":
                 partition.remove(row_key)
                 etags.append("")
                 continue
             etags.append(f"W/\"datetime'2026-01-01T00%3A00%3A00.{next(self._etags):07}Z'\"")
-            partition.put(row_key, {**(entity or {}), "odata.etag": etags[-1]})
+            stays = partition.rows[row_key] if method == "PATCH" else {}
+            partition.put(row_key, {**stays, **(entity or {}), "odata.etag": etags[-1]})
         return 202, etags
 
     @staticmethod

@@ -4,29 +4,24 @@ botocore makes Python objects of every member of every instance. Here the answer
 and only the members that a tenant's document needs become objects, each with the value that botocore would give it.
 """
 
-import base64
 import re
-import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
 
-from botocore.model import ListShape, Shape, StructureShape
+from botocore.model import Shape, StructureShape
 from botocore.parsers import EC2QueryParser, ResponseParserError, ResponseParserFactory
-from botocore.utils import parse_timestamp
 
+from shared.assets.lean_pieces import inflated, pieces_of, tags_to_cut, without
+from shared.assets.lean_values import Read, is_plain, reservation_reader
 from shared.assets.reading_ahead import Turn
 from shared.imports.expressions import names_in
 from shared.settings.documents.aws_tenants import AwsTenantDocument
 from shared.settings.documents.import_settings import RAW
 
 _OPERATION = "DescribeInstances"
-_PIECE = 64 * 1024
-# A page of 1,000 instances has some 10 MB; what is far beyond that is no page but an attack on the memory.
-_LARGEST_PAGE = 256 * 1024 * 1024
 # What is larger is not held unpacked while it waits to be read.
 _LARGEST_HELD = 32 * 1024 * 1024
 # Of a page before or behind its instances, where little stands.
@@ -37,18 +32,9 @@ _UNREAD = "Unread"
 _END = re.compile(
     rb"(?:</reservationSet>|<reservationSet/>)((?:\s*<(\w+)>[^<&\r\x80-\xff]*</\2>)*)\s*</\w+>\s*", re.ASCII
 )
-# Indentation. It is a third of a page, and reading it costs more than finding it. Before an element that ends it stays:
-# there it may be somebody's value.
-_BLANKS = re.compile(rb">[ \t\r\n]+<(?!/)")
 _TOKEN = re.compile(rb"<nextToken>([^<&]*)</nextToken>")
-_UTC_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z", re.ASCII)
 # Needed whatever is mapped: states, tags by name, and where an instance is.
 _ALWAYS = frozenset({"State", "Tags", "Placement"})
-# Of how many kinds of elements a part consists that is worth looking for: the others are parsed sooner than found.
-_LONG = 8
-_NOT_PLAIN = frozenset({"structure", "list", "map"})
-
-_Read = Callable[[Element], Any]
 
 
 def members_of(document: AwsTenantDocument, instance: StructureShape) -> frozenset[str]:
@@ -65,9 +51,7 @@ def members_of(document: AwsTenantDocument, instance: StructureShape) -> frozens
             return frozenset(instance.members)
         named |= names
     return frozenset(
-        name
-        for name, shape in instance.members.items()
-        if name in named or name in _ALWAYS or shape.type_name not in _NOT_PLAIN
+        name for name, shape in instance.members.items() if name in named or name in _ALWAYS or is_plain(shape)
     )
 
 
@@ -112,25 +96,25 @@ class LeanParser(EC2QueryParser):
         super().__init__()
         self._members = members
         self._turn = turn
-        self._compiled: dict[str, _Read] = {}
+        self._compiled: dict[str, Read] = {}
         self._cut: tuple[bytes, ...] | None = None
 
     def parse(self, response: Any, shape: Any) -> Any:
         if response["headers"].get("content-encoding") == "gzip" and (
             response["status_code"] >= 301 or not _is_listing(shape)
         ):
-            response = {**response, "body": b"".join(_inflated(response["body"]))}
+            response = {**response, "body": b"".join(inflated(response["body"]))}
         return super().parse(response, shape)
 
     def _do_parse(self, response: Any, shape: Any) -> Any:
         if not _is_listing(shape):
             return super()._do_parse(response, shape)  # type: ignore[misc] # the stubs leave it out
         body = response["body"]
-        unpack = _inflated if response["headers"].get("content-encoding") == "gzip" else _pieces
+        unpack = inflated if response["headers"].get("content-encoding") == "gzip" else pieces_of
         reservation = shape.members["Reservations"].member
         if self._cut is None:
-            self._cut = _tags_to_cut(reservation.members["Instances"].member, self._members)
-        pieces = _without(unpack(body), self._cut)
+            self._cut = tags_to_cut(reservation.members["Instances"].member, self._members)
+        pieces = without(unpack(body), self._cut)
 
         def read(pieces: Iterator[bytes]) -> dict[str, Any]:
             try:
@@ -179,7 +163,7 @@ class LeanParser(EC2QueryParser):
         if present is None or len(present) <= all_but:
             return
         if namespace not in self._compiled:
-            self._compiled[namespace] = _reservation(shape, namespace, self._members)
+            self._compiled[namespace] = reservation_reader(shape, namespace, self._members)
         read = self._compiled[namespace]
         complete = present[: len(present) - all_but]
         reservations += [read(element) for element in complete]
@@ -235,167 +219,3 @@ def _root(builder: TreeBuilder, first_piece: bytes) -> Element:
     if not isinstance(root, Element) or b"<!DOCTYPE" in first_piece:
         raise ResponseParserError("EC2's answer does not begin as one does.")
     return root
-
-
-# Parts that nobody asked for
-
-
-def _tags_to_cut(instance: StructureShape, members: frozenset[str]) -> tuple[bytes, ...]:
-    """The elements of an instance that are cut out unread: long ones, not asked for, and without a namesake that is."""
-    needed = {tag for name in members for tag in _tags(instance.members[name])}
-    unneeded = (shape for name, shape in instance.members.items() if name not in members)
-    long = (shape for shape in unneeded if len(_tags(shape)) >= _LONG)
-    return tuple(tag.encode() for tag in (str(shape.serialization.get("name")) for shape in long) if tag not in needed)
-
-
-def _tags(shape: Any) -> set[str]:
-    """The element of a shape and all within."""
-    tags = {str(shape.serialization.get("name"))}
-    within: list[Any] = [shape.member] if isinstance(shape, ListShape) else []
-    if isinstance(shape, StructureShape):
-        within = list(shape.members.values())
-    return tags.union(*(_tags(each) for each in within))
-
-
-def _without(pieces: Iterator[bytes], tags: tuple[bytes, ...]) -> Iterator[bytes]:
-    """The pieces without the elements of these tags, and without the blanks before an element that begins.
-
-    What begins in one piece and ends in a later one is held back.
-    """
-    held = b""
-    is_plain = True
-    for piece in pieces:
-        text = held + piece
-        if b"!" in text and b"<!" in text:
-            # In remarks and CDATA a tag may be no tag, and blanks may be a value.
-            is_plain = False
-        if not is_plain:
-            held = b""
-            yield text
-            continue
-        end = text.rfind(b"<")
-        text, held = text[:end], text[end:]
-        for tag in tags:
-            start, close = b"<" + tag + b">", b"</" + tag + b">"
-            first, *parts = text.split(start)
-            kept = [first]
-            for number, part in enumerate(parts):
-                _, closed, after = part.partition(close)
-                if not closed:
-                    # It ends in a later piece.
-                    held = start + start.join(parts[number:]) + held
-                    break
-                kept.append(after)
-            text = b"".join(kept)
-        if text:
-            yield _BLANKS.sub(b"><", text)
-    if held:
-        yield held
-
-
-# Values, each as botocore's own parser gives it
-
-
-def _reservation(shape: StructureShape, namespace: str, members: frozenset[str]) -> _Read:
-    plain = {name for name, member in shape.members.items() if member.type_name not in _NOT_PLAIN}
-    instance = _structure(shape.members["Instances"].member, namespace, members)  # type: ignore[attr-defined] # the stubs leave it out
-    return _structure(shape, namespace, frozenset(plain | {"Instances"}), {"Instances": _list_of(instance)})
-
-
-def _structure(
-    shape: StructureShape, namespace: str, members: frozenset[str], made: Mapping[str, _Read] | None = None
-) -> _Read:
-    texts: dict[str, str] = {}
-    readers: dict[str, tuple[str, _Read]] = {}
-    for name, member in shape.members.items():
-        if name not in members:
-            continue
-        tag = namespace + member.serialization.get("name", name)
-        read_member = made[name] if made and name in made else _reader(member, namespace)
-        if read_member is None:
-            texts[tag] = name
-        else:
-            readers[tag] = (name, read_member)
-    find_text, find_reader = texts.get, readers.get
-
-    def read(element: Element) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for child in element:
-            tag = child.tag
-            text_name = find_text(tag)
-            if text_name is not None:
-                found[text_name] = child.text or ""
-            elif (known := find_reader(tag)) is not None:
-                found[known[0]] = known[1](child)
-        return found
-
-    return read
-
-
-def _reader(shape: Shape, namespace: str) -> _Read | None:
-    """How a value is read; None for a text."""
-    if isinstance(shape, StructureShape):
-        return _structure(shape, namespace, frozenset(shape.members))
-    if isinstance(shape, ListShape):
-        member = _reader(shape.member, namespace)
-        return _list_of(member or _text)
-    return _SCALARS[shape.type_name]
-
-
-def _list_of(read: _Read) -> _Read:
-    return lambda element: [read(child) for child in element]
-
-
-def _text(element: Element) -> str:
-    return element.text or ""
-
-
-def _moment(element: Element) -> datetime:
-    text = element.text or ""
-    if _UTC_TIME.fullmatch(text):
-        try:
-            return datetime.fromisoformat(text)
-        except ValueError:
-            # botocore says what is wrong with it.
-            return parse_timestamp(text)
-    return parse_timestamp(text)
-
-
-_SCALARS: Mapping[str, _Read | None] = {
-    "string": None,
-    "character": None,
-    "boolean": lambda element: element.text == "true",
-    "integer": lambda element: int(element.text or ""),
-    "long": lambda element: int(element.text or ""),
-    "float": lambda element: float(element.text or ""),
-    "double": lambda element: float(element.text or ""),
-    "timestamp": _moment,
-    "blob": lambda element: base64.b64decode(element.text or ""),
-}
-
-
-# Bytes
-
-
-def _pieces(body: bytes) -> Iterator[bytes]:
-    return (body[start : start + _PIECE] for start in range(0, len(body), _PIECE))
-
-
-def _inflated(body: bytes) -> Iterator[bytes]:
-    """The pieces of a compressed body. Raises ResponseParserError for one that is cut off, broken, or without end."""
-    size = 0
-    try:
-        while body:
-            inflate = zlib.decompressobj(wbits=31)
-            while not inflate.eof:
-                piece = inflate.decompress(body, _PIECE)
-                body = inflate.unconsumed_tail
-                if not piece and not body and not inflate.eof:
-                    raise ResponseParserError("EC2's compressed answer is cut off.")
-                size += len(piece)
-                if size > _LARGEST_PAGE:
-                    raise ResponseParserError(f"EC2's compressed answer has more than {_LARGEST_PAGE} bytes.")
-                yield piece
-            body = inflate.unused_data
-    except zlib.error as error:
-        raise ResponseParserError(f"EC2's compressed answer cannot be read: {error}.") from error

@@ -19,7 +19,7 @@ from lab.ec2.accounts import ACORN, LONDON
 from lab.ec2.pages import Pages, Query
 from lab.ec2.records import Generated
 from lab.ec2.server import EC2Lab
-from shared.assets import lean_ec2
+from shared.assets import lean_pieces
 from shared.assets.ec2 import Ec2
 from shared.assets.lean_ec2 import LeanParser, members_of, reservations_of
 from shared.assets.reading_ahead import Turn
@@ -174,11 +174,11 @@ def _outcome(read: Callable[[], dict[str, Any]]) -> Any:
 @settings(max_examples=300)
 @given(_answers(), st.booleans(), st.integers(300, 5_000))
 def test_any_answer_is_read_as_botocore_reads_it(body: bytes, zipped: bool, piece: int) -> None:
-    before, lean_ec2._PIECE = lean_ec2._PIECE, piece
+    before, lean_pieces._PIECE = lean_pieces._PIECE, piece
     try:
         assert _outcome(lambda: _lean(body, zipped=zipped)) == _outcome(lambda: _plain(body))
     finally:
-        lean_ec2._PIECE = before
+        lean_pieces._PIECE = before
 
 
 def test_a_page_is_read_in_pieces_and_never_held_as_a_whole_tree(page: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +219,7 @@ def test_a_compressed_answer_that_is_cut_off_or_broken_is_refused(page: bytes, c
 
 
 def test_a_compressed_answer_without_end_is_refused_before_it_fills_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lean_ec2, "_LARGEST_PAGE", 1_000_000)
+    monkeypatch.setattr(lean_pieces, "_LARGEST_PAGE", 1_000_000)
     bomb = b"<a>" + b" " * 50_000_000
     with pytest.raises(ResponseParserError, match="more than 1000000 bytes"):
         _lean(bomb, zipped=True)
