@@ -225,7 +225,7 @@ class RecordTable:
             columns |= {"changed_at": now, "last_run": run_id, "last_action": action, "document": document}
         if not present.whole:
             takes_away = any(value is None and column in target.values for column, value in columns.items())
-            if not takes_away and history.fits(target, line):
+            if not takes_away and (not line or history.fits(target, line)):
                 told = history.added(target, line)[0] if line else {}
                 return [Merge(Row(target.partition_key, target.row_key, _merged({}, {**columns, **told}), target.etag))]
             # With the version that the decision stands on: if the row is another one by now, it is decided anew.

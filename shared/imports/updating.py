@@ -1,0 +1,56 @@
+"""What an update of one row writes, and what it leaves: a person's values, what is set once, what may not be blanked."""
+
+from shared.imports.columns import ACTIVE
+from shared.imports.entries import entry_of, kept_sentence, named
+from shared.imports.model import Action, Change, Entry, Key, Policy, Present, Wanted
+from shared.storage.rows import Value
+
+
+def update_of(own: Key, wanted: Wanted, present: Present, policy: Policy, *, matched: bool = False) -> Entry:
+    """The entry that brings the row of a record to what is wanted of it: its own row, of the key `own`, or one that it
+    follows. `matched` says that it has just been found by the matching field."""
+    holder = present.row.text("bound_to")
+    locks = present.locks
+    assign: dict[str, Value | None] = {}
+    changes: list[Change] = []
+    kept: list[str] = []
+    for column, value in wanted.values.items():
+        before = present.row.values.get(column)
+        if value == before and type(value) is type(before):
+            continue
+        if column in locks:
+            kept.append(column)
+            continue
+        if column in policy.only_on_create or (value is None and column not in policy.may_blank):
+            continue
+        assign[column] = value
+        changes.append(Change(column, before, value))
+    if not present.active:
+        if ACTIVE in locks:
+            return entry_of(wanted, Action.SKIP, "locked", "A person made it inactive.", present)
+        if not policy.reactivate:
+            return entry_of(wanted, Action.SKIP, "inactive", "It is inactive, and reactivating is turned off.", present)
+        assign["active"] = True
+        assign["deactivated_at"] = None
+        changes.append(Change("active", False, True))
+    if changes and not policy.update and present.active:
+        return entry_of(wanted, Action.SKIP, "update_off", "It changed, and updating is turned off.", present)
+    bound_to = own.text if present.key != own else None
+    if (holder or None) != bound_to:
+        # Shown and kept in the history: it says which record of the source an asset follows.
+        assign["bound_to"] = bound_to
+        changes.append(Change("bound_to", holder or None, bound_to))
+    technical: dict[str, Value | None] = {"hash": policy.hash_of(wanted), "gone_since": None}
+    different = {column: value for column, value in technical.items() if present.row.values.get(column) != value}
+    if not changes:
+        return entry_of(
+            wanted, Action.UNCHANGED, "unchanged", kept_sentence(kept) or "Nothing changed.", present, different
+        )
+    assign.update(different)
+    message = "It is back, and active again." if not present.active else "The source changed."
+    if matched:
+        message = f"It matched {named(present)}."
+    code = "matched" if matched else "reactivated" if not present.active else "changed"
+    return entry_of(
+        wanted, Action.UPDATE, code, f"{message} {kept_sentence(kept)}".rstrip(), present, assign, tuple(changes)
+    )
