@@ -19,6 +19,8 @@ _PLACE_BITS = 32
 _PLACE = 2**_PLACE_BITS - 1
 # Rows that are packed together: more take less memory and more time to find one of them again.
 _BLOCK = 64
+# Rows with so much in them are not kept: few of them change, and those are read again.
+_LARGEST_BLOCK = _BLOCK * 250
 
 _Kept = tuple[tuple[Any, ...], str] | None
 
@@ -84,7 +86,8 @@ class PartIndex(Mapping[str, Known]):
         if number is None or number < 0 or not self._columns or not self._covered.issuperset(columns):
             return None
         block, position = divmod(number & _PLACE, _BLOCK)
-        kept = (_unpacked(self._blocks[block]) if block < len(self._blocks) else self._filling)[position]
+        rows = _unpacked(self._blocks[block]) if block < len(self._blocks) else self._filling
+        kept = rows[position] if rows else None
         if kept is None:
             return None
         values: dict[str, Value] = {"active": True, "hash": self[row_key].digest.hex()}
@@ -119,13 +122,15 @@ def _is_ordinary(known: Known) -> bool:
 
 
 def _packed(rows: Sequence[_Kept]) -> bytes:
+    """The rows in few bytes; none when they would take too many."""
     block: list[Any] = list(rows)
     try:
         plain = marshal.dumps(block)
     except ValueError:
         # Times are not among what `marshal` knows: each stands as a text in a tuple.
         plain = marshal.dumps([row and (tuple(map(_plain, row[0])), row[1]) for row in block])
-    return zlib.compress(plain, 1)
+    packed = zlib.compress(plain, 1)
+    return packed if len(packed) <= _LARGEST_BLOCK else b""
 
 
 def _plain(value: Any) -> Any:
@@ -133,6 +138,8 @@ def _plain(value: Any) -> Any:
 
 
 def _unpacked(block: bytes) -> list[_Kept]:
+    if not block:
+        return []
     # Written by this very process a moment ago.
     rows: list[_Kept] = marshal.loads(zlib.decompress(block))  # noqa: S302 - see above
     return rows

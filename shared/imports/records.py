@@ -54,8 +54,9 @@ from shared.storage.tables import Table, scan
 _INDEX = ("active", "hash", "link", "bound_to", "gone_since", "last_run", "last_action")
 # What every change of a record needs, beside the values that it has.
 _KEPT = ("source_id", "f_name", "locks", history.COUNT)
-# More cannot be asked for by name, and such rows are too near a row's limits to write them in parts.
+# More is not asked for by name: an address has its limits, and such rows are too near theirs to be written in parts.
 _MOST_KEPT = 150
+_LONGEST_SELECT = 4_000
 # The second part of a source too long for one column: an update that has less must take it away.
 _MORE_OF_SOURCE = "source_1"
 # Above this many rows of one partition it is cheaper to read the partition than row by row.
@@ -86,7 +87,9 @@ class RecordTable:
 
         With `columns`, what stands there is kept too, and all that is needed to change it.
         """
-        kept = tuple(dict.fromkeys((*_KEPT, *sorted(columns)))) if 0 < len(columns) <= _MOST_KEPT else ()
+        kept = tuple(dict.fromkeys((*_KEPT, *sorted(columns)))) if columns else ()
+        if len(kept) > _MOST_KEPT or sum(map(len, kept)) > _LONGEST_SELECT:
+            kept = ()
         select = tuple(dict.fromkeys((*_INDEX, *kept, *((_MORE_OF_SOURCE,) if kept else ()))))
         index = PartIndex(partition_key, kept)
         links: dict[str, Row] = {}

@@ -1,4 +1,4 @@
-"""What an update of one row writes, and what it leaves: a person's values, what is set once, what may not be blanked."""
+"""What an update of one row writes, and what it leaves: a person's values, what is set once, what is not blanked."""
 
 from shared.imports.columns import ACTIVE
 from shared.imports.entries import entry_of, kept_sentence, named

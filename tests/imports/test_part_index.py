@@ -1,5 +1,6 @@
 """What an import keeps of a part while it works: enough to change a row without reading it again, in few bytes."""
 
+import random
 import tracemalloc
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -219,6 +220,28 @@ def test_a_source_too_long_for_one_column_gives_way_to_a_shorter_one() -> None:
         assert row is not None
         assert ("source_1" in row.values) == (len(note) > 20_000)
         assert note in "".join(str(row.values.get(column, "")) for column in ("source", "source_1", "source_2"))
+
+
+@pytest.mark.parametrize(("count", "length", "reads"), [(2, 10, 0), (2, 2_500, 1), (200, 10, 1)])
+def test_what_would_take_too_much_to_ask_for_or_to_keep_is_read_again(
+    world: World, count: int, length: int, reads: int
+) -> None:
+    world.far.put("i-1", name="web")
+    world.run()
+    calls = _watched(world)
+    columns = {"site", "type", *(world.column(name) for name in world.case.fields)}
+    columns |= {f"c_{number}_{'x' * length}"[:length] for number in range(count)}
+    index = world.records.index(world.case.partition, "run", columns)
+    assert (index.recall("i-1") is None) == bool(reads)
+    assert calls == {"page": 1}
+
+
+def test_rows_of_very_much_text_are_not_kept() -> None:
+    index = PartIndex("p", ("f_name",))
+    for number in range(256):
+        text = "".join(random.Random(number).choices("abcdefghij", k=2_000 if 64 <= number < 128 else 20))
+        index.put(f"{number}", Known(b"x" * 12), Row("p", f"{number}", {"f_name": text}, "W/1"))
+    assert [number for number in range(256) if index.recall(f"{number}") is None] == list(range(64, 128))
 
 
 def test_a_moment_is_kept_to_the_microsecond() -> None:
