@@ -232,7 +232,7 @@ def to_row(entity: dict[str, Any]) -> Row:
     partition_key, row_key = entity.pop("PartitionKey"), entity.pop("RowKey")
     etag, timestamp = entity.pop("odata.etag", None), entity.pop("Timestamp", None)
     # No column's name holds a point or an at sign: what does is the service's word about a column.
-    spoken_of = [name for name in entity if "." in name or entity[name] is None]
+    spoken_of = [name for name, value in entity.items() if value is None or "." in name]
     for name in spoken_of:
         kind = entity.pop(name)
         if name.endswith("@odata.type"):
