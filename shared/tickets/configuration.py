@@ -37,7 +37,7 @@ class Configuration:
         """What the ticket rules say, and the vault's site where they name none."""
         outcome = self.rules.decide(record).outcome or Outcome()
         entry = self.entry(str(record["vault"]))
-        return outcome if entry is None or outcome.site else replace(outcome, site=entry.site)
+        return outcome if entry is None or not entry.site or outcome.site else replace(outcome, site=entry.site)
 
 
 def configurations(settings: SettingsStore) -> Callable[[], Configuration | None]:

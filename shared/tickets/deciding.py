@@ -328,7 +328,7 @@ def _reopened(condition: _Condition, word: Word | None, status: Status, *, news:
 
 def _values(state: ObjectState, condition: _Condition, said: Said, context: Context) -> dict[str, str]:
     expires_at = condition.standing.expires_at or said.expires_at
-    on = "" if expires_at is None else f"on {expires_at:%Y-%m-%d}"
+    on = "" if expires_at is None else f"on {expires_at.date()}"
     if condition.kind is TicketKind.ACCESS_POLICY:
         on = f"on {condition.version}"
     elif not on and condition.kind is TicketKind.EXPIRY:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from shared.errors import InvalidInputError
@@ -123,9 +124,8 @@ def parse_event(member: Any) -> KeyVaultEvent:
     if known is None:
         raise EventRefusedError(Reason.EVENT_TYPE_UNKNOWN, "Its type is none that Key Vault publishes.")
     change, object_type = known
-    source = _required(event, ("source", "topic"), "source").casefold().rstrip("/")
-    vault = _VAULT_ID.match(source)
-    if vault is None:
+    source, vault = _vault_of(_required(event, ("source", "topic"), "source"))
+    if not vault:
         raise EventRefusedError(Reason.VAULT_NOT_ALLOWED, "Its source is not the resource id of a key vault.")
     at = _time(_required(event, ("time", "eventtime"), "id"))
     data = _data(event)
@@ -133,13 +133,13 @@ def parse_event(member: Any) -> KeyVaultEvent:
     if change is Change.ACCESS_POLICY_CHANGED:
         # A day's changes are one condition: whoever edits ten policies makes one ticket.
         day = f"{at:%Y-%m-%d}"
-        return KeyVaultEvent(event_id, source, vault["name"], change, object_type, vault["name"], day, at)
+        return KeyVaultEvent(event_id, source, vault, change, object_type, vault, day, at)
     if data is None:
         raise EventRefusedError(Reason.EVENT_NOT_READABLE, "Its `data` is no JSON object.")
     return KeyVaultEvent(
         event_id=event_id,
         source=source,
-        vault=vault["name"],
+        vault=vault,
         change=change,
         object_type=object_type,
         object_name=_required({**event, **data}, ("objectname", "subject"), "name"),
@@ -148,6 +148,14 @@ def parse_event(member: Any) -> KeyVaultEvent:
         not_before=_epoch(data, "nbf"),
         expires_at=_epoch(data, "exp"),
     )
+
+
+@lru_cache(maxsize=64)
+def _vault_of(source: str) -> tuple[str, str]:
+    """A resource id as it is compared, and the vault that it names, if it does. All events of a vault have the same."""
+    folded = source.casefold().rstrip("/")
+    vault = _VAULT_ID.match(folded)
+    return folded, vault["name"] if vault is not None else ""
 
 
 def _folded(member: Mapping[str, Any]) -> dict[str, Any]:
@@ -184,7 +192,7 @@ def _event_type(event: Mapping[str, Any]) -> str:
 
 def _clean(text: str) -> str:
     # JSON can carry half a character, UTF-8 and the tables cannot.
-    return _LONE_SURROGATES.sub("\ufffd", text)
+    return text if text.isascii() else _LONE_SURROGATES.sub("\ufffd", text)
 
 
 def _required(event: Mapping[str, Any], names: tuple[str, ...], kind: str) -> str:

@@ -201,9 +201,26 @@ def _absorb_event(state: ObjectState, event: KeyVaultEvent) -> ObjectState:
         announced = (min((*announced, said), key=lambda one: (one.at, one.key)),)
     else:
         stages = _with_stage(stages, said)
-    version = replace(version, first_seen_at=first_seen_at, expires=expires, announced=announced, stages=stages)
-    versions = {**state.versions, event.version: version}
-    return replace(state, name=name, versions=versions, last_seen_at=_latest(state.last_seen_at, event.at))
+    # Of every event, so without `replace`, which takes three times as long.
+    version = Version(
+        first_seen_at,
+        version.listed_created_at,
+        announced,
+        stages,
+        expires,
+        version.enabled,
+        version.changes,
+        version.last_change_at,
+    )
+    return ObjectState(
+        state.object_type,
+        name,
+        {**state.versions, event.version: version},
+        _latest(state.last_seen_at, event.at),
+        state.gone_at,
+        state.listed,
+        state.forgotten_until,
+    )
 
 
 def _absorb_version(state: ObjectState, listed: VersionListed) -> ObjectState:

@@ -244,11 +244,8 @@ def _tag(vault: str) -> str:
 
 
 def _letters(number: int, count: int) -> str:
-    letters: list[str] = []
-    for _ in range(count):
-        number, rest = divmod(number, len(_ALPHABET))
-        letters.append(_ALPHABET[rest])
-    return "".join(letters)
+    # The number's last digits to the base of 32, last one first.
+    return "".join([_ALPHABET[number >> place & 31] for place in range(0, 5 * count, 5)])
 
 
 def _digest(*parts: str) -> str:

@@ -156,9 +156,17 @@ def _word(members: Mapping[str, Any]) -> Word:
 
 
 def _outcome_to_json(outcome: Outcome) -> dict[str, Any]:
-    names = ("ticket_type", "team", "assignee", "site", "summary", "details", "rule")
-    members = {name: getattr(outcome, name) for name in names}
-    return _filled(shut=None if outcome.open else True, priority=_text(outcome.priority), **members)
+    return _filled(
+        shut=None if outcome.open else True,
+        priority=_text(outcome.priority),
+        ticket_type=outcome.ticket_type,
+        team=outcome.team,
+        assignee=outcome.assignee,
+        site=outcome.site,
+        summary=outcome.summary,
+        details=outcome.details,
+        rule=outcome.rule,
+    )
 
 
 def _outcome(members: Mapping[str, Any]) -> Outcome:
@@ -169,7 +177,8 @@ def _outcome(members: Mapping[str, Any]) -> Outcome:
 
 
 def _filled(**members: Any) -> dict[str, Any]:
-    return {name: value for name, value in members.items() if value is not None and value not in ([], {}, "")}
+    # No member is a number or a truth that could be 0 or false.
+    return {name: value for name, value in members.items() if value}
 
 
 def _short(receipt: str) -> str:
@@ -183,7 +192,9 @@ def _text(value: object) -> str | None:
 
 
 def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(UTC).isoformat()
+    if moment is None:
+        return None
+    return moment.isoformat() if moment.tzinfo is UTC else moment.astimezone(UTC).isoformat()
 
 
 def _required(text: str) -> datetime:

@@ -275,7 +275,7 @@ def _columns(ticket: Ticket, ticket_id: str) -> dict[str, Value]:
 def _own_columns(ticket: Ticket, object_row: str, key: str, told: Iterable[Note]) -> dict[str, Value]:
     """What the ticket's own row has beside that."""
     columns: dict[str, Value] = {"details": ticket.details, "object_row": object_row, "ticket_key": key}
-    notes = [[note.at, note.author, note.text] for note in sorted(told, key=_note_key)]
+    notes = sorted((note.at, note.author, note.text) for note in told)
     return {**columns, **pack(_TIMELINE, notes)} if notes else columns
 
 

@@ -223,9 +223,11 @@ class Settling:
         work = progress.work
         record, progress.record = progress.record or self._repository.load(vault, work.key, work.name), None
         chunk = work.observations[progress.taken : progress.taken + _EVENTS_AT_ONCE]
-        # One spelling for all workers: names differ in their case alone.
-        named = replace(record.state, name=min(record.state.name, work.name))
-        state = absorb(named, chunk)
+        state = record.state
+        if work.name < state.name:
+            # One spelling for all workers: names differ in their case alone.
+            state = replace(state, name=work.name)
+        state = absorb(state, chunk)
         events = {
             one.receipt: one for one in chunk if isinstance(one, KeyVaultEvent) and not record.has_taken(one.receipt)
         }
