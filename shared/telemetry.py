@@ -16,15 +16,19 @@ Attribute = str | int | bool
 
 # They log every request with its headers at INFO; what goes wrong, the product says itself, with a reason.
 _CHATTY = ("azure", "boto3", "botocore", "msal", "s3transfer", "urllib3")
+# Its warnings hold the answer that it could not read, and so a token, or half of one.
+_TALKATIVE = ("azure.identity",)
 _NOTHING: AbstractContextManager[None] = nullcontext()
 
 _tracer: Any = None
 
 
 def quieten_sdks() -> None:
-    """Let only the warnings of the SDKs through."""
+    """Let only the warnings of the SDKs through, and of those that would tell secrets not even these."""
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def turn_on() -> None:

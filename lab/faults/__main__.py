@@ -91,7 +91,8 @@ def _wire(chosen: argparse.Namespace) -> int:
     from lab.azurite import Azurite
     from lab.ec2.accounts import ACORN, LONDON
     from lab.ec2.server import EC2Lab
-    from lab.faults.wired import read_ec2_wired, run_wired
+    from lab.faults.wired import run_wired
+    from lab.faults.wired_ec2 import read_ec2_wired
 
     total = Total()
     began = time.monotonic()
@@ -99,11 +100,7 @@ def _wire(chosen: argparse.Namespace) -> int:
     names = {seed: f"wire{seed}" for seed in seeds}
     with Azurite(accounts=list(names.values())) as azurite, EC2Lab({(ACORN, LONDON): 90}) as ec2:
         for seed, name in names.items():
-            address = f"http://127.0.0.1:{azurite.ports.table}"
-            for outcome in (
-                run_wired(seed, azurite.connection_string_for(name), address),
-                read_ec2_wired(seed, ec2, 90),
-            ):
+            for outcome in (run_wired(seed, azurite.connection_string_for(name)), read_ec2_wired(seed, ec2, 90)):
                 total.add(outcome)
                 if outcome.findings:
                     print(f"FAILED wire seed {seed}", *outcome.findings[:_MOST_SHOWN], sep="\n    ", flush=True)

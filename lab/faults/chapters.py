@@ -142,7 +142,7 @@ def _with_tickets(chances: random.Random, story: Story, also: Chapters) -> tuple
     if chances.random() < 0.5:
         also = replace(
             also,
-            dead_letters=_dead_letters(chances, story),
+            dead_letters=make_dead_letters(chances, story),
             gives_up_after=chances.choice((0, 2, 3)),
             keeps_dead_letters=chances.random() < 0.3,
         )
@@ -211,7 +211,7 @@ def _deleted(
     return found
 
 
-def _dead_letters(chances: random.Random, story: Story) -> list[tuple[datetime, str, bytes]]:
+def make_dead_letters(chances: random.Random, story: Story) -> list[tuple[datetime, str, bytes]]:
     """Blobs of events that no other delivery brings, now and then one that is no JSON."""
     letters: list[tuple[datetime, str, bytes]] = []
     for number in range(chances.randint(1, 3)):
@@ -276,4 +276,4 @@ def _rivalries(chances: random.Random, story: Story, also: Chapters) -> list[Riv
     return rivalries
 
 
-__all__ = ["ORGANISATIONS", "make_chapters", "moment_in", "staying"]
+__all__ = ["ORGANISATIONS", "make_chapters", "make_dead_letters", "moment_in", "staying"]

@@ -1,4 +1,4 @@
-"""AuthRocket in a simulation: its API for one realm, behind requests, as answers on the wire.
+"""AuthRocket in a simulation: its API for one realm, and the same behind requests, as answers on the wire.
 
 So that the product's own calls, with their retries and their reading, are part of what is tried.
 """
@@ -6,7 +6,6 @@ So that the product's own calls, with their retries and their reading, are part 
 import email.utils
 import io
 import json
-from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -40,42 +39,22 @@ _FAULTS = (
 _FAULTS_OF_LISTS = (*_FAULTS, *("repeated page", "empty page") * 3)
 
 
-class FarRealm(requests.adapters.HTTPAdapter):
-    """Answers what the product asks of AuthRocket."""
+class RealmApi:
+    """The realm's API as a story has it: what it answers to an address, with a key."""
 
-    def __init__(self, story: Story, simulation: Simulation, disturbances: Disturbances) -> None:
-        super().__init__()
+    def __init__(self, story: Story, simulation: Simulation) -> None:
         self._story = story
         self._simulation = simulation
-        self._disturbances = disturbances
 
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        del args, kwargs
-        self._simulation.pause()
-        path = urlsplit(request.url or "").path.removeprefix(urlsplit(ENDPOINT).path).strip("/").split("/")
-        kinds = _FAULTS_OF_LISTS if len(path) == 1 else _FAULTS
-        fault = self._disturbances.happens("authrocket", self._disturbances.rates.far_side, kinds)
-        if fault == "slow":
-            self._simulation.sleep(self._disturbances.slowness())
-        if fault in {"refused", "reset"}:
-            raise requests.exceptions.ConnectionError(f"simulated: {fault}")
-        if fault == "timed out":
-            raise requests.exceptions.ReadTimeout("simulated")
-        status, body, headers = self._answer(request, path, fault)
-        content: Any = io.BytesIO(body)
-        headers = {"Content-Length": str(len(body)), "Content-Type": "application/json", **headers}
-        if fault == "truncated":
-            content = io.BytesIO(body[: len(body) // 2])
-        raw = urllib3.HTTPResponse(
-            content, headers, status=status, preload_content=False, enforce_content_length=True, request_method="GET"
-        )
-        return self.build_response(request, raw)
+    @staticmethod
+    def is_list(path: str) -> bool:
+        return len(_parts(path)) == 1
 
-    def _answer(
-        self, request: requests.PreparedRequest, path: Sequence[str], fault: str | None
-    ) -> tuple[int, bytes, dict[str, str]]:
-        keys = accepted(self._story, "authrocket", self._simulation.at)
-        if request.headers.get("Authrocket-Api-Key") not in keys or fault == "403":
+    def answer(self, url: str, key: str | None, fault: str | None) -> tuple[int, bytes, dict[str, str]]:
+        """Status, body and headers. `url` may be a path with its query alone."""
+        asked = urlsplit(url)
+        path = _parts(asked.path)
+        if key not in accepted(self._story, "authrocket", self._simulation.at) or fault == "403":
             return 403, b'{"error": "API authentication failed"}', {}
         if fault is not None and fault[:3].isdigit():
             waits = {"Retry-After": "7"} if "Retry-After" in fault else {}
@@ -85,8 +64,8 @@ class FarRealm(requests.adapters.HTTPAdapter):
             return 200, b'{"collection": [{"id": "usr_', {}
         if fault == "html":
             return 200, b"<!doctype html><title>Sign in</title>", {}
-        asked = {name: values[0] for name, values in parse_qs(urlsplit(request.url or "").query).items()}
-        found = self._list(path[0], asked, fault) if len(path) == 1 else self._find(path[0], path[1])
+        wanted = {name: values[0] for name, values in parse_qs(asked.query).items()}
+        found = self._list(path[0], wanted, fault) if len(path) == 1 else self._find(path[0], path[1])
         return (404, b'{"error": "not found"}', {}) if found is None else (200, json.dumps(found).encode(), {})
 
     def _list(self, collection: str, asked: dict[str, str], fault: str | None) -> dict[str, Any]:
@@ -125,6 +104,42 @@ class FarRealm(requests.adapters.HTTPAdapter):
     @property
     def _users(self) -> dict[str, Thing]:
         return dict(self._story.there_at(REALM_ID, self._simulation.at))
+
+
+class FarRealm(requests.adapters.HTTPAdapter):
+    """Answers what the product asks of AuthRocket, in place of the network."""
+
+    def __init__(self, story: Story, simulation: Simulation, disturbances: Disturbances) -> None:
+        super().__init__()
+        self._api = RealmApi(story, simulation)
+        self._simulation = simulation
+        self._disturbances = disturbances
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        del args, kwargs
+        self._simulation.pause()
+        url = request.url or ""
+        kinds = _FAULTS_OF_LISTS if self._api.is_list(urlsplit(url).path) else _FAULTS
+        fault = self._disturbances.happens("authrocket", self._disturbances.rates.far_side, kinds)
+        if fault == "slow":
+            self._simulation.sleep(self._disturbances.slowness())
+        if fault in {"refused", "reset"}:
+            raise requests.exceptions.ConnectionError(f"simulated: {fault}")
+        if fault == "timed out":
+            raise requests.exceptions.ReadTimeout("simulated")
+        status, body, headers = self._api.answer(url, request.headers.get("Authrocket-Api-Key"), fault)
+        content: Any = io.BytesIO(body)
+        headers = {"Content-Length": str(len(body)), "Content-Type": "application/json", **headers}
+        if fault == "truncated":
+            content = io.BytesIO(body[: len(body) // 2])
+        raw = urllib3.HTTPResponse(
+            content, headers, status=status, preload_content=False, enforce_content_length=True, request_method="GET"
+        )
+        return self.build_response(request, raw)
+
+
+def _parts(path: str) -> list[str]:
+    return path.removeprefix(urlsplit(ENDPOINT).path).strip("/").split("/")
 
 
 def _organisation(org: str) -> dict[str, Any]:

@@ -207,7 +207,7 @@ class FarContainer:
         if name not in self.blobs:
             raise ResourceNotFoundError("no such blob")
         content = self.blobs[name][:length]
-        return SimpleNamespace(readall=lambda: content)
+        return SimpleNamespace(readall=lambda: content, size=len(content))
 
     def delete_blob(self, name: str) -> None:
         self._perhaps_fail()

@@ -1,14 +1,13 @@
 """One schedule: a story played undisturbed and disturbed by the same product, and what comes of the comparison."""
 
 import hashlib
-import logging
 import random
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from unittest.mock import patch
 
 from lab.fakes.tables import MemoryTables
@@ -22,6 +21,7 @@ from lab.faults.far_realm import FarRealm
 from lab.faults.far_sides import FarContainer
 from lab.faults.host import Host
 from lab.faults.leaks import LeakSearch
+from lab.faults.logs import KeptLogs
 from lab.faults.operators import Operators
 from lab.faults.people import People
 from lab.faults.promises import applied_as_shown, deletion_faults, grant_faults, undisturbed_faults
@@ -122,7 +122,7 @@ def play(story: Story, seed: int, disturbances: Disturbances, *, workers: int) -
     people, operators = People(clients), Operators(clients)
     watch = Watch(story, tables, simulation.now, clients.following)
     host.prepare = lambda: assemble(story, tables, simulation, disturbances, watch.committed, people.meddle, container)
-    logs = _Logs(lambda: simulation.at)
+    logs = KeptLogs(lambda: simulation.at)
     with _simulated(story, seed, simulation, disturbances, logs):
         furnish(tables, story)
         fill_agenda(clients, people, operators, disturbances)
@@ -153,22 +153,9 @@ def play(story: Story, seed: int, disturbances: Disturbances, *, workers: int) -
     )
 
 
-class _Logs(logging.Handler):
-    """Keeps what the product logs, as it would be written."""
-
-    def __init__(self, now: Callable[[], datetime]) -> None:
-        super().__init__(logging.INFO)
-        self.setFormatter(logging.Formatter("%(name)s %(levelname)s %(message)s"))
-        self.lines: list[str] = []
-        self._now = now
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(f"{self._now():%d %H:%M:%S} {self.format(record)}")
-
-
 @contextmanager
 def _simulated(
-    story: Story, seed: int, simulation: Simulation, disturbances: Disturbances, logs: _Logs
+    story: Story, seed: int, simulation: Simulation, disturbances: Disturbances, logs: KeptLogs
 ) -> Iterator[None]:
     """The product's clock, chances, network and logs are the simulation's."""
     chances = random.Random(f"tokens {seed}")
@@ -180,22 +167,11 @@ def _simulated(
         before = random.getstate()
         random.seed(seed)
         stack.callback(random.setstate, before)
-        for name in ("shared", "functions"):
-            logger = logging.getLogger(name)
-            stack.callback(_restore, logger, logger.level, logger.propagate)
-            logger.setLevel(logging.INFO)
-            logger.propagate = False
-            logger.addHandler(logs)
-            stack.callback(logger.removeHandler, logs)
+        stack.enter_context(logs)
         yield
 
 
-def _restore(logger: logging.Logger, level: int, propagate: bool) -> None:
-    logger.setLevel(level)
-    logger.propagate = propagate
-
-
-def _leaks(tables: MemoryTables, host: Host, clients: Clients, logs: _Logs) -> list[str]:
+def _leaks(tables: MemoryTables, host: Host, clients: Clients, logs: KeptLogs) -> list[str]:
     search = LeakSearch(PLANTED)
     search.search("the tables", repr(tables.contents()))
     search.search("the queues", "\n".join(host.sent))

@@ -6,7 +6,7 @@ Nothing here waits in real time: a clock of its own jumps to whatever happens ne
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,6 +27,27 @@ class StoppedError(BaseException):
 
 class StuckError(RuntimeError):
     """A worker waits for something that no other worker can give it."""
+
+
+@contextmanager
+def instead_of_real_time(
+    threads: Collection[threading.Thread], sleep: Callable[[float], None], monotonic: Callable[[], float]
+) -> Iterator[None]:
+    """The module `time` waits and counts so for these threads, and for nobody else.
+
+    Whoever in the product asks for it, from whatever file: one real wait or deadline, and a busy machine would change
+    what a seed does.
+    """
+    really_sleep, real_monotonic = time.sleep, time.monotonic
+
+    def slept(seconds: float) -> None:
+        (sleep if threading.current_thread() in threads else really_sleep)(seconds)
+
+    def counted() -> float:
+        return monotonic() if threading.current_thread() in threads else real_monotonic()
+
+    with patch.object(time, "sleep", slept), patch.object(time, "monotonic", counted):
+        yield
 
 
 class Worker:
@@ -95,25 +116,6 @@ class Simulation:
         """The worker whose turn it is waits; the others go on."""
         self._wait_until(self.at + timedelta(seconds=max(seconds, 0)))
 
-    @contextmanager
-    def _instead_of_real_time(self) -> Iterator[None]:
-        """The module `time` waits and counts in the simulation, for its workers and for nobody else.
-
-        Whoever in the product asks for it, from whatever file: one real wait or deadline, and a busy machine would
-        change what a seed does.
-        """
-        sleep, monotonic = time.sleep, time.monotonic
-        workers = {worker.thread for worker in self._workers}
-
-        def slept(seconds: float) -> None:
-            (self.sleep if threading.current_thread() in workers else sleep)(seconds)
-
-        def counted() -> float:
-            return self.monotonic() if threading.current_thread() in workers else monotonic()
-
-        with patch.object(time, "sleep", slept), patch.object(time, "monotonic", counted):
-            yield
-
     def idle_until(self, moment: datetime) -> None:
         """As `sleep`, but `wake_idle` ends it."""
         assert self._current is not None
@@ -136,7 +138,8 @@ class Simulation:
     def run(self) -> None:
         """Let all workers live to their end; raises what one of them raised."""
         before = bootstrap.exchange({})
-        with self._instead_of_real_time():
+        threads = {worker.thread for worker in self._workers}
+        with instead_of_real_time(threads, self.sleep, self.monotonic):
             for worker in self._workers:
                 worker.thread.start()
             try:
@@ -216,4 +219,4 @@ class Simulation:
         bootstrap.exchange({})
 
 
-__all__ = ["KilledError", "Simulation", "StoppedError", "StuckError", "Worker"]
+__all__ = ["KilledError", "Simulation", "StoppedError", "StuckError", "Worker", "instead_of_real_time"]

@@ -70,7 +70,7 @@ def make_story(chances: random.Random, flows: Sequence[str] = ()) -> Story:
         ends_at=calm_from + timedelta(days=3 + policies["grace_days"]),
         parts=tuple(parts),
         people_on_tickets="tickets" in flows and chances.random() < 0.5,
-        swept=_swept(chances) if "tickets" in flows and chances.random() < 0.6 else {},
+        swept=swept_objects(chances) if "tickets" in flows and chances.random() < 0.6 else {},
     )
     return make_chapters(chances, story)
 
@@ -178,7 +178,7 @@ def _events(chances: random.Random, count: int) -> list[Event]:
     return events
 
 
-def _swept(chances: random.Random) -> dict[str, Sequence[SweptObject]]:
+def swept_objects(chances: random.Random) -> dict[str, Sequence[SweptObject]]:
     """What the vaults hold: all that events tell of, and some that they are silent about.
 
     An expiry stays on the same side of every threshold all through the story: a sweep that could not read is then made

@@ -1,22 +1,23 @@
 """A proxy on loopback that spoils HTTP on the wire, from a seed: real sockets, real client libraries.
 
-It takes one request, may ask the far side for its answer, and then answers, or not: connections that are refused or
-reset before or after the request took place, silence, 429 and 503 with and without Retry-After, answers that come
-slowly, break off in the middle, or are nonsense.
+It takes one request, may ask the far side for its answer, and then answers, or not: connections that are reset before
+or after the request took place, silence, 429 and 503 with and without Retry-After, answers that come slowly, break off
+in the middle, or are nonsense. What else can go wrong is the far side's own (`wired_far_sides`).
 """
 
-import http.client
 import random
 import socket
+import ssl
 import struct
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit
 
+from lab.faults.wired_far_sides import HOP_BY_HOP, Asked, FarSide, Forwarded
 from lab.ports import LOOPBACK
 
 KINDS = (
@@ -33,26 +34,39 @@ KINDS = (
     "truncated",
     "malformed",
 )
-_FAR_SECONDS = 20.0
-_HOP_BY_HOP = frozenset({"connection", "transfer-encoding", "keep-alive", "content-length"})
 
 
 class FaultProxy:
-    """Stands between a client and `target` (http://host:port). `rate` is the chance that a request is spoilt."""
+    """Stands between a client and a far side (one that answers, or http://host:port).
 
-    def __init__(self, target: str, *, seed: int, rate: float, silent_seconds: float = 1.0) -> None:
-        self.target = urlsplit(target)
+    `rate` is the chance that a request is spoilt; 0 and it only passes on. With `tls` it is an HTTPS server, named
+    localhost. `name` is what its faults are counted under.
+    """
+
+    def __init__(
+        self,
+        far_side: FarSide | str,
+        *,
+        seed: int,
+        rate: float = 0.0,
+        silent_seconds: float = 1.0,
+        name: str = "",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.far_side: FarSide = Forwarded(far_side) if isinstance(far_side, str) else far_side
         self.rate = rate
         self.silent_seconds = silent_seconds
         self.injected: Counter[str] = Counter()
         self.requests = 0
-        self._chances = random.Random(f"wire {seed}")
+        self._name = f"{name} " if name else ""
+        self._chances = random.Random(f"wire {name} {seed}" if name else f"wire {seed}")
+        self._tls = tls
         self._lock = threading.Lock()
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
-        self._server = _Server(self)
+        self._server = _Server(self, self._tls)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self._thread.start()
         return self
@@ -67,22 +81,20 @@ class FaultProxy:
         self._thread.join()
 
     @property
-    def port(self) -> int:
-        assert self._server is not None
-        return int(self._server.server_address[1])
-
-    @property
     def url(self) -> str:
-        return f"http://{LOOPBACK}:{self.port}"
+        assert self._server is not None
+        port = int(self._server.server_address[1])
+        return f"https://localhost:{port}" if self._tls else f"http://{LOOPBACK}:{port}"
 
-    def choose(self) -> str | None:
-        """What happens to the next request."""
+    def choose(self, asked: Asked) -> str:
+        """What happens to this request; nothing when it is empty."""
         with self._lock:
             self.requests += 1
             if self._chances.random() >= self.rate:
-                return None
-            kind = self._chances.choice(KINDS)
-            self.injected[f"wire {kind}"] += 1
+                return ""
+            kinds: Sequence[str] = (*KINDS, *self.far_side.kinds(asked))
+            kind = self._chances.choice(kinds)
+            self.injected[f"wire {self._name}{kind}"] += 1
             return kind
 
 
@@ -90,9 +102,12 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, proxy: FaultProxy) -> None:
+    def __init__(self, proxy: FaultProxy, tls: ssl.SSLContext | None) -> None:
         super().__init__((LOOPBACK, 0), _Handler)
         self.proxy = proxy
+        if tls is not None:
+            # The handshake belongs to the connection's own thread: one silent client must not hold up the others.
+            self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that was spoilt on purpose is no news."""
@@ -105,15 +120,12 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the server's name for it
         """Nothing: the proxy counts."""
 
-    @property
-    def _proxy(self) -> FaultProxy:
-        assert isinstance(self.server, _Server)
-        return self.server.proxy
-
     def _serve(self) -> None:
-        proxy = self._proxy
+        assert isinstance(self.server, _Server)
+        proxy = self.server.proxy
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        kind = proxy.choose() or ""
+        asked = Asked(self.command, self.path, dict(self.headers.items()), body, proxy.url)
+        kind = proxy.choose(asked)
         if kind == "reset before":
             self._reset()
             return
@@ -124,7 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
         if kind in {"429", "429 Retry-After", "503", "503 Retry-After"}:
             self._refuse(int(kind[:3]), "Retry-After" in kind)
             return
-        status, headers, content = self._ask(body)
+        status, headers, content = proxy.far_side.answer(asked, kind)
         if kind == "slow":
             time.sleep(proxy.silent_seconds / 4)
         elif kind == "silent after":
@@ -134,27 +146,19 @@ class _Handler(BaseHTTPRequestHandler):
         elif kind == "503 after":
             self._refuse(503, wait=False)
         elif kind == "malformed":
-            self._send(status, headers, b'{"value": [{"PartitionKey": "acorn-v' if content else b"")
+            # As something on the way passes it on that has lost the rest, and knows nothing of it.
+            self._send(status, headers, content[: len(content) // 2])
         else:
             self._send(status, headers, content, broken_off=kind == "truncated" and len(content) > 1)
 
     do_GET = do_POST = do_PUT = do_DELETE = do_MERGE = do_PATCH = do_HEAD = _serve  # noqa: N815 - the server's names
 
-    def _ask(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
-        target = self._proxy.target
-        connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=_FAR_SECONDS)
-        try:
-            headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP_BY_HOP}
-            connection.request(self.command, self.path, body=body, headers=headers)
-            answer = connection.getresponse()
-            return answer.status, answer.getheaders(), answer.read()
-        finally:
-            connection.close()
-
-    def _send(self, status: int, headers: list[tuple[str, str]], content: bytes, *, broken_off: bool = False) -> None:
+    def _send(
+        self, status: int, headers: Sequence[tuple[str, str]], content: bytes, *, broken_off: bool = False
+    ) -> None:
         self.send_response_only(status)
         for name, value in headers:
-            if name.lower() not in _HOP_BY_HOP:
+            if name.lower() not in HOP_BY_HOP:
                 self.send_header(name, value)
         if status not in {204, 304}:
             self.send_header("Content-Length", str(len(content)))

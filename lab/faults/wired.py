@@ -1,173 +1,254 @@
-"""The wire level: tickets and imports on the real storage emulator, and EC2's reader on its stand-in, with the client
-libraries that the product uses, through a proxy that spoils what passes."""
+"""The wire level: every flow on sockets that break, with the client libraries that the product uses.
 
+A story is played once with nothing wrong, and once through proxies that spoil what passes; then the tables of both are
+held against each other.
+"""
+
+import json
 import random
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import re
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
-from types import SimpleNamespace
+from datetime import timedelta
 from typing import Any
-from unittest.mock import patch
 
-from lab.ec2.accounts import ACORN, LONDON
-from lab.ec2.server import EC2Lab
+from azure.functions.queue import QueueMessage
+
+from lab.event_grid.subscription import basic_authorization
 from lab.fakes.tables import MemoryTables
+from lab.faults.chapters import make_dead_letters
 from lab.faults.checks import run_faults
 from lab.faults.comparing import differences
-from lab.faults.desk import furnish
-from lab.faults.disturbances import CALM, Disturbances
-from lab.faults.far_sides import FarEc2, FarVault
 from lab.faults.host import request
-from lab.faults.rotating import SECRETS, WEBHOOK_USER
+from lab.faults.leaks import LeakSearch
+from lab.faults.logs import KeptLogs
+from lab.faults.promises import grant_faults, undisturbed_faults
+from lab.faults.rotating import PLANTED, SECRETS, WEBHOOK_USER
 from lab.faults.schedule import Outcome
-from lab.faults.simulation import Simulation
-from lab.faults.story import BEGINS, TENANT, Chapters, Story
-from lab.faults.telling import make_story
-from lab.faults.wire import FaultProxy
+from lab.faults.story import (
+    BEGINS,
+    FLOWS,
+    REALM,
+    TENANT,
+    VAULTS,
+    Chapters,
+    Event,
+    Story,
+    SweptObject,
+    UserEvent,
+)
+from lab.faults.telling import make_story, swept_objects
+from lab.faults.wired_desk import Moment, WiredDesk, vault_holds
 from shared import bootstrap
-from shared.environment import load_environment
 from shared.errors import ChangedMeanwhileError, ConflictError, DeskbridgeError
 from shared.imports.model import Trigger
-from shared.settings.documents.aws_tenants import AccountDocument, AwsTenantDocument
-from shared.storage.lean_tables import LeanTables
 from shared.storage.names import TABLES
 from shared.storage.rows import Save
 from shared.storage.tables import Tables, scan
-from shared.vaults.model import SecretValue
 
-# The library's own patience, shortened: a silent proxy must not cost 15 s each time.
-_QUICK: Mapping[str, Any] = {
-    "retry_total": 2,
-    "retry_backoff_factor": 0.02,
-    "retry_backoff_max": 0.2,
-    "connection_timeout": 2,
-    "read_timeout": 0.5,
-}
 _MOST_TRIES = 40
+_TRIES_OF_CALM = 5
+_DAY = timedelta(days=1)
+_MINUTE = timedelta(minutes=1)
+# How the lab's tokens begin, as all JSON web tokens do.
+_TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{8}")
+# A last one for what a day before could not be read, and one after the time of grace.
+_CALM_DAYS = 2
 
 
-def run_wired(seed: int, connection_string: str, table_endpoint: str) -> Outcome:
-    """Deliver the events of a story and run its imports, on an empty storage account, through a proxy.
-
-    `table_endpoint` is the http://host:port in the connection string that the proxy takes the place of.
-    """
-    # Days, deliveries and imports alone: nobody operates here.
-    story = replace(make_story(random.Random(f"story {seed}"), ("tickets", "ec2")), also=Chapters(), edits=())
-    calm = MemoryTables()
-    _play(story, calm, calm)
-    direct = LeanTables.from_connection_string(connection_string)
-    with FaultProxy(table_endpoint, seed=seed, rate=0.1, silent_seconds=0.7) as proxy:
-        spoilt = connection_string.replace(f"{table_endpoint}/", f"{proxy.url}/")
-        tables = LeanTables.from_connection_string(spoilt, **_QUICK)
+def run_wired(seed: int, connection_string: str) -> Outcome:
+    """Play the story of a seed on an empty storage account, first as if undisturbed."""
+    story = wired_story(seed)
+    with WiredDesk(story, seed, connection_string) as desk:
+        calm = MemoryTables()
+        findings = _play(desk, calm, calm) + undisturbed_faults(story, calm)
+        findings = [f"undisturbed: {finding}" for finding in findings]
+        before = desk.requests
+        direct = desk.direct_tables()
+        desk.moment.begin_anew()
+        desk.begin_trouble()
         try:
-            findings = _play(story, direct, tables)
+            findings += _play(desk, direct, desk.spoilt_tables())
         except Exception as error:  # noqa: BLE001 - kept as a finding
             # What is no refusal of the product's is the finding.
-            findings = [f"an error without a reason: {type(error).__name__}: {error}"]
-    played = _copy(direct)
-    findings += differences(story, calm, played) + run_faults(played, one_clock=True)
-    return Outcome(seed, story.flows, "wire", findings, proxy.injected, storage_calls=proxy.requests)
+            where = " < ".join(
+                f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[::-1]
+            )
+            findings.append(f"an error without a reason: {type(error).__name__}: {error} at {where[:400]}")
+        desk.calm_down()
+        played = _copy(direct)
+        findings += differences(story, calm, played) + run_faults(played, one_clock=True)
+        findings += grant_faults(story, played)
+        return Outcome(seed, story.flows, "wire", findings, desk.injected, storage_calls=desk.requests - before)
 
 
-def read_ec2_wired(seed: int, lab: EC2Lab, expected: int) -> Outcome:
-    """Read a region of the stand-in through a proxy: all of it, or a refusal in words; never a part taken for all."""
-    from shared.assets.ec2 import Ec2
+def wired_story(seed: int) -> Story:
+    """A story that real vaults can hold, without people and operators: they ask tables alone."""
+    story = make_story(random.Random(f"story {seed}"), FLOWS)
+    # No story is without them here: there are few, and their requests are few.
+    chances = random.Random(f"wire {seed}")
+    objects = story.swept or swept_objects(chances)
+    certified = dict(zip(VAULTS, ("mail", "disk"), strict=True))
+    swept = {vault: [_as_held(one) for one in vault_holds(objects[vault], certified[vault])] for vault in VAULTS}
+    # Of a certificate that is in no vault the sweep says that it is gone, at the time when it came by.
+    kept = {event["id"]: _with_version(event) for event in story.events if _is_held(event, certified)}
+    deliveries = [
+        (at, [kept[event["id"]] for event in batch if event["id"] in kept], door)
+        for at, batch, door in story.deliveries
+    ]
+    return replace(
+        story,
+        swept=swept,
+        events=list(kept.values()),
+        deliveries=[delivery for delivery in deliveries if delivery[1]],
+        edits=(),
+        previews=(),
+        people_on_tickets=False,
+        also=Chapters(
+            # What a brake holds depends on how many were deactivated one by one before it.
+            user_events=() if story.policies["braking"] else story.also.user_events,
+            organisations=story.also.organisations,
+            grants=story.also.grants,
+            dead_letters=story.also.dead_letters or make_dead_letters(chances, story),
+        ),
+    )
 
-    findings: list[str] = []
-    with FaultProxy(lab.url, seed=seed, rate=0.15) as proxy:
-        environment = {"AWS_ENDPOINT_URL_EC2": proxy.url, "AWS_ENDPOINT_URL_STS": proxy.url}
-        with patch.dict("os.environ", environment), patch("botocore.retries.standard.time.sleep", lambda _: None):
-            keys = lab.credentials()
-            document = _tenant(keys.access_key_id)
-            secret = SecretValue(keys.secret_access_key, {}, "vault", "aws", "1")
-            credentials: Any = SimpleNamespace(read=lambda _: secret, refused=lambda _: None)
-            reader = Ec2(credentials, lambda *_: "", bootstrap.now)
-            try:
-                pages = list(reader.read_instances(document, AccountDocument(account=ACORN), LONDON, page_size=20))
-            except DeskbridgeError as error:
-                if not error.message:
-                    findings.append("a refusal without words")
-            except Exception as error:  # noqa: BLE001 - kept as a finding
-                # What is no refusal of the product's is the finding.
-                findings.append(f"an error without a reason: {type(error).__name__}: {error}")
-            else:
-                found = [str(instance["InstanceId"]) for page in pages for instance in page]
-                if len(set(found)) != expected:
-                    findings.append(f"{len(set(found))} instances of {expected} were taken for all of them")
-    return Outcome(seed, ("ec2",), "wire", findings, proxy.injected, storage_calls=proxy.requests)
+
+def _as_held(one: SweptObject) -> SweptObject:
+    # Every certificate ends some day.
+    ends = one.expires_at or (BEGINS + timedelta(days=200) if one.object_type == "certificate" else None)
+    return replace(one, version=_version(one.version), expires_at=ends, deleted_at=None)
 
 
-def _play(story: Story, furnished: Tables, tables: Tables) -> list[str]:
-    """Deliver, import day after day, each again until it is taken. The settings are written without faults."""
-    scratch = MemoryTables()
-    furnish(scratch, story)
-    for name, table in scratch.tables.items():
+def _is_held(event: Event, certified: Mapping[str, str]) -> bool:
+    vault = str(event["topic"]).rpartition("/")[2]
+    return "Certificate" not in event["eventType"] or event["data"]["ObjectName"].casefold() == certified[vault]
+
+
+def _with_version(event: Event) -> Event:
+    return {**event, "data": {**event["data"], "Version": _version(event["data"]["Version"])}}
+
+
+def _version(short: str) -> str:
+    """As Key Vault's are: 32 hexadecimal digits."""
+    return (short.encode().hex() * 16)[:32]
+
+
+# Playing
+
+
+def _play(desk: WiredDesk, direct: Tables, tables: Tables) -> list[str]:
+    """All that happens, each thing tried again until it is taken. `direct` are the tables without faults."""
+    for name, table in desk.furnished().tables.items():
         for (partition_key, _), row in table.rows.items():
-            furnished.table(name).transact(partition_key, [Save(row)])
-    moment = SimpleNamespace(at=BEGINS + timedelta(hours=2))
-    simulation: Any = SimpleNamespace(at=moment.at, pause=lambda: None, sleep=lambda _: None)
+            direct.table(name).transact(partition_key, [Save(row)])
+    container = desk.direct_letters()
+    if not container.exists():
+        container.create_container()
+    story, told = desk.story, set[str]()
     findings: list[str] = []
-    with _composed(story, tables, simulation):
-        for _, batch, _ in story.deliveries:
-            findings += _deliver(list(batch))
-        for _ in story.days:
-            findings += _import(simulation)
-            simulation.at += timedelta(days=1)
-        # A last one for what a day before could not be read, and one after the time of grace.
-        for _ in range(2):
-            simulation.at += timedelta(days=1)
-            findings += _import(simulation)
+    with KeptLogs(desk.moment.now, libraries=True) as logs, desk.composed(tables):
+        for _, name, content in story.also.dead_letters:
+            container.upload_blob(name, content)
+        for _, batch, door in story.deliveries:
+            findings += _record(list(batch)) if door == "webhook" else _record_queued(batch)
+        for number in range(len(story.days) + _CALM_DAYS):
+            is_calm = number >= len(story.days)
+            if is_calm:
+                desk.calm_down()
+            findings += _live_a_day(desk, told, is_calm=is_calm)
+            desk.moment.at += _DAY
+    findings += [f"a dead letter is left: {blob.name}" for blob in container.list_blobs()]
+    search = LeakSearch(PLANTED)
+    search.search("the tables", repr(_copy(direct).contents()))
+    search.search("the log", "\n".join(logs.lines))
+    findings += [f"a token in the log: {line[:100]}" for line in logs.lines if _TOKEN.search(line)]
+    return findings + [f"a secret leaked: {leak.purpose} as {leak.form} in {leak.place}" for leak in search.found]
+
+
+def _live_a_day(desk: WiredDesk, told: set[str], *, is_calm: bool) -> list[str]:
+    from functions.ticket_schedules import record_dead_letters, sweep_vaults
+
+    timer: Any = None
+    findings = _import(desk.moment, "aws-tenants", TENANT) + _import(desk.moment, "authrocket-realms", REALM)
+    for event in desk.story.also.user_events:
+        if event.at <= desk.moment.at and event.id not in told:
+            told.add(event.id)
+            findings += _follow(desk.moment, event)
+    for what in (sweep_vaults, record_dead_letters):
+        # They come again tomorrow; of the days on which nothing goes wrong there are few, and the machine may be busy.
+        for left in reversed(range(_TRIES_OF_CALM if is_calm else 1)):
+            try:
+                what(timer=timer)
+                break
+            except DeskbridgeError as error:
+                if is_calm and not left:
+                    findings.append(f"on a day on which nothing goes wrong: {error}")
     return findings
 
 
-@contextmanager
-def _composed(story: Story, tables: Tables, simulation: Simulation) -> Iterator[None]:
-    def now() -> datetime:
-        simulation.at += timedelta(milliseconds=1)
-        return simulation.at
-
-    calm = Disturbances(random.Random(0), rates=CALM)
-    before = bootstrap.exchange({})
-    try:
-        with patch.object(bootstrap, "now", now):
-            bootstrap.replace("environment", load_environment({"AzureWebJobsStorage": "through the proxy"}))
-            bootstrap.replace("callers_are_signed_in", False)
-            bootstrap.replace("tables", tables)
-            bootstrap.replace("vaults", FarVault(story, simulation, calm))
-            bootstrap.replace("ec2", FarEc2(story, simulation, calm, bootstrap.credentials()))
-            yield
-    finally:
-        bootstrap.exchange(before)
-
-
-def _deliver(batch: list[dict[str, Any]]) -> list[str]:
+def _record(batch: Sequence[Event]) -> list[str]:
     from functions.key_vault_events import receive_key_vault_events
-    from lab.event_grid.subscription import basic_authorization
 
     headers = {
         "aeg-event-type": "Notification",
         "Authorization": basic_authorization(WEBHOOK_USER, SECRETS["webhook"]),
     }
+    return _until_taken(
+        "a delivery", lambda: receive_key_vault_events(req=request("POST", body=list(batch), headers=headers))
+    )
+
+
+def _record_queued(batch: Sequence[Event]) -> list[str]:
+    from functions.key_vault_event_queue import record_key_vault_event
+
+    for event in batch:
+        message = QueueMessage(id="1", body=json.dumps(event).encode(), dequeue_count=1)
+        for _ in range(_MOST_TRIES):
+            try:
+                record_key_vault_event(message=message)
+                break
+            except DeskbridgeError:
+                continue
+        else:
+            return ["a queued event is never taken"]
+    return []
+
+
+def _follow(moment: Moment, event: UserEvent) -> list[str]:
+    from functions.authrocket_webhook import receive_authrocket_event
+
+    headers = {"Authorization": basic_authorization(WEBHOOK_USER, SECRETS["authrocket-webhook"])}
+
+    def deliver() -> Any:
+        moment.at += _MINUTE
+        asked = request("POST", route={"realm": REALM}, body={"id": event.id}, headers=headers)
+        return receive_authrocket_event(req=asked)
+
+    return _until_taken(f"the event {event.id}", deliver)
+
+
+def _until_taken(what: str, deliver: Callable[[], Any]) -> list[str]:
     for _ in range(_MOST_TRIES):
-        answer = receive_key_vault_events(req=request("POST", body=batch, headers=headers))
+        answer = deliver()
         if answer.status_code == 200:
             return []
         if answer.status_code < 500 or b'"internal"' in answer.get_body():
-            return [f"a delivery was answered {answer.status_code}: {answer.get_body()!r}"]
-    return ["a delivery is never taken"]
+            return [f"{what} was answered {answer.status_code}: {answer.get_body()!r}"]
+    return [f"{what} is never taken"]
 
 
-def _import(simulation: Simulation) -> list[str]:
+def _import(moment: Moment, kind: str, name: str) -> list[str]:
     """A day's import, its parts given again until they are done, as the queue and the housekeeping do it."""
     messages: list[Any] = []
     for _ in range(_MOST_TRIES):
         try:
-            started = bootstrap.imports().start("aws-tenants", TENANT, trigger=Trigger.SCHEDULED, by="schedule")
+            started = bootstrap.imports().start(kind, name, trigger=Trigger.SCHEDULED, by="schedule")
         except (ConflictError, ChangedMeanwhileError):
             break
         except DeskbridgeError:
-            simulation.at += timedelta(minutes=1)
+            moment.at += _MINUTE
             continue
         messages = list(started.messages)
         break
@@ -179,8 +260,8 @@ def _import(simulation: Simulation) -> list[str]:
                     messages += bootstrap.imports().do_part(message, redelivered=attempt > 0)
                     break
                 except DeskbridgeError:
-                    simulation.at += timedelta(minutes=1)
-        simulation.at += timedelta(minutes=16)
+                    moment.at += _MINUTE
+        moment.at += 16 * _MINUTE
         try:
             messages += bootstrap.run_keeper().keep()
             if not bootstrap.runs().open_runs():
@@ -196,21 +277,3 @@ def _copy(tables: Tables) -> MemoryTables:
         for row in scan(tables.table(name), []):
             copied.table(name).transact(row.partition_key, [Save(row)])
     return copied
-
-
-def _tenant(access_key_id: str) -> AwsTenantDocument:
-    return AwsTenantDocument.model_validate(
-        {
-            "title": "Acorn",
-            "access": {
-                "method": "access_key",
-                "access_key_id": access_key_id,
-                "secret": {"credential": "aws"},
-            },
-            "accounts": [{"account": ACORN}],
-            "regions": [LONDON],
-            "field_mappings": [{"source": "tags.Name", "field": "name"}],
-            "asset_type": {"default": "server"},
-            "default_site": "leeds",
-        }
-    )

@@ -111,6 +111,14 @@ class DeadLetters:
         try:
             blob = self._container.download_blob(name, length=_LARGEST_BLOB, offset=0)
             content: bytes = blob.readall()
+            if len(content) != blob.size:
+                # What something on the way answered in the container's place is not taken for the blob, which is
+                # removed once it is read.
+                raise TryLaterError(
+                    Reason.DEAD_LETTERS_UNAVAILABLE,
+                    f"The dead letter {name} came as {len(content)} bytes and has {blob.size}.",
+                    mend="It is tried again by the next timer.",
+                )
         except ResourceNotFoundError:
             return 0, 0  # another replay was here at the same time
         except HttpResponseError as error:

@@ -1,11 +1,15 @@
 """Dead letters on the real storage emulator, and the removal of what is old."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from azure.storage.blob import ContainerClient
 
+from lab.faults.wire import FaultProxy
+from lab.faults.wired_far_sides import Answer, Asked, Forwarded
 from shared.errors import MisconfiguredError, TryLaterError
 from shared.storage.names import DEAD_LETTERS_CONTAINER
 from shared.tickets.dead_letters import DeadLetters
@@ -23,6 +27,36 @@ def container(storage: Storage) -> Iterator[ContainerClient]:
 
 def letters(container: ContainerClient, desk: Desk) -> DeadLetters:
     return DeadLetters(container, lambda: desk.configured, desk.recording, desk.quarantine)
+
+
+class Gateway:
+    """Lets all pass to the container, and answers every reading of a blob with its own page."""
+
+    def __init__(self, connection_string: str, page: bytes) -> None:
+        found = re.search(r"BlobEndpoint=(http://[^/;]+)", connection_string)
+        assert found is not None
+        self._connection_string, self._endpoint, self._page = connection_string, found[1], page
+        self._proxy = FaultProxy(self, seed=1)
+        self._behind = Forwarded(self._endpoint)
+
+    def __enter__(self) -> "Gateway":
+        self._proxy.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._proxy.__exit__(*error)
+
+    def container(self) -> ContainerClient:
+        spoilt = self._connection_string.replace(f"{self._endpoint}/", f"{self._proxy.url}/")
+        return ContainerClient.from_connection_string(spoilt, DEAD_LETTERS_CONTAINER, retry_total=0)
+
+    def kinds(self, asked: Asked) -> Sequence[str]:
+        del asked
+        return ()
+
+    def answer(self, asked: Asked, kind: str) -> Answer:
+        status, headers, content = self._behind.answer(asked, kind)
+        return status, headers, self._page if status in {200, 206} and ".json" in asked.path else content
 
 
 def put(container: ContainerClient, name: str, content: bytes) -> None:
@@ -58,6 +92,25 @@ def test_a_blob_that_is_no_dead_letter_is_quarantined(container: ContainerClient
     assert letters(container, desk).replay().quarantined == 1
     assert desk.rows("item:")[0]["reason"] == "body_not_readable"
     assert names(container) == []
+
+
+def test_what_something_on_the_way_answered_is_not_taken_for_a_blob(
+    container: ContainerClient, storage: Storage
+) -> None:
+    """Found on the wire: the events were gone, and the page of a proxy was in the quarantine."""
+    put(container, "a.json", (PAYLOADS / "dead_letter_of_three.json").read_bytes())
+    desk = Desk()
+    page = b"<html>Please sign in.</html>"
+    with (
+        Gateway(storage.connection_string, page) as gateway,
+        gateway.container() as spoilt,
+        pytest.raises(TryLaterError),
+    ):
+        letters(spoilt, desk).replay()
+    assert names(container) == ["a.json"]
+    assert not desk.rows("item:")
+    letters(container, desk).replay()
+    assert len(desk.tickets()) == 3
 
 
 def test_a_replay_that_is_killed_loses_nothing(container: ContainerClient) -> None:

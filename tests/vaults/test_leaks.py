@@ -5,9 +5,9 @@ import json
 import logging
 import os
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import azure.functions as func
 import pytest
@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 
 from functions import api_credentials
 from lab.faults.leaks import LeakSearch, marker
+from lab.faults.wire import FaultProxy
+from lab.faults.wired_far_sides import Answer, Asked, Forwarded
 from lab.vault import VaultInterface, VaultLab
-from shared import bootstrap
+from shared import bootstrap, telemetry
 from shared.errors import DeskbridgeError
 from shared.settings.documents.credentials import CredentialReference
 from shared.vaults.checking import Checks
@@ -117,3 +119,37 @@ def test_no_planted_secret_shows_in_logs_errors_answers_or_settings(
         search.search(f"log of {record.name}", record.getMessage() + repr(record.args) + repr(record.exc_info))
     assert search.searched > 10_000
     assert search.found == []
+
+
+class _Cut:
+    """Passes on half of what the identity endpoint answers, as if it were all."""
+
+    def __init__(self, address: str) -> None:
+        self._behind = Forwarded(address)
+
+    def kinds(self, asked: Asked) -> Sequence[str]:
+        del asked
+        return ()
+
+    def answer(self, asked: Asked, kind: str) -> Answer:
+        status, headers, content = self._behind.answer(asked, kind)
+        return status, headers, content[: len(content) // 2]
+
+
+def test_a_token_that_could_not_be_read_is_in_no_log(
+    lab: VaultLab,
+    vault: VaultInterface,
+    desk: Desk,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Found on the wire: azure-identity warns of an answer that is no JSON, and shows it."""
+    endpoint = urlsplit(lab.environment()["IDENTITY_ENDPOINT"])
+    with FaultProxy(_Cut(f"{endpoint.scheme}://{endpoint.netloc}"), seed=1) as proxy:
+        monkeypatch.setenv("IDENTITY_ENDPOINT", f"{proxy.url}{endpoint.path}")
+        telemetry.quieten_sdks()
+        desk.store("main", vault)
+        with pytest.raises(DeskbridgeError) as refused:
+            desk.credentials.read(secret("main", "ec2-key"))
+        assert proxy.requests
+    assert "eyJ" not in f"{caplog.text} {refused.value} {refused.value.mend}"
