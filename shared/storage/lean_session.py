@@ -13,10 +13,38 @@ from azure.core.pipeline.transport import RequestsTransport
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from requests.utils import default_headers
-from urllib3 import Retry
+from urllib3 import HTTPConnectionPool, Retry
 
 # A page of a thousand rows in one piece, where the SDK would take it in hundreds.
 _BLOCK_BYTES = 1024 * 1024
+
+
+class _Adapter(HTTPAdapter):
+    """Remembers the connections of a host, which are else looked up at every request; keeps no cookies."""
+
+    def __init__(self) -> None:
+        # As the SDK sets its own up: it alone tries again, and wants to see the error as it was.
+        super().__init__(max_retries=Retry(total=False, redirect=False, raise_on_status=False))
+        self._connections: dict[tuple[Any, ...], HTTPConnectionPool] = {}
+
+    def get_connection_with_tls_context(
+        self, request: requests.PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> HTTPConnectionPool:
+        scheme, _, rest = (request.url or "").partition("://")
+        by = (scheme, rest.partition("/")[0], verify, cert, *(proxies or {}).items())
+        connections = self._connections.get(by)
+        # One that made room for other hosts' is closed, and has no queue any more.
+        if connections is None or connections.pool is None:
+            found: Any = super().get_connection_with_tls_context(request, verify, proxies, cert)
+            connections = self._connections[by] = found
+        return connections
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        answer = requests.Response()
+        answer.status_code, answer.reason = resp.status, resp.reason
+        answer.headers = CaseInsensitiveDict(resp.headers)
+        answer.url, answer.request, answer.raw = req.url or "", req, resp
+        return answer
 
 
 class LeanSession(requests.Session):
@@ -26,10 +54,9 @@ class LeanSession(requests.Session):
         super().__init__()
         self._environment: dict[str, dict[str, Any]] = {}
         self._headers = dict(default_headers())
-        # As the SDK sets its own up: it alone tries again, and wants to see the error as it was.
-        only_once = HTTPAdapter(max_retries=Retry(total=False, redirect=False, raise_on_status=False))
+        self._adapter = _Adapter()
         for scheme in ("https://", "http://"):
-            self.mount(scheme, only_once)
+            self.mount(scheme, self._adapter)
 
     def request(  # type: ignore[override] # what the SDK's transport sends along, and nothing else
         self,
@@ -49,7 +76,7 @@ class LeanSession(requests.Session):
         prepared.headers = CaseInsensitiveDict({**self._headers, **headers})
         settings = self._settings(url, proxies, verify, cert)
         # As a stream, whatever is asked for: the transport reads it, in larger pieces than `requests` would.
-        answer = self.get_adapter(url).send(prepared, stream=True, timeout=timeout, **settings)
+        answer = self._adapter.send(prepared, stream=True, timeout=timeout, **settings)
         if answer.status_code >= 400:
             # Refusals are short. One that is tried again would be left unread, and its connection with it.
             answer.content  # noqa: B018 - reading it is what is asked for

@@ -11,6 +11,7 @@ from azure.core.credentials import AccessToken
 
 from shared.errors import TryLaterError
 from shared.storage.azure_tables import AzureTables
+from shared.storage.lean_session import lean_transport
 from shared.storage.lean_tables import LeanTables
 from shared.storage.rows import Row, Save
 
@@ -93,6 +94,20 @@ def test_the_environments_proxy_is_used(service: _Service, monkeypatch: pytest.M
     table = _lean("http://acorn.table.example").table("things")
     assert [table.find("p", "r"), table.find("p", "r")] != [None, None]
     assert [path.partition("/things")[0] for path, _ in service.asked] == ["http://acorn.table.example/acorn"] * 2
+
+
+def test_connections_that_were_closed_are_opened_anew(service: _Service) -> None:
+    transport = lean_transport()
+    tables = LeanTables.from_connection_string(_connection_string(service.url), retry_total=0, transport=transport)
+    assert tables.table("things").find("p", "r") is not None
+    transport.session.close()
+    assert tables.table("things").find("p", "r") is not None
+
+
+def test_a_cookie_is_neither_kept_nor_sent(service: _Service) -> None:
+    table = _lean(service.url).table("things")
+    assert table.find("p", "r") == table.find("p", "r") == Row("p", "r", {}, "e")
+    assert not any("cookie" in headers for _, headers in service.asked)
 
 
 def test_a_host_that_the_environment_excepts_is_asked_directly(
