@@ -3,9 +3,9 @@ every value has to be looked at once in any case, for what the service would ref
 
 import base64
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from json.encoder import encode_basestring as _quoted
 
 from shared.storage.rows import Row, Value
@@ -21,22 +21,51 @@ class NotStorableError(ValueError):
     """A column that no table can hold. The message goes on after the row's name."""
 
 
+class Columns(dict[str, Value]):
+    """Columns that several rows have: they are written as JSON once. Like those of any row, they never change."""
+
+    @cached_property
+    def as_json(self) -> str:
+        """Each column with a comma before it. Raises NotStorableError."""
+        return _columns(self)
+
+
+class MoreColumns(Columns):
+    """Such columns and further ones of one row."""
+
+    def __init__(self, columns: Columns, further: Mapping[str, Value]) -> None:
+        super().__init__({**columns, **further})
+        self._parts = columns, further
+
+    @cached_property
+    def as_json(self) -> str:
+        columns, further = self._parts
+        return columns.as_json + _columns(further)
+
+
 def to_entity(row: Row) -> bytes:
     """The entity as JSON in UTF-8; types are named where JSON's own would be taken for another.
 
     Raises NotStorableError for a name or a value that the service has no room for, whatever its size.
     """
-    columns = [
-        # Most are texts: they are written here, without a call.
-        f"{_label(column)}:{_quoted(value)}" if type(value) is str else _writer(value)(column, value)
-        for column, value in row.values.items()
-    ]
+    values = row.values
+    columns = values.as_json if isinstance(values, Columns) else _columns(values)
     keys = f'"PartitionKey":{_quoted(row.partition_key)},"RowKey":{_quoted(row.row_key)}'
     try:
-        return f"{{{keys}{''.join(columns)}}}".encode()
+        return f"{{{keys}{columns}}}".encode()
     except UnicodeEncodeError as error:
         # Half of a surrogate pair: JSON can carry it, UTF-8 cannot.
         raise NotStorableError("holds half a character") from error
+
+
+def _columns(values: Mapping[str, Value]) -> str:
+    return "".join(
+        [
+            # Most are texts: they are written here, without a call.
+            f"{_label(column)}:{_quoted(value)}" if type(value) is str else _writer(value)(column, value)
+            for column, value in values.items()
+        ]
+    )
 
 
 @lru_cache(maxsize=64)

@@ -208,6 +208,8 @@ def _gone(state: ObjectState) -> Note | None:
 
 def _successor(state: ObjectState, name: str) -> str | None:
     """The next version that was created after this one."""
+    if len(state.versions) == 1:
+        return None
     own = rank(state, name)
     later = [
         rank(state, other)
@@ -224,8 +226,9 @@ def _counting(
     state: ObjectState, said: tuple[Said, ...], context: Context, ruling: Ruling
 ) -> tuple[tuple[Said, Outcome], ...]:
     """What was said and no rule turns off, each with the rules' outcome; the least pressing first."""
-    ruled = ((one, ruling(_record(state, one, context))) for one in sorted(said, key=lambda one: one.pressing))
-    return tuple((one, outcome) for one, outcome in ruled if outcome.open)
+    in_order = said if len(said) < 2 else sorted(said, key=lambda one: one.pressing)
+    ruled = [(one, ruling(_record(state, one, context))) for one in in_order]
+    return tuple([one for one in ruled if one[1].open])
 
 
 def _record(state: ObjectState, said: Said, context: Context) -> RuleRecord:
@@ -262,11 +265,11 @@ def _want(state: ObjectState, condition: _Condition, word: Word | None, context:
     if condition.ending is not None:
         by_facts = Status.CLOSED if condition.standing.phase is Phase.GONE else Status.RESOLVED
     status = _status(by_facts, word, news=news)
-    priority = highest([one_outcome.priority or _default_priority(one) for one, one_outcome in condition.said])
+    priority = highest([ruled.priority or _default_priority(one) for one, ruled in condition.said])
     if word is not None and word.priority is not None:
         priority = highest([priority, word.priority]) if news else word.priority
     notes = condition.notes
-    opened_at = min(note.at for note in notes or (condition.ending,) if note is not None)
+    opened_at = min([note.at for note in notes or (condition.ending,) if note is not None])
     if condition.ending is not None:
         # What had ended before anything was said of it ends as it opens.
         notes = (*notes, replace(condition.ending, at=max(condition.ending.at, opened_at)))
@@ -292,7 +295,7 @@ def _want(state: ObjectState, condition: _Condition, word: Word | None, context:
         object_name=state.name,
         version=condition.version if state.object_type is not ObjectType.VAULT else "",
         opened_at=opened_at,
-        updated_at=max([note.at for note in notes] + ([word.at] if word is not None else [])),
+        updated_at=max([one.at for one in (*notes, word) if one is not None]),
         finished_at=finished_at,
         expires_at=expires_at,
         snoozed_until=None if word is None or news or status.finished else word.snoozed_until,
@@ -367,8 +370,11 @@ def _days(days: int) -> str:
 
 
 def _moment(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC).isoformat(' ', 'minutes')[:16]} UTC"
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return f"{moment.isoformat(' ', 'minutes')[:16]} UTC"
 
 
 def _capitalised(text: str) -> str:
-    return text.strip()[:1].upper() + text.strip()[1:]
+    text = text.strip()
+    return text[:1].upper() + text[1:]

@@ -251,6 +251,8 @@ def _with_version(state: ObjectState, name: str, version: Version) -> ObjectStat
 
 
 def _with_stage(stages: tuple[Said, ...], said: Said) -> tuple[Said, ...]:
+    if not stages:
+        return (said,)
     by_key = {stage.key: stage for stage in stages}
     present = by_key.get(said.key)
     by_key[said.key] = said if present is None else present.joined(said)

@@ -37,7 +37,7 @@ class ObjectRecord:
 
     def receipts_with(self, receipts: Iterable[str]) -> tuple[str, ...]:
         """The greatest are kept: one that falls out stays out, so the order of arrival does not matter."""
-        return tuple(sorted({*self.receipts, *map(_short, receipts)})[-_MOST_RECEIPTS:])
+        return tuple(sorted({*self.receipts, *[_short(receipt) for receipt in receipts]})[-_MOST_RECEIPTS:])
 
 
 def to_json(record: ObjectRecord) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from datetime import datetime
 
 from shared.errors import AlreadyExistsError
 from shared.storage.documents import pack, unpack
+from shared.storage.entities import Columns, MoreColumns
 from shared.storage.keys import ascending, descending, fit_key
 from shared.storage.limits import storable
 from shared.storage.rows import (
@@ -168,7 +169,7 @@ def project(
     ticket = wanted.ticket
     listed = _columns(ticket, ticket_id)
     own = _own_columns(ticket, row_key, wanted.key, wanted.notes)
-    row = Row(partition_key, f"ticket:{ticket_id}", {**listed, **own})
+    row = Row(partition_key, f"ticket:{ticket_id}", MoreColumns(listed, own))
     digest = _digest_of(row, wanted.lasting_notes)
     if present is not None and present.digest == digest:
         return [], present
@@ -195,7 +196,7 @@ def rewrite(row: Row, ticket: Ticket) -> list[Operation]:
     own = _own_columns(ticket, row.text("object_row"), row.text("ticket_key"), told_in(row))
     before, after = set(_index_keys(ticket_of(row), ticket.ticket_id)), set(_index_keys(ticket, ticket.ticket_id))
     return [
-        Replace(Row(row.partition_key, row.row_key, {**listed, **own}, row.etag)),
+        Replace(Row(row.partition_key, row.row_key, MoreColumns(listed, own), row.etag)),
         *(Save(Row(row.partition_key, key, listed)) for key in sorted(after)),
         *(Delete(key) for key in sorted(before - after)),
     ]
@@ -254,17 +255,17 @@ def _note_of(row: Row) -> Note:
     return Note(at, row.text("author"), row.text("text"))
 
 
-def _columns(ticket: Ticket, ticket_id: str) -> dict[str, Value]:
+def _columns(ticket: Ticket, ticket_id: str) -> Columns:
     """What every row about a ticket has."""
-    columns: dict[str, Value] = {
-        "ticket_id": ticket_id,
-        "kind": str(ticket.kind),
-        "status": str(ticket.status),
-        "priority": str(ticket.priority),
-        "object_type": str(ticket.object_type),
-        "opened_at": ticket.opened_at,
-        "updated_at": ticket.updated_at,
-    }
+    columns = Columns(
+        ticket_id=ticket_id,
+        kind=str(ticket.kind),
+        status=str(ticket.status),
+        priority=str(ticket.priority),
+        object_type=str(ticket.object_type),
+        opened_at=ticket.opened_at,
+        updated_at=ticket.updated_at,
+    )
     for name in _MEMBERS:
         value = getattr(ticket, name)
         if value is not None:

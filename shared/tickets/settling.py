@@ -235,7 +235,15 @@ class Settling:
             # What says nothing new has likely been here before; asking is cheaper than a refused transaction.
             for receipt in self._repository.known_receipts(vault, list(events)):
                 del events[receipt]
-        taken_in = replace(record, state=state, receipts=record.receipts_with(events))
+        taken_in = ObjectRecord(
+            state,
+            record.words,
+            record.rulings,
+            record.written,
+            record.unsettled,
+            record.receipts_with(events),
+            record.etag,
+        )
         receipts = [create_receipt(event, self._now()) for event in events.values()]
         look = progress.failures > 0
         plan = self._planning.plan(vault, work.key, record, taken_in, receipts, context, ruling, look=look)
