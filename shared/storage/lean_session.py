@@ -19,6 +19,19 @@ from urllib3 import HTTPConnectionPool, Retry
 _BLOCK_BYTES = 1024 * 1024
 
 
+class _Answer(requests.Response):
+    """An answer whose body is read in larger pieces than `requests` would."""
+
+    _whole = False
+
+    @property
+    def content(self) -> bytes | Any:
+        if not self._whole:
+            self._content = b"".join(self.iter_content(_BLOCK_BYTES))
+            self._whole = True
+        return super().content
+
+
 class _Adapter(HTTPAdapter):
     """Remembers the connections of a host, which are else looked up at every request; keeps no cookies."""
 
@@ -40,7 +53,7 @@ class _Adapter(HTTPAdapter):
         return connections
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
-        answer = requests.Response()
+        answer = _Answer()
         answer.status_code, answer.reason = resp.status, resp.reason
         answer.headers = CaseInsensitiveDict(resp.headers)
         answer.url, answer.request, answer.raw = req.url or "", req, resp
@@ -75,10 +88,11 @@ class LeanSession(requests.Session):
         prepared.method, prepared.url, prepared.body = method, url, data
         prepared.headers = CaseInsensitiveDict({**self._headers, **headers})
         settings = self._settings(url, proxies, verify, cert)
-        # As a stream, whatever is asked for: the transport reads it, in larger pieces than `requests` would.
+        # As a stream, whatever is asked for: what is read is read here.
         answer = self._adapter.send(prepared, stream=True, timeout=timeout, **settings)
-        if answer.status_code >= 400:
-            # Refusals are short. One that is tried again would be left unread, and its connection with it.
+        # What is asked for and breaks off is a failed try for the SDK's policies, which are around this, and is tried
+        # again. And a refusal that is tried again would be left unread, and its connection with it.
+        if method == "GET" or answer.status_code >= 400:
             answer.content  # noqa: B018 - reading it is what is asked for
         return answer
 

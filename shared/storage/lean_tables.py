@@ -15,8 +15,6 @@ from urllib.parse import quote
 
 from azure.core import PipelineClient
 from azure.core.exceptions import DecodeError, HttpResponseError
-from azure.core.pipeline import PipelineResponse
-from azure.core.pipeline.policies import ContentDecodePolicy
 from azure.core.rest import HttpRequest, HttpResponse
 from azure.data.tables import TableClient
 
@@ -42,7 +40,6 @@ _ETAG = re.compile(rb"\r\netag:([^\r]*)", re.IGNORECASE)
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_.~:-]*\Z")
 _NEXT_PARTITION_KEY = "x-ms-continuation-NextPartitionKey"
 _NEXT_ROW_KEY = "x-ms-continuation-NextRowKey"
-_Answer = PipelineResponse[HttpRequest, HttpResponse]
 
 
 class LeanTables(AzureTables):
@@ -100,25 +97,25 @@ class LeanTable(AzureTable):
             if answer is None:
                 return Page(())
             rows = _rows_of(answer, lambda content: content["value"])
-        headers = answer.http_response.headers
+        headers = answer.headers
         following = {"PartitionKey": headers.get(_NEXT_PARTITION_KEY), "RowKey": headers.get(_NEXT_ROW_KEY)}
         return Page(rows, continuation.to_text(following) if any(following.values()) else None)
 
-    def _get(self, address: str, query: Mapping[str, str | None]) -> _Answer | None:
+    def _get(self, address: str, query: Mapping[str, str | None]) -> HttpResponse | None:
         """None when there is no such row or table."""
         words = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items() if value)
         url = f"{self._account_url}/{address}?{words}" if words else f"{self._account_url}/{address}"
         request = HttpRequest("GET", url, headers={**_READ_HEADERS, "x-ms-version": self._version})
-        # Read within the pipeline (no stream): an answer that breaks off is a failed try there, and is tried again.
-        answer: _Answer = self._pipeline.send_request(request, stream=False, _return_pipeline_response=True)  # type: ignore[assignment] # so is what this argument asks for
-        status = answer.http_response.status_code
+        # As a stream, that the pipeline does not decode: the lean session has read it, within the pipeline's tries.
+        answer = self._pipeline.send_request(request, stream=True)
+        content = answer.read()
+        status = answer.status_code
         if status == 200:
             return answer
-        response = answer.http_response
         # A 404 of something in between says nothing about the row.
-        if status == 404 and _code_and_message(response, response.content)[0] in _NOT_THERE:
+        if status == 404 and _code_and_message(answer, content)[0] in _NOT_THERE:
             return None
-        raise _refused(response, status, response.content)
+        raise _refused(answer, status, content)
 
     def _submit(self, partition_key: str, operations: Sequence[Operation]) -> list[str]:
         batch, changeset = f"batch_{secrets.token_hex(16)}", f"changeset_{secrets.token_hex(16)}"
@@ -269,13 +266,11 @@ def _part(text: bytes) -> tuple[int, str, bytes]:
     return int(head.split(b" ", 2)[1]), etag[1].strip().decode() if etag else "", content.strip()
 
 
-def _rows_of(answer: _Answer, entities: Callable[[Any], list[dict[str, Any]]]) -> list[Row]:
-    # The pipeline has decoded it already, and raised DecodeError for what is neither JSON nor another known kind.
-    content = answer.context[ContentDecodePolicy.CONTEXT_NAME]
+def _rows_of(answer: HttpResponse, entities: Callable[[Any], list[dict[str, Any]]]) -> list[Row]:
     try:
-        return [to_row(entity) for entity in entities(content)]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DecodeError("The table service's answer holds no rows.", response=answer.http_response) from error
+        return [to_row(entity) for entity in entities(json.loads(answer.content))]
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise DecodeError("The table service's answer holds no rows.", response=answer) from error
 
 
 def _refused(answer: HttpResponse, status: int, content: bytes) -> HttpResponseError:
