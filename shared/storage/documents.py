@@ -27,7 +27,11 @@ def pack(column: str, document: Any) -> dict[str, Value]:
 
     What JSON does not have becomes text, a time in its ISO form.
     """
-    text = _encode(document)
+    return pack_text(column, _encode(document))
+
+
+def pack_text(column: str, text: str) -> dict[str, Value]:
+    """As `pack`, of a document that is JSON already."""
     if len(text) <= CHARACTERS_PER_COLUMN:
         return {column: text}
     chunks = [text[start : start + CHARACTERS_PER_COLUMN] for start in range(0, len(text), CHARACTERS_PER_COLUMN)]

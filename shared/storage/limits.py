@@ -80,8 +80,11 @@ def size_of_row(row: Row) -> int:
 
 
 def _storable(row: Row) -> Storable:
-    check_key("partition key", row.partition_key)
-    check_key("row key", row.row_key)
+    partition_key, row_key = row.partition_key, row.row_key
+    # Hardly ever is anything wrong: both are looked at once, and apart when something is.
+    if len(partition_key) + len(row_key) > CHARACTERS_PER_KEY or KEY_FORBIDDEN.search(partition_key + row_key):
+        check_key("partition key", partition_key)
+        check_key("row key", row_key)
     if len(row.values) > COLUMNS_PER_ROW:
         raise RowRefusedError(
             Reason.STORAGE_LIMIT, f"The row {row.row_key!r} has {len(row.values)} columns; at most 252 are allowed."

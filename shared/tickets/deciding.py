@@ -14,7 +14,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from shared.tickets.facts import BY_EVENT, BY_SWEEP, ObjectState, Said, Version, rank
 from shared.tickets.model import (
@@ -33,6 +33,7 @@ from shared.tickets.model import (
     Wanted,
     Word,
     highest,
+    iso,
 )
 from shared.tickets.rendering import LONGEST_DETAILS, LONGEST_SUMMARY, render
 
@@ -331,7 +332,7 @@ def _reopened(condition: _Condition, word: Word | None, status: Status, *, news:
 
 def _values(state: ObjectState, condition: _Condition, said: Said, context: Context) -> dict[str, str]:
     expires_at = condition.standing.expires_at or said.expires_at
-    on = "" if expires_at is None else f"on {expires_at.date()}"
+    on = "" if expires_at is None else f"on {iso(expires_at)[:10]}"
     if condition.kind is TicketKind.ACCESS_POLICY:
         on = f"on {condition.version}"
     elif not on and condition.kind is TicketKind.EXPIRY:
@@ -370,9 +371,8 @@ def _days(days: int) -> str:
 
 
 def _moment(moment: datetime) -> str:
-    if moment.tzinfo is not UTC:
-        moment = moment.astimezone(UTC)
-    return f"{moment.isoformat(' ', 'minutes')[:16]} UTC"
+    text = iso(moment)
+    return f"{text[:10]} {text[11:16]} UTC"
 
 
 def _capitalised(text: str) -> str:

@@ -43,6 +43,7 @@ _FOLDED = {
 # A vault's names have at most 127 characters and its versions 32; ids of events are GUIDs.
 _LONGEST = {"name": 256, "version": 128, "id": 1024, "source": 1024}
 _LONE_SURROGATES = re.compile("[\ud800-\udfff]")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # What table columns and ISO dates can hold, with room for a calculation beyond either end.
 _EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
 _LATEST = datetime(9990, 1, 1, tzinfo=UTC)
@@ -235,7 +236,7 @@ def _epoch(data: Mapping[str, Any], name: str) -> datetime | None:
         seconds = float(value)
         if not math.isfinite(seconds):
             raise ValueError(name)  # noqa: TRY301 - as above
-        return _storable(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=int(seconds)))
+        return _storable(_EPOCH + timedelta(seconds=int(seconds)))
     except (ValueError, OverflowError) as error:
         raise EventRefusedError(Reason.EVENT_NOT_READABLE, f"Its `{name.upper()}` is no date.") from error
 

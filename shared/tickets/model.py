@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property, lru_cache
 
@@ -78,6 +78,12 @@ def highest(priorities: list[Priority]) -> Priority:
     return max(priorities, key=lambda priority: priority.rank)
 
 
+@lru_cache(maxsize=256)
+def iso(moment: datetime) -> str:
+    """The moment in UTC, in ISO form. It takes its time, and what is said once says when in several places."""
+    return moment.astimezone(UTC).isoformat()
+
+
 @dataclass(frozen=True)
 class KeyVaultEvent:
     """One event, freed of its schema. `vault` is in lower case; `source` is the vault's resource id in lower case.
@@ -106,9 +112,9 @@ class KeyVaultEvent:
                 self.object_type,
                 self.object_name,
                 self.version,
-                self.at.isoformat(),
-                str(self.not_before),
-                str(self.expires_at),
+                iso(self.at),
+                _iso_with_a_space(self.not_before),
+                _iso_with_a_space(self.expires_at),
             )
         )
         return f"{_digest(self.source, self.event_id)[:32]}:{_digest(said)[:8]}"
@@ -189,7 +195,7 @@ class Note:
     @cached_property
     def note_id(self) -> str:
         """Derived from what it says, so that saying it twice is saying it once."""
-        return _digest(self.at.isoformat(), self.author, self.text)[:16]
+        return _digest(iso(self.at), self.author, self.text)[:16]
 
 
 @dataclass(frozen=True)
@@ -246,6 +252,10 @@ def _tag(vault: str) -> str:
 def _letters(number: int, count: int) -> str:
     # The number's last digits to the base of 32, last one first.
     return "".join([_ALPHABET[number >> place & 31] for place in range(0, 5 * count, 5)])
+
+
+def _iso_with_a_space(moment: datetime | None) -> str:
+    return "None" if moment is None else iso(moment).replace("T", " ")
 
 
 def _digest(*parts: str) -> str:

@@ -1,12 +1,27 @@
 """The row of an object: its facts, people's words, the rules' rulings and what is written for each ticket, as JSON."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
+from json.encoder import encode_basestring as _quoted
+from typing import Any, TypeVar
 
 from shared.tickets.facts import Dated, ObjectState, Said, Version
-from shared.tickets.model import Change, ObjectType, Outcome, Phase, Priority, Standing, Status, Word, Written
+from shared.tickets.model import (
+    Change,
+    Note,
+    ObjectType,
+    Outcome,
+    Phase,
+    Priority,
+    Standing,
+    Status,
+    Word,
+    Written,
+    iso,
+)
+
+T = TypeVar("T")
 
 # Rows of this form are read by every later release; a new form takes the next number and keeps reading this one.
 FORM = 1
@@ -40,28 +55,26 @@ class ObjectRecord:
         return tuple(sorted({*self.receipts, *[_short(receipt) for receipt in receipts]})[-_MOST_RECEIPTS:])
 
 
-def to_json(record: ObjectRecord) -> dict[str, Any]:
-    """The record as JSON, without its ETag; members that are empty are left out."""
+def to_json(record: ObjectRecord) -> str:
+    """The record as JSON, without its ETag; members that are empty are left out.
+
+    In the same order however it grew. Written by hand, as rows are: of every event, and in half the time.
+    """
     state = record.state
-    return _filled(
-        form=FORM,
-        type=str(state.object_type),
-        name=state.name,
-        versions={name: _version_to_json(version) for name, version in state.versions.items()},
+    return _object(
+        form=str(FORM),
+        type=_quoted(state.object_type),
+        name=_quoted(state.name),
+        versions=_by_name(state.versions, _version_to_json),
         seen=_time(state.last_seen_at),
         gone=_time(state.gone_at),
-        listed=None
-        if state.listed is None
-        else [_time(state.listed.stamp), [[name, _time(first)] for name, first in state.listed.value]],
+        listed="" if state.listed is None else f"[{_time(state.listed.stamp)},[{_listed_to_json(state.listed.value)}]]",
         forgotten=_time(state.forgotten_until),
-        words={key: _word_to_json(word) for key, word in record.words.items()},
-        rulings={key: _outcome_to_json(outcome) for key, outcome in record.rulings.items()},
-        written={
-            key: _filled(id=one.ticket_id, digest=one.digest, notes=list(one.notes), indexes=list(one.indexes))
-            for key, one in record.written.items()
-        },
-        unsettled=record.unsettled or None,
-        receipts=list(record.receipts),
+        words=_by_name(record.words, _word_to_json),
+        rulings=_by_name(record.rulings, _outcome_to_json),
+        written=_by_name(record.written, _written_to_json),
+        unsettled="true" if record.unsettled else "",
+        receipts=_array(map(_quoted, record.receipts)),
     )
 
 
@@ -93,15 +106,27 @@ def from_json(members: Mapping[str, Any], etag: str) -> ObjectRecord:
     )
 
 
-def _version_to_json(version: Version) -> dict[str, Any]:
-    return _filled(
+def notes_to_json(notes: Iterable[Note]) -> str:
+    """The notes as JSON, oldest first; an empty text when there are none."""
+    in_order = sorted([(note.at, note.author, note.text) for note in notes])
+    return _array(f"[{_time(at)},{_quoted(author)},{_quoted(text)}]" for at, author, text in in_order)
+
+
+def notes_from_json(members: Iterable[list[str]]) -> list[Note]:
+    """What `notes_to_json` wrote."""
+    return [Note(_required(at), author, text) for at, author, text in members]
+
+
+def _version_to_json(version: Version) -> str:
+    expires, enabled = version.expires, version.enabled
+    return _object(
         first=_time(version.first_seen_at),
         created=_time(version.listed_created_at),
-        announced=[_said_to_json(said) for said in version.announced],
-        stages=[_said_to_json(said) for said in version.stages],
-        expires=None if version.expires is None else [_time(version.expires.stamp), _time(version.expires.value)],
-        enabled=None if version.enabled is None else [_time(version.enabled.stamp), version.enabled.value],
-        changes=[[_time(at), key] for at, key in version.changes],
+        announced=_array(map(_said_to_json, version.announced)),
+        stages=_array(map(_said_to_json, version.stages)),
+        expires="" if expires is None else f"[{_time(expires.stamp)},{_time(expires.value) or 'null'}]",
+        enabled="" if enabled is None else f"[{_time(enabled.stamp)},{'true' if enabled.value else 'false'}]",
+        changes=_array(f"[{_time(at)},{_quoted(key)}]" for at, key in version.changes),
         changed=_time(version.last_change_at),
     )
 
@@ -120,23 +145,30 @@ def _version(members: Mapping[str, Any]) -> Version:
     )
 
 
-def _said_to_json(said: Said) -> list[Any]:
-    return [str(said.change), said.days, _time(said.expires_at), _time(said.at), sorted(said.by)]
+def _said_to_json(said: Said) -> str:
+    by = ",".join(map(_quoted, sorted(said.by)))
+    expires_at = _time(said.expires_at) or "null"
+    return f"[{_quoted(said.change)},{said.days},{expires_at},{_time(said.at)},[{by}]]"
 
 
 def _said(members: list[Any]) -> Said:
     return Said(Change(members[0]), members[1], _moment(members[2]), _required(members[3]), frozenset(members[4]))
 
 
-def _word_to_json(word: Word) -> dict[str, Any]:
-    return _filled(
-        seen=[str(word.seen.phase), word.seen.urgency, _time(word.seen.expires_at)],
+def _listed_to_json(names: Iterable[tuple[str, datetime]]) -> str:
+    return ",".join([f"[{_quoted(name)},{_time(first)}]" for name, first in names])
+
+
+def _word_to_json(word: Word) -> str:
+    seen = word.seen
+    return _object(
+        seen=f"[{_quoted(seen.phase)},{seen.urgency},{_time(seen.expires_at) or 'null'}]",
         at=_time(word.at),
         status=_text(word.status),
         priority=_text(word.priority),
-        team=word.team,
-        assignee=word.assignee,
-        site=word.site,
+        team=_text(word.team),
+        assignee=_text(word.assignee),
+        site=_text(word.site),
         snoozed=_time(word.snoozed_until),
     )
 
@@ -155,17 +187,17 @@ def _word(members: Mapping[str, Any]) -> Word:
     )
 
 
-def _outcome_to_json(outcome: Outcome) -> dict[str, Any]:
-    return _filled(
-        shut=None if outcome.open else True,
+def _outcome_to_json(outcome: Outcome) -> str:
+    return _object(
+        shut="" if outcome.open else "true",
         priority=_text(outcome.priority),
-        ticket_type=outcome.ticket_type,
-        team=outcome.team,
-        assignee=outcome.assignee,
-        site=outcome.site,
-        summary=outcome.summary,
-        details=outcome.details,
-        rule=outcome.rule,
+        ticket_type=_text(outcome.ticket_type),
+        team=_text(outcome.team),
+        assignee=_text(outcome.assignee),
+        site=_text(outcome.site),
+        summary=_text(outcome.summary),
+        details=_text(outcome.details),
+        rule=_text(outcome.rule),
     )
 
 
@@ -176,25 +208,45 @@ def _outcome(members: Mapping[str, Any]) -> Outcome:
     return Outcome(open=not shut, priority=None if priority is None else Priority(priority), **values)
 
 
-def _filled(**members: Any) -> dict[str, Any]:
-    # No member is a number or a truth that could be 0 or false.
-    return {name: value for name, value in members.items() if value}
+def _written_to_json(written: Written) -> str:
+    return _object(
+        id=_quoted(written.ticket_id),
+        digest=_text(written.digest),
+        notes=_array(map(_quoted, written.notes)),
+        indexes=_array(map(_quoted, written.indexes)),
+    )
+
+
+# JSON, member by member. What is empty is an empty text, and is left out.
+
+
+def _object(**members: str) -> str:
+    filled = [f'"{name}":{member}' for name, member in members.items() if member]
+    return f"{{{','.join(filled)}}}"
+
+
+def _by_name(members: Mapping[str, T], write: Callable[[T], str]) -> str:
+    filled = [f"{_quoted(name)}:{write(members[name])}" for name in sorted(members)]
+    return f"{{{','.join(filled)}}}" if filled else ""
+
+
+def _array(members: Iterable[str]) -> str:
+    filled = ",".join(members)
+    return f"[{filled}]" if filled else ""
+
+
+def _text(value: str | None) -> str:
+    return _quoted(value) if value else ""
+
+
+def _time(moment: datetime | None) -> str:
+    return "" if moment is None else f'"{iso(moment)}"'
 
 
 def _short(receipt: str) -> str:
     # Of the event's id and of its content: the same id with another content is another event.
     event_id, _, content = receipt.partition(":")
     return event_id[:12] + content
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
-
-
-def _time(moment: datetime | None) -> str | None:
-    if moment is None:
-        return None
-    return moment.isoformat() if moment.tzinfo is UTC else moment.astimezone(UTC).isoformat()
 
 
 def _required(text: str) -> datetime:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import datetime
 
 from shared.errors import AlreadyExistsError
-from shared.storage.documents import pack, unpack
+from shared.storage.documents import pack_text, unpack
 from shared.storage.entities import Columns, MoreColumns
 from shared.storage.keys import ascending, descending, fit_key
 from shared.storage.limits import storable
@@ -31,7 +31,7 @@ from shared.storage.rows import (
 from shared.storage.tables import Table, scan
 from shared.tickets.facts import ObjectState
 from shared.tickets.model import KeyVaultEvent, Note, ObjectType, Priority, Status, Ticket, TicketKind, Wanted, Written
-from shared.tickets.records import ObjectRecord, from_json, to_json
+from shared.tickets.records import ObjectRecord, from_json, notes_from_json, notes_to_json, to_json
 
 # No vault can be named so: a vault's name has no colon.
 VAULTS_PARTITION = "vaults:"
@@ -137,7 +137,7 @@ def event_row_key(receipt: str) -> str:
 
 def save_object(vault: str, row_key: str, record: ObjectRecord) -> Operation:
     """Create or replace the object's row: fails when another worker wrote it since it was read."""
-    row = Row(vault, row_key, pack("record", to_json(record)), record.etag)
+    row = Row(vault, row_key, pack_text("record", to_json(record)), record.etag)
     return Replace(row) if record.etag else Create(row)
 
 
@@ -246,7 +246,7 @@ def ticket_of(row: Row) -> Ticket:
 
 def told_in(row: Row) -> list[Note]:
     """The part of a ticket's timeline that stands in its own row, oldest first."""
-    return [Note(datetime.fromisoformat(at), author, text) for at, author, text in unpack(row, _TIMELINE, ())]
+    return notes_from_json(unpack(row, _TIMELINE, ()))
 
 
 def _note_of(row: Row) -> Note:
@@ -276,8 +276,8 @@ def _columns(ticket: Ticket, ticket_id: str) -> Columns:
 def _own_columns(ticket: Ticket, object_row: str, key: str, told: Iterable[Note]) -> dict[str, Value]:
     """What the ticket's own row has beside that."""
     columns: dict[str, Value] = {"details": ticket.details, "object_row": object_row, "ticket_key": key}
-    notes = sorted((note.at, note.author, note.text) for note in told)
-    return {**columns, **pack(_TIMELINE, notes)} if notes else columns
+    timeline = notes_to_json(told)
+    return {**columns, **pack_text(_TIMELINE, timeline)} if timeline else columns
 
 
 def _index_keys(ticket: Ticket, ticket_id: str) -> Iterator[str]:
