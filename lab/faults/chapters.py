@@ -49,6 +49,8 @@ def make_chapters(chances: random.Random, story: Story) -> Story:
         story, also = _with_tickets(chances, story, also)
     if chances.random() < 0.5:
         also = replace(also, rivalries=_rivalries(chances, story, also))
+    if also.confirms_brake and chances.random() < 0.7:
+        also = replace(also, returned=_returned(chances, story))
     return replace(story, also=also)
 
 
@@ -70,6 +72,17 @@ def moment_in(chances: random.Random, day: int, flow: str) -> datetime:
         seconds = chances.choice((chances.uniform(0, 0.2), chances.uniform(0.05, 0.2), 60))
         return BEGINS + day * _DAY + timedelta(hours=_IMPORT_AT[flow], seconds=seconds)
     return BEGINS + day * _DAY + timedelta(hours=chances.uniform(3, 23))
+
+
+def _returned(chances: random.Random, story: Story) -> dict[tuple[str, str], datetime]:
+    """In each part one thing that the brake held, and that is back before somebody confirms it."""
+    found: dict[tuple[str, str], datetime] = {}
+    for part in story.parts:
+        for number, (before, after) in enumerate(zip(story.days, story.days[1:], strict=False), 1):
+            gone = sorted({*before[part]} - {*after[part]})
+            if gone:
+                found[part, chances.choice(gone)] = BEGINS + number * _DAY + timedelta(hours=5)
+    return found
 
 
 # Users

@@ -11,6 +11,7 @@ from lab.fakes.tables import MemoryTables
 from lab.faults.far_sides import FarContainer
 from lab.faults.flows import Flow
 from lab.faults.host import Called, Host, request
+from lab.faults.meanwhile import Meanwhile
 from lab.faults.rotating import WEBHOOK_USER, sent
 from lab.faults.story import REALM, REALM_ID, Event, Story, UserEvent
 from shared.storage.names import EVENTS_QUEUE, USERS_TABLE
@@ -36,9 +37,13 @@ class Clients:
     story: Story
     tables: MemoryTables
     container: FarContainer
+    meanwhile: Meanwhile
     answers: list[str] = field(default_factory=list[str])
     complaints: list[str] = field(default_factory=list[str])
     following: defaultdict[str, list[datetime]] = field(default_factory=lambda: defaultdict(list))
+
+    def __post_init__(self) -> None:
+        self.meanwhile.tell = lambda event: self.host.after(0, lambda: self.tell(event))
 
     # Event Grid
 
@@ -107,7 +112,7 @@ class Clients:
         """What is answered as done is written, as AuthRocket had it at some time since the delivery began; and it stays
         so, whatever an import read before."""
         now = self.host.simulation.at
-        states = [self.story.there_at(REALM_ID, at).get(event.user) for at in (began, now)]
+        states = [self.meanwhile.users_at(at).get(event.user) for at in (began, now)]
         row = self.tables.table(USERS_TABLE).find(f"authrocket:{REALM_ID}", event.user)
         if row is None or row.text("link") or any(edit.thing == event.user for edit in self.story.edits):
             return

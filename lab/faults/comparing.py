@@ -95,10 +95,12 @@ def _stays(story: Story, key: tuple[str, str]) -> bool:
     if key[0] == MANUAL_PARTITION:
         number = story.by_hand.get(key[1])
         return any(
-            thing.number == number and not thing.gone for things in story.days[-1].values() for thing in things.values()
+            thing.number == number and not thing.gone
+            for part in story.days[-1]
+            for thing in story.in_the_end(part).values()
         )
     part = REALM_ID if key[0].startswith("authrocket:") else key[0].removeprefix("aws:")
-    thing = story.days[-1].get(part, {}).get(key[1])
+    thing = story.in_the_end(part).get(key[1])
     return part not in story.parts or (thing is not None and not thing.gone)
 
 

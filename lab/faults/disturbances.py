@@ -76,8 +76,8 @@ CALM = Rates()
 _PROFILES: Sequence[tuple[str, Rates]] = (
     ("storage", Rates(storage=0.06, queue=0.02)),
     ("kills", Rates(kills=0.03, queue=0.05)),
-    ("far side", Rates(far_side=0.4, vaults=0.15)),
-    ("queue", Rates(queue=0.3, kills=0.005)),
+    ("far side", Rates(far_side=0.4, vaults=0.15, meddling=0.3)),
+    ("queue", Rates(queue=0.3, kills=0.005, meddling=0.3)),
     (
         "everything",
         Rates(storage=0.03, kills=0.01, far_side=0.1, vaults=0.05, queue=0.08, skew_seconds=90, meddling=0.15),

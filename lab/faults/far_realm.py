@@ -15,6 +15,7 @@ import urllib3
 
 from lab.faults.chapters import ORGANISATIONS
 from lab.faults.disturbances import Disturbances
+from lab.faults.meanwhile import Meanwhile
 from lab.faults.rotating import accepted
 from lab.faults.simulation import Simulation
 from lab.faults.story import REALM_ID, Story, Thing
@@ -42,9 +43,10 @@ _FAULTS_OF_LISTS = (*_FAULTS, *("repeated page", "empty page") * 3)
 class RealmApi:
     """The realm's API as a story has it: what it answers to an address, with a key."""
 
-    def __init__(self, story: Story, simulation: Simulation) -> None:
+    def __init__(self, story: Story, simulation: Simulation, meanwhile: Meanwhile) -> None:
         self._story = story
         self._simulation = simulation
+        self._meanwhile = meanwhile
 
     @staticmethod
     def is_list(path: str) -> bool:
@@ -92,7 +94,7 @@ class RealmApi:
     def _find(self, collection: str, item: str) -> dict[str, Any] | None:
         if collection == "events":
             # Known from the moment on when it happened.
-            found = (one for one in self._story.also.user_events if one.id == item and one.at <= self._simulation.at)
+            found = (one for one in self._meanwhile.events if one.id == item and one.at <= self._simulation.at)
             event = next(found, None)
             if event is None:
                 return None
@@ -103,15 +105,16 @@ class RealmApi:
 
     @property
     def _users(self) -> dict[str, Thing]:
-        return dict(self._story.there_at(REALM_ID, self._simulation.at))
+        return dict(self._meanwhile.users_at(self._simulation.at))
 
 
 class FarRealm(requests.adapters.HTTPAdapter):
     """Answers what the product asks of AuthRocket, in place of the network."""
 
-    def __init__(self, story: Story, simulation: Simulation, disturbances: Disturbances) -> None:
+    def __init__(self, story: Story, simulation: Simulation, disturbances: Disturbances, meanwhile: Meanwhile) -> None:
         super().__init__()
-        self._api = RealmApi(story, simulation)
+        self._api = RealmApi(story, simulation, meanwhile)
+        self._meanwhile = meanwhile
         self._simulation = simulation
         self._disturbances = disturbances
 
@@ -128,6 +131,8 @@ class FarRealm(requests.adapters.HTTPAdapter):
         if fault == "timed out":
             raise requests.exceptions.ReadTimeout("simulated")
         status, body, headers = self._api.answer(url, request.headers.get("Authrocket-Api-Key"), fault)
+        if fault is None and status == 200 and _parts(urlsplit(url).path) == ["users"]:
+            self._meanwhile.was_read([str(user["id"]) for user in json.loads(body)["collection"]])
         content: Any = io.BytesIO(body)
         headers = {"Content-Length": str(len(body)), "Content-Type": "application/json", **headers}
         if fault == "truncated":

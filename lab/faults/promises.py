@@ -48,6 +48,7 @@ def applied_as_shown(story: Story, tables: MemoryTables, applied: Sequence[Appli
             continue
         left = _told_of(tables, one.run)
         changed = {thing for day in zip(story.days, story.days[1:], strict=False) for thing in _changed(*day)}
+        changed |= {thing for _, thing in story.also.returned}
         findings += [
             f"the run {one.run} neither wrote nor told of what its preview had shown: {entry}"
             for (name, _), entry in planned.items()
@@ -107,7 +108,7 @@ def undisturbed_faults(story: Story, tables: MemoryTables) -> list[str]:
     for records in histories(tables).values():
         for key, record in records.items():
             part = REALM_ID if key.partition.startswith("authrocket:") else key.partition.removeprefix("aws:")
-            is_gone = part in story.parts and key.row in story.days[0][part] and key.row not in story.days[-1][part]
+            is_gone = part in story.parts and key.row in story.days[0][part] and key.row not in story.in_the_end(part)
             # Of few records, a brake says nothing.
             if not is_gone or len(story.days[0][part]) < _BRAKED_FROM:
                 continue

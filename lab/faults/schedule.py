@@ -22,6 +22,7 @@ from lab.faults.far_sides import FarContainer
 from lab.faults.host import Host
 from lab.faults.leaks import LeakSearch
 from lab.faults.logs import KeptLogs
+from lab.faults.meanwhile import Meanwhile
 from lab.faults.operators import Operators
 from lab.faults.people import People
 from lab.faults.promises import applied_as_shown, deletion_faults, grant_faults, undisturbed_faults
@@ -118,12 +119,13 @@ def play(story: Story, seed: int, disturbances: Disturbances, *, workers: int) -
     host = Host(simulation, disturbances, story.ends_at)
     tables = MemoryTables()
     container = FarContainer(simulation, disturbances)
-    clients = Clients(host, story, tables, container)
+    meanwhile = Meanwhile(story, simulation, disturbances)
+    clients = Clients(host, story, tables, container, meanwhile)
     people, operators = People(clients), Operators(clients)
     watch = Watch(story, tables, simulation.now, clients.following)
     host.prepare = lambda: assemble(story, tables, simulation, disturbances, watch.committed, people.meddle, container)
     logs = KeptLogs(lambda: simulation.at)
-    with _simulated(story, seed, simulation, disturbances, logs):
+    with _simulated(seed, simulation, FarRealm(story, simulation, disturbances, meanwhile), logs):
         furnish(tables, story)
         fill_agenda(clients, people, operators, disturbances)
         for number in range(workers):
@@ -134,7 +136,9 @@ def play(story: Story, seed: int, disturbances: Disturbances, *, workers: int) -
     findings += (
         clients.complaints
         + watch.findings
-        + run_faults(tables, one_clock=not disturbances.skewed, reformed=story.turning_points())
+        + run_faults(
+            tables, one_clock=not disturbances.skewed, reformed=[*story.turning_points(), *meanwhile.changed_at]
+        )
     )
     findings += people.lost_notes() + applied_as_shown(story, tables, operators.applied)
     findings += grant_faults(story, tables) + deletion_faults(story, tables)
@@ -154,15 +158,12 @@ def play(story: Story, seed: int, disturbances: Disturbances, *, workers: int) -
 
 
 @contextmanager
-def _simulated(
-    story: Story, seed: int, simulation: Simulation, disturbances: Disturbances, logs: KeptLogs
-) -> Iterator[None]:
+def _simulated(seed: int, simulation: Simulation, far_realm: FarRealm, logs: KeptLogs) -> Iterator[None]:
     """The product's clock, chances, network and logs are the simulation's."""
     chances = random.Random(f"tokens {seed}")
     with ExitStack() as stack:
         stack.enter_context(patch.object(bootstrap, "now", simulation.now))
         stack.enter_context(patch.object(secrets, "token_hex", lambda size=32: chances.randbytes(size).hex()))
-        far_realm = FarRealm(story, simulation, disturbances)
         stack.enter_context(patch("requests.sessions.HTTPAdapter", lambda: far_realm))
         before = random.getstate()
         random.seed(seed)

@@ -108,7 +108,8 @@ class Chapters:
     `grants` are the admin permissions (user, organisation) that are new in it, and when. `dead_letters` are blobs that
     lie there whatever happens, `gives_up_after` is the number of tries after which Event Grid makes one of a delivery,
     0 for never. `late_vault_at` is when the second vault becomes an allowed one. Users change so long after midnight:
-    perhaps while they are imported.
+    perhaps while they are imported. `returned` are things (part, id) that were gone in the morning's import, and when
+    they were there again on the same day.
     """
 
     user_events: Sequence[UserEvent] = ()
@@ -124,6 +125,7 @@ class Chapters:
     reforms: Sequence[Reform] = ()
     rivalries: Sequence[Rivalry] = ()
     busy_people: Sequence[datetime] = ()
+    returned: Mapping[tuple[str, str], datetime] = field(default_factory=dict[tuple[str, str], datetime])
 
 
 @dataclass(frozen=True)
@@ -148,10 +150,18 @@ class Story:
     def there_at(self, part: str, moment: datetime) -> Mapping[str, Thing]:
         """What a part has at a time."""
         index = (moment - self._begins(part)) // timedelta(days=1)
-        return self.days[min(max(index, 0), len(self.days) - 1)].get(part, {})
+        there = self.days[min(max(index, 0), len(self.days) - 1)].get(part, {})
+        back = [thing for (place, thing), at in self.also.returned.items() if place == part and at <= moment]
+        return {**{thing: self._as_it_was(part, thing) for thing in back}, **there} if back else there
+
+    def in_the_end(self, part: str) -> Mapping[str, Thing]:
+        """What a part has when all is over."""
+        return self.there_at(part, self.ends_at)
 
     def present_between(self, part: str, thing: str, begin: datetime, end: datetime) -> bool:
         """Whether the thing was there and alive on every day from `begin` to `end`."""
+        if begin >= self.also.returned.get((part, thing), self.ends_at):
+            return True
         first, last = ((moment - self._begins(part)) // timedelta(days=1) for moment in (begin, end))
         days = self.days[max(first, 0) : max(last, 0) + 1] or self.days[-1:]
         found = [day.get(part, {}).get(thing) for day in days]
@@ -161,7 +171,10 @@ class Story:
         """When settings change, or users while they are imported: attempts before and after do different things."""
         shift = self.also.users_change_after
         days = [BEGINS + number * timedelta(days=1) + shift for number in range(1, len(self.days))] if shift else []
-        return [*(reform.at for reform in self.also.reforms), *days]
+        return [*(reform.at for reform in self.also.reforms), *days, *self.also.returned.values()]
+
+    def _as_it_was(self, part: str, thing: str) -> Thing:
+        return next(day[part][thing] for day in reversed(self.days) if thing in day[part])
 
     def _begins(self, part: str) -> datetime:
         return BEGINS + self.also.users_change_after if part == REALM_ID else BEGINS

@@ -152,7 +152,7 @@ def _play(desk: WiredDesk, direct: Tables, tables: Tables) -> list[str]:
         for _, name, content in story.also.dead_letters:
             container.upload_blob(name, content)
         for _, batch, door in story.deliveries:
-            findings += _record(list(batch)) if door == "webhook" else _record_queued(batch)
+            findings += _record(desk.moment, batch) if door == "webhook" else _record_queued(batch)
         for number in range(len(story.days) + _CALM_DAYS):
             is_calm = number >= len(story.days)
             if is_calm:
@@ -188,16 +188,15 @@ def _live_a_day(desk: WiredDesk, told: set[str], *, is_calm: bool) -> list[str]:
     return findings
 
 
-def _record(batch: Sequence[Event]) -> list[str]:
+def _record(moment: Moment, batch: Sequence[Event]) -> list[str]:
     from functions.key_vault_events import receive_key_vault_events
 
     headers = {
         "aeg-event-type": "Notification",
         "Authorization": basic_authorization(WEBHOOK_USER, SECRETS["webhook"]),
     }
-    return _until_taken(
-        "a delivery", lambda: receive_key_vault_events(req=request("POST", body=list(batch), headers=headers))
-    )
+    asked = request("POST", body=list(batch), headers=headers)
+    return _until_taken(moment, "a delivery", lambda: receive_key_vault_events(req=asked))
 
 
 def _record_queued(batch: Sequence[Event]) -> list[str]:
@@ -226,17 +225,20 @@ def _follow(moment: Moment, event: UserEvent) -> list[str]:
         asked = request("POST", route={"realm": REALM}, body={"id": event.id}, headers=headers)
         return receive_authrocket_event(req=asked)
 
-    return _until_taken(f"the event {event.id}", deliver)
+    return _until_taken(moment, f"the event {event.id}", deliver)
 
 
-def _until_taken(what: str, deliver: Callable[[], Any]) -> list[str]:
+def _until_taken(moment: Moment, what: str, deliver: Callable[[], Any]) -> list[str]:
+    answer: Any = None
     for _ in range(_MOST_TRIES):
         answer = deliver()
         if answer.status_code == 200:
             return []
         if answer.status_code < 500 or b'"internal"' in answer.get_body():
             return [f"{what} was answered {answer.status_code}: {answer.get_body()!r}"]
-    return [f"{what} is never taken"]
+        # As Event Grid waits at first; a vault in trouble is not asked again at once.
+        moment.sleep(10)
+    return [f"{what} is never taken: {answer.get_body()!r}"]
 
 
 def _import(moment: Moment, kind: str, name: str) -> list[str]:

@@ -23,6 +23,7 @@ from lab.faults.desk import SETTINGS_BY, furnish
 from lab.faults.disturbances import CALM, Disturbances
 from lab.faults.far_realm import ENDPOINT, RealmApi
 from lab.faults.far_sides import FarEc2
+from lab.faults.meanwhile import Meanwhile
 from lab.faults.rotating import SECRETS, stored
 from lab.faults.simulation import instead_of_real_time
 from lab.faults.story import BEGINS, REALM, VAULTS, Story, SweptObject
@@ -97,7 +98,8 @@ class WiredDesk:
             identity = urlsplit(self._lab.identity_url)
             self._stand_before("identity", Forwarded(f"{identity.scheme}://{identity.netloc}"))
             moment: Any = self.moment
-            self._stand_before("authrocket", ServedRealm(RealmApi(self.story, moment)), tls=True)
+            meanwhile = Meanwhile(self.story, moment, Disturbances(random.Random(0), rates=CALM))
+            self._stand_before("authrocket", ServedRealm(RealmApi(self.story, moment, meanwhile)), tls=True)
             for vault in (_SECRETS_VAULT, *VAULTS):
                 far_side = ForwardedVault(self._lab.vault(vault).url, self._lab.ca_certificate)
                 self._stand_before(vault, far_side, tls=True)

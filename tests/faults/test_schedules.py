@@ -22,6 +22,8 @@ from shared.reasons import Reason
 from shared.settings.documents.credentials import CredentialReference
 from shared.tickets.settling import Settling
 from shared.users.authrocket import AuthRocket
+from shared.users.following import Following
+from shared.users.grants import GrantTickets
 from shared.vaults.reading import VaultCredentials
 
 _JOBS = min(2, os.cpu_count() or 1)
@@ -112,12 +114,12 @@ def test_deactivating_after_a_reading_that_broke_off_is_found(monkeypatch: pytes
             return
 
     monkeypatch.setattr(AuthRocket, "users", credulous)
-    assert _found(range(20, 28), "users", "wrongly deactivated", profile="far side")
+    assert _found(range(5, 45), "users", "wrongly deactivated", profile="far side")
 
 
 def test_a_race_that_is_not_decided_again_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Leaving, "_settled_meanwhile", lambda *_: None)
-    assert _found(range(138, 156), "ec2", "history", profile="storage")
+    assert _found(range(24, 76), "ec2", "history", profile="everything")
 
 
 def test_an_answer_that_takes_a_lost_write_for_done_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,3 +163,33 @@ def test_an_error_without_a_reason_is_found(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(RunKeeper, "_resume", clumsy)
     assert _found(range(1, 60), "ec2", "a bug in the timer of the housekeeping: KeyError")
+
+
+def test_a_webhook_that_does_not_ask_whether_an_import_runs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Following, "_check_no_import", lambda *_: None)
+    assert _found(range(1, 12), "users", "was answered as done", profile="races")
+
+
+def test_a_note_of_a_grant_that_goes_before_its_ticket_is_there_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    deliver = GrantTickets.deliver
+
+    def hasty(self: GrantTickets, partition_key: str) -> int:
+        later: list[dict[str, Any]] = []
+        done = deliver(GrantTickets(self._table, lambda **ticket: later.append(ticket)), partition_key)
+        for ticket in later:
+            self._open(**ticket)
+        return done
+
+    monkeypatch.setattr(GrantTickets, "deliver", hasty)
+    assert _found(range(12, 60), "users", "a grant without its ticket", profile="kills")
+
+
+def test_a_confirmation_that_also_deactivates_what_came_back_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = Leaving.entries
+
+    def blunt(self: Leaving, gone: Any, stays: Callable[[str], bool], *, read_to_the_end: bool) -> Any:
+        confirmed = self._policy.confirmed or frozenset[str]()
+        return entries(self, gone, lambda key: stays(key) and key not in confirmed, read_to_the_end=read_to_the_end)
+
+    monkeypatch.setattr(Leaving, "entries", blunt)
+    assert _found(range(1, 12), "ec2", "wrongly deactivated")
