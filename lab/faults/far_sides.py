@@ -207,7 +207,9 @@ class FarContainer:
         if name not in self.blobs:
             raise ResourceNotFoundError("no such blob")
         content = self.blobs[name][:length]
-        return SimpleNamespace(readall=lambda: content, size=len(content))
+        cut = self.disturbances.happens("blob", self.disturbances.rates.storage, ("truncated",))
+        came = content[: len(content) // 2] if cut else content
+        return SimpleNamespace(readall=lambda: came, size=len(content))
 
     def delete_blob(self, name: str) -> None:
         self._perhaps_fail()

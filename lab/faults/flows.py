@@ -61,7 +61,7 @@ _AUTHROCKET = (
 )
 _LISTS = ("repeated page", "empty page")
 _VAULT = ("unreachable", "forbidden", "slow")
-_BLOBS = ("refused", "reset", "timed out", "503", "429", "slow", "answer lost")
+_BLOBS = ("refused", "reset", "timed out", "503", "429", "slow", "answer lost", "truncated")
 _QUEUE = ("outputs lost", "half the outputs")
 _MESSAGES = ("message late", "message doubled", "not removed")
 # They only read a row here and there, and never a page.

@@ -98,6 +98,7 @@ def _chapters(story: Story) -> set[str]:
         "a late vault": also.late_vault_at,
         "the brake": story.policies["braking"] and not also.confirms_brake,
         "the brake confirmed": also.confirms_brake,
+        "something back before the brake is confirmed": also.returned,
         "grace": story.policies["grace_days"],
         "matching": story.policies["matching"] and story.by_hand,
         "rotations": also.rotations,
