@@ -1,10 +1,9 @@
 """Where the settings documents live: one partition a kind, each document with its history, written as one."""
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, TypeVar
 
 from shared.errors import (
     AlreadyExistsError,
@@ -12,50 +11,25 @@ from shared.errors import (
     ConflictError,
     Fault,
     InvalidInputError,
-    MisconfiguredError,
     NotFoundError,
 )
 from shared.reasons import Reason
 from shared.settings.documents.base import SettingsDocument
 from shared.settings.kinds import KINDS, kind_of
+from shared.settings.stored import Find, Stored, StoredSettings
 from shared.settings.validation import Written, document_invalid, parse_document
-from shared.storage.documents import pack, unpack
+from shared.storage.documents import pack
 from shared.storage.keys import descending
-from shared.storage.rows import Create, Delete, Operation, Replace, Row, Value, partition, row_key_prefix
-from shared.storage.tables import Table, scan
+from shared.storage.rows import Create, Delete, Operation, Replace, Row, Value
+from shared.storage.tables import Table
 
 T = TypeVar("T")
-D = TypeVar("D", bound=SettingsDocument)
 
 ANY_VERSION = "*"
 # Says in a word which stored records use a document of this name, or None.
 UsedBy = Callable[[SettingsDocument, str], str | None]
-_Find = Callable[[type[SettingsDocument], str], "Stored[SettingsDocument] | None"]
-# Another worker's change is seen after this long at the latest; a worker's own at once.
-_FRESH_SECONDS = 10.0
 # Of a write, while others write the same documents.
 _TRIES = 10
-
-
-@dataclass(frozen=True)
-class Stored(Generic[D]):
-    """A document as it is stored. `version` counts its changes from 1."""
-
-    name: str
-    document: D
-    etag: str
-    version: int
-    changed_at: datetime
-    changed_by: str
-
-
-@dataclass(frozen=True)
-class _Held:
-    """The rows of a kind as they were read, by name, and those of its documents that were looked at since."""
-
-    until: float
-    rows: dict[str, Row]
-    read: dict[str, Stored[Any]] = field(default_factory=dict[str, Stored[Any]])
 
 
 @dataclass(frozen=True)
@@ -77,11 +51,8 @@ class _OvertakenError(ChangedMeanwhileError):
 _Planned = tuple[Change, SettingsDocument, Stored[SettingsDocument] | None]
 
 
-class SettingsStore:
-    """Reads with a short memory, writes with ETags. Every document is checked whole before it is written.
-
-    `clock` gives seconds that never run backwards; without one, `now` is the clock.
-    """
+class SettingsStore(StoredSettings):
+    """Reads as StoredSettings does, and writes with ETags. Every document is checked whole before it is written."""
 
     def __init__(
         self,
@@ -91,86 +62,8 @@ class SettingsStore:
         used_by: UsedBy | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        self._table = table
-        self._now = now
-        self._clock = clock or (lambda: now().timestamp())
+        super().__init__(table, now, clock=clock)
         self._used_by = used_by
-        self._lock = threading.Lock()
-        self._remembered: dict[str, _Held] = {}
-        self._parsed: dict[tuple[type[SettingsDocument], str], Stored[Any]] = {}
-
-    # Reading
-
-    def list(self, cls: type[D], *, fresh: bool = False) -> Sequence[Stored[D]]:
-        """All documents of a kind, by name. Raises MisconfiguredError when a stored one no longer passes its check."""
-        return [self._read(cls, row) for row in self._rows(cls.kind, fresh).values()]
-
-    def sort_out(
-        self, cls: type[D], *, fresh: bool = False
-    ) -> tuple[Sequence[Stored[D]], Sequence[tuple[str, datetime]]]:
-        """As `list`, and apart from them the names of those that no longer pass their check, with their last change.
-
-        For readers where one bad document must not stop what the others are for.
-        """
-        found: list[Stored[D]] = []
-        unreadable: list[tuple[str, datetime]] = []
-        for name, row in self._rows(cls.kind, fresh).items():
-            try:
-                found.append(self._read(cls, row))
-            except MisconfiguredError:
-                unreadable.append((name, row.time("changed_at") or self._now()))
-        return found, unreadable
-
-    def find(self, cls: type[D], name: str, *, fresh: bool = False) -> Stored[D] | None:
-        held = self._held(cls.kind, fresh)
-        stored: Stored[D] | None = held.read.get(name)
-        if stored is None and name in held.rows:
-            stored = held.read[name] = self._read(cls, held.rows[name])
-        return stored
-
-    def get(self, cls: type[D], name: str, *, fresh: bool = False) -> Stored[D]:
-        stored = self.find(cls, name, fresh=fresh)
-        if stored is None:
-            raise NotFoundError(Reason.NOT_FOUND, f"There is no document {cls.kind}/{name}.")
-        return stored
-
-    def page(self, cls: type[D], size: int, after: str | None) -> tuple[Sequence[Stored[D]], str | None]:
-        """At most `size` documents of a kind, by name, as they are now; `after` is an earlier page's second answer."""
-        page = self._table.page([partition(cls.kind), *row_key_prefix("d:")], size=size, after=after)
-        return [self._read(cls, row) for row in page.rows], page.next
-
-    def history(self, cls: type[SettingsDocument], name: str) -> Sequence[Mapping[str, Any]]:
-        """What was done with a document, newest first: action, version, changed_at, changed_by, document."""
-        entries, following = self.history_page(cls, name, 1000, None)
-        found = list(entries)
-        while following is not None:
-            entries, following = self.history_page(cls, name, 1000, following)
-            found += entries
-        return found
-
-    def history_page(
-        self, cls: type[SettingsDocument], name: str, size: int, after: str | None
-    ) -> tuple[Sequence[Mapping[str, Any]], str | None]:
-        """A page of `history`, and where to go on."""
-        where = [partition(cls.kind), *row_key_prefix(f"h:{name}:")]
-        page = self._table.page(where, size=size, after=after)
-        entries = [
-            {
-                "action": row.text("action"),
-                "version": row.number("version"),
-                "changed_at": row.time("changed_at"),
-                "changed_by": row.text("changed_by"),
-                "document": unpack(row, "document"),
-            }
-            for row in page.rows
-        ]
-        return entries, page.next
-
-    def everything(self) -> Sequence[tuple[str, Stored[SettingsDocument]]]:
-        """All documents of all kinds, in the order in which they can be applied."""
-        return [(kind, stored) for kind, cls in KINDS.items() for stored in self.list(cls, fresh=True)]
-
-    # Writing
 
     def put(
         self, kind: str, name: str, content: Any, *, by: str, if_match: str | None = None
@@ -199,7 +92,7 @@ class SettingsStore:
             )
         if present is not None and if_match not in {ANY_VERSION, present.etag}:
             raise ChangedMeanwhileError(f"The document {kind}/{name} changed meanwhile.", present_etag=present.etag)
-        self._check(cls, name, document, present, {}, self._view())
+        self._check(cls, name, document, present, {}, self.view())
         return self._write(cls, name, document, present, by)
 
     def delete(self, kind: str, name: str, *, by: str, if_match: str) -> None:
@@ -268,7 +161,7 @@ class SettingsStore:
             except NotFoundError as error:
                 faults.append(Fault(_path(key, "kind"), error.message))
         order = {kind: position for position, kind in enumerate(KINDS)}
-        find = self._view()
+        find = self.view()
         changes: list[_Planned] = []
         for key in sorted(checked, key=lambda key: (order[key[0]], key[1])):
             kind, name = key
@@ -284,56 +177,6 @@ class SettingsStore:
             raise document_invalid("set", faults)
         return changes
 
-    def _rows(self, kind: str, fresh: bool) -> dict[str, Row]:
-        return self._held(kind, fresh).rows
-
-    def _held(self, kind: str, fresh: bool) -> "_Held":
-        seconds = self._clock()
-        # To look into a dictionary needs no lock; every secret that is read comes by here.
-        held = self._remembered.get(kind)
-        if not fresh and held is not None and seconds < held.until:
-            return held
-        rows = {row.row_key[2:]: row for row in scan(self._table, [partition(kind), *row_key_prefix("d:")])}
-        with self._lock:
-            held = self._remembered[kind] = _Held(seconds + _FRESH_SECONDS, rows)
-        return held
-
-    def _view(self) -> _Find:
-        """`find` over what is there now, each kind read once: a document may name another thousands of times."""
-        seen: dict[str, dict[str, Row]] = {}
-
-        def find(cls: type[SettingsDocument], name: str) -> Stored[SettingsDocument] | None:
-            if cls.kind not in seen:
-                seen[cls.kind] = self._rows(cls.kind, fresh=True)
-            row = seen[cls.kind].get(name)
-            return None if row is None else self._read(cls, row)
-
-        return find
-
-    def _read(self, cls: type[D], row: Row) -> Stored[D]:
-        # Documents are frozen, and a version is always the same text: it is checked once.
-        parsed = self._parsed.get((cls, row.row_key))
-        if parsed is None or parsed.etag != row.etag or not row.etag:
-            parsed = self._parse(cls, row)
-            with self._lock:
-                self._parsed[cls, row.row_key] = parsed
-        return cast("Stored[D]", parsed)
-
-    def _parse(self, cls: type[D], row: Row) -> Stored[D]:
-        name = row.row_key[2:]
-        try:
-            document = parse_document(cls, name, unpack(row, "document"))
-        except InvalidInputError as error:
-            raise MisconfiguredError(
-                Reason.DOCUMENT_INVALID,
-                f"The stored settings no longer pass their check. {error.message}",
-                mend="Write the document anew.",
-                faults=error.faults,
-            ) from error
-        changed_at = row.time("changed_at")
-        assert changed_at is not None  # noqa: S101 - written with every row
-        return Stored(name, document, row.etag, row.number("version"), changed_at, row.text("changed_by"))
-
     def _check(
         self,
         cls: type[SettingsDocument],
@@ -341,7 +184,7 @@ class SettingsStore:
         document: SettingsDocument,
         present: Stored[SettingsDocument] | None,
         also: Mapping[tuple[str, str], SettingsDocument],
-        find: _Find,
+        find: Find,
     ) -> None:
         faults = [] if present is None else list(document.check_change(present.document))
         for reference in document.references():
@@ -392,8 +235,7 @@ class SettingsStore:
                 f"The document {kind}/{name} was written meanwhile.", present_etag=present.etag if present else ""
             ) from error
         finally:
-            with self._lock:
-                self._remembered.pop(kind, None)
+            self._forget(kind)
 
 
 def _tried_again(write: Callable[[], T]) -> T:

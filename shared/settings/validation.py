@@ -1,6 +1,5 @@
 """From what an operator wrote to a document that a reader can trust, or to the path of every fault."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -10,15 +9,11 @@ from pydantic import ValidationError
 
 from shared.errors import Fault, InvalidInputError
 from shared.reasons import Reason
+from shared.settings.bounded_yaml import RefusedYamlError, load_all
 from shared.settings.documents.base import NAME_PATTERN, SettingsDocument
 from shared.strict_json import parse_json
 
 D = TypeVar("D", bound=SettingsDocument)
-
-# What PyYAML lets through of a scalar that its own constructors cannot read (`2024-13-45`, `!!int x`), and of nesting.
-_UNREADABLE = (yaml.YAMLError, ValueError, KeyError, AttributeError, OverflowError, RecursionError)
-# A few lines of aliases can stand for billions of values, and checking a document looks at each.
-_FREE_OF_ALIASES = 50_000
 
 
 @dataclass(frozen=True)
@@ -78,56 +73,11 @@ def parse_yaml(text: str, where: str = "") -> Iterator[Written]:
     Raises InvalidInputError when the text is not YAML, or an entry has another shape.
     """
     try:
-        entries = [entry for entry in _load_all(text) if entry is not None]
-    except _TwiceError as error:
+        entries = load_all(text)
+    except RefusedYamlError as error:
         raise document_invalid(where or "text", [Fault("", str(error))]) from error
-    except _UNREADABLE as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"line {mark.line + 1}" if mark is not None else "somewhere"
-        raise document_invalid(where or "text", [Fault("", f"is not YAML ({place})")]) from error
-    if _expanded_size(entries, {}) > len(text) + _FREE_OF_ALIASES:
-        raise document_invalid(where or "text", [Fault("", "its aliases stand for too much: write it out")])
     for index, entry in enumerate(entries):
         yield read_entry(entry, f"{where or 'document'} {index + 1}")
-
-
-class _TwiceError(Exception):
-    """A key stands twice in one mapping: all but its last value would be lost."""
-
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, which refuses keys that stand twice (YAML 1.2, 3.2.1.1)."""
-
-    # Where nodes are made: later, a merge (`<<`) has put the keys of another mapping beside a mapping's own.
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        seen: set[tuple[str, str]] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if (key.tag, key.value) in seen:
-                    raise _TwiceError(f"{key.value[:100]!r} stands twice (line {key.start_mark.line + 1})")
-                seen.add((key.tag, key.value))
-        return node
-
-
-def _load_all(text: str) -> Iterator[Any]:
-    loader: Any = _Loader(text)
-    try:
-        while loader.check_data():
-            yield loader.get_data()
-    finally:
-        loader.dispose()
-
-
-def _expanded_size(value: Any, known: dict[int, float]) -> float:
-    """How many values it has with every alias written out; infinite for one that holds itself."""
-    if not isinstance(value, dict | list):
-        return 1
-    if id(value) not in known:
-        known[id(value)] = math.inf
-        members = value.values() if isinstance(value, dict) else value
-        known[id(value)] = 1 + sum(_expanded_size(member, known) for member in members)
-    return known[id(value)]
 
 
 def read_entry(entry: Any, where: str) -> Written:

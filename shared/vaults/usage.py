@@ -12,7 +12,8 @@ from shared.settings.documents.base import SettingsDocument
 from shared.settings.documents.credential_stores import CredentialStore
 from shared.settings.documents.credentials import Credential, CredentialReference, SecretSource
 from shared.settings.kinds import KINDS
-from shared.settings.store import SettingsStore, Stored
+from shared.settings.store import SettingsStore
+from shared.settings.stored import Stored
 
 D = TypeVar("D", bound=SettingsDocument)
 

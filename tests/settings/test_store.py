@@ -14,7 +14,7 @@ from shared.errors import (
     MisconfiguredError,
     NotFoundError,
 )
-from shared.settings import kinds, store
+from shared.settings import kinds, store, stored
 from shared.settings.documents.base import Reference, SettingsDocument, Text
 from shared.settings.store import SettingsStore, plain
 from shared.settings.validation import Written, parse_yaml, read_set, write_yaml
@@ -80,6 +80,7 @@ def documents(table: Table, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Se
     both: dict[str, type[SettingsDocument]] = {"colours": Colour, "walls": Wall}
     monkeypatch.setattr(kinds, "KINDS", both)
     monkeypatch.setattr(store, "KINDS", both)
+    monkeypatch.setattr(stored, "KINDS", both)
     return SettingsStore(table, clock)
 
 

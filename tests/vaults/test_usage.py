@@ -38,7 +38,7 @@ def two_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
     own = {kind: kinds.KINDS[kind] for kind in ("credential-stores", "credentials")}
     changed = {**own, "aws-tenants": Tenant, "authrocket-realms": Realm}
     monkeypatch.setattr(kinds, "KINDS", changed)
-    for module in ("shared.settings.store", "shared.vaults.usage"):
+    for module in ("shared.settings.store", "shared.settings.stored", "shared.vaults.usage"):
         monkeypatch.setattr(f"{module}.KINDS", changed)
 
 

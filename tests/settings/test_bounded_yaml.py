@@ -1,0 +1,58 @@
+"""Texts that are short to write and long to read are refused before they are read; what people write is not."""
+
+import time
+from itertools import repeat
+
+import pytest
+
+from shared.errors import InvalidInputError
+from shared.settings.bounded_yaml import DEEPEST, LONGEST_NUMBER, MOST_TOKENS
+from shared.settings.validation import read_set, write_yaml
+
+# The API takes bodies of 4 MiB.
+LARGEST = 4 * 1024 * 1024
+# Read to their ends, each of these takes between a minute and an hour of CPU; the first ones all the memory there is.
+DOUBLED = "- &a0 {x: 1}\n" + "".join(f"- &a{i + 1} {{<<: [*a{i}, *a{i}]}}\n" for i in range(60))
+WIDE = "- &a {" + ", ".join(f"k{i}: 1" for i in range(500)) + "}\n" + "- {<<: *a}\n" * 5_000
+HOSTILE = {
+    "merges of merges": (DOUBLED, "aliases stand for too much"),
+    "one mapping merged into thousands": (WIDE, "aliases stand for too much"),
+    "a number in base 60": ("- 1" + ":1" * (LARGEST // 2 - 2), f"a number of more than {LONGEST_NUMBER} digits"),
+    "brackets in brackets": (("- " + "[" * 300 + "]" * 300 + "\n") * (LARGEST // 603), f"more than {DEEPEST} deep"),
+    "dashes after dashes": ("- " * (LARGEST // 2), f"more than {DEEPEST} deep"),
+    "many directives": ("%A\n" * (LARGEST // 3), f"more than {MOST_TOKENS:,} values"),
+    "many values": ("[" + "1," * (LARGEST // 2 - 1) + "]", f"more than {MOST_TOKENS:,} values"),
+}
+
+
+@pytest.mark.parametrize("shape", HOSTILE)
+def test_a_text_that_takes_long_to_read_is_refused_within_seconds_and_told_why(shape: str) -> None:
+    text, why = HOSTILE[shape]
+    before = time.thread_time()
+    with pytest.raises(InvalidInputError, match=why):
+        read_set(text.encode(), "application/yaml")
+    # Ten times what it takes on a machine of today.
+    assert time.thread_time() - before < 20
+
+
+def test_the_refusal_says_the_line() -> None:
+    with pytest.raises(InvalidInputError, match=r"more than 100 digits \(line 3\)"):
+        read_set(b"kind: sites\nname: a\ndocument: {title: " + b"7" * 101 + b"}\n", "application/yaml")
+
+
+def test_a_set_of_thousands_of_rules_is_read() -> None:
+    criteria = [{"field": "Tags.Name", "operator": "starts_with", "value": "ACORN"}]
+    rules = [
+        {"name": f"rule {number}", "criteria": criteria.copy(), "type": each}
+        for number, each in zip(range(4_000), repeat("server"), strict=False)
+    ]
+    document = {"kind": "aws-tenants", "name": "acorn", "document": {"type_rules": rules}}
+    [read] = read_set(write_yaml([document]).encode(), "application/yaml")
+    assert read.content == {"type_rules": rules}
+
+
+def test_a_merge_may_be_used_many_times() -> None:
+    shared = "&usual {title: York, customer: Acorn, colour: red}"
+    text = f"kind: sites\nname: york\ndocument:\n  first: {shared}\n  more:\n" + "    - {<<: *usual}\n" * 2_000
+    [read] = read_set(text.encode(), "application/yaml")
+    assert read.content["more"] == [{"title": "York", "customer": "Acorn", "colour": "red"}] * 2_000
