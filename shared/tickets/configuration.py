@@ -9,6 +9,8 @@ from shared.settings.documents.key_vault_events import NAME, AllowedVault, KeyVa
 from shared.settings.store import SettingsStore
 from shared.tickets.model import Context, Outcome, RuleRecord
 
+_DEFAULTS = Outcome()
+
 
 @dataclass(frozen=True)
 class Configuration:
@@ -35,7 +37,7 @@ class Configuration:
 
     def ruling(self, record: RuleRecord) -> Outcome:
         """What the ticket rules say, and the vault's site where they name none."""
-        outcome = self.rules.decide(record).outcome or Outcome()
+        outcome = self.rules.decide(record).outcome or _DEFAULTS
         entry = self.entry(str(record["vault"]))
         return outcome if entry is None or not entry.site or outcome.site else replace(outcome, site=entry.site)
 

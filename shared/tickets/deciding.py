@@ -227,6 +227,8 @@ def _counting(
     state: ObjectState, said: tuple[Said, ...], context: Context, ruling: Ruling
 ) -> tuple[tuple[Said, Outcome], ...]:
     """What was said and no rule turns off, each with the rules' outcome; the least pressing first."""
+    if not said:
+        return ()
     in_order = said if len(said) < 2 else sorted(said, key=lambda one: one.pressing)
     ruled = [(one, ruling(_record(state, one, context))) for one in in_order]
     return tuple([one for one in ruled if one[1].open])

@@ -94,7 +94,7 @@ class Changed:
 def work_of(events: Iterable[KeyVaultEvent]) -> list[Work]:
     """The events of one vault, by object, in the order of their first appearance."""
     by_object: dict[ObjectKey, list[KeyVaultEvent]] = {}
-    for event in dict.fromkeys(events):
+    for event in {event.receipt: event for event in events}.values():
         by_object.setdefault(object_key(event.object_type, event.object_name), []).append(event)
     return [Work(key, found[0].object_name, tuple(found)) for key, found in by_object.items()]
 
