@@ -117,7 +117,26 @@ def list_runs(req: func.HttpRequest) -> func.HttpResponse:
     refusals=[UNKNOWN],
 )
 def show_run(req: func.HttpRequest) -> func.HttpResponse:
+    """With the first 200 parts by name, which of most runs are all; `parts_next` says where the list of parts goes
+    on."""
     return answer(200, bootstrap.run_reports().run(req.route_params["id"]))
+
+
+@endpoint(
+    runs_api,
+    "GET",
+    "runs/{id}/parts",
+    tag="runs",
+    summary="List the parts of a run",
+    path=_ID,
+    query=PAGE,
+    answers={200: "runs:RunPartPage"},
+    refusals=[PAGED, UNKNOWN],
+)
+def list_run_parts(req: func.HttpRequest) -> func.HttpResponse:
+    """By name: each account and region, or the realm, with its state, counts and what went wrong."""
+    items, following = bootstrap.run_reports().parts(req.route_params["id"], *page_asked(req))
+    return answer(200, {"items": items, "next": following})
 
 
 @endpoint(

@@ -75,7 +75,7 @@ def names_of(desk: Desk) -> dict[str, dict[str, str]]:
         operation: {"id": asset} for operation in ("show_asset", "edit_asset", "list_asset_history", "explain_asset")
     }
     users = {operation: {"id": user} for operation in ("show_user", "edit_user", "list_user_history", "explain_user")}
-    runs = {operation: {"id": run} for operation in ("show_run", "list_run_errors", "list_run_plan")}
+    runs = {operation: {"id": run} for operation in ("show_run", "list_run_parts", "list_run_errors", "list_run_plan")}
     return {
         **tickets,
         **assets,

@@ -71,7 +71,17 @@ class RunPart(Answer):
 
 
 class RunWithParts(_Run):
+    """A run with the first 200 of its parts."""
+
     parts: list[RunPart]
+    parts_next: str | None = Field(description="The `after` of the list of parts, where there are more.")
+
+
+class RunPartPage(Answer):
+    """By name."""
+
+    items: list[RunPart]
+    next: str | None
 
 
 class FailedPart(Answer):

@@ -5,19 +5,23 @@ from typing import Any
 
 from shared.imports.model import Action
 from shared.imports.running import ImportRunner
-from shared.runs.model import Part, Summary
+from shared.runs.model import Part, Summary, as_shown
 from shared.storage.continuation import not_given_out
 from shared.storage.positions import decode, encode, page_of
 
 # What an operator must look at.
 TROUBLE = (str(Action.ERROR), str(Action.WITHHELD), str(Action.LEFT))
 # Where a page of errors stands: among the failed parts, or among the entries.
-_PARTS, _ENTRIES = "parts", "entries"
+_FAILED, _ENTRIES = "parts", "entries"
 
 
-def show_run(summary: Summary, *, parts: bool = False) -> dict[str, Any]:
+# A run's own answer shows no more of its parts: a large tenant has thousands.
+_PARTS_SHOWN = 200
+
+
+def show_run(summary: Summary) -> dict[str, Any]:
     run = summary.run
-    answer: dict[str, Any] = {
+    return {
         "id": run.id,
         "kind": run.kind,
         "name": run.name,
@@ -34,9 +38,6 @@ def show_run(summary: Summary, *, parts: bool = False) -> dict[str, Any]:
         "message": run.message or None,
         "mend": run.mend or None,
     }
-    if parts:
-        answer["parts"] = [_show_part(part) for part in summary.parts]
-    return answer
 
 
 class RunReports:
@@ -56,16 +57,27 @@ class RunReports:
         return shown, following
 
     def run(self, run_id: str) -> dict[str, Any]:
-        """Raises NotFoundError."""
-        return show_run(self._runner.summary(run_id), parts=True)
+        """With the first of its parts, and where `parts` goes on. Raises NotFoundError."""
+        run = self._runs.get(run_id)
+        # The sums of a run that ended stand in it; one that ended before it was counted is counted now.
+        ended = not run.is_open and run.counts
+        summary = Summary(run, run.state, run.counts, ()) if ended else self._runner.summary(run_id)
+        parts, following = self.parts(run_id, _PARTS_SHOWN, None)
+        return {**show_run(summary), "parts": parts, "parts_next": following}
+
+    def parts(self, run_id: str, size: int, after: str | None) -> tuple[list[dict[str, Any]], str | None]:
+        """The parts of a run, by name. Raises NotFoundError."""
+        run = self._runs.get(run_id)
+        parts, following = self._runs.parts_page(run_id, size, after)
+        return [_show_part(part) for part in as_shown(run, parts)], following
 
     def errors(self, run_id: str, size: int, after: str | None) -> tuple[list[dict[str, Any]], str | None]:
         """Failed parts first, then every record that could not be imported, was withheld, or left alone."""
-        stage, place = (_PARTS, None) if after is None else decode(after, str, str | None)
-        if stage not in {_PARTS, _ENTRIES}:
+        stage, place = (_FAILED, None) if after is None else decode(after, str, str | None)
+        if stage not in {_FAILED, _ENTRIES}:
             raise not_given_out()
         parts: list[dict[str, Any]] = []
-        if stage == _PARTS:
+        if stage == _FAILED:
             failed = [part for part in self._runner.summary(run_id).parts if part.reason]
             page, following = page_of(failed, lambda part: part.name, size, place)
             parts = [
@@ -73,7 +85,7 @@ class RunReports:
                 for part in page
             ]
             if following is not None or len(parts) == size:
-                return parts, encode(_PARTS, following) if following else encode(_ENTRIES, None)
+                return parts, encode(_FAILED, following) if following else encode(_ENTRIES, None)
             place = None
         else:
             self._runs.get(run_id)

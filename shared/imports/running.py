@@ -92,8 +92,11 @@ class ImportRunner:
             self._check_lease(run)
         run = self.runs.add(run)
         if not preview and not self._take_lease(run):
-            self._close(run, RunState.FAILED, reason=Reason.IMPORT_RUNNING, message="Another import was faster.")
-            raise self._running(run, "")
+            # It never was: whoever asked is told so, and the list of runs shows the other alone.
+            with suppress(ChangedMeanwhileError):
+                self.runs.remove(run)
+            lease = self.runs.find_lease(kind, name)
+            raise self._running(run, lease.run_id if lease is not None else "")
         try:
             return Started(run, self._lay(run, feed))
         except (TryLaterError, ChangedMeanwhileError):

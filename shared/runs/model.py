@@ -102,13 +102,8 @@ class Summary:
 
 
 def summarise(run: Run, parts: Sequence[Part]) -> Summary:
-    """The summary of a run that is open, or was closed: from its parts.
-
-    A part that is still open in a closed run was laid out just as the run was given up, or by a worker that was slower
-    than the rest: nobody was ever told to do it, and it is shown as what it is.
-    """
-    if not run.is_open:
-        parts = [_given_up(part, run) if part.is_open else part for part in parts]
+    """The summary of a run that is open, or was closed: from its parts."""
+    parts = as_shown(run, parts)
     counts: Counter[str] = Counter()
     for part in parts:
         counts.update(part.counts)
@@ -124,6 +119,15 @@ def summarise(run: Run, parts: Sequence[Part]) -> Summary:
     else:
         state = RunState.PARTLY_FAILED if counts["parts_done"] else RunState.FAILED
     return Summary(run, state, dict(counts), parts)
+
+
+def as_shown(run: Run, parts: Sequence[Part]) -> Sequence[Part]:
+    """The parts as they are told of.
+
+    A part that is still open in a closed run was laid out just as the run was given up, or by a worker that was slower
+    than the rest: nobody was ever told to do it, and it is shown as what it is.
+    """
+    return parts if run.is_open else [_given_up(part, run) if part.is_open else part for part in parts]
 
 
 def _given_up(part: Part, run: Run) -> Part:

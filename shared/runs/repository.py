@@ -125,6 +125,11 @@ class RunRepository:
     def parts(self, run_id: str) -> list[Part]:
         return [_to_part(row) for row in self._part_rows(run_id)]
 
+    def parts_page(self, run_id: str, size: int, after: str | None) -> tuple[Sequence[Part], str | None]:
+        """At most `size` parts of a run, by name; `after` is an earlier page's second answer."""
+        page = self._table.page([partition(run_id), *row_key_prefix(_PART)], size=size, after=after)
+        return [_to_part(row) for row in page.rows], page.next
+
     def find_part(self, run_id: str, name: str) -> Part | None:
         row = self._table.find(run_id, _PART + fit_key(name))
         return None if row is None else _to_part(row)
@@ -221,7 +226,9 @@ class RunRepository:
         try:
             self._table.transact(_LEASES, [Replace(row) if before else Create(row)])
         except (AlreadyExistsError, ChangedMeanwhileError):
-            return False
+            # Or this one was, and the answer was lost: what is sent again is then refused because of itself.
+            present = self.find_lease(run.kind, run.name)
+            return present is not None and present.run_id == run.id
         return True
 
     def find_success(self, kind: str, name: str) -> Success | None:

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from shared import bootstrap
 from shared.errors import InvalidInputError
 from shared.reasons import Reason
-from shared.runs.model import Mode, Part, PartState, Run
+from shared.runs.model import Mode, Part, PartState, Run, RunState
 from shared.runs.repository import RunRepository
 from shared.storage.positions import decode, encode, page_of
 from shared.storage.rows import Page, Where
@@ -102,6 +103,28 @@ def _lay(runs: RunRepository, part: str, token: str, action: str, entries: list[
 def counted(tables: MemoryTables) -> _Counted:
     counted = tables.tables["runs"] = _Counted("runs")
     return counted
+
+
+def test_a_run_of_thousands_of_parts_shows_the_first_and_where_the_others_are(counted: _Counted) -> None:
+    names = [f"1111222233{number:02}:region-{region:02}" for number in range(100) for region in range(85)]
+    runs = _run(counted, dict.fromkeys(names, "t"))
+    closed = runs.save(replace(runs.get(RUN), state=RunState.SUCCEEDED, counts={"parts": len(names)}))
+    counted.rows_read = 0
+    shown = call("GET", f"runs/{RUN}").json
+    assert shown["counts"] == closed.counts
+    assert [part["name"] for part in shown["parts"]] == names[:200]
+    assert counted.rows_read == 200
+    rest = call("GET", f"runs/{RUN}/parts?limit=200&after={shown['parts_next']}").json
+    assert [part["name"] for part in rest["items"]] == names[200:400]
+    assert [part["name"] for page in pages(f"runs/{RUN}/parts", 200) for part in page] == names
+    assert call("GET", "runs/none/parts").status == 404
+
+
+def test_a_run_of_few_parts_shows_them_all(counted: _Counted) -> None:
+    _run(counted, {"b": "t", "a": "t"})
+    shown = call("GET", f"runs/{RUN}").json
+    assert ([part["name"] for part in shown["parts"]], shown["parts_next"]) == (["a", "b"], None)
+    assert [[part["name"] for part in page] for page in pages(f"runs/{RUN}/parts", 1)] == [["a"], ["b"]]
 
 
 @pytest.mark.parametrize("limit", [1, 7, 50, 200])

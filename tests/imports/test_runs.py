@@ -10,8 +10,9 @@ import pytest
 from shared.errors import ConflictError, InvalidInputError, MisconfiguredError, RowRefusedError, TryLaterError
 from shared.imports.model import Trigger
 from shared.imports.reporting import RunReports
+from shared.imports.running import ImportRunner
 from shared.reasons import Reason
-from shared.runs.model import PartState, RunState
+from shared.runs.model import PartState, Run, RunState
 from shared.runs.repository import RunRepository
 from tests.fakes.tables import WatchedTables
 from tests.imports.worlds import Ec2Case, World
@@ -26,6 +27,39 @@ def test_a_second_import_of_a_document_is_refused_while_one_runs(world: World) -
     world.run(preview=True)
     world.work(messages)
     assert world.run().state is RunState.SUCCEEDED
+
+
+class _Raced(RunRepository):
+    """Lets somebody else start the same import between the look at the lease and its taking."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.tables.table("runs"))
+        self._world = world
+        self.winner = ""
+
+    def add(self, run: Run) -> Run:
+        added = super().add(run)
+        if not self.winner:
+            self.winner, _ = self._world.start()
+        return added
+
+
+def test_a_start_that_loses_a_race_is_refused_and_leaves_no_run_behind(world: World) -> None:
+    raced = _Raced(world)
+    late = ImportRunner(raced, world.runner.sources, world.clock)
+    with pytest.raises(ConflictError) as refused:
+        late.start(world.case.kind, world.case.document, trigger=Trigger.MANUAL, by="b")
+    assert refused.value.reason is Reason.IMPORT_RUNNING
+    assert raced.winner in refused.value.message
+    assert [run.id for run in world.runs.page("", "", 10, None)[0]] == [raced.winner]
+
+
+def test_a_lease_whose_taking_was_answered_into_the_void_is_still_had(world: World) -> None:
+    run_id, _ = world.start()
+    run = world.runs.get(run_id)
+    # As the client sends it again: the first time was written, and nobody heard of it.
+    assert world.runs.take_lease(run, None)
+    assert not world.runs.take_lease(replace(run, id="another"), None)
 
 
 def test_a_part_whose_message_was_lost_is_sent_again(world: World) -> None:
