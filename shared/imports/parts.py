@@ -1,18 +1,20 @@
 """One part of a run: pages in, plan, transactions, counts. Killed and repeated, it ends as if undisturbed."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from shared.errors import RowRefusedError, TooLargeError
 from shared.imports.applying import Applier
 from shared.imports.collector import collector_put_off, page_by_page
 from shared.imports.matching import ValuesPresent
 from shared.imports.model import Action, Entry, MatchOn, Policy
 from shared.imports.planning import PartPlanner
 from shared.imports.sources import Feed, Source
+from shared.imports.telling import fitting
 from shared.runs.model import Mode, Part, Run
 from shared.runs.repository import RunRepository
 from shared.storage.limits import OPERATIONS_PER_TRANSACTION
@@ -167,9 +169,21 @@ class PartWork:
     def _flush(self, *, everything: bool = False) -> None:
         for action, entries in self._waiting.items():
             while entries and (everything or len(entries) >= _BATCH):
-                self._runs.add_entries(self.part, action, self._batches, entries[:_BATCH])
-                self._batches += 1
+                self._keep(action, entries[:_BATCH])
                 del entries[:_BATCH]
+
+    def _keep(self, action: str, entries: Sequence[dict[str, Any]]) -> None:
+        try:
+            self._runs.add_entries(self.part, action, self._batches, entries)
+        except (RowRefusedError, TooLargeError):
+            # What a source calls a record, or has in it, must not keep the others out.
+            if len(entries) > 1:
+                half = len(entries) // 2
+                self._keep(action, entries[:half])
+                self._keep(action, entries[half:])
+                return
+            self._runs.add_entries(self.part, action, self._batches, [fitting(entries[0])])
+        self._batches += 1
 
 
 def _left(entry: Entry) -> Entry:

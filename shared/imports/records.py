@@ -34,7 +34,7 @@ from shared.imports.model import (
 )
 from shared.imports.part_index import PartIndex
 from shared.reasons import Reason
-from shared.storage.characters import KEY_FORBIDDEN
+from shared.storage.characters import KEY_FORBIDDEN, LONE_SURROGATE
 from shared.storage.documents import CHARACTERS_PER_COLUMN, pack
 from shared.storage.limits import CHARACTERS_PER_KEY
 from shared.storage.rows import (
@@ -294,8 +294,9 @@ def _packed(source: Mapping[str, object]) -> Mapping[str, Value]:
     try:
         text = to_json(source).decode()
     except ValueError:
-        # Half a character, or a type of Python's own.
-        return pack("source", source)
+        # Half a character, which is marked, or a type of Python's own.
+        packed = pack("source", source)
+        return {column: LONE_SURROGATE.sub("\ufffd", str(text)) for column, text in packed.items()}
     return {"source": text} if len(text) <= CHARACTERS_PER_COLUMN else pack("source", source)
 
 

@@ -1,0 +1,20 @@
+"""What a run tells of its records, made to fit where it is kept."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from shared.storage.characters import LONE_SURROGATE
+
+_CUT_AT = 500
+
+
+def fitting(told: Any) -> Any:
+    """An entry, as JSON, that fits into a row whatever is in it: long texts cut, half characters marked."""
+    if isinstance(told, str):
+        text = LONE_SURROGATE.sub("\ufffd", told)
+        return text if len(text) <= _CUT_AT else f"{text[:_CUT_AT]}…"
+    if isinstance(told, Mapping):
+        return {name: fitting(value) for name, value in told.items()}
+    if isinstance(told, Sequence):
+        return [fitting(value) for value in told]
+    return told
