@@ -2,9 +2,7 @@
 
 import base64
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,6 +17,7 @@ from shared.storage.lean_tables import LeanTables
 from shared.storage.positions import encode
 from shared.storage.rows import partition
 from shared.tickets.dead_letters import DeadLetters
+from tests.scripted_service import Answer, scripted_service
 from tests.storage_emulator import Storage
 
 CLIENTS = [AzureTables, LeanTables]
@@ -50,29 +49,19 @@ def test_a_token_of_another_shape_is_refused(client: type[AzureTables], after: s
     assert refused.value.reason is Reason.CONTINUATION_INVALID
 
 
-class _Refusing(BaseHTTPRequestHandler):
-    """Answers as Azure does to a token that it never gave out; Azurite takes any."""
-
-    def do_GET(self) -> None:
-        body = b'{"odata.error": {"code": "InvalidInput", "message": {"lang": "en-US", "value": "wrong"}}}'
-        self.send_response(400)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
-        return
+# As Azure answers to a token that it never gave out; Azurite takes any.
+_REFUSED = Answer(
+    400,
+    b'{"odata.error": {"code": "InvalidInput", "message": {"lang": "en-US", "value": "wrong"}}}',
+    {"Content-Type": "application/json"},
+)
 
 
 @pytest.fixture
 def refusing() -> Iterator[str]:
-    with HTTPServer(("127.0.0.1", 0), _Refusing) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield (f"AccountName=lab0;AccountKey=bGFi;TableEndpoint=http://127.0.0.1:{server.server_port}/lab0")
-        server.shutdown()
-        thread.join()
+    with scripted_service() as service:
+        service.answer = lambda *_: _REFUSED
+        yield f"AccountName=lab0;AccountKey=bGFi;TableEndpoint={service.url}/lab0"
 
 
 def test_a_marker_of_dead_letters_that_azure_does_not_know_is_refused(refusing: str) -> None:
@@ -94,34 +83,23 @@ ContainerName="event-grid-dead-letters"><Blobs><Blob><Name>{name}</Name><Propert
 </Blobs><NextMarker>{marker}</NextMarker></EnumerationResults>"""
 
 
-class _Blobs(BaseHTTPRequestHandler):
-    """Two pages of blobs, with a marker as Azure's are; the emulator's are names."""
+# Azure's markers are of this form; the emulator's are names.
+_MARKER = "2!76!MDAwMDIxIWEvYi8yLmpzb24hMDAwMDI4ITk5OTktMTItMzFUMjM6NTk6NTkuOTk5OTk5OVoh--"
 
-    marker = "2!76!MDAwMDIxIWEvYi8yLmpzb24hMDAwMDI4ITk5OTktMTItMzFUMjM6NTk6NTkuOTk5OTk5OVoh--"
 
-    def do_GET(self) -> None:
-        given = parse_qs(urlsplit(self.path).query).get("marker", [""])[0]
-        second = given == self.marker
-        status = 200 if given in {"", self.marker} else 400
-        body = _BLOBS.format(name=f"a/b/{2 if second else 1}.json", marker="" if second else self.marker).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/xml")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
-        return
+def _blobs(_method: str, path: str) -> Answer:
+    """Two pages of one blob each."""
+    given = parse_qs(urlsplit(path).query).get("marker", [""])[0]
+    second = given == _MARKER
+    body = _BLOBS.format(name=f"a/b/{2 if second else 1}.json", marker="" if second else _MARKER)
+    return Answer(200 if given in {"", _MARKER} else 400, body.encode(), {"Content-Type": "application/xml"})
 
 
 @pytest.fixture
 def blobs() -> Iterator[str]:
-    with HTTPServer(("127.0.0.1", 0), _Blobs) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/lab0"
-        server.shutdown()
-        thread.join()
+    with scripted_service() as service:
+        service.answer = _blobs
+        yield f"{service.url}/lab0"
 
 
 def test_the_places_in_dead_letters_are_as_every_lists_places_whatever_azures_markers_hold(blobs: str) -> None:

@@ -1,8 +1,7 @@
 """The lean session: what goes out is what the SDK's own session sends, by the way that the environment says."""
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,50 +13,26 @@ from shared.storage.azure_tables import AzureTables
 from shared.storage.lean_session import lean_transport
 from shared.storage.lean_tables import LeanTables
 from shared.storage.rows import Row, Save
+from tests.scripted_service import Answer, Service, scripted_service
 
 # Differs from request to request.
 _VARYING = {"x-ms-client-request-id", "x-ms-date", "date", "authorization", "content-length", "content-type"}
 _ROW_THERE = b'{"PartitionKey": "p", "RowKey": "r", "odata.etag": "e"}'
 
 
-class _Service:
-    """Answers every request in the same way, and keeps what it was asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, dict[str, str]]] = []
-        self.declared_length = len(_ROW_THERE)
-        self.url = ""
+_ANSWER = Answer(200, _ROW_THERE, {"Content-Type": "application/json", "Set-Cookie": "visited=yes"})
 
 
 @pytest.fixture
-def service() -> Iterator[_Service]:
-    told = _Service()
+def service() -> Iterator[Service]:
+    with scripted_service() as service:
+        service.answer = lambda *_: _ANSWER
+        yield service
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
 
-        def do_GET(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            told.asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Set-Cookie", "visited=yes")
-            self.send_header("Content-Length", str(told.declared_length))
-            self.end_headers()
-            self.wfile.write(_ROW_THERE)
-            self.close_connection = told.declared_length != len(_ROW_THERE)
-
-        do_POST = do_GET  # noqa: N815 - the base class's name
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        told.url = f"http://127.0.0.1:{server.server_address[1]}"
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        yield told
-        server.shutdown()
+def _headers(service: Service) -> list[dict[str, str]]:
+    """Those of every request, by their names in lower case."""
+    return [{name.lower(): value for name, value in headers.items()} for _, _, headers, _ in service.asked]
 
 
 @pytest.fixture(autouse=True)
@@ -75,13 +50,13 @@ def _lean(endpoint: str) -> LeanTables:
     return LeanTables.from_connection_string(_connection_string(endpoint), retry_total=0)
 
 
-def test_a_request_bears_the_headers_that_the_sdk_sends(service: _Service) -> None:
+def test_a_request_bears_the_headers_that_the_sdk_sends(service: Service) -> None:
     sent: list[dict[str, str]] = []
     for kind in (AzureTables, LeanTables):
         for _ in range(2):
             tables = kind.from_connection_string(_connection_string(service.url), retry_total=0)
             assert tables.table("things").find("p", "r") is not None
-            headers = service.asked[-1][1]
+            headers = _headers(service)[-1]
             sent.append({name: value for name, value in headers.items() if name not in _VARYING})
     accepted = "application/json;odata=minimalmetadata"
     plain, lean = sent[0], sent[2]
@@ -89,14 +64,14 @@ def test_a_request_bears_the_headers_that_the_sdk_sends(service: _Service) -> No
     assert "cookie" not in sent[3]
 
 
-def test_the_environments_proxy_is_used(service: _Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environments_proxy_is_used(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", service.url)
     table = _lean("http://acorn.table.example").table("things")
     assert [table.find("p", "r"), table.find("p", "r")] != [None, None]
-    assert [path.partition("/things")[0] for path, _ in service.asked] == ["http://acorn.table.example/acorn"] * 2
+    assert [path.partition("/things")[0] for _, path, _, _ in service.asked] == ["http://acorn.table.example/acorn"] * 2
 
 
-def test_connections_that_were_closed_are_opened_anew(service: _Service) -> None:
+def test_connections_that_were_closed_are_opened_anew(service: Service) -> None:
     transport = lean_transport()
     tables = LeanTables.from_connection_string(_connection_string(service.url), retry_total=0, transport=transport)
     assert tables.table("things").find("p", "r") is not None
@@ -104,19 +79,19 @@ def test_connections_that_were_closed_are_opened_anew(service: _Service) -> None
     assert tables.table("things").find("p", "r") is not None
 
 
-def test_a_cookie_is_neither_kept_nor_sent(service: _Service) -> None:
+def test_a_cookie_is_neither_kept_nor_sent(service: Service) -> None:
     table = _lean(service.url).table("things")
     assert table.find("p", "r") == table.find("p", "r") == Row("p", "r", {}, "e")
-    assert not any("cookie" in headers for _, headers in service.asked)
+    assert not any("cookie" in headers for headers in _headers(service))
 
 
 def test_a_host_that_the_environment_excepts_is_asked_directly(
-    service: _Service, monkeypatch: pytest.MonkeyPatch
+    service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     assert _lean(service.url).table("things").find("p", "r") is not None
-    assert service.asked[0][0].startswith("/acorn/things")
+    assert service.asked[0][1].startswith("/acorn/things")
 
 
 def test_the_environments_certificates_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,8 +100,8 @@ def test_the_environments_certificates_are_used(tmp_path: Path, monkeypatch: pyt
         _lean("https://127.0.0.1:9").table("things").find("p", "r")
 
 
-def test_an_answer_that_breaks_off_is_no_answer(service: _Service) -> None:
-    service.declared_length += 100
+def test_an_answer_that_breaks_off_is_no_answer(service: Service) -> None:
+    service.answer = lambda *_: replace(_ANSWER, cut=True)
     table = LeanTables.from_connection_string(
         _connection_string(service.url), retry_total=1, retry_backoff_factor=0
     ).table("things")

@@ -3,11 +3,8 @@
 import json
 import re
 import string
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -27,6 +24,7 @@ from shared.storage.lean_tables import LeanTables, to_filter, to_row
 from shared.storage.limits import weight_of
 from shared.storage.rows import AnyOf, Condition, Create, Delete, Merge, Operation, Replace, Row, Save, Value
 from shared.storage.tables import Table
+from tests.scripted_service import Answer, Service, scripted_service
 from tests.storage_emulator import Storage
 
 _names = st.text(string.ascii_letters + "_", min_size=1, max_size=8).filter(
@@ -65,56 +63,13 @@ def _row_key(operation: Operation) -> str:
     return operation.row_key if isinstance(operation, Delete) else operation.row.row_key
 
 
-@dataclass
-class Answer:
-    status: int
-    body: bytes = b""
-    headers: dict[str, str] = field(default_factory=dict)
-    cut: bool = False
-
-
-@dataclass
-class Service:
-    """A table service that says what it is told to, and keeps what it was asked."""
-
-    answer: Callable[[str, str], Answer] = field(default=lambda *_: Answer(500))
-    asked: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
-    url: str = ""
-
-
 _NOT_THERE = Answer(404, b"{}", {"x-ms-error-code": "ResourceNotFound", "Content-Type": "application/json"})
 
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    script = Service()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            script.asked.append((self.command, self.path, dict(self.headers), body))
-            answer = script.answer(self.command, self.path)
-            self.send_response(answer.status)
-            for name, value in answer.headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(answer.body) + answer.cut * 100))
-            self.end_headers()
-            self.wfile.write(answer.body)
-            self.close_connection = answer.cut
-
-        do_POST = do_GET  # noqa: N815 - the base class's name
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        script.url = f"http://127.0.0.1:{server.server_address[1]}"
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        yield script
-        server.shutdown()
+    with scripted_service() as service:
+        yield service
 
 
 def _connection_string(service: Service) -> str:
