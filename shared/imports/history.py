@@ -92,13 +92,13 @@ def fits(row: Row, line: str) -> bool:
     return row.number(COUNT) < _MOST_APART and len(line) <= _LONGEST_APART
 
 
-def added(row: Row, line: str) -> tuple[dict[str, Value | None], list[Create]]:
+def added(row: Row, line: str, *, gather: bool = False) -> tuple[dict[str, Value | None], list[Create]]:
     """The columns with one line more than `row` has, and the rows that older lines move to.
 
-    The row must be whole unless the line fits.
+    The row must be whole unless the line fits. `gather` takes the least room, whether it fits or not.
     """
     count = row.number(COUNT)
-    if fits(row, line):
+    if fits(row, line) and not gather:
         return {f"{_LINE}{count + 1}": line, COUNT: count + 1}, []
     newest, lines = _read(row, line)
     apart: dict[str, Value | None] = {f"{_LINE}{number}": None for number in range(1, count + 1)}

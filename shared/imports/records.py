@@ -11,7 +11,7 @@ from datetime import datetime
 
 from pydantic_core import to_json
 
-from shared.errors import NotFoundError
+from shared.errors import NotFoundError, RowRefusedError, TooLargeError
 from shared.imports import history
 from shared.imports.history import HISTORY, HistoryEntry
 from shared.imports.matching import ValuesPresent
@@ -36,7 +36,7 @@ from shared.imports.part_index import PartIndex
 from shared.reasons import Reason
 from shared.storage.characters import KEY_FORBIDDEN, LONE_SURROGATE
 from shared.storage.documents import CHARACTERS_PER_COLUMN, pack
-from shared.storage.limits import CHARACTERS_PER_KEY
+from shared.storage.limits import CHARACTERS_PER_KEY, check_row
 from shared.storage.rows import (
     Condition,
     Create,
@@ -234,18 +234,16 @@ class RecordTable:
             # With the version that the decision stands on: if the row is another one by now, it is decided anew.
             fresh = self._table.find(target.partition_key, target.row_key)
             target = replace(fresh or target, etag=target.etag)
-        told, moved = history.added(target, line) if line else ({}, [])
         before = _without_source(target.values) if "source" in columns else target.values
-        row = Row(target.partition_key, target.row_key, _merged(before, {**columns, **told}), target.etag)
+        row, moved = _with_line(target, before, columns, line)
         return [Replace(row), *moved]
 
     def save_edit(
         self, before: Row, values: Mapping[str, Value | None], changes: Sequence[Change], by: str, now: datetime
     ) -> Row:
         """A person's change, with its history; the row as it was written. Raises ChangedMeanwhileError."""
-        columns, moved = history.added(before, history.line_of("edit", changes, by, now))
-        merged = _merged(before.values, {**values, **columns, "changed_at": now})
-        row = Row(before.partition_key, before.row_key, merged, before.etag)
+        line = history.line_of("edit", changes, by, now)
+        row, moved = _with_line(before, before.values, {**values, "changed_at": now}, line)
         operation = Replace(row) if before.etag else Create(row)
         etag = self._table.transact(before.partition_key, [operation, *moved])[0]
         return replace(row, etag=etag)
@@ -278,6 +276,26 @@ def _known(row: Row, run_id: str) -> Known:
 def _merged(values: Mapping[str, Value], assign: Mapping[str, Value | None]) -> dict[str, Value]:
     merged = {**values, **assign}
     return {column: value for column, value in merged.items() if value is not None}
+
+
+def _with_line(
+    target: Row, values: Mapping[str, Value], assign: Mapping[str, Value | None], line: str
+) -> tuple[Row, list[Create]]:
+    """The row as it becomes of these `values` of it, and rows of its history that go with it."""
+    for gather in (False, True):
+        told, moved = history.added(target, line, gather=gather) if line else ({}, [])
+        row = Row(target.partition_key, target.row_key, _merged(values, {**assign, **told}), target.etag)
+        if not line or _is_storable(row):
+            break
+    return row, moved
+
+
+def _is_storable(row: Row) -> bool:
+    try:
+        check_row(row)
+    except (RowRefusedError, TooLargeError):
+        return False
+    return True
 
 
 def _source_columns(wanted: Wanted | None, now: datetime) -> dict[str, Value]:

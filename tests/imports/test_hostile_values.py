@@ -6,6 +6,7 @@ import pytest
 
 from shared.settings.documents.authrocket_realms import AuthRocketRealmDocument
 from shared.settings.store import plain
+from shared.storage.rows import Replace, Row, Value
 from tests.imports.worlds import AuthRocketCase, World
 
 
@@ -45,3 +46,26 @@ def test_a_preview_of_very_long_values_shows_every_record_and_can_be_applied(wor
     applied = world.run(apply=preview.run.id)
     assert (applied.counts["update"], applied.counts.get("left", 0)) == (40, 0)
     assert world.field("i-07", "note") == "b" * 30_000
+
+
+@pytest.mark.parametrize("full", ["of text", "of columns"])
+def test_a_row_that_is_nearly_full_is_changed_on_and_on(world: World, full: str) -> None:
+    world.far.put("i-1", name="web")
+    world.run()
+    table = world.tables.table(world.case.table)
+    row = table.find(*world.key("i-1"))
+    assert row is not None
+    more: dict[str, Value] = {f"c_{number}": "x" * 32_000 for number in range(16)}
+    if full == "of columns":
+        # Three are free: for a source that was read, a grace period and a lock.
+        more = {f"c_{number}": number for number in range(252 - len(row.values) - 3)}
+    table.transact(row.partition_key, [Replace(Row(*world.key("i-1"), {**row.values, **more}, row.etag))])
+    for number in range(20):
+        world.clock.advance(days=1)
+        world.far.put("i-1", name=f"web {number}", note="ab"[number % 2] * 1_000)
+        assert world.run().counts.get("update") == 1, number
+    for number in range(20):
+        world.edit("i-1", note=f"Jim's {number}")
+    told = [(one.action, one.changes[0]["after"]) for one in world.records.history(world.key("i-1"))]
+    assert told[:20] == [("edit", f"Jim's {number}") for number in reversed(range(20))]
+    assert [action for action, _ in told[20:]] == ["update"] * 20 + ["create"]
