@@ -8,7 +8,7 @@ import pytest
 from shared.errors import TryLaterError
 from shared.reasons import Reason
 from shared.tickets import records, repository, settling
-from tests.fakes.tables import MemoryTables, WatchedTables
+from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
 from tests.tickets.desk import PAYLOADS, Desk
 
 
@@ -118,4 +118,44 @@ def test_a_reading_that_fails_falls_back_to_reading_one_by_one() -> None:
     assert Desk(WatchedTables(tables, fail)).post(_events(60)).status == 200
     undisturbed = Desk()
     undisturbed.post(_events(60))
+    assert tables.contents() == _contents(undisturbed)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_delivery_of_several_transactions_killed_at_each_of_them_ends_the_same(
+    monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    monkeypatch.setattr(settling, "_PLANNED_AHEAD", 2)
+    undisturbed = Desk()
+    undisturbed.post(_events(90))
+    for number in range(1, 6):
+        tables, left = MemoryTables(), number
+        Desk(tables).repository.ensure_vault("acorn-vault")
+
+        def kill(_table: str, verb: str, at: str) -> None:
+            nonlocal left
+            left -= (verb, at) == ("transact", when)
+            if left == 0 and at == when:
+                raise KilledError
+
+        with pytest.raises(KilledError):
+            Desk(WatchedTables(tables, kill)).post(_events(90))
+        stored = sum(key[1].startswith("ticket:") for key in tables.contents()["tickets"])
+        assert stored == min(90, 20 * (number - (when == "before")))
+        assert Desk(tables).post(_events(90)).status == 200
+        assert tables.contents() == _contents(undisturbed)
+
+
+def test_a_transaction_that_fails_among_several_is_planned_anew_and_the_others_are_stored() -> None:
+    tables, failed = MemoryTables(), list[int]()
+
+    def fail(_table: str, verb: str, when: str) -> None:
+        if (verb, when) == ("transact", "before"):
+            failed.append(1)
+            if len(failed) == 3:
+                raise TryLaterError(Reason.STORAGE_UNAVAILABLE, "No.")
+
+    assert Desk(WatchedTables(tables, fail)).post(_events(90)).body == {"recorded": 90, "quarantined": 0}
+    undisturbed = Desk()
+    undisturbed.post(_events(90))
     assert tables.contents() == _contents(undisturbed)
