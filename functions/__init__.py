@@ -5,8 +5,8 @@ import inspect
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from types import ModuleType
+from typing import Any
 
 import azure.functions as func
 
@@ -30,8 +30,19 @@ def _signatures_read_once() -> Iterator[None]:
     if library is None or vars(library).get("inspect") is not inspect:
         yield
         return
+    known: dict[int, tuple[object, inspect.Signature]] = {}
+
+    def signature(of: Any, *how: Any, **further: Any) -> inspect.Signature:
+        if how or further:
+            return inspect.signature(of, *how, **further)
+        # By identity, whatever the object thinks equal to itself; kept, so that no other one takes its number.
+        found = known.get(id(of))
+        if found is None:
+            found = known[id(of)] = of, inspect.signature(of)
+        return found[1]
+
     remembering = ModuleType("inspect")
-    vars(remembering).update({**vars(inspect), "signature": cache(inspect.signature)})
+    vars(remembering).update({**vars(inspect), "signature": signature})
     vars(library)["inspect"] = remembering
     try:
         yield

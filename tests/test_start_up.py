@@ -109,3 +109,23 @@ def test_a_release_of_the_hosts_library_that_reads_signatures_otherwise_is_index
 ) -> None:
     before = f"import inspect, sys, types; from azure.functions.decorators import utils; {otherwise}"
     assert fresh_process(f"{before}\n{SCRIPT}")["functions"] == cold_start["functions"]
+
+
+def test_a_callable_that_cannot_be_a_key_has_its_own_signature_while_functions_are_declared() -> None:
+    # By identity: nothing that the library may ask about makes indexing fail, nor gets the answer about another.
+    script = """
+import json
+from azure.functions.decorators import utils
+from functions import _signatures_read_once
+
+class Unhashable:
+    __hash__ = None
+    def __init__(self, target): self.__wrapped__ = target
+    def __call__(self): ...
+
+
+with _signatures_read_once():
+    asked = [utils.inspect.signature(Unhashable(one)) for one in (lambda a: a, lambda b, c=1: b)]
+print(json.dumps([str(one) for one in asked]))
+"""
+    assert fresh_process(script) == ["(a)", "(b, c=1)"]

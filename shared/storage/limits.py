@@ -102,7 +102,8 @@ def _storable(row: Row) -> Storable:
         # Neither the columns' names nor the keys, threefold in the address, can be more than all of it.
         return Storable(entity, 7 * len(entity) + types)
     wide = 0 if entity.isascii() else 2 * (len(entity) - len(entity.decode().encode("ascii", "ignore")))
-    keys = 3 * (len(row.partition_key.encode()) + len(row.row_key.encode()))
+    # In the address a quote is written twice, of three bytes each.
+    keys = 6 * (len(row.partition_key.encode()) + len(row.row_key.encode()))
     return Storable(entity, len(entity) + wide + keys + sum(map(len, row.values)) + types)
 
 
@@ -173,5 +174,6 @@ def in_transactions(items: Iterable[tuple[T, Sequence[Operation]]]) -> Iterator[
 def weight_of(operation: Operation) -> int:
     """The most bytes that an operation can take in a transaction's body, whichever client writes it."""
     if isinstance(operation, Delete):
-        return BYTES_PER_OPERATION_ENVELOPE + 3 * len(operation.row_key.encode())
+        # Its partition key stands in the address too, and is not known here: those of ours are short.
+        return 2 * BYTES_PER_OPERATION_ENVELOPE + 6 * len(operation.row_key.encode())
     return BYTES_PER_OPERATION_ENVELOPE + storable(operation.row).on_the_wire

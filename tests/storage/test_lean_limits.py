@@ -3,14 +3,15 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.errors import RowRefusedError, TooLargeError
 from shared.storage import limits
 from shared.storage.entities import Columns, MoreColumns, to_entity
+from shared.storage.lean_tables import to_batch
 from shared.storage.limits import BYTES_PER_ROW, BYTES_PER_TRANSACTION, check_row, size_of_row, weight_of
-from shared.storage.rows import Create, Row, Value
+from shared.storage.rows import Create, Delete, Merge, Operation, Replace, Row, Save, Value
 
 _NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,5}", fullmatch=True)
 _VALUES: st.SearchStrategy[Value] = st.one_of(
@@ -115,3 +116,22 @@ def test_a_hundred_rows_too_light_to_be_weighed_exactly_are_one_transaction(valu
     row = Row("p", "r", {name: value for name, value in values.items() if value == value})
     if len(to_entity(row)) <= limits._BYTES_OF_A_LIGHT_ENTITY:
         assert 100 * weight_of(Create(row)) <= BYTES_PER_TRANSACTION
+
+
+@given(
+    key=st.text("a'é:", max_size=400),
+    text=st.sampled_from(["", "a" * 5_000, "é" * 3_000]),
+    how=st.sampled_from([Create, Replace, Merge, Save, Delete]),
+)
+@example(key="'" * 400, text="a" * 5_000, how=Create)
+@example(key="'" * 400, text="a" * 5_000, how=Replace)
+@example(key="'" * 400, text="", how=Delete)
+def test_no_operation_takes_more_than_it_is_weighed(key: str, text: str, how: type[Operation]) -> None:
+    row = Row("aws:111122223333:eu-west-2", key, {"text": text}, "W/\"datetime'2026-11-22T06%3A00%3A07.1047290Z'\"")
+    operation = Delete(key, row.etag) if how is Delete else how(row)  # type: ignore[arg-type] # the others
+    address = f"https://{'a' * 24}.table.core.windows.net/"
+    one, two = (
+        len(to_batch(address, "assets", row.partition_key, [operation] * count, f"batch_{0:032}", f"changeset_{0:032}"))
+        for count in (1, 2)
+    )
+    assert two - one <= weight_of(operation)
