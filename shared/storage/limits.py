@@ -99,7 +99,7 @@ def _storable(row: Row) -> Storable:
     # The plain client writes ASCII alone, six bytes for two or three, and names the type of every column.
     types = 40 * len(row.values) + 120
     if len(entity) <= _BYTES_OF_A_LIGHT_ENTITY:
-        # Neither the columns' names nor the keys, threefold in the address, can be more than all of it.
+        # No byte of it makes more than seven: at most one of a key, which stands in the address too (see below).
         return Storable(entity, 7 * len(entity) + types)
     wide = 0 if entity.isascii() else 2 * (len(entity) - len(entity.decode().encode("ascii", "ignore")))
     # In the address a quote is written twice, of three bytes each.
