@@ -1,4 +1,5 @@
-"""`python -m lab.faults`: run seeded schedules, replay one, or kill a worker at every storage call in turn."""
+"""`python -m lab.faults`: seeded schedules, one of them again, deaths at every storage call, planted bugs, broken
+sockets, and a soak."""
 
 import argparse
 import os
@@ -10,6 +11,7 @@ from functools import partial
 from lab.faults.flows import SKEWED, never_met
 from lab.faults.killing import kill_pass, rich_seeds
 from lab.faults.many import Total, run_many, spread
+from lab.faults.planted import PLANTED_BUGS, look_for
 from lab.faults.schedule import Outcome, run_seed
 from lab.faults.story import FLOWS
 
@@ -35,6 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_jobs(kills)
     _add_flows(kills)
     kills.set_defaults(act=_kills)
+    plants = commands.add_parser("plants", help="planted bugs, one at a time: when each is found")
+    plants.add_argument("--most", type=int, default=300, help="schedules at most for each (default 300)")
+    plants.add_argument("--bug", action="append", choices=PLANTED_BUGS, help="only this one; may be given again")
+    _add_jobs(plants)
+    plants.set_defaults(act=_plants)
     wire = commands.add_parser("wire", help="real client libraries on sockets that break")
     wire.add_argument("--count", type=int, default=20, help="how many stories (default 20)")
     wire.add_argument("--seed", type=int, default=1)
@@ -85,6 +92,15 @@ def _kills(chosen: argparse.Namespace) -> int:
         print(f"    in: {', '.join(f'{where} {count}' for where, count in sorted(killed.where.items()))}", flush=True)
         failed += len(killed.failed)
     return 1 if failed else 0
+
+
+def _plants(chosen: argparse.Namespace) -> int:
+    missed = 0
+    for found in look_for(chosen.bug or list(PLANTED_BUGS), chosen.most, chosen.jobs):
+        after = found.after or f"not in {chosen.most}"
+        print(f"{after:>12}  {found.bug} ({found.flow}): {found.finding[:120]}", flush=True)
+        missed += found.after is None
+    return 1 if missed else 0
 
 
 def _wire(chosen: argparse.Namespace) -> int:

@@ -51,6 +51,10 @@ def make_chapters(chances: random.Random, story: Story) -> Story:
         also = replace(also, rivalries=_rivalries(chances, story, also))
     if also.confirms_brake and chances.random() < 0.7:
         also = replace(also, returned=_returned(chances, story))
+    if story.previews and chances.random() < 0.5:
+        # Read before midnight and applied after it, when other things are wanted than it showed.
+        first, *rest = story.previews
+        story = replace(story, previews=[first.replace(hour=23, minute=52), *rest])
     return replace(story, also=also)
 
 

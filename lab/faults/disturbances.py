@@ -82,7 +82,7 @@ _PROFILES: Sequence[tuple[str, Rates]] = (
         "everything",
         Rates(storage=0.03, kills=0.01, far_side=0.1, vaults=0.05, queue=0.08, skew_seconds=90, meddling=0.15),
     ),
-    ("storm", Rates(storage=0.2, kills=0.03, far_side=0.3, vaults=0.2, queue=0.2, skew_seconds=300)),
+    ("storm", Rates(storage=0.2, kills=0.03, far_side=0.3, vaults=0.2, queue=0.3, skew_seconds=300)),
     ("races", Rates(storage=0.002, meddling=0.5)),
 )
 

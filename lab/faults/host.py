@@ -210,7 +210,7 @@ class Host:
     def flush(self, flow: Flow, outputs: Outputs, queue: str) -> bool:
         """Send what the function handed over; the worker may die before, or in the middle."""
         bodies = outputs.messages
-        rate = self.disturbances.rates.queue / 2
+        rate = self.disturbances.rates.queue
         with self._doing(flow):
             lost = bodies and self.disturbances.happens("queue", rate, ("outputs lost", "half the outputs"))
         if lost:

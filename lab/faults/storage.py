@@ -17,11 +17,15 @@ from azure.core.exceptions import (
 
 from lab.fakes.tables import KilledError, MemoryTable, MemoryTables, encode_continuation
 from lab.faults.disturbances import AFTER, BEFORE, Disturbances, Fault
+from lab.faults.flows import Flow
 from lab.faults.simulation import Simulation
+from shared.storage.names import ASSETS_TABLE, USERS_TABLE
 from shared.storage.refusals import translated
 from shared.storage.rows import Operation, Page, Row, Where
 from shared.storage.tables import Table
 
+# Longer than a message stays hidden.
+_STALLED_SECONDS = 700.0
 # Told of every transaction that took place: table, partition key, operations.
 Committed = Callable[[str, str, Sequence[Operation]], None]
 # Told of every row that was read by its keys: table, partition key, row key.
@@ -67,6 +71,7 @@ class _DisturbedTable:
         return row
 
     def transact(self, partition_key: str, operations: Sequence[Operation]) -> Sequence[str]:
+        self._perhaps_stall()
         fault = self._before(operations)
         etags = self._inner.transact(partition_key, operations)
         self._around.committed(self.name, partition_key, operations)
@@ -76,6 +81,14 @@ class _DisturbedTable:
             etags = self._inner.transact(partition_key, operations)
             self._around.committed(self.name, partition_key, operations)
         return etags
+
+    def _perhaps_stall(self) -> None:
+        """An import stands still when all is decided and nothing written, until another one has done its part."""
+        around = self._around
+        if self.name not in {ASSETS_TABLE, USERS_TABLE} or around.simulation.doing not in {Flow.ASSETS, Flow.USERS}:
+            return
+        if around.disturbances.happens("worker", around.disturbances.rates.meddling / 4, ("stalled before a write",)):
+            around.simulation.sleep(_STALLED_SECONDS)
 
     def page(
         self, where: Where, *, select: Sequence[str] | None = None, size: int = 1000, after: str | None = None

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.errors import RowRefusedError, TooLargeError
+from shared.errors import ChangedMeanwhileError, RowRefusedError, TooLargeError
 from shared.imports.applying import Applier
 from shared.imports.collector import collector_put_off, page_by_page
 from shared.imports.matching import ValuesPresent
@@ -137,12 +137,21 @@ class PartWork:
         return self._values_present.may_match(match, value)
 
     def _again(self, entry: Entry) -> Entry:
-        """An entry decided anew; what a preview did not show so is not written in its name."""
+        """An entry decided anew, because the row was written since it was read; what a preview did not show so is not
+        written in its name. Raises ChangedMeanwhileError when this attempt has lost the part."""
+        self._check_that_it_is_ours()
         fresh = self._planner.again(entry)
         if self._preview is not None and fresh.writes and fresh.fingerprint != entry.fingerprint:
             return _left(fresh)
         self._provide(fresh.needs)
         return fresh
+
+    def _check_that_it_is_ours(self) -> None:
+        # Whoever stood still while another attempt did the part has read what may be old by now, and it would be
+        # written over what came since.
+        present = self._runs.find_part(self._run.id, self.part.name)
+        if present is None or present.token != self.part.token:
+            raise ChangedMeanwhileError("The part is in other hands.", row_key=f"part:{self.part.name}")
 
     def _as_previewed(self, entry: Entry) -> Entry:
         """In a run that applies a preview: the entry, or that it is left alone because something changed since."""

@@ -96,6 +96,30 @@ def test_two_attempts_at_one_part_deactivate_a_record_once(world: World) -> None
     assert world.runner.summary(run_id).counts["deactivate"] == 1
 
 
+def test_a_worker_that_stood_still_writes_nothing_over_what_came_since(world: World) -> None:
+    """Seed 64: its part was long done by another one, an event had brought a newer name, and it wrote the old one."""
+    for number in range(3):
+        world.far.put(f"i-{number}")
+    world.run()
+    world.far.put("i-0", name="new")
+    world.clock.advance(days=1)
+    run_id, (message,) = world.start()
+    pages: list[int] = []
+
+    def overtake() -> None:
+        pages.append(1)
+        # The first page has been read, and nothing of it is written yet.
+        if len(pages) == 2:
+            world.far.before_page = lambda: None
+            world.far.put("i-0", name="newer")
+            world.runner.do_part(message, redelivered=True)
+
+    world.far.before_page = overtake
+    world.runner.do_part(message)
+    assert world.field("i-0", "name") == "newer"
+    assert world.runner.summary(run_id).counts["update"] == 1
+
+
 def test_a_refusal_whose_body_broke_off_is_tried_again() -> None:
     """Wire: a 404 that could not be read came out as an error of the client library, without a reason."""
     error = DecodeError("JSON is invalid")

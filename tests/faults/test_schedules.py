@@ -11,19 +11,17 @@ import pytest
 from lab.faults.flows import never_met
 from lab.faults.killing import kill_pass, points_of, rich_seeds
 from lab.faults.many import Total, run_many, spread
+from lab.faults.planted import PLANTED_BUGS
 from lab.faults.schedule import run_seed
 from lab.faults.story import FLOWS
 from shared.errors import TryLaterError
 from shared.imports.applying import Applier
 from shared.imports.keeping import RunKeeper
-from shared.imports.leaving import Leaving
+from shared.imports.parts import PartWork
 from shared.imports.running import ImportRunner
 from shared.reasons import Reason
 from shared.settings.documents.credentials import CredentialReference
 from shared.tickets.settling import Settling
-from shared.users.authrocket import AuthRocket
-from shared.users.following import Following
-from shared.users.grants import GrantTickets
 from shared.vaults.reading import VaultCredentials
 
 _JOBS = min(2, os.cpu_count() or 1)
@@ -104,22 +102,14 @@ def test_a_write_that_is_given_up_silently_is_found(monkeypatch: pytest.MonkeyPa
     assert _found(range(130, 140), "ec2", "counts")
 
 
-def test_deactivating_after_a_reading_that_broke_off_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    pages = AuthRocket.users
-
-    def credulous(self: AuthRocket) -> Any:
-        try:
-            yield from pages(self)
-        except TryLaterError:
-            return
-
-    monkeypatch.setattr(AuthRocket, "users", credulous)
-    assert _found(range(5, 45), "users", "wrongly deactivated", profile="far side")
+def test_deactivating_after_a_reading_that_broke_off_is_found() -> None:
+    with PLANTED_BUGS["deactivating after a reading that broke off"].plant():
+        assert _found(range(5, 45), "users", "wrongly deactivated", profile="far side")
 
 
-def test_a_race_that_is_not_decided_again_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Leaving, "_settled_meanwhile", lambda *_: None)
-    assert _found(range(24, 76), "ec2", "history", profile="everything")
+def test_a_worker_that_stood_still_and_goes_on_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PartWork, "_check_that_it_is_ours", lambda _: None)
+    assert _found(range(60, 120), "users", "was answered as done", profile="queue")
 
 
 def test_an_answer_that_takes_a_lost_write_for_done_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,31 +155,22 @@ def test_an_error_without_a_reason_is_found(monkeypatch: pytest.MonkeyPatch) -> 
     assert _found(range(1, 60), "ec2", "a bug in the timer of the housekeeping: KeyError")
 
 
-def test_a_webhook_that_does_not_ask_whether_an_import_runs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Following, "_check_no_import", lambda *_: None)
-    assert _found(range(1, 12), "users", "was answered as done", profile="races")
+@pytest.mark.parametrize("bug", sorted(PLANTED_BUGS))
+def test_each_of_the_planted_bugs_has_its_place_in_the_product(bug: str) -> None:
+    """`python -m lab.faults plants` says after how many schedules each is found."""
+    with PLANTED_BUGS[bug].plant():
+        pass
 
 
-def test_a_note_of_a_grant_that_goes_before_its_ticket_is_there_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    deliver = GrantTickets.deliver
-
-    def hasty(self: GrantTickets, partition_key: str) -> int:
-        later: list[dict[str, Any]] = []
-        done = deliver(GrantTickets(self._table, lambda **ticket: later.append(ticket)), partition_key)
-        for ticket in later:
-            self._open(**ticket)
-        return done
-
-    monkeypatch.setattr(GrantTickets, "deliver", hasty)
-    assert _found(range(12, 60), "users", "a grant without its ticket", profile="kills")
-
-
-def test_a_confirmation_that_also_deactivates_what_came_back_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    entries = Leaving.entries
-
-    def blunt(self: Leaving, gone: Any, stays: Callable[[str], bool], *, read_to_the_end: bool) -> Any:
-        confirmed = self._policy.confirmed or frozenset[str]()
-        return entries(self, gone, lambda key: stays(key) and key not in confirmed, read_to_the_end=read_to_the_end)
-
-    monkeypatch.setattr(Leaving, "entries", blunt)
-    assert _found(range(1, 12), "ec2", "wrongly deactivated")
+@pytest.mark.parametrize(
+    ("bug", "words", "profile"),
+    [
+        ("the webhook of AuthRocket does not ask whether an import runs", "was answered as done", "races"),
+        ("confirming the brake also deactivates what came back", "wrongly deactivated", "queue"),
+        ("applying a preview writes whatever is wanted now", "preview had not shown", "queue"),
+    ],
+)
+def test_a_planted_bug_is_found(bug: str, words: str, profile: str) -> None:
+    planted = PLANTED_BUGS[bug]
+    with planted.plant():
+        assert _found(range(1, 40), planted.flow, words, profile=profile)

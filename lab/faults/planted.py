@@ -1,0 +1,235 @@
+"""Bugs that are planted one at a time, to see after how many schedules they are found.
+
+Each is what somebody might write who does not know why the line is there.
+"""
+# ruff: noqa: SLF001 - a bug is planted where the line stands
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+from lab.faults.many import spread
+from lab.faults.schedule import Outcome, run_seed
+from shared.errors import TryLaterError
+from shared.imports import history
+from shared.imports.applying import Applier
+from shared.imports.leaving import Leaving
+from shared.imports.model import Brake, Present
+from shared.imports.parts import PartWork
+from shared.imports.records import RecordTable
+from shared.storage.rows import Delete, Operation, Row, Save
+from shared.tickets import sweeping
+from shared.tickets.changing import ANY_VERSION, Changing
+from shared.tickets.dead_letters import DeadLetters
+from shared.tickets.facts import ObjectSeen
+from shared.tickets.recording import Recording
+from shared.tickets.repository import save_object
+from shared.users.authrocket import AuthRocket
+from shared.users.following import Following
+from shared.users.grants import GrantTickets
+from shared.vaults.reading import VaultCredentials
+
+_AT_ONCE = 20
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A bug, and the flow in whose schedules it is looked for. `plant` is within while it is there."""
+
+    flow: str
+    plant: Callable[[], AbstractContextManager[Any]]
+
+
+@dataclass(frozen=True)
+class Found:
+    """After how many schedules a bug was found, and by which finding; `after` is None when it was not."""
+
+    bug: str
+    flow: str
+    after: int | None
+    finding: str = ""
+
+
+def look_for(bugs: Sequence[str], most: int, jobs: int) -> Iterator[Found]:
+    """Each of the bugs in schedules from seed 1 on, `most` of them at most."""
+    for bug in bugs:
+        yield _look_for(bug, most, jobs)
+
+
+def run_planted(bug: str, seed: int) -> Outcome:
+    """One schedule with the bug in the product."""
+    planted = PLANTED_BUGS[bug]
+    with planted.plant():
+        return run_seed(seed, (planted.flow,))
+
+
+def _look_for(bug: str, most: int, jobs: int) -> Found:
+    flow = PLANTED_BUGS[bug].flow
+    for start in range(1, most + 1, _AT_ONCE):
+        seeds = range(start, min(start + _AT_ONCE, most + 1))
+        found = [one for one in spread(partial(run_planted, bug), seeds, jobs) if one.findings]
+        if found:
+            first = min(found, key=lambda one: one.seed)
+            return Found(bug, flow, first.seed, first.findings[0])
+    return Found(bug, flow, None)
+
+
+# The bugs
+
+
+def _no_history_of_updates() -> AbstractContextManager[Any]:
+    real = history.line_of
+    return patch.object(history, "line_of", lambda action, *rest: "" if action == "update" else real(action, *rest))
+
+
+def _gone_taken_for_seen() -> AbstractContextManager[Any]:
+    return patch.object(sweeping, "ObjectGone", ObjectSeen)
+
+
+def _letter_removed_first() -> AbstractContextManager[Any]:
+    real = DeadLetters._replay_blob
+
+    def early(self: DeadLetters, name: str, configuration: Any) -> tuple[int, int]:
+        def record(members: Any, configured: Any) -> Any:
+            self._remove(name)
+            return self._recording.record(members, configured)
+
+        other: Any = copy.copy(self)
+        other._recording = SimpleNamespace(record=record)
+        return real(other, name, configuration)
+
+    return patch.object(DeadLetters, "_replay_blob", early)
+
+
+def _edit_without_etag() -> AbstractContextManager[Any]:
+    real = RecordTable.save_edit
+
+    def blind(self: RecordTable, before: Row, *rest: Any) -> Row:
+        return real(self, _as_it_is_now(self, before), *rest)
+
+    return patch.object(RecordTable, "save_edit", blind)
+
+
+def _rows_without_etag() -> AbstractContextManager[Any]:
+    real = Applier._write
+
+    def blind(self: Applier, partition_key: str, operations: Sequence[Operation]) -> bool:
+        now = [
+            one
+            if isinstance(one, Delete) or not one.row.etag
+            else replace(one, row=_as_it_is_now(self._records, one.row))
+            for one in operations
+        ]
+        return real(self, partition_key, now)
+
+    return patch.object(Applier, "_write", blind)
+
+
+def _as_it_is_now(records: RecordTable, row: Row) -> Row:
+    """The row with the ETag of whatever stands there: as if none were asked for."""
+    present = records._table.find(row.partition_key, row.row_key) if row.etag else None
+    return row if present is None else replace(row, etag=present.etag)
+
+
+def _objects_without_etag() -> AbstractContextManager[Any]:
+    real = save_object
+
+    def blind(*arguments: Any) -> Operation:
+        operation: Any = real(*arguments)
+        return Save(operation.row)
+
+    return patch("shared.tickets.planning.save_object", blind)
+
+
+def _broken_reading_believed() -> AbstractContextManager[Any]:
+    real = AuthRocket.users
+
+    def credulous(self: AuthRocket) -> Iterator[Any]:
+        try:
+            yield from real(self)
+        except TryLaterError:
+            return
+
+    return patch.object(AuthRocket, "users", credulous)
+
+
+def _quarantine_left_first() -> AbstractContextManager[Any]:
+    real = Recording.replay
+
+    def early(self: Recording, item: Any, configuration: Any) -> bool:
+        self._quarantine.remove(item)
+        return real(self, item, configuration)
+
+    return patch.object(Recording, "replay", early)
+
+
+def _if_match_ignored() -> AbstractContextManager[Any]:
+    real = Changing.change
+
+    def blind(self: Changing, ticket_id: str, changes: Any, *, if_match: str | None, **rest: Any) -> Any:
+        return real(self, ticket_id, changes, if_match=if_match and ANY_VERSION, **rest)
+
+    return patch.object(Changing, "change", blind)
+
+
+def _note_removed_first() -> AbstractContextManager[Any]:
+    real = GrantTickets.deliver
+
+    def hasty(self: GrantTickets, partition_key: str) -> int:
+        later: list[dict[str, Any]] = []
+        done = real(GrantTickets(self._table, lambda **ticket: later.append(ticket)), partition_key)
+        for ticket in later:
+            self._open(**ticket)
+        return done
+
+    return patch.object(GrantTickets, "deliver", hasty)
+
+
+def _confirmed_whatever_is_there() -> AbstractContextManager[Any]:
+    real = Leaving.entries
+
+    def blunt(self: Leaving, gone: Any, stays: Callable[[str], bool], *, read_to_the_end: bool) -> Any:
+        confirmed = self._policy.confirmed or frozenset[str]()
+        return real(self, gone, lambda key: stays(key) and key not in confirmed, read_to_the_end=read_to_the_end)
+
+    return patch.object(Leaving, "entries", blunt)
+
+
+def _preview_disregarded() -> AbstractContextManager[Any]:
+    def blind(self: PartWork, entry: Any) -> Any:
+        if self._preview is not None:
+            self._preview.pop(entry.id, None)
+        return entry
+
+    return patch.object(PartWork, "_as_previewed", blind)
+
+
+PLANTED_BUGS: Mapping[str, Planted] = {
+    "no line of history for an update": Planted("ec2", _no_history_of_updates),
+    "a deleted object's ticket stays open": Planted("tickets", _gone_taken_for_seen),
+    "the dead letter removed before it is recorded": Planted("tickets", _letter_removed_first),
+    "a person's edit written without the ETag": Planted("ec2", _edit_without_etag),
+    "rows of an import written without their ETag": Planted("ec2", _rows_without_etag),
+    "the row of a vault's object written without its ETag": Planted("tickets", _objects_without_etag),
+    "deactivating after a reading that broke off": Planted("users", _broken_reading_believed),
+    "a refused password is not read again": Planted(
+        "tickets", lambda: patch.object(VaultCredentials, "refused", lambda *_: None)
+    ),
+    "an event leaves the quarantine before it is recorded": Planted("tickets", _quarantine_left_first),
+    "what a person holds is overwritten": Planted(
+        "ec2", lambda: patch.object(Present, "locks", property(lambda _: frozenset[str]()))
+    ),
+    "`If-Match` of a ticket ignored": Planted("tickets", _if_match_ignored),
+    "applying a preview writes whatever is wanted now": Planted("ec2", _preview_disregarded),
+    "no brake": Planted("ec2", lambda: patch.object(Brake, "holds", lambda *_: False)),
+    "the note of a granted permission removed before its ticket is opened": Planted("users", _note_removed_first),
+    "the webhook of AuthRocket does not ask whether an import runs": Planted(
+        "users", lambda: patch.object(Following, "_check_no_import", lambda *_: None)
+    ),
+    "confirming the brake also deactivates what came back": Planted("ec2", _confirmed_whatever_is_there),
+}
