@@ -10,6 +10,7 @@ from typing import Any
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, NotFoundError
 from shared.reasons import Reason
 from shared.runs.model import Mode, Part, PartState, Run, RunState
+from shared.storage.characters import LONE_SURROGATE
 from shared.storage.continuation import not_given_out
 from shared.storage.documents import pack, unpack
 from shared.storage.keys import descending, fit_key
@@ -24,6 +25,7 @@ _SUCCESSES = "successes"
 _PART = "part:"
 _ENTRY = "entry:"
 _ENTRIES_PER_ROW = 50
+_LONGEST_SENTENCE = 4_000
 # Rows of attempts that were killed, before a page ends short; and rows of one reading (of 50 entries each).
 _MOST_PASSED_OVER = 200
 _MOST_AT_ONCE = 64
@@ -262,6 +264,12 @@ def _present(**columns: Value | None) -> dict[str, Value]:
     return {column: value for column, value in columns.items() if value is not None and value != ""}
 
 
+def _storable(sentence: str) -> str:
+    """A sentence as a row holds it: it may quote what another service said."""
+    text = LONE_SURROGATE.sub("\ufffd", sentence)
+    return text if len(text) <= _LONGEST_SENTENCE else f"{text[:_LONGEST_SENTENCE]}…"
+
+
 def _run_row(run: Run) -> Row:
     values = _present(
         kind=run.kind,
@@ -276,8 +284,8 @@ def _run_row(run: Run) -> Row:
         state=str(run.state),
         finished_at=run.finished_at,
         reason=run.reason,
-        message=run.message,
-        mend=run.mend,
+        message=_storable(run.message),
+        mend=_storable(run.mend),
     )
     return Row(_RUNS, run.id, {**values, **pack("counts", dict(run.counts))}, run.etag)
 
@@ -318,8 +326,8 @@ def _part_row(part: Part) -> Row:
         finished_at=part.finished_at,
         expanded=part.expanded,
         reason=part.reason,
-        message=part.message,
-        mend=part.mend,
+        message=_storable(part.message),
+        mend=_storable(part.mend),
     )
     return Row(part.run_id, _PART + fit_key(part.name), {**values, **pack("counts", dict(part.counts))}, part.etag)
 

@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from shared.errors import MisconfiguredError
+from shared.reasons import Reason
+from shared.runs.model import RunState
 from shared.settings.documents.authrocket_realms import AuthRocketRealmDocument
 from shared.settings.store import plain
 from shared.storage.rows import Replace, Row, Value
@@ -69,3 +72,13 @@ def test_a_row_that_is_nearly_full_is_changed_on_and_on(world: World, full: str)
     told = [(one.action, one.changes[0]["after"]) for one in world.records.history(world.key("i-1"))]
     assert told[:20] == [("edit", f"Jim's {number}") for number in reversed(range(20))]
     assert [action for action, _ in told[20:]] == ["update"] * 20 + ["create"]
+
+
+@pytest.mark.parametrize("words", ["half a \ud83d", "é" * 40_000])
+def test_a_part_fails_with_what_a_service_said_whatever_it_said(world: World, words: str) -> None:
+    world.far.put("i-1")
+    world.far.fails_after, world.far.failure = 0, MisconfiguredError(Reason.AWS_FAILED, words)
+    summary = world.run()
+    assert (summary.state, summary.counts["parts_failed"]) == (RunState.FAILED, 1)
+    [part] = world.runs.parts(summary.run.id)
+    assert part.message in {"half a \ufffd", "é" * 4_000 + "…"}
