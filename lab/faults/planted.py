@@ -18,6 +18,7 @@ from lab.faults.schedule import Outcome, run_seed
 from shared.errors import TryLaterError
 from shared.imports import history
 from shared.imports.applying import Applier
+from shared.imports.collector import page_by_page
 from shared.imports.leaving import Leaving
 from shared.imports.model import Brake, Present
 from shared.imports.parts import PartWork
@@ -29,7 +30,6 @@ from shared.tickets.dead_letters import DeadLetters
 from shared.tickets.facts import ObjectSeen
 from shared.tickets.recording import Recording
 from shared.tickets.repository import save_object
-from shared.users.authrocket import AuthRocket
 from shared.users.following import Following
 from shared.users.grants import GrantTickets
 from shared.vaults.reading import VaultCredentials
@@ -147,15 +147,13 @@ def _objects_without_etag() -> AbstractContextManager[Any]:
 
 
 def _broken_reading_believed() -> AbstractContextManager[Any]:
-    real = AuthRocket.users
-
-    def credulous(self: AuthRocket) -> Iterator[Any]:
+    def credulous(pages: Any) -> Iterator[Any]:
         try:
-            yield from real(self)
+            yield from page_by_page(pages)
         except TryLaterError:
             return
 
-    return patch.object(AuthRocket, "users", credulous)
+    return patch("shared.imports.parts.page_by_page", credulous)
 
 
 def _quarantine_left_first() -> AbstractContextManager[Any]:
@@ -216,7 +214,7 @@ PLANTED_BUGS: Mapping[str, Planted] = {
     "a person's edit written without the ETag": Planted("ec2", _edit_without_etag),
     "rows of an import written without their ETag": Planted("ec2", _rows_without_etag),
     "the row of a vault's object written without its ETag": Planted("tickets", _objects_without_etag),
-    "deactivating after a reading that broke off": Planted("users", _broken_reading_believed),
+    "deactivating after a reading that broke off": Planted("ec2", _broken_reading_believed),
     "a refused password is not read again": Planted(
         "tickets", lambda: patch.object(VaultCredentials, "refused", lambda *_: None)
     ),
