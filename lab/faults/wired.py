@@ -89,7 +89,7 @@ def wired_story(seed: int) -> Story:
     # No story is without them here: there are few, and their requests are few.
     chances = random.Random(f"wire {seed}")
     objects = story.swept or swept_objects(chances)
-    certified = dict(zip(VAULTS, ("mail", "disk"), strict=True))
+    certified: dict[str, str] = dict(zip(VAULTS, ("mail", "disk"), strict=True))
     swept = {vault: [_as_held(one) for one in vault_holds(objects[vault], certified[vault])] for vault in VAULTS}
     # Of a certificate that is in no vault the sweep says that it is gone, at the time when it came by.
     kept = {event["id"]: _with_version(event) for event in story.events if _is_held(event, certified)}
