@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench import (
     cold_start,
+    ec2_changes,
     ec2_import,
     held_secrets,
     lists,
@@ -27,6 +28,7 @@ _BENCHES = {
     "webhook": webhook.measure,
     "host": through_host.measure,
     "import": ec2_import.measure,
+    "changes": ec2_changes.measure,
     "parallel": parallel.measure,
     "peers": peers.measure,
     "rules": rule_sets.measure,

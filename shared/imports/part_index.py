@@ -18,7 +18,7 @@ _DIGEST_BYTES = 12
 _PLACE_BITS = 32
 _PLACE = 2**_PLACE_BITS - 1
 # Rows that are packed together: more take less memory and more time to find one of them again.
-_BLOCK = 64
+_BLOCK = 32
 # Rows with so much in them are not kept: few of them change, and those are read again.
 _LARGEST_BLOCK = _BLOCK * 250
 

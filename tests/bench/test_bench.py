@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench import ec2_import, peers
+from bench import ec2_changes, ec2_import, peers
 from bench.__main__ import main
 from bench.figures import Curve, Figure, Results
 from bench.measuring import Effort, ratio
@@ -41,6 +41,12 @@ def test_an_import_is_measured_whole_and_its_calls_are_counted() -> None:
     assert figures["40 instances unchanged: reads"].value == 1
     assert figures["40 instances all new: transactions"].value == 1
     assert figures["40 instances unchanged"].value > 0
+    results = Results()
+    ec2_changes.measure(Effort(rounds=1, instances=(40,), quick=True), results)
+    assert [(figure.name, figure.aim) for figure in results.figures] == [
+        ("40 instances 1 % changed", 1.05),
+        ("40 instances all new", 1.35),
+    ]
 
 
 def test_aims_are_met_or_not(tmp_path: Path) -> None:
