@@ -74,7 +74,7 @@ def test_a_row_that_is_nearly_full_is_changed_on_and_on(world: World, full: str)
     assert [action for action, _ in told[20:]] == ["update"] * 20 + ["create"]
 
 
-@pytest.mark.parametrize("words", ["half a \ud83d", "é" * 40_000])
+@pytest.mark.parametrize("words", ["half a \ud83d", "é" * 40_000], ids=["half a character", "very much"])
 def test_a_part_fails_with_what_a_service_said_whatever_it_said(world: World, words: str) -> None:
     world.far.put("i-1")
     world.far.fails_after, world.far.failure = 0, MisconfiguredError(Reason.AWS_FAILED, words)
