@@ -13,6 +13,11 @@ class Fault(NamedTuple):
     message: str
 
 
+def _whole(text: str) -> str:
+    # Half a character, which another service may have said, can neither be logged nor stored nor answered.
+    return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 class DeskbridgeError(Exception):
     """A refusal with its reason.
 
@@ -21,6 +26,7 @@ class DeskbridgeError(Exception):
     """
 
     def __init__(self, reason: Reason, message: str, *, mend: str = "", faults: Sequence[Fault] = ()) -> None:
+        message = _whole(message)
         super().__init__(message)
         self.reason = reason
         self.message = message
