@@ -26,11 +26,10 @@ class DeskbridgeError(Exception):
     """
 
     def __init__(self, reason: Reason, message: str, *, mend: str = "", faults: Sequence[Fault] = ()) -> None:
-        message = _whole(message)
-        super().__init__(message)
         self.reason = reason
-        self.message = message
-        self.mend = mend
+        self.message = _whole(message)
+        self.mend = _whole(mend)
+        super().__init__(self.message)
         self.faults = tuple(faults)
 
     def __str__(self) -> str:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared.imports.model import Change
+from shared.imports.telling import fitting
 from shared.storage.documents import pack, unpack
 from shared.storage.keys import descending, microseconds
 from shared.storage.limits import ROWS_PER_PAGE
@@ -33,7 +34,6 @@ _LINES = 40
 _CHARACTERS = 8_000
 # A row takes 1 MiB, two bytes a character.
 _LARGEST_LINE = 400_000
-_CUT_AT = 500
 # Columns that the machinery keeps beside the values of the record.
 _MACHINERY = frozenset(
     {
@@ -55,7 +55,9 @@ _MACHINERY = frozenset(
         "source_read_at",
     }
 )
-# What a person holds is told as a change too.
+# What is told as a change beside values: of these columns, and of what a person holds. All other names are fields,
+# whatever they are called.
+_TOLD_OF_MACHINERY = frozenset({"active", "bound_to"})
 _LOCK = "lock:"
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -191,7 +193,7 @@ def _begun(row: Row, later: Sequence[Mapping[str, Any]]) -> list[dict[str, objec
     for line in later:
         for change in line["changes"]:
             name = change["field"]
-            if not _is_value(name) or name.startswith(_LOCK):
+            if name in _TOLD_OF_MACHINERY or name.startswith(_LOCK):
                 continue
             if change["before"] is None:
                 fields.pop(name, None)
@@ -224,13 +226,4 @@ def _moved(record: Row, line: Mapping[str, Any]) -> Row:
 
 def _fitting(changes: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
     """The changes, or their beginnings: as JSON they can be larger than the row that they were made in."""
-    if len(_encode(changes)) <= _LARGEST_LINE:
-        return changes
-    return [
-        {**change, "before": _beginning_of(change["before"]), "after": _beginning_of(change["after"])}
-        for change in changes
-    ]
-
-
-def _beginning_of(value: object) -> object:
-    return f"{value[:_CUT_AT]}…" if isinstance(value, str) and len(value) > _CUT_AT else value
+    return changes if len(_encode(changes)) <= _LARGEST_LINE else fitting(changes)

@@ -5,7 +5,7 @@ from typing import Any
 
 from shared.imports.model import Action
 from shared.imports.running import ImportRunner
-from shared.runs.model import Part, Summary, as_shown
+from shared.runs.model import Part, Run, Summary, as_shown
 from shared.storage.continuation import not_given_out
 from shared.storage.positions import decode, encode, page_of
 
@@ -13,8 +13,6 @@ from shared.storage.positions import decode, encode, page_of
 TROUBLE = (str(Action.ERROR), str(Action.WITHHELD), str(Action.LEFT))
 # Where a page of errors stands: among the failed parts, or among the entries.
 _FAILED, _ENTRIES = "parts", "entries"
-
-
 # A run's own answer shows no more of its parts: a large tenant has thousands.
 _PARTS_SHOWN = 200
 
@@ -62,13 +60,15 @@ class RunReports:
         # The sums of a run that ended stand in it; one that ended before it was counted is counted now.
         ended = not run.is_open and run.counts
         summary = Summary(run, run.state, run.counts, ()) if ended else self._runner.summary(run_id)
-        parts, following = self.parts(run_id, _PARTS_SHOWN, None)
+        parts, following = self._parts_of(run, _PARTS_SHOWN, None)
         return {**show_run(summary), "parts": parts, "parts_next": following}
 
     def parts(self, run_id: str, size: int, after: str | None) -> tuple[list[dict[str, Any]], str | None]:
         """The parts of a run, by name. Raises NotFoundError."""
-        run = self._runs.get(run_id)
-        parts, following = self._runs.parts_page(run_id, size, after)
+        return self._parts_of(self._runs.get(run_id), size, after)
+
+    def _parts_of(self, run: Run, size: int, after: str | None) -> tuple[list[dict[str, Any]], str | None]:
+        parts, following = self._runs.parts_page(run.id, size, after)
         return [_show_part(part) for part in as_shown(run, parts)], following
 
     def errors(self, run_id: str, size: int, after: str | None) -> tuple[list[dict[str, Any]], str | None]:

@@ -1,4 +1,4 @@
-"""What a run tells of its records, made to fit where it is kept."""
+"""What is told of records, in a run or in their history, made to fit where it is kept."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ _CUT_AT = 500
 
 
 def fitting(told: Any) -> Any:
-    """An entry, as JSON, that fits into a row whatever is in it: long texts cut, half characters marked."""
+    """An entry or changes, as JSON, that fit into a row whatever is in it: long texts cut, half characters marked."""
     if isinstance(told, str):
         text = LONE_SURROGATE.sub("\ufffd", told)
         return text if len(text) <= _CUT_AT else f"{text[:_CUT_AT]}…"

@@ -10,7 +10,6 @@ from typing import Any
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, NotFoundError
 from shared.reasons import Reason
 from shared.runs.model import Mode, Part, PartState, Run, RunState
-from shared.storage.characters import LONE_SURROGATE
 from shared.storage.continuation import not_given_out
 from shared.storage.documents import pack, unpack
 from shared.storage.keys import descending, fit_key
@@ -264,10 +263,9 @@ def _present(**columns: Value | None) -> dict[str, Value]:
     return {column: value for column, value in columns.items() if value is not None and value != ""}
 
 
-def _storable(sentence: str) -> str:
-    """A sentence as a row holds it: it may quote what another service said."""
-    text = LONE_SURROGATE.sub("\ufffd", sentence)
-    return text if len(text) <= _LONGEST_SENTENCE else f"{text[:_LONGEST_SENTENCE]}…"
+def _cut(sentence: str) -> str:
+    """A sentence as a row holds it: it may quote what another service said at length."""
+    return sentence if len(sentence) <= _LONGEST_SENTENCE else f"{sentence[:_LONGEST_SENTENCE]}…"
 
 
 def _run_row(run: Run) -> Row:
@@ -284,8 +282,8 @@ def _run_row(run: Run) -> Row:
         state=str(run.state),
         finished_at=run.finished_at,
         reason=run.reason,
-        message=_storable(run.message),
-        mend=_storable(run.mend),
+        message=_cut(run.message),
+        mend=_cut(run.mend),
     )
     return Row(_RUNS, run.id, {**values, **pack("counts", dict(run.counts))}, run.etag)
 
@@ -326,8 +324,8 @@ def _part_row(part: Part) -> Row:
         finished_at=part.finished_at,
         expanded=part.expanded,
         reason=part.reason,
-        message=_storable(part.message),
-        mend=_storable(part.mend),
+        message=_cut(part.message),
+        mend=_cut(part.mend),
     )
     return Row(part.run_id, _PART + fit_key(part.name), {**values, **pack("counts", dict(part.counts))}, part.etag)
 

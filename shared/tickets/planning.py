@@ -85,72 +85,58 @@ class Planning:
         UnstorableError for what no row can hold, and TryLaterError.
         """
         try:
-            return self._plan(vault, key, before, record, own, context, ruling, look=look)
+            row_key = object_row_key(key)
+            rulings: dict[str, Outcome] = {}
+            tickets = decide(record.state, record.words, context, remembered(rulings, record.rulings, ruling))
+            words, written = dict(record.words), dict(record.written)
+            operations = own.copy()
+            done = True
+            for stale in sorted(written.keys() - {wanted.key for wanted in tickets}):
+                # A version that is forgotten leaves its tickets as they are; else no rule wants the ticket any more.
+                if not is_known(record.state, stale):
+                    del written[stale]
+                    words.pop(stale, None)
+                elif len(operations) + len(rows := remove(written[stale])) <= _ROOM:
+                    operations += rows
+                    del written[stale]
+                else:
+                    done = False
+            for wanted in tickets:
+                present = written.get(wanted.key)
+                if present is not None:
+                    rows, after = project(vault, row_key, wanted, present.ticket_id, present)
+                else:
+                    rows, after = self._new_ticket(vault, key, row_key, wanted, written, look=look)
+                if not rows:
+                    continue
+                if len(operations) + len(rows) > _ROOM:
+                    done = False
+                    break
+                operations += rows
+                written[wanted.key] = after
+            settled = ObjectRecord(
+                record.state,
+                words,
+                rulings if done else {**record.rulings, **rulings},
+                written,
+                unsettled=not done,
+                receipts=record.receipts,
+                etag=record.etag,
+            )
+            if operations or settled != before:
+                operations.insert(0, save_object(vault, row_key, settled))
+            for operation in operations:
+                # Here, where it is known whose row it is.
+                if not isinstance(operation, Delete):
+                    check_row(operation.row)
+            if not operations and not done:
+                # The caps of `facts` keep a ticket's rows below it; without this a mistake there would never end.
+                raise UnstorableError(key, f"A ticket of {key[0]} {key[1]} needs more rows than a transaction holds.")
+            return Plan(operations, done)
         except (RowRefusedError, TooLargeError) as error:
             raise UnstorableError(key, f"What is known about {key[0]} {key[1]} cannot be stored. {error}") from error
 
     # Within
-
-    def _plan(
-        self,
-        vault: str,
-        key: ObjectKey,
-        before: ObjectRecord,
-        record: ObjectRecord,
-        own: list[Operation],
-        context: Context,
-        ruling: Ruling,
-        *,
-        look: bool,
-    ) -> Plan:
-        row_key = object_row_key(key)
-        rulings: dict[str, Outcome] = {}
-        tickets = decide(record.state, record.words, context, remembered(rulings, record.rulings, ruling))
-        words, written = dict(record.words), dict(record.written)
-        operations = own.copy()
-        done = True
-        for stale in sorted(written.keys() - {wanted.key for wanted in tickets}):
-            # A version that is forgotten leaves its tickets as they are; else no rule wants the ticket any more.
-            if not is_known(record.state, stale):
-                del written[stale]
-                words.pop(stale, None)
-            elif len(operations) + len(rows := remove(written[stale])) <= _ROOM:
-                operations += rows
-                del written[stale]
-            else:
-                done = False
-        for wanted in tickets:
-            present = written.get(wanted.key)
-            if present is not None:
-                rows, after = project(vault, row_key, wanted, present.ticket_id, present)
-            else:
-                rows, after = self._new_ticket(vault, key, row_key, wanted, written, look=look)
-            if not rows:
-                continue
-            if len(operations) + len(rows) > _ROOM:
-                done = False
-                break
-            operations += rows
-            written[wanted.key] = after
-        settled = ObjectRecord(
-            record.state,
-            words,
-            rulings if done else {**record.rulings, **rulings},
-            written,
-            unsettled=not done,
-            receipts=record.receipts,
-            etag=record.etag,
-        )
-        if operations or settled != before:
-            operations.insert(0, save_object(vault, row_key, settled))
-        for operation in operations:
-            # Here, where it is known whose row it is.
-            if not isinstance(operation, Delete):
-                check_row(operation.row)
-        if not operations and not done:
-            # The caps of `facts` keep a ticket's rows below it; without this a mistake there would never end.
-            raise UnstorableError(key, f"A ticket of {key[0]} {key[1]} needs more rows than a transaction holds.")
-        return Plan(operations, done)
 
     def _new_ticket(
         self,

@@ -8,13 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import InvalidInputError
+from shared.imports import history
+from shared.imports.columns import column_of
 from shared.imports.history import HISTORY, HistoryEntry
 from shared.imports.model import Change, Key
 from shared.imports.records import RecordTable
 from shared.storage.documents import pack
 from shared.storage.keys import descending
 from shared.storage.limits import OPERATIONS_PER_TRANSACTION
-from shared.storage.rows import Create, Operation, Replace, Row
+from shared.storage.rows import Create, Operation, Replace, Row, Value
 from tests.fakes.tables import MemoryTable
 from tests.imports.worlds import World
 
@@ -128,6 +130,19 @@ def test_the_first_line_has_the_values_of_the_beginning_after_later_changes(worl
     *later, first = world.records.history(world.key("i-1"))
     assert first == begun
     assert [one.action for one in later] == ["edit", "update", "update"]
+
+
+@pytest.mark.parametrize("field", ["link", "document", "source", "history", "changes", "change-1", "hash", "locks"])
+def test_a_record_began_with_what_its_fields_had_whatever_they_are_called(field: str) -> None:
+    table, column = MemoryTable("assets"), column_of(field)
+    begun: dict[str, Value] = {"active": True, column: "first", "history": history.beginning("create", "run 1", _NOON)}
+    table.transact(_KEY.partition, [Create(Row(*_KEY, begun))])
+    records = RecordTable(table)
+    for before, after in (("first", "second"), ("second", None)):
+        at = _NOON + timedelta(hours=1)
+        records.save_edit(records.get(_KEY), {column: after}, [Change(column, before, after)], "ann", at)
+    *_, first = records.history(_KEY)
+    assert first.changes == [{"field": field, "before": None, "after": "first"}]
 
 
 def test_a_change_is_one_row_and_a_hundred_of_them_one_transaction(world: World) -> None:
