@@ -25,7 +25,7 @@ check: setup ## lint, format, types (mypy and pyright), import contracts, locks,
 	$(PY) -m infra.check
 	$(PY) -m tests.tickets.fuzz --tries 10000
 
-fmt: setup ## format the code and mend what lint can mend
+fmt: setup ## format the code and fix what lint can fix
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 

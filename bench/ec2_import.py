@@ -12,11 +12,11 @@ from bench.figures import Curve, Figure, Results
 from bench.measuring import Effort, in_process, ratio
 from bench.table_service import TableProcess
 from bench.worlds import settle
-from lab.ec2.accounts import ACORN, LONDON
-from lab.ec2.process import EC2Process
+from lab.emulators.ec2.accounts import ACORN, LONDON
+from lab.emulators.ec2.process import EC2Process
 from shared.settings.store import SettingsStore
-from shared.storage.lean_tables import LeanTables
 from shared.storage.limits import OPERATIONS_PER_TRANSACTION, ROWS_PER_PAGE
+from shared.storage.rest_tables import RestTables
 
 GROUP = "EC2 import"
 
@@ -46,7 +46,7 @@ def world(instances: int) -> Iterator[World]:
         before.prepare()
         after.advance(changed_percent=1)
         after.prepare()
-        service = LeanTables.from_connection_string(tables.connection_string)
+        service = RestTables.from_connection_string(tables.connection_string)
         settle(SettingsStore(service.table("settings"), lambda: datetime.now(UTC)))
         tables.keep("empty")
         made = World(tables, before, after)

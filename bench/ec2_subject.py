@@ -14,17 +14,17 @@ from botocore.parsers import EC2QueryParser, ResponseParserFactory
 
 from bench.measuring import Memory
 from bench.worlds import DOCUMENT, LabCredentials
-from lab.ec2.accounts import ACCESS_KEY_ID, LONDON, SECRET_ACCESS_KEY
-from shared.assets.ec2 import Ec2
-from shared.assets.importing import Ec2Source
-from shared.assets.lean_ec2 import ask_for_gzip
-from shared.imports.model import Trigger
-from shared.imports.records import RecordTable
-from shared.imports.running import ImportRunner
-from shared.runs.repository import RunRepository
+from lab.emulators.ec2.accounts import ACCESS_KEY_ID, LONDON, SECRET_ACCESS_KEY
+from shared.assets.aws.client import Ec2
+from shared.assets.aws.parser import ask_for_gzip
+from shared.assets.source import Ec2SourceType
+from shared.imports.plan.model import Trigger
+from shared.imports.runs.repository import RunRepository
+from shared.imports.runs.runner import ImportRunner
+from shared.records.table import RecordTable
 from shared.settings.store import SettingsStore
-from shared.storage.azure_tables import AzureTables
-from shared.storage.lean_tables import LeanTables
+from shared.storage.rest_tables import RestTables
+from shared.storage.sdk_tables import SdkTables
 
 
 class Stages:
@@ -123,12 +123,12 @@ class _TokenAlone(EC2QueryParser):
 
 
 def whole_import(tables_at: str, *, plain: bool = False, stages: bool = False, preview: bool = False) -> dict[str, Any]:
-    kind = AzureTables if plain else LeanTables
+    kind = SdkTables if plain else RestTables
     tables = kind.from_connection_string(tables_at)
     settings = SettingsStore(tables.table("settings"), _now)
     ec2 = Ec2(LabCredentials(), lambda *_: "", _now, plain=plain)
     records = RecordTable(tables.table("assets"))
-    source = Ec2Source(records, settings, lambda: ec2)
+    source = Ec2SourceType(records, settings, lambda: ec2)
     runner = ImportRunner(RunRepository(tables.table("runs")), {source.kind: source}, _now)
     watched = Stages()
     if stages:

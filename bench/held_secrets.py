@@ -12,15 +12,15 @@ from azure.keyvault.secrets import SecretClient
 
 from bench.figures import Figure, Results
 from bench.measuring import Effort, alternately, ratio
+from lab.emulators.key_vault import VaultInterface, VaultLab
 from lab.fakes.tables import MemoryTables
-from lab.vault import VaultInterface, VaultLab
 from shared.environment import load_environment
-from shared.settings.documents.credential_stores import CredentialStore
-from shared.settings.documents.credentials import CredentialReference
-from shared.settings.documents.vault_addresses import SecretAddress
 from shared.settings.store import SettingsStore
+from shared.vaults.credentials import VaultCredentials
+from shared.vaults.documents.credential_stores import CredentialStore
+from shared.vaults.documents.credentials import CredentialReference
+from shared.vaults.documents.vault_addresses import SecretAddress
 from shared.vaults.key_vault import KeyVaults
-from shared.vaults.reading import VaultCredentials
 
 GROUP = "Secrets"
 _LAB = {

@@ -8,9 +8,9 @@ from bench.figures import Curve, Figure, Results
 from bench.measuring import Effort, alternately
 from bench.table_service import TableProcess
 from shared.assets.desk import AssetDesk
-from shared.imports.records import RecordTable
+from shared.records.table import RecordTable
 from shared.settings.store import SettingsStore
-from shared.storage.lean_tables import LeanTables
+from shared.storage.rest_tables import RestTables
 from shared.storage.rows import Create, Operation, Row
 
 GROUP = "Lists"
@@ -21,7 +21,7 @@ def measure(effort: Effort, results: Results) -> None:
     calls: set[str] = set()
     for count in effort.rows:
         with TableProcess() as service:
-            tables = LeanTables.from_connection_string(service.connection_string)
+            tables = RestTables.from_connection_string(service.connection_string)
             _fill(tables, count)
             desk: Any = AssetDesk(RecordTable(tables.table("assets")), _settings(tables), _never)
             token = _token_at(desk, count * 4 // 5)
@@ -55,7 +55,7 @@ def measure(effort: Effort, results: Results) -> None:
     results.curves.append(Curve("lists", "A page of 50 assets", "rows in the list", "ms CPU a page", costs))
 
 
-def _fill(tables: LeanTables, count: int) -> None:
+def _fill(tables: RestTables, count: int) -> None:
     table = tables.table("assets")
     partition_key = "aws:111122223333:eu-west-2"
     for start in range(0, count, 100):
@@ -76,7 +76,7 @@ def _token_at(desk: Any, deep: int) -> str | None:
     return token
 
 
-def _settings(tables: LeanTables) -> SettingsStore:
+def _settings(tables: RestTables) -> SettingsStore:
     return SettingsStore(tables.table("settings"), _never)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from bench.ec2_import import World, world
 from bench.figures import Figure, Results
 from bench.measuring import ROOT, Effort, last_json, ratio, without_settings
-from lab.ec2.accounts import ACCESS_KEY_ID, ACORN, LONDON, SECRET_ACCESS_KEY
+from lab.emulators.ec2.accounts import ACCESS_KEY_ID, ACORN, LONDON, SECRET_ACCESS_KEY
 
 GROUP = "Peers"
 _PEERS: Mapping[str, str] = {"cartography": "cartography==0.143.0", "cloud-custodian": "c7n==0.9.53"}

@@ -7,11 +7,11 @@ from typing import Any
 from bench.figures import Curve, Figure, Results
 from bench.measuring import Effort, alternately
 from bench.worlds import rules
-from lab.ec2.accounts import ACORN, LONDON
-from lab.ec2.records import Generated
-from shared.rules.deciding import compile_rules
+from lab.emulators.ec2.accounts import ACORN, LONDON
+from lab.emulators.ec2.records import Generated
+from shared.rules.documents import CriterionDocument
 from shared.rules.model import Criterion, Rule
-from shared.settings.documents.rules import CriterionDocument
+from shared.rules.rule_set import compile_rules
 
 GROUP = "Rules"
 

@@ -10,12 +10,12 @@ from azure.data.tables import TableServiceClient
 from bench.figures import Figure, Results
 from bench.measuring import Effort, alternately, ratio
 from bench.table_service import TableProcess
-from shared.storage.azure_tables import AzureTables
-from shared.storage.lean_tables import LeanTables
+from shared.storage.rest_tables import RestTables
 from shared.storage.rows import Create, Operation, Row, Save, Value, partition
+from shared.storage.sdk_tables import SdkTables
 
 GROUP = "Table client"
-_COLUMNS = ("active", "hash", "link", "bound_to", "gone_since")
+_COLUMNS = ("active", "hash", "link", "claimed_by", "gone_since")
 
 
 def _row(number: int) -> Row:
@@ -38,8 +38,8 @@ def measure(effort: Effort, results: Results) -> None:
     rows = [_row(number) for number in range(1_000)]
     with TableProcess() as service:
         clients = {
-            "lean": LeanTables.from_connection_string(service.connection_string).table("things"),
-            "plain": AzureTables.from_connection_string(service.connection_string).table("things"),
+            "lean": RestTables.from_connection_string(service.connection_string).table("things"),
+            "plain": SdkTables.from_connection_string(service.connection_string).table("things"),
         }
         sdk = TableServiceClient.from_connection_string(service.connection_string).get_table_client("single")
 

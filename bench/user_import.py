@@ -8,10 +8,10 @@ from statistics import median
 from bench.figures import Figure, Results
 from bench.measuring import Effort, in_process
 from bench.table_service import TableProcess
-from lab.authrocket import AuthRocketLab
-from lab.vault.authority import CertificateAuthority
+from lab.emulators.authrocket import AuthRocketLab
+from lab.emulators.key_vault.authority import CertificateAuthority
 from shared.settings.store import SettingsStore
-from shared.storage.lean_tables import LeanTables
+from shared.storage.rest_tables import RestTables
 
 GROUP = "Users"
 
@@ -23,7 +23,7 @@ def measure(effort: Effort, results: Results) -> None:
         AuthRocketLab(tls=CertificateAuthority(Path(folder)).server_context(), user_count=effort.users) as lab,
     ):
         trusted = {"REQUESTS_CA_BUNDLE": str(CertificateAuthority(Path(folder)).certificate)}
-        tables = LeanTables.from_connection_string(service.connection_string)
+        tables = RestTables.from_connection_string(service.connection_string)
         settings = SettingsStore(tables.table("settings"), lambda: datetime.now(UTC))
         store = {"vault_url": "https://vault.vault.azure.net", "method": "system_assigned"}
         settings.put("credential-stores", "vault", store, by="bench")

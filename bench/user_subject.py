@@ -7,16 +7,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bench.measuring import Memory
-from lab.authrocket import READ_KEY
-from shared.imports.model import Trigger
-from shared.imports.running import ImportRunner
-from shared.runs.repository import RunRepository
-from shared.settings.documents.authrocket_realms import AuthRocketRealmDocument
-from shared.settings.documents.credentials import CredentialReference
+from lab.emulators.authrocket import READ_KEY
+from shared.imports.plan.model import Trigger
+from shared.imports.runs.repository import RunRepository
+from shared.imports.runs.runner import ImportRunner
 from shared.settings.store import SettingsStore
-from shared.storage.lean_tables import LeanTables
+from shared.storage.rest_tables import RestTables
+from shared.users.documents import AuthRocketRealmDocument
 from shared.users.grants import GrantTickets, UserRecords
-from shared.users.sourcing import KIND, Realms, RealmSource
+from shared.users.source import KIND, Realms, RealmSourceType
+from shared.vaults.documents.credentials import CredentialReference
 from shared.vaults.model import SecretValue, UserPassword
 
 
@@ -28,7 +28,7 @@ class _Key:
     def read_pair(self, reference: CredentialReference) -> UserPassword:
         raise NotImplementedError(reference)
 
-    def refused(self, reference: CredentialReference) -> None:
+    def invalidate(self, reference: CredentialReference) -> None:
         del reference
 
 
@@ -42,11 +42,11 @@ def main() -> None:
     def now() -> datetime:
         return datetime.now(UTC)
 
-    tables = LeanTables.from_connection_string(given["tables"])
+    tables = RestTables.from_connection_string(given["tables"])
     settings = SettingsStore(tables.table("settings"), now)
     realms, runs = Realms(settings, _Key()), RunRepository(tables.table("runs"))
     records = UserRecords(tables.table("users"))
-    source = RealmSource(realms, settings, records, runs, GrantTickets(tables.table("users"), _no_ticket).deliver)
+    source = RealmSourceType(realms, settings, records, runs, GrantTickets(tables.table("users"), _no_ticket).deliver)
     runner = ImportRunner(runs, {KIND: source}, now)
     api = realms.api(settings.get(AuthRocketRealmDocument, "customers").document, seconds=3600)
     cpu = time.process_time()

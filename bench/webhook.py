@@ -14,18 +14,18 @@ from bench.figures import Curve, Figure, Results
 from bench.measuring import Effort, alternately, ratio
 from bench.table_service import TableProcess
 from lab.fakes.tables import MemoryTables
-from shared.rules.deciding import compile_rules
-from shared.settings.documents.credentials import CredentialReference
-from shared.settings.documents.key_vault_events import KeyVaultEvents
-from shared.storage.lean_tables import LeanTables
+from shared.rules.rule_set import compile_rules
 from shared.storage.limits import OPERATIONS_PER_TRANSACTION
+from shared.storage.rest_tables import RestTables
 from shared.storage.rows import Create, Row
 from shared.storage.tables import Tables
 from shared.tickets.configuration import Configuration
-from shared.tickets.quarantine import Quarantine
-from shared.tickets.recording import Recording
-from shared.tickets.repository import TicketRepository
-from shared.tickets.settling import Settling
+from shared.tickets.documents import KeyVaultEvents
+from shared.tickets.inbound.quarantine import Quarantine
+from shared.tickets.inbound.webhook import EventGridWebhook
+from shared.tickets.reconciler import TicketReconciler
+from shared.tickets.store.repository import TicketRepository
+from shared.vaults.documents.credentials import CredentialReference
 from shared.vaults.model import SecretValue, UserPassword
 
 GROUP = "Webhook"
@@ -50,7 +50,7 @@ class _Passwords:
     def read(self, reference: CredentialReference) -> SecretValue:
         raise NotImplementedError(reference)
 
-    def refused(self, reference: CredentialReference) -> None:
+    def invalidate(self, reference: CredentialReference) -> None:
         del reference
 
 
@@ -86,7 +86,7 @@ class Events:
         }
 
 
-def recording(tables: Tables) -> Recording:
+def event_grid_webhook(tables: Tables) -> EventGridWebhook:
     document = KeyVaultEvents.model_validate(
         {
             "credentials": {"current": {"credential": "webhook"}},
@@ -96,10 +96,10 @@ def recording(tables: Tables) -> Recording:
     )
     configuration = Configuration(document, compile_rules(document.rules()))
     table = tables.table("tickets")
-    return Recording(
+    return EventGridWebhook(
         lambda: configuration,
         _Passwords(),
-        Settling(TicketRepository(table), now=lambda: _NOW, wait=lambda _: None, clock=lambda: 0.0),
+        TicketReconciler(TicketRepository(table), now=lambda: _NOW, wait=lambda _: None, clock=lambda: 0.0),
         Quarantine(table, lambda: _NOW),
         body_limit=2**21,
     )
@@ -115,7 +115,7 @@ def measure(effort: Effort, results: Results) -> None:
 def _without_storage(effort: Effort, results: Results, events: Events) -> None:
     """Authenticate, parse, decide, build the transaction; tables in memory take it."""
     count = 20 if effort.quick else 200
-    desk = recording(MemoryTables())
+    desk = event_grid_webhook(MemoryTables())
     to_deliver, to_parse = (iter([events.some(1) for _ in range(count * (effort.rounds + 1))]) for _ in range(2))
 
     def deliver() -> None:
@@ -144,8 +144,8 @@ def _without_storage(effort: Effort, results: Results, events: Events) -> None:
 def _with_storage(effort: Effort, results: Results, events: Events, service: TableProcess) -> None:
     count = 5 if effort.quick else 50
     large = 20 if effort.quick else 1_000
-    tables = LeanTables.from_connection_string(service.connection_string)
-    desk = recording(tables)
+    tables = RestTables.from_connection_string(service.connection_string)
+    desk = event_grid_webhook(tables)
     sdk = TableServiceClient.from_connection_string(service.connection_string).get_table_client("floor")
     numbers = iter(range(10**9))
 
@@ -238,7 +238,7 @@ def _with_storage(effort: Effort, results: Results, events: Events, service: Tab
     )
 
 
-def _deliveries(desk: Recording, events: Events, size: int, times: int, rounds: int) -> Callable[[], None]:
+def _deliveries(desk: EventGridWebhook, events: Events, size: int, times: int, rounds: int) -> Callable[[], None]:
     """Delivers so many bodies of that size at each call, of which there may be `rounds` and one. They are made here."""
     bodies = iter([events.some(size) for _ in range(times * (rounds + 1))])
 
@@ -252,7 +252,7 @@ def _deliveries(desk: Recording, events: Events, size: int, times: int, rounds: 
 def _rows_alone(tables: Tables, body: bytes, rounds: int) -> Callable[[], None]:
     """Creates the rows of one delivery under new keys at each call, of which there may be `rounds` and one."""
     memory = MemoryTables()
-    assert recording(memory).receive("POST", HEADERS, body).status == 200
+    assert event_grid_webhook(memory).receive("POST", HEADERS, body).status == 200
     stored = [(key[1], values) for key, values in memory.contents()["tickets"].items() if key[0] == VAULT]
     # Rows remember how they are written: each call gets its own.
     rows = iter(

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from lab.ec2.accounts import ACCESS_KEY_ID, ACORN, LONDON, SECRET_ACCESS_KEY
-from shared.settings.documents.credentials import CredentialReference
+from lab.emulators.ec2.accounts import ACCESS_KEY_ID, ACORN, LONDON, SECRET_ACCESS_KEY
 from shared.settings.store import SettingsStore
+from shared.vaults.documents.credentials import CredentialReference
 from shared.vaults.model import SecretValue, UserPassword
 
 DOCUMENT = "acorn"
@@ -93,5 +93,5 @@ class LabCredentials:
         del reference
         return UserPassword(ACCESS_KEY_ID, SECRET_ACCESS_KEY)
 
-    def refused(self, reference: CredentialReference) -> None:
+    def invalidate(self, reference: CredentialReference) -> None:
         del reference

@@ -2,10 +2,10 @@
 
 import azure.functions as func
 
-from functions.endpoints import PAGED, endpoint
-from functions.http_answers import answer
-from functions.query import FIELD, PAGE, VALUE, one_of, page_asked, text
-from functions.record_endpoints import Records, declare_records
+from functions.http.answers import answer
+from functions.http.endpoints import PAGED, endpoint
+from functions.http.query import FIELD, PAGE, VALUE, one_of, page_asked, text
+from functions.http.record_endpoints import Records, declare_records
 from shared import bootstrap
 
 assets_api = func.Blueprint()
@@ -58,7 +58,7 @@ def list_asset_sources(req: func.HttpRequest) -> func.HttpResponse:
     """The usual expressions over an EC2 instance, each with what it gives. Any other JMESPath expression is fine
     too."""
     from shared.assets.model import STANDARD_SOURCES
-    from shared.storage.positions import page_of
+    from shared.storage.cursors import page_of
 
     page, following = page_of(STANDARD_SOURCES.items(), lambda entry: entry[0], *page_asked(req))
     return answer(200, {"items": [{"source": source, "about": about} for source, about in page], "next": following})

@@ -5,8 +5,8 @@ import hmac
 
 import azure.functions as func
 
-from functions.endpoints import STORAGE, UNKNOWN, Access, Content, endpoint
-from functions.http_answers import NO_STORE
+from functions.http.answers import NO_STORE
+from functions.http.endpoints import STORAGE, UNKNOWN, Access, Content, endpoint
 from shared import bootstrap
 from shared.errors import NotFoundError
 from shared.reasons import Reason

@@ -4,25 +4,25 @@ from typing import TYPE_CHECKING, Any
 
 import azure.functions as func
 
-from functions.endpoints import BODY, PAGED, STORED, UNKNOWN, Content, endpoint
-from functions.http_answers import answer, json_body
-from functions.query import PAGE, page_asked
+from functions.http.answers import answer, json_body
+from functions.http.endpoints import BODY, PAGED, STORED, UNKNOWN, Content, endpoint
+from functions.http.query import PAGE, page_asked
 from shared import bootstrap
 from shared.reasons import Reason
 
 if TYPE_CHECKING:
-    from shared.vaults.checking import Check
+    from shared.vaults.checks import CredentialCheck
 
 credentials_api = func.Blueprint()
 
 
-def _shown(check: "Check") -> dict[str, Any]:
+def _shown(check: "CredentialCheck") -> dict[str, Any]:
     secret = check.secret
     return {
         "ok": check.ok,
         "summary": check.summary,
         "reason": None if check.reason is None else str(check.reason),
-        "mend": check.mend,
+        "remedy": check.remedy,
         "may_pass": check.may_pass,
         "store": check.store,
         "vault": check.vault,
@@ -73,7 +73,7 @@ def check_credential_store(req: func.HttpRequest) -> func.HttpResponse:
     refusals=[UNKNOWN, STORED, {404: (Reason.CREDENTIAL_STORE_UNKNOWN,)}],
 )
 def check_credential(req: func.HttpRequest) -> func.HttpResponse:
-    """Reads its secret past every cache, and says in a sentence what is wrong and what mends it. No value is shown."""
+    """Reads its secret past every cache, and says in a sentence what is wrong and what to do. No value is shown."""
     return answer(200, _shown(bootstrap.credential_checks().check_credential(req.route_params["name"])))
 
 
@@ -89,8 +89,8 @@ def check_credential(req: func.HttpRequest) -> func.HttpResponse:
 )
 def list_credential_uses(req: func.HttpRequest) -> func.HttpResponse:
     """The documents that name it, by kind and name, and what each of them is: what breaks when its secret does."""
-    from shared.settings.documents.credentials import Credential
-    from shared.storage.positions import page_of
+    from shared.storage.cursors import page_of
+    from shared.vaults.documents.credentials import Credential
 
     name = req.route_params["name"]
     bootstrap.settings().get(Credential, name, fresh=True)

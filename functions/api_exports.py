@@ -4,9 +4,9 @@ from urllib.parse import urlencode
 
 import azure.functions as func
 
-from functions.endpoints import PAGED, UNKNOWN, Content, endpoint
-from functions.http_answers import NO_STORE
-from functions.query import AFTER, one_of, whole_number
+from functions.http.answers import NO_STORE
+from functions.http.endpoints import PAGED, UNKNOWN, Content, endpoint
+from functions.http.query import AFTER, one_of, whole_number
 from shared import bootstrap
 from shared.errors import NotFoundError
 from shared.reasons import Reason
@@ -45,7 +45,7 @@ _NEXT = {
 def export_records(req: func.HttpRequest) -> func.HttpResponse:
     """All of them, finished and inactive ones too, at most 1,000 a page. The host sends an answer only when it is
     whole, so an export goes page by page: follow `Link` until there is none. A page may be short."""
-    from shared.overview.exporting import WHAT, as_csv, as_json_lines, flat
+    from shared.overview.exports import WHAT, as_csv, as_json_lines, flat
 
     what = req.route_params["what"]
     if what not in WHAT:

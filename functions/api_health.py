@@ -4,8 +4,8 @@ from dataclasses import asdict
 
 import azure.functions as func
 
-from functions.endpoints import Access, Content, endpoint
-from functions.http_answers import answer
+from functions.http.answers import answer
+from functions.http.endpoints import Access, Content, endpoint
 from shared import bootstrap
 
 health_api = func.Blueprint()
@@ -42,7 +42,7 @@ def show_health(req: func.HttpRequest) -> func.HttpResponse:
 )
 def show_readiness(req: func.HttpRequest) -> func.HttpResponse:
     """Storage, settings, queues and what failed in them for good, each vault, and the last success of each import,
-    each with its state, its reason and what mends it. It signs in to every vault: once a minute is often enough."""
+    each with its state, its reason and what to do. It signs in to every vault: once a minute is often enough."""
     del req
     found = bootstrap.readiness().look()
     parts = [asdict(part) for part in found.parts]

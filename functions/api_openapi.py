@@ -5,8 +5,8 @@ from typing import Any
 
 import azure.functions as func
 
-from functions.endpoints import declared_endpoints, endpoint
-from functions.http_answers import answer
+from functions.http.answers import answer
+from functions.http.endpoints import declared_endpoints, endpoint
 
 openapi_api = func.Blueprint()
 
@@ -27,6 +27,6 @@ def show_openapi(req: func.HttpRequest) -> func.HttpResponse:
 
 @cache
 def _document() -> dict[str, Any]:
-    from functions.openapi import openapi_document
+    from functions.http.openapi import openapi_document
 
     return openapi_document(list(declared_endpoints().values()))

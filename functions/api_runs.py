@@ -5,10 +5,10 @@ from typing import Any
 
 import azure.functions as func
 
-from functions.endpoints import BODY, PAGED, STORED, UNKNOWN, Content, Refusals, endpoint
-from functions.http_answers import answer, caller, json_body
+from functions.http.answers import answer, caller, json_body
+from functions.http.endpoints import BODY, PAGED, STORED, UNKNOWN, Content, Refusals, endpoint
+from functions.http.query import PAGE, page_asked, some_of, text
 from functions.import_schedules import send
-from functions.query import PAGE, page_asked, some_of, text
 from functions.queue_messages import QueueMessages
 from shared import bootstrap
 from shared.errors import Fault, InvalidInputError
@@ -27,7 +27,7 @@ STARTING_REFUSED: Refusals = {
     400: (Reason.PREVIEW_UNUSABLE,),
     409: (Reason.IMPORT_RUNNING, Reason.PREVIEW_UNUSABLE),
 }
-_ACTIONS = ("create", "update", "unchanged", "skip", "deactivate", "withheld", "left", "error")
+_ACTIONS = ("create", "update", "unchanged", "skip", "deactivate", "held_back", "changed_since_preview", "error")
 _KIND = text("kind", "Only runs of this source.", example="aws-tenants")
 _NAME = text("name", "Only runs of this document.", example="acorn")
 _ACTION = some_of("action", "Only entries of these actions, several with commas.", _ACTIONS)
@@ -62,9 +62,9 @@ def start_ec2_import(req: func.HttpRequest, messages: QueueMessages) -> func.Htt
     refusals=[UNKNOWN, STORED],
 )
 def check_aws_tenant(req: func.HttpRequest) -> func.HttpResponse:
-    """Who reads each account and region, what is missing, and what mends it."""
-    from shared.assets.checking import check_tenant
-    from shared.settings.documents.aws_tenants import AwsTenantDocument
+    """Who reads each account and region, what is missing, and what to do."""
+    from shared.assets.checks import check_tenant
+    from shared.assets.documents.aws_tenants import AwsTenantDocument
 
     stored = bootstrap.settings().get(AwsTenantDocument, req.route_params["name"], fresh=True)
     findings = list(check_tenant(stored.document, bootstrap.ec2()))
@@ -85,7 +85,7 @@ def check_aws_tenant(req: func.HttpRequest) -> func.HttpResponse:
 )
 def list_imports(req: func.HttpRequest) -> func.HttpResponse:
     """By kind and name, each with its last success, and a warning when that is too long ago."""
-    items, following = bootstrap.run_keeper().freshness_page(*page_asked(req))
+    items, following = bootstrap.run_housekeeping().freshness_page(*page_asked(req))
     return answer(200, {"items": [asdict(freshness) for freshness in items], "next": following})
 
 
@@ -178,7 +178,7 @@ def list_run_plan(req: func.HttpRequest) -> func.HttpResponse:
 
 def start_import(kind: str, req: func.HttpRequest, messages: QueueMessages) -> func.HttpResponse:
     """Start a run of the document that the address names, as the body asks: of any source."""
-    from shared.imports.model import Trigger
+    from shared.imports.plan.model import Trigger
 
     body = json_body(req) if req.get_body() else {}
     asked = _read_start(body)

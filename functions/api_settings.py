@@ -5,9 +5,9 @@ from typing import Any
 
 import azure.functions as func
 
-from functions.endpoints import BODY, MOVED, PAGED, STORABLE, STORED, UNKNOWN, Content, endpoint
-from functions.http_answers import answer, body_of, caller, json_body
-from functions.query import PAGE, flag, page_asked
+from functions.http.answers import answer, body_of, caller, json_body
+from functions.http.endpoints import BODY, MOVED, PAGED, STORABLE, STORED, UNKNOWN, Content, endpoint
+from functions.http.query import PAGE, flag, page_asked
 from shared import bootstrap
 from shared.errors import ConflictError, InvalidInputError, NotFoundError
 from shared.reasons import Reason
@@ -63,7 +63,7 @@ def _shown(kind: str, stored: Any) -> dict[str, Any]:
 )
 def list_settings(req: func.HttpRequest) -> func.HttpResponse:
     """By name."""
-    from shared.settings.kinds import kind_of
+    from shared.bootstrap.kinds import kind_of
 
     kind = req.route_params["kind"]
     limit, after = page_asked(req)
@@ -81,7 +81,7 @@ def list_settings(req: func.HttpRequest) -> func.HttpResponse:
     refusals=[UNKNOWN, STORED],
 )
 def show_setting(req: func.HttpRequest) -> func.HttpResponse:
-    from shared.settings.kinds import kind_of
+    from shared.bootstrap.kinds import kind_of
 
     kind, name = req.route_params["kind"], req.route_params["name"]
     stored = bootstrap.settings().get(kind_of(kind), name, fresh=True)
@@ -128,7 +128,7 @@ def delete_setting(req: func.HttpRequest) -> func.HttpResponse:
         raise ConflictError(
             Reason.VERSION_NEEDED,
             "A removal needs the version that was read.",
-            mend="Send the document's ETag as If-Match, or * for any version.",
+            remedy="Send the document's ETag as If-Match, or * for any version.",
         )
     bootstrap.settings().delete(kind, name, by=caller(req), if_match=if_match)
     return answer(204)
@@ -146,8 +146,8 @@ def delete_setting(req: func.HttpRequest) -> func.HttpResponse:
 )
 def show_setting_history(req: func.HttpRequest) -> func.HttpResponse:
     """Newest first; also of a document that was removed. Empty for a name that was never used."""
-    from shared.settings.documents.base import NAME_PATTERN
-    from shared.settings.kinds import kind_of
+    from shared.bootstrap.kinds import kind_of
+    from shared.settings.base import NAME_PATTERN
 
     kind, name = req.route_params["kind"], req.route_params["name"]
     if not NAME_PATTERN.match(name):
@@ -201,7 +201,7 @@ def apply_settings(req: func.HttpRequest) -> func.HttpResponse:
 
     body = body_of(req)
     if not body.strip():
-        raise InvalidInputError(Reason.BODY_NOT_READABLE, "There is no body.", mend="Send the documents.")
+        raise InvalidInputError(Reason.BODY_NOT_READABLE, "There is no body.", remedy="Send the documents.")
     documents = read_set(body, req.headers.get("Content-Type", ""))
     dry_run = bool(_DRY_RUN.read(req))
     changes = bootstrap.settings().apply(documents, by=caller(req), dry_run=dry_run)

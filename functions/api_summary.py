@@ -2,9 +2,9 @@
 
 import azure.functions as func
 
-from functions.endpoints import endpoint
-from functions.http_answers import answer
-from functions.query import flag
+from functions.http.answers import answer
+from functions.http.endpoints import endpoint
+from functions.http.query import flag
 from shared import bootstrap
 from shared.reasons import Reason
 

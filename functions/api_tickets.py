@@ -5,9 +5,9 @@ from typing import Any
 
 import azure.functions as func
 
-from functions.endpoints import BODY, MOVED, PAGED, UNKNOWN, Content, Refusals, endpoint
-from functions.http_answers import answer, caller, json_body
-from functions.query import PAGE, Query, one_of, page_asked, some_of, text
+from functions.http.answers import answer, caller, json_body
+from functions.http.endpoints import BODY, MOVED, PAGED, UNKNOWN, Content, Refusals, endpoint
+from functions.http.query import PAGE, Query, one_of, page_asked, some_of, text
 from shared import bootstrap
 from shared.reasons import Reason
 
@@ -35,10 +35,10 @@ _FILTERS: tuple[Query[Any], ...] = (
 
 
 def read_body(model: str, content: Any) -> Any:
-    """The checked body, by the name of its model in shared.api.tickets; raises InvalidInputError with every fault."""
+    """The checked body, by its model in functions.schemas.tickets. Raises InvalidInputError with every fault."""
     from pydantic import ValidationError
 
-    from shared.api import tickets
+    from functions.schemas import tickets
     from shared.settings.validation import document_invalid, faults_of
 
     try:
@@ -59,7 +59,7 @@ def read_body(model: str, content: Any) -> Any:
 )
 def list_tickets(req: func.HttpRequest) -> func.HttpResponse:
     """Open tickets over all vaults, without reading any that is closed. Texts are compared without case."""
-    from shared.tickets import listing
+    from shared.tickets.desk import lists as listing
 
     limit, after = page_asked(req)
     query = listing.query_of(
@@ -87,7 +87,7 @@ def list_tickets(req: func.HttpRequest) -> func.HttpResponse:
 )
 def show_ticket(req: func.HttpRequest) -> func.HttpResponse:
     """With its timeline: who or what did each thing."""
-    return _detail(bootstrap.ticket_desk().get(req.route_params["id"]))
+    return _detail(bootstrap.ticket_editor().get(req.route_params["id"]))
 
 
 @endpoint(
@@ -107,7 +107,7 @@ def change_ticket(req: func.HttpRequest) -> func.HttpResponse:
     wakes, and the priority can only rise."""
     body = read_body("TicketChange", json_body(req))
     changes = {name: getattr(body, name) for name in body.model_fields_set if name != "note"}
-    changed = bootstrap.ticket_desk().change(
+    changed = bootstrap.ticket_editor().change(
         req.route_params["id"], changes, by=caller(req), if_match=req.headers.get("If-Match"), note=body.note
     )
     return _detail(changed)
@@ -127,7 +127,7 @@ def change_ticket(req: func.HttpRequest) -> func.HttpResponse:
 def add_ticket_note(req: func.HttpRequest) -> func.HttpResponse:
     """It changes nothing else, and needs no version."""
     body = read_body("NewNote", json_body(req))
-    note = bootstrap.ticket_desk().add_note(req.route_params["id"], body.text, by=caller(req))
+    note = bootstrap.ticket_editor().add_note(req.route_params["id"], body.text, by=caller(req))
     return answer(201, asdict(note))
 
 

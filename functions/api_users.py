@@ -5,11 +5,11 @@ from dataclasses import asdict
 import azure.functions as func
 
 from functions.api_runs import STARTED, STARTING, STARTING_REFUSED, start_import
-from functions.endpoints import BODY, STORED, UNKNOWN, endpoint
-from functions.http_answers import answer
-from functions.query import FIELD, VALUE, one_of, text
+from functions.http.answers import answer
+from functions.http.endpoints import BODY, STORED, UNKNOWN, endpoint
+from functions.http.query import FIELD, VALUE, one_of, text
+from functions.http.record_endpoints import Records, declare_records
 from functions.queue_messages import QueueMessages
-from functions.record_endpoints import Records, declare_records
 from shared import bootstrap
 from shared.storage.names import IMPORT_PARTS_QUEUE
 
@@ -76,7 +76,7 @@ def start_authrocket_import(req: func.HttpRequest, messages: QueueMessages) -> f
 )
 def check_authrocket_realm(req: func.HttpRequest) -> func.HttpResponse:
     """Endpoint, key, realm and permission, with one page; says in a sentence what is wrong."""
-    from shared.users.checking import check_realm
+    from shared.users.checks import check_realm
 
     realms = bootstrap.realms()
     check = check_realm(realms.document(req.route_params["name"], fresh=True), realms)

@@ -2,8 +2,8 @@
 
 import azure.functions as func
 
-from functions.endpoints import Access, Content, Refusals, endpoint
-from functions.http_answers import answer, problem
+from functions.http.answers import answer, problem
+from functions.http.endpoints import Access, Content, Refusals, endpoint
 from shared import bootstrap
 from shared.errors import MethodNotAllowedError
 from shared.reasons import Reason
@@ -64,7 +64,7 @@ def receive_authrocket_event(req: func.HttpRequest) -> func.HttpResponse:
         refused = problem(MethodNotAllowedError(Reason.METHOD_NOT_ALLOWED, "AuthRocket's events come by POST."))
         refused.headers["Allow"] = "POST"
         return refused
-    followed = bootstrap.following().receive(
+    followed = bootstrap.authrocket_webhook().receive(
         req.route_params["realm"], req.headers.get("Authorization"), req.get_body()
     )
     return answer(200, {"outcome": followed.outcome, "message": followed.message})

@@ -16,7 +16,7 @@ import_parts = func.Blueprint()
 @import_parts.queue_output("messages", queue_name=IMPORT_PARTS_QUEUE, connection="AzureWebJobsStorage")
 def import_part(message: func.QueueMessage, messages: QueueMessages) -> None:
     """Do one part. What it raises, the queue gives again, and at last to the poison queue."""
-    from shared.imports.running import to_message
+    from shared.imports.runs.runner import to_message
 
     part = to_message(message.get_json())
     try:

@@ -39,7 +39,7 @@ def import_authrocket_users(timer: func.TimerRequest, messages: QueueMessages) -
 def keep_house(timer: func.TimerRequest, messages: QueueMessages) -> None:
     """Take up stalled runs, remove old ones, and warn of imports that are overdue."""
     del timer
-    send(messages, bootstrap.run_keeper().keep())
+    send(messages, bootstrap.run_housekeeping().keep())
 
 
 def send(messages: QueueMessages, parts: Sequence[Mapping[str, object]]) -> None:

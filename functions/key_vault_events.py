@@ -2,8 +2,8 @@
 
 import azure.functions as func
 
-from functions.endpoints import Access, Content, endpoint
-from functions.http_answers import NO_STORE, to_json
+from functions.http.answers import NO_STORE, to_json
+from functions.http.endpoints import Access, Content, endpoint
 from shared import bootstrap
 
 key_vault_events = func.Blueprint()
@@ -57,7 +57,7 @@ def _refusal(about: str) -> Content:
 def receive_key_vault_events(req: func.HttpRequest) -> func.HttpResponse:
     """Anonymous to the host: Event Grid brings a Basic credential of its own. Both schemas, single and batched, and
     both validation handshakes. One bad event of a batch is quarantined, and the rest is stored."""
-    answer = bootstrap.recording().receive(req.method or "", dict(req.headers), req.get_body())
+    answer = bootstrap.event_grid_webhook().receive(req.method or "", dict(req.headers), req.get_body())
     refused = answer.status >= 400
     return func.HttpResponse(
         b"" if answer.body is None else to_json(answer.body),

@@ -16,7 +16,7 @@ poison = func.Blueprint()
 @poison.queue_trigger("message", queue_name=IMPORT_PARTS_POISON_QUEUE, connection="AzureWebJobsStorage")
 def fail_import_part(message: func.QueueMessage) -> None:
     """Fail the part of a message that the queue gave up on."""
-    from shared.imports.running import to_message
+    from shared.imports.runs.runner import to_message
 
     try:
         part = to_message(message.get_json())

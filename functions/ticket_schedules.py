@@ -17,7 +17,7 @@ ticket_schedules = func.Blueprint()
 def sweep_vaults(timer: func.TimerRequest) -> None:
     """Read the properties of every allowed vault's objects; a vault that fails is told after the others are done."""
     del timer
-    failed = [swept for swept in bootstrap.sweeping().sweep() if not swept.ok]
+    failed = [swept for swept in bootstrap.vault_sweep().sweep() if not swept.ok]
     if failed:
         # So that the run is shown as failed, where alerts look.
         raise MisconfiguredError(

@@ -23,7 +23,7 @@ from lab.api_operations import Known, Operation, address_of, operations_of, quer
 from lab.api_tester import CALENDAR_TOKEN, desk_at_work
 from lab.api_writes import LATER, STRANGE, WEBHOOK, WRITES, Reply, Stage, Writer, event
 from lab.desk import Desk, DeskError
-from lab.event_grid import DeadLetterBlobs, vault_resource_id
+from lab.emulators.event_grid import DeadLetterBlobs, vault_resource_id
 from shared.storage.names import DEAD_LETTERS_CONTAINER
 
 # How often each is called, beside the others. What costs much is called less, as people do.

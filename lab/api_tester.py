@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.desk import WEBHOOK_PASSWORD, WEBHOOK_USER, Choices, Desk
-from lab.event_grid import basic_authorization
+from lab.emulators.event_grid import basic_authorization
 from lab.first_run import run_once
 
 ROOT = Path(__file__).resolve().parents[1]

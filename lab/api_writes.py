@@ -12,10 +12,10 @@ from typing import Any, Protocol
 
 from lab.api_accepted import Accepted, counted, subject_of
 from lab.api_operations import Known
-from lab.authrocket import AuthRocketLab
 from lab.desk import WEBHOOK_PASSWORD, WEBHOOK_USER, Desk
-from lab.event_grid import DeadLetterBlobs, Schema, basic_authorization, make_event
-from lab.event_grid.dead_letters import blob_name
+from lab.emulators.authrocket import AuthRocketLab
+from lab.emulators.event_grid import DeadLetterBlobs, Schema, basic_authorization, make_event
+from lab.emulators.event_grid.dead_letters import blob_name
 
 ALLOWED, STRANGE, LATER = "acorn-vault", "stranger-vault", "later-vault"
 WEBHOOK = {"Authorization": basic_authorization(WEBHOOK_USER, WEBHOOK_PASSWORD)}
@@ -212,7 +212,7 @@ class Writer:
         while read.ok:
             number = counted(read.json) + 1
             # Something else is held and let go in between.
-            held = "description" in read.json["held_by_a_person"]
+            held = "description" in read.json["locked_fields"]
             fields = {"notes": str(number), **({"description": "held"} if what == "asset" and not held else {})}
             body = {"fields": fields, "release": ["description"] if held else []}
             read = self._caller.call(f"edit_{what}", address, body, {"If-Match": read.etag})

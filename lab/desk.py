@@ -19,11 +19,11 @@ from typing import Any, Self
 import yaml
 
 from lab import ports
-from lab.authrocket import READ_KEY, AuthRocketLab
 from lab.azurite import Azurite, StoragePorts
-from lab.fleet import Fleet
-from lab.host.process import HostProcess
-from lab.vault import VaultLab
+from lab.emulators.authrocket import READ_KEY, AuthRocketLab
+from lab.emulators.functions_host.process import HostProcess
+from lab.emulators.key_vault import VaultLab
+from lab.emulators.moto_fleet import Fleet
 
 ROOT = Path(__file__).resolve().parents[1]
 LAB = Path(__file__).resolve().parent

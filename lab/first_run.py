@@ -11,7 +11,7 @@ from azure.data.tables import TableServiceClient
 
 from lab import story
 from lab.desk import LAB, WEBHOOK_PASSWORD, WEBHOOK_USER, Desk, DeskError
-from lab.event_grid import EventGrid, EventSubscription, Schema, basic_authorization
+from lab.emulators.event_grid import EventGrid, EventSubscription, Schema, basic_authorization
 
 WATCHED = ("tickets", "assets", "users", "settings")
 WAIT_SECONDS = 180

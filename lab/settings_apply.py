@@ -67,7 +67,7 @@ def apply(url: str, key: str, text: str, *, dry_run: bool = False) -> Any:
         try:
             problem = json.loads(said)
             faults = [f"  {fault['path']}: {fault['message']}" for fault in problem.get("faults", [])]
-            said = "\n".join([f"{problem['detail']} {problem.get('mend', '')}".strip(), *faults])
+            said = "\n".join([f"{problem['detail']} {problem.get('remedy', '')}".strip(), *faults])
         except (ValueError, KeyError, TypeError):
             said = said or "nothing"
         raise ValueError(f"the desk answered {error.code}: {said}") from None

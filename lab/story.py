@@ -3,7 +3,7 @@
 import uuid
 from datetime import UTC, datetime, timedelta
 
-from lab.event_grid import KeyVaultEvent, Schema, make_event
+from lab.emulators.event_grid import KeyVaultEvent, Schema, make_event
 
 VAULT = "acorn-vault"
 _BEGAN = datetime(2026, 10, 15, 6, 0, tzinfo=UTC)

@@ -211,7 +211,7 @@ def load_environment(environ: Mapping[str, str]) -> Environment:
         raise MisconfiguredError(
             Reason.SETTING_MISSING if missing else Reason.SETTING_INVALID,
             f"The app settings are not complete: {listed}.",
-            mend="Set them in the function app's configuration (locally in local.settings.json) and restart.",
+            remedy="Set them in the function app's configuration (locally in local.settings.json) and restart.",
             faults=faults,
         )
     return Environment(values, dict(environ))

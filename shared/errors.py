@@ -14,26 +14,26 @@ class Fault(NamedTuple):
 
 
 def _whole(text: str) -> str:
-    # Half a character, which another service may have said, can neither be logged nor stored nor answered.
+    # an unpaired surrogate (invalid Unicode), which another service may have said, can neither be logged nor stored nor answered.
     return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 class DeskbridgeError(Exception):
     """A refusal with its reason.
 
-    `message` is a sentence for a person and never holds a secret; `mend` says what to do about it; `faults` are the
+    `message` is a sentence for a person and never holds a secret; `remedy` says what to do about it; `faults` are the
     single faults of a document, with their paths.
     """
 
-    def __init__(self, reason: Reason, message: str, *, mend: str = "", faults: Sequence[Fault] = ()) -> None:
+    def __init__(self, reason: Reason, message: str, *, remedy: str = "", faults: Sequence[Fault] = ()) -> None:
         self.reason = reason
         self.message = _whole(message)
-        self.mend = _whole(mend)
+        self.remedy = _whole(remedy)
         super().__init__(self.message)
         self.faults = tuple(faults)
 
     def __str__(self) -> str:
-        return f"{self.message} {self.mend}".rstrip()
+        return f"{self.message} {self.remedy}".rstrip()
 
 
 class InvalidInputError(DeskbridgeError):
@@ -68,7 +68,7 @@ class ChangedMeanwhileError(ConflictError):
     """Someone else wrote in between (412): read again, decide again."""
 
     def __init__(self, message: str, *, row_key: str = "", present_etag: str = "") -> None:
-        super().__init__(Reason.CHANGED_MEANWHILE, message, mend="Read it again, and repeat the change.")
+        super().__init__(Reason.CHANGED_MEANWHILE, message, remedy="Read it again, and repeat the change.")
         self.row_key = row_key
         self.present_etag = present_etag
 
@@ -84,8 +84,8 @@ class RowRefusedError(DeskbridgeError):
 class TryLaterError(DeskbridgeError):
     """What failed may pass: the same call later can succeed. `retry_after` is in seconds."""
 
-    def __init__(self, reason: Reason, message: str, *, mend: str = "", retry_after: float | None = None) -> None:
-        super().__init__(reason, message, mend=mend)
+    def __init__(self, reason: Reason, message: str, *, remedy: str = "", retry_after: float | None = None) -> None:
+        super().__init__(reason, message, remedy=remedy)
         self.retry_after = retry_after
 
 

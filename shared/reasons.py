@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """One code each; what it means and what mends it stands in docs/errors.md, which a test compares with this list."""
+    """One code each; what it means and what to do stands in docs/errors.md, which a test compares with this list."""
 
     # Requests
     BODY_NOT_READABLE = "body_not_readable"
@@ -66,7 +66,7 @@ class Reason(StrEnum):
     EVENT_NOT_READABLE = "event_not_readable"
     EVENT_TYPE_UNKNOWN = "event_type_unknown"
     EVENT_TOO_LARGE = "event_too_large"
-    QUEUE_GAVE_UP = "queue_gave_up"
+    MAX_DELIVERIES_EXCEEDED = "max_deliveries_exceeded"
     VAULT_NOT_ALLOWED = "vault_not_allowed"
     WEBHOOK_PASSWORD_UNREADABLE = "webhook_password_unreadable"
     ORIGIN_NOT_ALLOWED = "origin_not_allowed"

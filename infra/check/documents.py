@@ -23,8 +23,8 @@ _IDENTITIES = (
 
 def check(root: Path) -> Iterator[Problem]:
     """Every fault of every document, as the desk itself would tell it, and every reference to what is not there."""
+    from shared.bootstrap.kinds import kind_of
     from shared.errors import DeskbridgeError
-    from shared.settings.kinds import kind_of
     from shared.settings.validation import parse_document, parse_yaml
 
     for identity in _IDENTITIES:

@@ -105,8 +105,8 @@ def _plants(chosen: argparse.Namespace) -> int:
 
 def _wire(chosen: argparse.Namespace) -> int:
     from lab.azurite import Azurite
-    from lab.ec2.accounts import ACORN, LONDON
-    from lab.ec2.server import EC2Lab
+    from lab.emulators.ec2.accounts import ACORN, LONDON
+    from lab.emulators.ec2.server import EC2Lab
     from lab.faults.wired import run_wired
     from lab.faults.wired_ec2 import read_ec2_wired
 

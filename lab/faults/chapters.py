@@ -212,17 +212,17 @@ def _deleted(
     chances: random.Random, story: Story, vault: str, letters: Sequence[tuple[datetime, str, bytes]]
 ) -> list[SweptObject]:
     """Objects that are deleted between two sweeps, each after the last event that speaks of it."""
-    spoken: dict[tuple[str, str], datetime] = {}
+    updated: dict[tuple[str, str], datetime] = {}
     lost = [event for _, _, content in letters if content.startswith(b"[") for event in json.loads(content)]
     for event in [*story.events, *lost]:
         kind = str(event["eventType"]).removeprefix("Microsoft.KeyVault.")
         object_type = next((one for one in ("Secret", "Key", "Certificate") if kind.startswith(one)), None)
         if event["topic"] == resource_id(vault) and object_type is not None:
             key = (object_type.lower(), str(event["data"]["ObjectName"]).casefold())
-            spoken[key] = max(spoken.get(key, BEGINS), datetime.fromisoformat(str(event["eventTime"])))
+            updated[key] = max(updated.get(key, BEGINS), datetime.fromisoformat(str(event["eventTime"])))
     found: list[SweptObject] = []
     for one in story.swept[vault]:
-        earliest = spoken.get((one.object_type, one.name), BEGINS) + timedelta(minutes=5)
+        earliest = updated.get((one.object_type, one.name), BEGINS) + timedelta(minutes=5)
         left = max(story.calm_from - earliest, timedelta(0))
         found.append(replace(one, deleted_at=earliest + chances.random() * left) if chances.random() < 0.3 else one)
     return found

@@ -8,11 +8,11 @@ from typing import Any
 from lab.fakes.tables import MemoryTables
 from lab.faults.histories import Told, histories, moment_of, without_record
 from lab.faults.story import REALM_ID, Story
-from shared.imports.columns import column_of
-from shared.imports.model import Key
-from shared.imports.records import RecordTable
-from shared.runs.model import PartState, RunState, summarise
-from shared.runs.repository import RunRepository
+from shared.imports.plan.model import Key
+from shared.imports.runs.model import PartState, RunState, summarise
+from shared.imports.runs.repository import RunRepository
+from shared.records.columns import column_of
+from shared.records.table import RecordTable
 from shared.storage.documents import unpack
 from shared.storage.names import ASSETS_TABLE, RUNS_TABLE, USERS_TABLE
 from shared.storage.rows import Delete, Operation, Row
@@ -56,7 +56,7 @@ class Watch:
                     self._deactivated(partition_key, row)
 
     def _deactivated(self, partition_key: str, row: Row) -> None:
-        partition, _, thing = (row.text("bound_to") or f"{partition_key}|{row.row_key}").partition("|")
+        partition, _, thing = (row.text("claimed_by") or f"{partition_key}|{row.row_key}").partition("|")
         part = REALM_ID if partition.startswith("authrocket:") else partition.removeprefix("aws:")
         began = self._began(row.text("last_run"))
         if began is None:

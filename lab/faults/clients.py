@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from lab.event_grid.subscription import basic_authorization
+from lab.emulators.event_grid.subscription import basic_authorization
 from lab.fakes.tables import MemoryTables
 from lab.faults.far_sides import FarContainer
 from lab.faults.flows import Flow

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from lab.fakes.tables import MemoryTables
 from lab.faults.histories import HISTORY
 from lab.faults.story import REALM_ID, Story
-from shared.imports.history import is_history
-from shared.imports.model import MANUAL_PARTITION
+from shared.imports.plan.model import MANUAL_PARTITION
+from shared.records.history import is_history
 from shared.storage.names import ASSETS_TABLE, RUNS_TABLE, SETTINGS_TABLE, TICKETS_TABLE, USERS_TABLE
 from shared.storage.rows import Value
-from shared.tickets.repository import VAULTS_PARTITION
-from shared.tickets.sweeping import SWEEPS_PARTITION
+from shared.tickets.inbound.sweep import SWEEPS_PARTITION
+from shared.tickets.store.repository import VAULTS_PARTITION
 
 # When and by which run something was done differs between two runs of a story; what was done does not.
 _OF_THE_MOMENT: Mapping[str, frozenset[str]] = {
@@ -151,8 +151,8 @@ def without_deleted(story: Story, rows: Rows) -> Rows:
         and not (key[1].startswith("object:") and (key[0], *key[1].split(":")[1:3]) in gone)
     }
     # A vault of which nothing else was ever said need not be known.
-    spoken = {key[0] for key in left}
-    return {key: values for key, values in left.items() if key[0] != VAULTS_PARTITION or key[1] in spoken}
+    updated = {key[0] for key in left}
+    return {key: values for key, values in left.items() if key[0] != VAULTS_PARTITION or key[1] in updated}
 
 
 def deleted_objects(story: Story) -> list[tuple[str, str, str]]:

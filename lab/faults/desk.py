@@ -17,15 +17,15 @@ from lab.faults.storage import Committed, DisturbedTables, Read
 from lab.faults.story import ACCOUNTS, BEGINS, REALM, REALM_ID, REGIONS, TENANT, VAULTS, Story, resource_id
 from shared import bootstrap
 from shared.environment import load_environment
-from shared.imports.columns import column_of
-from shared.imports.model import MANUAL_PARTITION
+from shared.imports.plan.model import MANUAL_PARTITION
 from shared.reasons import Reason
+from shared.records.columns import column_of
 from shared.settings.store import SettingsStore
 from shared.storage.names import TICKETS_TABLE
 from shared.storage.rows import Create, Row, Value
-from shared.tickets.model import Change, KeyVaultEvent, ObjectType
-from shared.tickets.quarantine import Quarantine
-from shared.tickets.repository import TicketRepository, create_receipt
+from shared.tickets.domain.model import ChangeType, KeyVaultEvent, ObjectType
+from shared.tickets.inbound.quarantine import Quarantine
+from shared.tickets.store.repository import TicketRepository, create_receipt
 
 SETTINGS_BY = "operator"
 _STORE = {"vault_url": "https://acorn-vault.vault.azure.net", "method": "system_assigned"}
@@ -66,7 +66,7 @@ def _leave_old_rows(tables: MemoryTables) -> None:
     repository.ensure_vault(VAULTS[0])
     for number in range(3):
         event = KeyVaultEvent(
-            f"old-{number}", "any", VAULTS[0], Change.EXPIRED, ObjectType.SECRET, "old", "aa", long_ago
+            f"old-{number}", "any", VAULTS[0], ChangeType.EXPIRED, ObjectType.SECRET, "old", "aa", long_ago
         )
         repository.table.transact(VAULTS[0], [create_receipt(event, long_ago)])
     Quarantine(repository.table, lambda: long_ago).keep({"old": True}, Reason.VAULT_NOT_ALLOWED, "It is old.")
@@ -87,18 +87,18 @@ def assemble(
     bootstrap.replace("tables", DisturbedTables(tables, simulation, disturbances, committed, read))
     bootstrap.replace("vaults", FarVault(story, simulation, disturbances))
     bootstrap.replace("ec2", FarEc2(story, simulation, disturbances, bootstrap.credentials()))
-    from shared.tickets.dead_letters import DeadLetters
-    from shared.tickets.sweeping import Sweeping
-    from shared.users.sourcing import Clock, Realms
+    from shared.tickets.inbound.dead_letters import DeadLetters
+    from shared.tickets.inbound.sweep import VaultSweep
+    from shared.users.source import Clock, Realms
 
     def open_vault(store: str) -> FarObjects:
         return FarObjects(story, store.removeprefix("of-"), simulation, disturbances)
 
-    configuration, settling = bootstrap.ticket_configuration(), bootstrap.settling()
-    sweeping = Sweeping(configuration, open_vault, bootstrap.tickets(), settling, bootstrap.now)
-    bootstrap.replace("sweeping", sweeping)
+    configuration, settling = bootstrap.ticket_configuration(), bootstrap.ticket_reconciler()
+    sweeping = VaultSweep(configuration, open_vault, bootstrap.tickets(), settling, bootstrap.now)
+    bootstrap.replace("vault_sweep", sweeping)
     client = cast("ContainerClient", container)
-    letters = DeadLetters(client, configuration, bootstrap.recording(), bootstrap.quarantine())
+    letters = DeadLetters(client, configuration, bootstrap.event_grid_webhook(), bootstrap.quarantine())
     bootstrap.replace("dead_letters", letters)
     clock = Clock(simulation.monotonic, simulation.sleep)
     bootstrap.replace("realms", Realms(bootstrap.settings(), bootstrap.credentials(), clock))

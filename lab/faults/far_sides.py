@@ -24,15 +24,15 @@ from lab.faults.disturbances import Disturbances
 from lab.faults.rotating import accepted, stored
 from lab.faults.simulation import Simulation
 from lab.faults.story import Story, SweptObject, Thing
-from shared.assets.ec2 import AwsKeys, Caller, Ec2
-from shared.assets.refusals import AccessContext, classify
+from shared.assets.aws.client import AwsKeys, Caller, Ec2
+from shared.assets.aws.errors import AccessContext, classify
+from shared.assets.documents.aws_tenants import ALL_REGIONS, AccountDocument, AwsTenantDocument
 from shared.errors import MisconfiguredError, TryLaterError
 from shared.reasons import Reason
-from shared.settings.documents.aws_tenants import ALL_REGIONS, AccountDocument, AwsTenantDocument
-from shared.settings.documents.credential_stores import CredentialStore
-from shared.settings.documents.vault_addresses import SecretAddress
-from shared.tickets.model import ObjectType
-from shared.tickets.sweeping import Listed
+from shared.tickets.domain.model import ObjectType
+from shared.tickets.inbound.sweep import ObjectProperties
+from shared.vaults.documents.credential_stores import CredentialStore
+from shared.vaults.documents.vault_addresses import SecretAddress
 from shared.vaults.model import Credentials, SecretValue, json_fields
 
 _EC2_CODES = (
@@ -85,13 +85,13 @@ class FarObjects:
         self._simulation = simulation
         self._disturbances = disturbances
 
-    def objects(self, object_type: ObjectType) -> Iterator[Listed]:
+    def objects(self, object_type: ObjectType) -> Iterator[ObjectProperties]:
         for one in self._objects:
             self._perhaps_fail()
             if one.object_type == object_type:
                 yield _listed(one, with_version=False)
 
-    def versions(self, object_type: ObjectType, name: str) -> list[Listed]:
+    def versions(self, object_type: ObjectType, name: str) -> list[ObjectProperties]:
         self._perhaps_fail()
         return [
             _listed(one, with_version=True)
@@ -250,8 +250,8 @@ def _azure_error(fault: str) -> AzureError:
     return ServiceResponseError(f"simulated: {fault}")
 
 
-def _listed(one: SweptObject, *, with_version: bool) -> Listed:
-    return Listed(
+def _listed(one: SweptObject, *, with_version: bool) -> ObjectProperties:
+    return ObjectProperties(
         name=one.name,
         enabled=one.enabled,
         created_at=one.created_at,

@@ -9,7 +9,7 @@ from typing import Any
 from lab.fakes.tables import MemoryTables
 from shared import bootstrap
 from shared.environment import load_environment
-from shared.imports.model import Key
+from shared.imports.plan.model import Key
 from shared.storage.names import ASSETS_TABLE, USERS_TABLE
 from shared.storage.rows import Row
 
@@ -65,10 +65,10 @@ def moment_of(change: dict[str, Any]) -> datetime:
 @contextmanager
 def desks(tables: MemoryTables) -> Iterator[dict[str, Any]]:
     """The product's desks of records over these tables; all else of its bootstrap reads them too."""
-    before = bootstrap.exchange({})
+    before = bootstrap.swap_instances({})
     try:
         bootstrap.replace("environment", load_environment({"AzureWebJobsStorage": "simulated"}))
         bootstrap.replace("tables", tables)
         yield {ASSETS_TABLE: bootstrap.asset_desk(), USERS_TABLE: bootstrap.user_desk()}
     finally:
-        bootstrap.exchange(before)
+        bootstrap.swap_instances(before)

@@ -83,7 +83,7 @@ class Operators:
             self._host.after(PATIENCE, lambda: self.confirm(kind))
             return
         runs = [run for run in listed["items"] if run["mode"] == "import" and run["trigger"] == "scheduled"]
-        if not runs or runs[0]["status"] == "running" or not runs[0]["counts"].get("withheld"):
+        if not runs or runs[0]["status"] == "running" or not runs[0]["counts"].get("held_back"):
             return
         if self._start(kind, {"confirm": runs[0]["id"]}) is None:
             self._host.after(PATIENCE, lambda: self.confirm(kind))
@@ -92,7 +92,7 @@ class Operators:
 
     def replay_quarantine(self, *, must: bool = False) -> None:
         """Have tried again what is in the quarantine. `must`: all is well now, and so must this be."""
-        from functions.api_event_care import list_quarantine, replay_quarantined
+        from functions.api_event_recovery import list_quarantine, replay_quarantined
 
         listed = self._ask(Flow.QUARANTINE, "the quarantine", lambda: list_quarantine(req=request("GET")))
         failed = listed is None
@@ -107,7 +107,7 @@ class Operators:
 
     def replay_dead_letters(self) -> None:
         """Have recorded what Event Grid gave up on, where no timer does it."""
-        from functions.api_event_care import list_dead_letters, replay_dead_letters
+        from functions.api_event_recovery import list_dead_letters, replay_dead_letters
 
         listed = self._ask(Flow.DEAD_LETTERS, "the dead letters", lambda: list_dead_letters(req=request("GET")))
         if listed is None or listed["items"]:

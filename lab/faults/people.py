@@ -109,7 +109,7 @@ class People:
             return
         content, etag = json.loads(shown.answer.get_body()), shown.answer.headers["ETag"]
         step = steps[0]
-        held = set(content["held_by_a_person"])
+        held = set(content["locked_fields"])
         step = {**step, "release": [name for name in step.get("release", ()) if name in held]}
         if not step.get("fields") and not step["release"]:
             return

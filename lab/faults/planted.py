@@ -16,23 +16,23 @@ from unittest.mock import patch
 from lab.faults.many import spread
 from lab.faults.schedule import Outcome, run_seed
 from shared.errors import TryLaterError
-from shared.imports import history
-from shared.imports.applying import Applier
+from shared.imports.applier import Applier
 from shared.imports.collector import page_by_page
-from shared.imports.leaving import Leaving
-from shared.imports.model import Brake, Present
-from shared.imports.parts import PartWork
-from shared.imports.records import RecordTable
+from shared.imports.part_import import PartImport
+from shared.imports.plan.model import Brake, ExistingRecord
+from shared.imports.plan.removals import RemovalPlanner
+from shared.records import history
+from shared.records.table import RecordTable
 from shared.storage.rows import Delete, Operation, Row, Save
-from shared.tickets import sweeping
-from shared.tickets.changing import ANY_VERSION, Changing
-from shared.tickets.dead_letters import DeadLetters
-from shared.tickets.facts import ObjectSeen
-from shared.tickets.recording import Recording
-from shared.tickets.repository import save_object
-from shared.users.following import Following
+from shared.tickets.desk.editor import ANY_VERSION, TicketEditor
+from shared.tickets.domain.observations import ObjectSeen
+from shared.tickets.inbound import sweep as sweeping
+from shared.tickets.inbound.dead_letters import DeadLetters
+from shared.tickets.inbound.webhook import EventGridWebhook
+from shared.tickets.store.repository import save_object
 from shared.users.grants import GrantTickets
-from shared.vaults.reading import VaultCredentials
+from shared.users.webhook import AuthRocketWebhook
+from shared.vaults.credentials import VaultCredentials
 
 _AT_ONCE = 20
 
@@ -143,7 +143,7 @@ def _objects_without_etag() -> AbstractContextManager[Any]:
         operation: Any = real(*arguments)
         return Save(operation.row)
 
-    return patch("shared.tickets.planning.save_object", blind)
+    return patch("shared.tickets.transactions.save_object", blind)
 
 
 def _broken_reading_believed() -> AbstractContextManager[Any]:
@@ -153,26 +153,26 @@ def _broken_reading_believed() -> AbstractContextManager[Any]:
         except TryLaterError:
             return
 
-    return patch("shared.imports.parts.page_by_page", credulous)
+    return patch("shared.imports.part_import.page_by_page", credulous)
 
 
 def _quarantine_left_first() -> AbstractContextManager[Any]:
-    real = Recording.replay
+    real = EventGridWebhook.replay
 
-    def early(self: Recording, item: Any, configuration: Any) -> bool:
+    def early(self: EventGridWebhook, item: Any, configuration: Any) -> bool:
         self._quarantine.remove(item)
         return real(self, item, configuration)
 
-    return patch.object(Recording, "replay", early)
+    return patch.object(EventGridWebhook, "replay", early)
 
 
 def _if_match_ignored() -> AbstractContextManager[Any]:
-    real = Changing.change
+    real = TicketEditor.change
 
-    def blind(self: Changing, ticket_id: str, changes: Any, *, if_match: str | None, **rest: Any) -> Any:
+    def blind(self: TicketEditor, ticket_id: str, changes: Any, *, if_match: str | None, **rest: Any) -> Any:
         return real(self, ticket_id, changes, if_match=if_match and ANY_VERSION, **rest)
 
-    return patch.object(Changing, "change", blind)
+    return patch.object(TicketEditor, "change", blind)
 
 
 def _note_removed_first() -> AbstractContextManager[Any]:
@@ -189,22 +189,22 @@ def _note_removed_first() -> AbstractContextManager[Any]:
 
 
 def _confirmed_whatever_is_there() -> AbstractContextManager[Any]:
-    real = Leaving.entries
+    real = RemovalPlanner.entries
 
-    def blunt(self: Leaving, gone: Any, stays: Callable[[str], bool], *, read_to_the_end: bool) -> Any:
+    def blunt(self: RemovalPlanner, gone: Any, stays: Callable[[str], bool], *, read_to_the_end: bool) -> Any:
         confirmed = self._policy.confirmed or frozenset[str]()
         return real(self, gone, lambda key: stays(key) and key not in confirmed, read_to_the_end=read_to_the_end)
 
-    return patch.object(Leaving, "entries", blunt)
+    return patch.object(RemovalPlanner, "entries", blunt)
 
 
 def _preview_disregarded() -> AbstractContextManager[Any]:
-    def blind(self: PartWork, entry: Any) -> Any:
+    def blind(self: PartImport, entry: Any) -> Any:
         if self._preview is not None:
             self._preview.pop(entry.id, None)
         return entry
 
-    return patch.object(PartWork, "_as_previewed", blind)
+    return patch.object(PartImport, "_as_previewed", blind)
 
 
 PLANTED_BUGS: Mapping[str, Planted] = {
@@ -220,14 +220,14 @@ PLANTED_BUGS: Mapping[str, Planted] = {
     ),
     "an event leaves the quarantine before it is recorded": Planted("tickets", _quarantine_left_first),
     "what a person holds is overwritten": Planted(
-        "ec2", lambda: patch.object(Present, "locks", property(lambda _: frozenset[str]()))
+        "ec2", lambda: patch.object(ExistingRecord, "locks", property(lambda _: frozenset[str]()))
     ),
     "`If-Match` of a ticket ignored": Planted("tickets", _if_match_ignored),
     "applying a preview writes whatever is wanted now": Planted("ec2", _preview_disregarded),
     "no brake": Planted("ec2", lambda: patch.object(Brake, "holds", lambda *_: False)),
     "the note of a granted permission removed before its ticket is opened": Planted("users", _note_removed_first),
     "the webhook of AuthRocket does not ask whether an import runs": Planted(
-        "users", lambda: patch.object(Following, "_check_no_import", lambda *_: None)
+        "users", lambda: patch.object(AuthRocketWebhook, "_check_no_import", lambda *_: None)
     ),
     "confirming the brake also deactivates what came back": Planted("ec2", _confirmed_whatever_is_there),
 }

@@ -12,13 +12,13 @@ from lab.faults.histories import desks, histories
 from lab.faults.operators import Applied
 from lab.faults.story import REALM_ID, Story
 from shared import bootstrap
-from shared.imports.model import Key
+from shared.imports.plan.model import Key
 from shared.storage.names import RUNS_TABLE, TICKETS_TABLE, USERS_TABLE
 from shared.users.grants import NOTE
 
 _MOST_SHOWN = 5
 _BRAKED_FROM = 4
-_TOLD = frozenset({"left", "withheld", "error"})
+_TOLD = frozenset({"changed_since_preview", "held_back", "error"})
 _FINISHED = frozenset({"resolved", "closed"})
 
 
@@ -35,7 +35,7 @@ def applied_as_shown(story: Story, tables: MemoryTables, applied: Sequence[Appli
         # Who else wrote a record: then it is as they left it, and nothing needs to be told.
         others: set[str] = set()
         for key, record in told:
-            names = {record.row.text("source_id"), Key.parse(record.row.text("bound_to")).row}
+            names = {record.row.text("source_id"), Key.parse(record.row.text("claimed_by")).row}
             for change in record.changes:
                 if change["by"] != f"run {one.run}":
                     others |= names

@@ -137,7 +137,7 @@ class Simulation:
 
     def run(self) -> None:
         """Let all workers live to their end; raises what one of them raised."""
-        before = bootstrap.exchange({})
+        before = bootstrap.swap_instances({})
         threads = {worker.thread for worker in self._workers}
         with instead_of_real_time(threads, self.sleep, self.monotonic):
             for worker in self._workers:
@@ -152,7 +152,7 @@ class Simulation:
                     if not worker.finished and worker.go.locked():
                         worker.go.release()
                     worker.thread.join(_STUCK_SECONDS)
-                bootstrap.exchange(before)
+                bootstrap.swap_instances(before)
         if self._failure is not None:
             raise self._failure
 
@@ -195,7 +195,7 @@ class Simulation:
         if chosen is asking:
             return False
         self.switches += 1
-        built = bootstrap.exchange(chosen.objects)
+        built = bootstrap.swap_instances(chosen.objects)
         if asking is not None:
             asking.objects = built
         self._current = chosen
@@ -216,7 +216,7 @@ class Simulation:
 
     def forget_objects(self) -> None:
         """The process of the worker whose turn it is has died: the next one builds everything anew."""
-        bootstrap.exchange({})
+        bootstrap.swap_instances({})
 
 
 __all__ = ["KilledError", "Simulation", "StoppedError", "StuckError", "Worker", "instead_of_real_time"]

@@ -15,7 +15,7 @@ from typing import Any
 
 from lab import first_run
 from lab.desk import WEBHOOK_PASSWORD, WEBHOOK_USER, Choices, Desk, DeskError
-from lab.event_grid.subscription import basic_authorization
+from lab.emulators.event_grid.subscription import basic_authorization
 
 _TIMERS = (
     "import_ec2_assets",

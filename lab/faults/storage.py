@@ -19,8 +19,8 @@ from lab.fakes.tables import KilledError, MemoryTable, MemoryTables, encode_cont
 from lab.faults.disturbances import AFTER, BEFORE, Disturbances, Fault
 from lab.faults.flows import Flow
 from lab.faults.simulation import Simulation
+from shared.storage.errors import translated
 from shared.storage.names import ASSETS_TABLE, USERS_TABLE
-from shared.storage.refusals import translated
 from shared.storage.rows import Operation, Page, Row, Where
 from shared.storage.tables import Table
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from azure.functions.queue import QueueMessage
 
-from lab.event_grid.subscription import basic_authorization
+from lab.emulators.event_grid.subscription import basic_authorization
 from lab.fakes.tables import MemoryTables
 from lab.faults.chapters import make_dead_letters
 from lab.faults.checks import run_faults
@@ -42,7 +42,7 @@ from lab.faults.telling import make_story, swept_objects
 from lab.faults.wired_desk import Moment, WiredDesk, vault_holds
 from shared import bootstrap
 from shared.errors import ChangedMeanwhileError, ConflictError, DeskbridgeError
-from shared.imports.model import Trigger
+from shared.imports.plan.model import Trigger
 from shared.storage.names import TABLES
 from shared.storage.rows import Save
 from shared.storage.tables import Tables, scan
@@ -265,7 +265,7 @@ def _import(moment: Moment, kind: str, name: str) -> list[str]:
                     moment.at += _MINUTE
         moment.at += 16 * _MINUTE
         try:
-            messages += bootstrap.run_keeper().keep()
+            messages += bootstrap.run_housekeeping().keep()
             if not bootstrap.runs().open_runs():
                 return []
         except DeskbridgeError:

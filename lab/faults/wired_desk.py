@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from azure.storage.blob import ContainerClient
 
+from lab.emulators.key_vault import VaultLab
 from lab.fakes.tables import MemoryTables
 from lab.faults.desk import SETTINGS_BY, furnish
 from lab.faults.disturbances import CALM, Disturbances
@@ -29,14 +30,13 @@ from lab.faults.simulation import instead_of_real_time
 from lab.faults.story import BEGINS, REALM, VAULTS, Story, SweptObject
 from lab.faults.wire import FaultProxy
 from lab.faults.wired_far_sides import FarSide, Forwarded, ForwardedVault, ServedRealm
-from lab.vault import VaultLab
 from shared import bootstrap, telemetry
 from shared.environment import load_environment
-from shared.settings.documents.authrocket_realms import AuthRocketRealmDocument
 from shared.settings.store import SettingsStore, plain
-from shared.storage.lean_tables import LeanTables
 from shared.storage.names import DEAD_LETTERS_CONTAINER
+from shared.storage.rest_tables import RestTables
 from shared.storage.tables import Tables
+from shared.users.documents import AuthRocketRealmDocument
 
 # The libraries' own patience, shortened: a silent proxy must not cost 15 s each time.
 _QUICK: Mapping[str, Any] = {
@@ -136,11 +136,11 @@ class WiredDesk:
 
     # Storage
 
-    def direct_tables(self) -> LeanTables:
-        return LeanTables.from_connection_string(self._connection_string)
+    def direct_tables(self) -> RestTables:
+        return RestTables.from_connection_string(self._connection_string)
 
-    def spoilt_tables(self) -> LeanTables:
-        return LeanTables.from_connection_string(self._spoilt, **_QUICK)
+    def spoilt_tables(self) -> RestTables:
+        return RestTables.from_connection_string(self._spoilt, **_QUICK)
 
     def direct_letters(self) -> ContainerClient:
         return ContainerClient.from_connection_string(self._connection_string, DEAD_LETTERS_CONTAINER)
@@ -172,20 +172,20 @@ class WiredDesk:
     def composed(self, tables: Tables) -> Iterator[None]:
         """The product put together over these tables; all else goes through the proxies."""
         environment = self._environment()
-        before = bootstrap.exchange({})
+        before = bootstrap.swap_instances({})
         with ExitStack() as stack:
-            stack.callback(bootstrap.exchange, before)
+            stack.callback(bootstrap.swap_instances, before)
             stack.enter_context(patch.dict("os.environ", environment))
             stack.enter_context(patch.object(bootstrap, "now", self.moment.now))
-            stack.enter_context(patch("shared.users.calls.SILENCE_SECONDS", _PATIENCE_SECONDS))
+            stack.enter_context(patch("shared.users.authrocket.http.SILENCE_SECONDS", _PATIENCE_SECONDS))
             me = {threading.current_thread()}
             stack.enter_context(instead_of_real_time(me, self.moment.sleep, self.moment.monotonic))
             self._assemble(tables, environment)
             yield
 
     def _assemble(self, tables: Tables, environment: Mapping[str, str]) -> None:
-        from shared.tickets.dead_letters import DeadLetters
-        from shared.users.sourcing import Clock, Realms
+        from shared.tickets.inbound.dead_letters import DeadLetters
+        from shared.users.source import Clock, Realms
         from shared.vaults.key_vault import KeyVaults
 
         # As the composition root does with the environment.
@@ -202,7 +202,7 @@ class WiredDesk:
             self._spoilt, DEAD_LETTERS_CONTAINER, retry_total=3, connection_timeout=2, read_timeout=_PATIENCE_SECONDS
         )
         letters = DeadLetters(
-            container, bootstrap.ticket_configuration(), bootstrap.recording(), bootstrap.quarantine()
+            container, bootstrap.ticket_configuration(), bootstrap.event_grid_webhook(), bootstrap.quarantine()
         )
         bootstrap.replace("dead_letters", letters)
         clock = Clock(self.moment.monotonic, self.moment.sleep)

@@ -4,19 +4,19 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from lab.ec2.accounts import ACORN, LONDON
-from lab.ec2.server import EC2Lab
+from lab.emulators.ec2.accounts import ACORN, LONDON
+from lab.emulators.ec2.server import EC2Lab
 from lab.faults.schedule import Outcome
 from lab.faults.wire import FaultProxy
 from shared import bootstrap
+from shared.assets.documents.aws_tenants import AccountDocument, AwsTenantDocument
 from shared.errors import DeskbridgeError
-from shared.settings.documents.aws_tenants import AccountDocument, AwsTenantDocument
 from shared.vaults.model import SecretValue
 
 
 def read_ec2_wired(seed: int, lab: EC2Lab, expected: int) -> Outcome:
     """Read a region of the stand-in through a proxy: all of it, or a refusal in words; never a part taken for all."""
-    from shared.assets.ec2 import Ec2
+    from shared.assets.aws.client import Ec2
 
     findings: list[str] = []
     with FaultProxy(lab.url, seed=seed, rate=0.15, name="ec2") as proxy:

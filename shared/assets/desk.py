@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
+from shared.assets.documents.asset_fields import STANDARD_FIELDS, AssetFieldDocument
+from shared.assets.documents.asset_types import AssetTypeDocument
+from shared.assets.documents.aws_tenants import AwsTenantDocument
 from shared.assets.mapping import AssetMapping, with_tags
 from shared.assets.model import asset_id_of, parse_asset_id
-from shared.imports.columns import ACTIVE, CUSTOM, SITE, TYPE, column_of
-from shared.imports.desk import RecordDesk
-from shared.imports.editing import shown
-from shared.imports.model import Key
-from shared.settings.documents.asset_fields import STANDARD_FIELDS, AssetFieldDocument
-from shared.settings.documents.asset_types import AssetTypeDocument
-from shared.settings.documents.aws_tenants import AwsTenantDocument
-from shared.settings.documents.sites import SiteDocument
+from shared.imports.plan.model import Key
+from shared.records.columns import ACTIVE, CUSTOM, SITE, TYPE, column_of
+from shared.records.desk import RecordDesk
+from shared.records.documents.sites import SiteDocument
+from shared.records.editor import record_as_json
 from shared.storage.documents import unpack
 from shared.storage.rows import AnyOf, Condition, Row
 
@@ -66,11 +66,11 @@ class AssetDesk(RecordDesk):
                     "expression": one.expression,
                     "value": one.value,
                     "stored": row.values.get(column_of(one.field)),
-                    "held_by_a_person": column_of(one.field) in locks,
+                    "locked_fields": column_of(one.field) in locks,
                 }
                 for one in mapping.explain_values(source)
             ]
-            wanted = mapping.want(source)
+            wanted = mapping.map_record(source)
             reasons = wanted.explain() or tuple(
                 sentence for sentence in (wanted.error, wanted.skip, wanted.gone) if sentence
             )
@@ -88,7 +88,7 @@ class AssetDesk(RecordDesk):
         return parse_asset_id(record_id)
 
     def _shown(self, row: Row) -> dict[str, Any]:
-        return {"id": asset_id_of(Key(row.partition_key, row.row_key)), **shown(row)}
+        return {"id": asset_id_of(Key(row.partition_key, row.row_key)), **record_as_json(row)}
 
     def _fault_of(self, field: str, value: object) -> str | None:
         if field == ACTIVE or field in STANDARD_FIELDS:

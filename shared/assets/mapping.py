@@ -4,18 +4,18 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shared.assets.documents.aws_tenants import AwsTenantDocument, FieldMappingDocument, compile_source
 from shared.assets.model import document_name_of
-from shared.imports.columns import SITE, TYPE, column_of
-from shared.imports.expressions import ExpressionError, Read
-from shared.imports.model import Wanted
-from shared.imports.values import RuleRecord, ValueFaultError, storable
+from shared.imports.documents import RAW
+from shared.imports.plan.model import DesiredRecord
 from shared.reasons import Reason
-from shared.rules.deciding import RuleSet, compile_rules
+from shared.records.columns import SITE, TYPE, column_of
+from shared.records.values import RawRecord, ValueFaultError, storable
+from shared.rules.documents import to_criteria
+from shared.rules.expressions import ExpressionError, Read
 from shared.rules.model import Rule
 from shared.rules.operators import text_of
-from shared.settings.documents.aws_tenants import AwsTenantDocument, FieldMappingDocument, compile_source
-from shared.settings.documents.import_settings import RAW
-from shared.settings.documents.rules import to_criteria
+from shared.rules.rule_set import RuleSet, compile_rules
 from shared.storage.rows import Value
 
 # States in which an instance is on its way out, or a corpse that EC2 lists for another hour.
@@ -67,44 +67,46 @@ class AssetMapping:
         )
         names = self._type_rules.fields | self._site_rules.fields | {document.asset_type.field or ""}
         self._raw = {name: compile_source(name.removeprefix(RAW)) for name in names if name.startswith(RAW)}
-        self._field_needs = {
+        self._field_prerequisites = {
             FIELD_NEED + mapping.target: "" for mapping in document.field_mappings if mapping.target in created_fields
         }
 
-    def want(self, instance: Mapping[str, Any]) -> Wanted:
+    def map_record(self, instance: Mapping[str, Any]) -> DesiredRecord:
         """The asset of an instance, as `ec2.read_instances` gives it."""
         instance_id = str(instance["InstanceId"])
         state = str((instance.get("State") or {}).get("Name", ""))
         if state in GONE_STATES:
-            return Wanted(instance_id, gone=state)
+            return DesiredRecord(instance_id, gone=state)
         values: dict[str, Value | None] = {}
         record: dict[str, object] = {}
         for mapping, column, read in self._fields:
             try:
                 value = storable(mapping.target, read(instance))
             except ExpressionError as error:
-                return Wanted(instance_id, error=f"{mapping.target}: {error}.", error_reason=Reason.VALUE_UNREADABLE)
+                return DesiredRecord(
+                    instance_id, error=f"{mapping.target}: {error}.", error_reason=Reason.VALUE_UNREADABLE
+                )
             except ValueFaultError as error:
-                return Wanted(instance_id, error=error.message, error_reason=error.reason)
+                return DesiredRecord(instance_id, error=error.message, error_reason=error.reason)
             values[column] = value
             record[mapping.target] = value
-        view = RuleRecord(record, instance, self._raw)
+        view = RawRecord(record, instance, self._raw)
         label = text_of(record.get("name")) or instance_id
-        asset_type, needs = self._type_of(view)
+        asset_type, prerequisites = self._type_of(view)
         if asset_type is None:
             skip = "No rule gives it a type, and instances without one are not imported."
-            return Wanted(instance_id, label=label, skip=skip, explain=self._explainer(view))
+            return DesiredRecord(instance_id, label=label, skip=skip, explain=self._explainer(view))
         values[TYPE] = asset_type
         values[SITE] = self._site_rules.decide(view).outcome or self._document.default_site
         source = {**instance}
         # They stand there as EC2 lists them.
         source.pop(TAGS, None)
-        return Wanted(
+        return DesiredRecord(
             instance_id,
             values,
             label=label,
             source=source,
-            needs={**self._field_needs, **dict.fromkeys(needs, TYPE)},
+            prerequisites={**self._field_prerequisites, **dict.fromkeys(prerequisites, TYPE)},
             explain=self._explainer(view),
         )
 
@@ -138,14 +140,14 @@ class AssetMapping:
 
     def _reasons(self, record: Mapping[str, object]) -> Iterator[str]:
         choice = self._document.asset_type
-        asset_type, needs = self._type_of(record)
+        asset_type, prerequisites = self._type_of(record)
         if choice.mode == "rules":
             for reason in self._type_rules.explain(record):
                 yield f"Type: {reason}"
         if choice.mode == "field":
             value = text_of(record.get(choice.field or "")).strip()
             yield f'Type: {choice.field} is "{value}".' if value else f"Type: {choice.field} is empty."
-        if needs:
+        if prerequisites:
             yield f'Type: there is none of that title, so it is made in the group "{choice.new_types_group}".'
         elif asset_type is not None and asset_type == choice.default:
             yield f"Type: {asset_type}, the default, unless a rule or field named it."

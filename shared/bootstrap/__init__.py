@@ -12,16 +12,16 @@ from shared import telemetry
 from shared.bootstrap.for_imports import (
     asset_desk,
     assets,
+    authrocket_webhook,
     ec2,
     ec2_source,
-    following,
     grant_tickets,
     identity_token,
     identity_tokens,
     imports,
     realm_source,
     realms,
-    run_keeper,
+    run_housekeeping,
     run_reports,
     runs,
     user_desk,
@@ -29,38 +29,39 @@ from shared.bootstrap.for_imports import (
 )
 from shared.bootstrap.for_tickets import (
     dead_letters,
+    event_grid_webhook,
     open_grant_ticket,
     quarantine,
     queued_events,
-    recording,
-    settling,
-    sweeping,
     ticket_configuration,
-    ticket_desk,
+    ticket_editor,
     ticket_housekeeping,
+    ticket_reconciler,
     tickets,
+    vault_sweep,
 )
-from shared.bootstrap.once import exchange, once, replace, reset
+from shared.bootstrap.singleton import replace, reset, singleton, swap_instances
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
     from shared.environment import Environment
-    from shared.overview.counting import Overview
-    from shared.overview.exporting import Exports
+    from shared.overview.exports import Exports
     from shared.overview.readiness import ReadinessChecks
-    from shared.settings.documents.base import SettingsDocument
+    from shared.overview.summary import DeskSummary
+    from shared.settings.base import SettingsDocument
     from shared.settings.store import SettingsStore
     from shared.storage.queues import Queues
     from shared.storage.tables import Tables
-    from shared.vaults.checking import Checks
+    from shared.vaults.checks import CredentialChecks
+    from shared.vaults.credentials import VaultCredentials
     from shared.vaults.key_vault import KeyVaults
-    from shared.vaults.reading import VaultCredentials
     from shared.vaults.usage import SecretUses
 
 __all__ = [
     "asset_desk",
     "assets",
+    "authrocket_webhook",
     "callers_are_signed_in",
     "credential_checks",
     "credentials",
@@ -68,9 +69,8 @@ __all__ = [
     "ec2",
     "ec2_source",
     "environment",
-    "exchange",
+    "event_grid_webhook",
     "exports",
-    "following",
     "grant_tickets",
     "identity_token",
     "identity_tokens",
@@ -84,24 +84,24 @@ __all__ = [
     "readiness",
     "realm_source",
     "realms",
-    "recording",
     "replace",
     "reset",
-    "run_keeper",
+    "run_housekeeping",
     "run_reports",
     "runs",
     "secret_uses",
     "settings",
-    "settling",
     "storage_identity",
-    "sweeping",
+    "swap_instances",
     "tables",
     "ticket_configuration",
-    "ticket_desk",
+    "ticket_editor",
     "ticket_housekeeping",
+    "ticket_reconciler",
     "tickets",
     "user_desk",
     "users",
+    "vault_sweep",
     "vaults",
 ]
 
@@ -111,7 +111,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-@once
+@singleton
 def environment() -> "Environment":
     from shared.environment import load_environment
 
@@ -123,7 +123,7 @@ def environment() -> "Environment":
     return loaded
 
 
-@once
+@singleton
 def callers_are_signed_in() -> bool:
     from shared.environment import platform_signs_in
 
@@ -131,7 +131,7 @@ def callers_are_signed_in() -> bool:
     return platform_signs_in(os.environ)
 
 
-@once
+@singleton
 def storage_identity() -> "TokenCredential":
     from azure.identity import ManagedIdentityCredential
 
@@ -139,60 +139,60 @@ def storage_identity() -> "TokenCredential":
     return ManagedIdentityCredential(client_id=environment().text("AzureWebJobsStorage__clientId"))
 
 
-@once
+@singleton
 def tables() -> "Tables":
-    from shared.storage.azure_tables import AzureTables
-    from shared.storage.lean_tables import LeanTables
+    from shared.storage.rest_tables import RestTables
+    from shared.storage.sdk_tables import SdkTables
 
-    kind = AzureTables if environment().flag("DESKBRIDGE_PLAIN_CLIENTS") else LeanTables
+    kind = SdkTables if environment().flag("DESKBRIDGE_PLAIN_CLIENTS") else RestTables
     endpoint = environment().text("AzureWebJobsStorage__tableServiceUri")
     if endpoint is not None:
         return kind.from_identity(endpoint, storage_identity())
     return kind.from_connection_string(environment().text("AzureWebJobsStorage") or "")
 
 
-@once
+@singleton
 def settings() -> "SettingsStore":
     from shared.settings.store import SettingsStore
     from shared.storage.names import SETTINGS_TABLE
 
     def used_by(document: "SettingsDocument", name: str) -> str | None:
-        from shared.imports.usage import RecordUses
+        from shared.bootstrap.record_usage import RecordUses
 
         return RecordUses({"assets": assets(), "users": users()})(document, name)
 
     return SettingsStore(tables().table(SETTINGS_TABLE), now, used_by=used_by, clock=time.monotonic)
 
 
-@once
+@singleton
 def vaults() -> "KeyVaults":
     from shared.vaults.key_vault import KeyVaults
 
     return KeyVaults(environment())
 
 
-@once
+@singleton
 def credentials() -> "VaultCredentials":
-    from shared.vaults.reading import VaultCredentials
+    from shared.vaults.credentials import VaultCredentials
 
     return VaultCredentials(settings(), vaults(), now, time.monotonic)
 
 
-@once
-def credential_checks() -> "Checks":
-    from shared.vaults.checking import Checks
+@singleton
+def credential_checks() -> "CredentialChecks":
+    from shared.vaults.checks import CredentialChecks
 
-    return Checks(settings(), vaults(), now)
+    return CredentialChecks(settings(), vaults(), now)
 
 
-@once
+@singleton
 def secret_uses() -> "SecretUses":
     from shared.vaults.usage import SecretUses
 
     return SecretUses(settings())
 
 
-@once
+@singleton
 def queues() -> "Queues":
     from shared.storage.queues import Queues
 
@@ -202,24 +202,26 @@ def queues() -> "Queues":
     return Queues.from_connection_string(environment().text("AzureWebJobsStorage") or "", now)
 
 
-@once
-def overview() -> "Overview":
-    from shared.overview.counting import Overview
+@singleton
+def overview() -> "DeskSummary":
+    from shared.overview.summary import DeskSummary
     from shared.storage.names import ASSETS_TABLE, RUNS_TABLE, USERS_TABLE
 
     table = tables().table
-    return Overview(tickets(), table(ASSETS_TABLE), table(USERS_TABLE), runs(), run_keeper(), table(RUNS_TABLE), now)
+    return DeskSummary(
+        tickets(), table(ASSETS_TABLE), table(USERS_TABLE), runs(), run_housekeeping(), table(RUNS_TABLE), now
+    )
 
 
-@once
+@singleton
 def exports() -> "Exports":
-    from shared.overview.exporting import Exports
+    from shared.overview.exports import Exports
 
     return Exports(tickets(), assets(), users(), settings())
 
 
-@once
+@singleton
 def readiness() -> "ReadinessChecks":
     from shared.overview.readiness import ReadinessChecks
 
-    return ReadinessChecks(tables(), queues, settings(), credential_checks, run_keeper, now)
+    return ReadinessChecks(tables(), queues, settings(), credential_checks, run_housekeeping, now)

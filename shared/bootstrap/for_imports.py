@@ -5,44 +5,44 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
 from shared import bootstrap
-from shared.bootstrap.once import Late, once
+from shared.bootstrap.singleton import LazyProxy, singleton
 
 if TYPE_CHECKING:
+    from shared.assets.aws.client import Ec2
     from shared.assets.desk import AssetDesk
-    from shared.assets.ec2 import Ec2
-    from shared.assets.importing import Ec2Source
-    from shared.imports.keeping import RunKeeper
-    from shared.imports.records import RecordTable
-    from shared.imports.reporting import RunReports
-    from shared.imports.running import ImportRunner
-    from shared.imports.sources import Source
-    from shared.runs.repository import RunRepository
+    from shared.assets.source import Ec2SourceType
+    from shared.imports.runs.housekeeping import RunHousekeeping
+    from shared.imports.runs.reports import RunReports
+    from shared.imports.runs.repository import RunRepository
+    from shared.imports.runs.runner import ImportRunner
+    from shared.imports.sources import SourceType
+    from shared.records.table import RecordTable
     from shared.users.desk import UserDesk
-    from shared.users.following import Following
     from shared.users.grants import GrantTickets
-    from shared.users.sourcing import Realms, RealmSource
+    from shared.users.source import Realms, RealmSourceType
+    from shared.users.webhook import AuthRocketWebhook
     from shared.vaults.model import Credentials
 
 
-@once
+@singleton
 def runs() -> "RunRepository":
-    from shared.runs.repository import RunRepository
+    from shared.imports.runs.repository import RunRepository
     from shared.storage.names import RUNS_TABLE
 
     return RunRepository(bootstrap.tables().table(RUNS_TABLE))
 
 
-@once
+@singleton
 def assets() -> "RecordTable":
-    from shared.imports.records import RecordTable
+    from shared.records.table import RecordTable
     from shared.storage.names import ASSETS_TABLE
 
     return RecordTable(bootstrap.tables().table(ASSETS_TABLE))
 
 
-@once
+@singleton
 def identity_tokens() -> "Callable[[str, str | None], str]":
-    from shared.assets.web_identity import ManagedIdentityTokens
+    from shared.assets.aws.web_identity import ManagedIdentityTokens
 
     return ManagedIdentityTokens()
 
@@ -52,9 +52,9 @@ def identity_token(audience: str, client_id: str | None) -> str:
     return bootstrap.identity_tokens()(audience, client_id)
 
 
-@once
+@singleton
 def ec2() -> "Ec2":
-    from shared.assets.ec2 import Ec2
+    from shared.assets.aws.client import Ec2
 
     return Ec2(
         bootstrap.credentials(),
@@ -64,14 +64,14 @@ def ec2() -> "Ec2":
     )
 
 
-@once
-def ec2_source() -> "Ec2Source":
-    from shared.assets.importing import Ec2Source
+@singleton
+def ec2_source() -> "Ec2SourceType":
+    from shared.assets.source import Ec2SourceType
 
-    return Ec2Source(bootstrap.assets(), bootstrap.settings(), bootstrap.ec2)
+    return Ec2SourceType(bootstrap.assets(), bootstrap.settings(), bootstrap.ec2)
 
 
-@once
+@singleton
 def users() -> "RecordTable":
     from shared.storage.names import USERS_TABLE
     from shared.users.grants import UserRecords
@@ -79,24 +79,24 @@ def users() -> "RecordTable":
     return UserRecords(bootstrap.tables().table(USERS_TABLE))
 
 
-@once
+@singleton
 def realms() -> "Realms":
-    from shared.users.sourcing import Realms
+    from shared.users.source import Realms
 
     # Lists of runs and users come by here too, and need no password.
-    return Realms(bootstrap.settings(), cast("Credentials", Late(bootstrap.credentials)))
+    return Realms(bootstrap.settings(), cast("Credentials", LazyProxy(bootstrap.credentials)))
 
 
-@once
-def realm_source() -> "RealmSource":
-    from shared.users.sourcing import RealmSource
+@singleton
+def realm_source() -> "RealmSourceType":
+    from shared.users.source import RealmSourceType
 
-    return RealmSource(
+    return RealmSourceType(
         bootstrap.realms(), bootstrap.settings(), bootstrap.users(), bootstrap.runs(), bootstrap.grant_tickets().deliver
     )
 
 
-@once
+@singleton
 def grant_tickets() -> "GrantTickets":
     from shared.storage.names import USERS_TABLE
     from shared.users.grants import GrantTickets
@@ -104,20 +104,20 @@ def grant_tickets() -> "GrantTickets":
     return GrantTickets(bootstrap.tables().table(USERS_TABLE), bootstrap.open_grant_ticket)
 
 
-@once
+@singleton
 def user_desk() -> "UserDesk":
     from shared.users.desk import UserDesk
 
     return UserDesk(bootstrap.users(), bootstrap.settings(), bootstrap.now)
 
 
-@once
-def following() -> "Following":
+@singleton
+def authrocket_webhook() -> "AuthRocketWebhook":
     from shared.storage.names import USERS_TABLE
-    from shared.users.following import Following
+    from shared.users.webhook import AuthRocketWebhook
 
     table = bootstrap.tables().table(USERS_TABLE)
-    return Following(
+    return AuthRocketWebhook(
         bootstrap.settings(),
         bootstrap.credentials(),
         bootstrap.realms(),
@@ -128,33 +128,33 @@ def following() -> "Following":
     )
 
 
-@once
+@singleton
 def imports() -> "ImportRunner":
-    from shared.imports.running import ImportRunner
+    from shared.imports.runs.runner import ImportRunner
 
-    sources: tuple[Source, ...] = (bootstrap.ec2_source(), bootstrap.realm_source())
+    sources: tuple[SourceType, ...] = (bootstrap.ec2_source(), bootstrap.realm_source())
     return ImportRunner(bootstrap.runs(), {source.kind: source for source in sources}, bootstrap.now)
 
 
-@once
+@singleton
 def run_reports() -> "RunReports":
-    from shared.imports.reporting import RunReports
+    from shared.imports.runs.reports import RunReports
 
     return RunReports(bootstrap.imports())
 
 
-@once
+@singleton
 def asset_desk() -> "AssetDesk":
     from shared.assets.desk import AssetDesk
 
     return AssetDesk(bootstrap.assets(), bootstrap.settings(), bootstrap.now)
 
 
-@once
-def run_keeper() -> "RunKeeper":
-    from shared.imports.keeping import RunKeeper
+@singleton
+def run_housekeeping() -> "RunHousekeeping":
+    from shared.imports.runs.housekeeping import RunHousekeeping
 
-    return RunKeeper(
+    return RunHousekeeping(
         bootstrap.imports(),
         bootstrap.now,
         kept_for=timedelta(days=bootstrap.environment().number("DESKBRIDGE_RUNS_KEPT_DAYS")),

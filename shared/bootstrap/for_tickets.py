@@ -6,103 +6,107 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from shared import bootstrap
-from shared.bootstrap.once import once
+from shared.bootstrap.singleton import singleton
 
 if TYPE_CHECKING:
-    from shared.tickets.changing import Changing
     from shared.tickets.configuration import Configuration
-    from shared.tickets.dead_letters import DeadLetters
-    from shared.tickets.housekeeping import TicketHousekeeping
-    from shared.tickets.quarantine import Quarantine
-    from shared.tickets.queued import QueuedEvents
-    from shared.tickets.recording import Recording
-    from shared.tickets.repository import TicketRepository
-    from shared.tickets.settling import Settling
-    from shared.tickets.sweeping import Sweeping
-    from shared.tickets.vault_objects import ListedVault
+    from shared.tickets.desk.editor import TicketEditor
+    from shared.tickets.desk.housekeeping import TicketHousekeeping
+    from shared.tickets.inbound.dead_letters import DeadLetters
+    from shared.tickets.inbound.quarantine import Quarantine
+    from shared.tickets.inbound.queue import QueuedEvents
+    from shared.tickets.inbound.sweep import VaultSweep
+    from shared.tickets.inbound.vault_listing import KeyVaultLister
+    from shared.tickets.inbound.webhook import EventGridWebhook
+    from shared.tickets.reconciler import TicketReconciler
+    from shared.tickets.store.repository import TicketRepository
 
 
-@once
+@singleton
 def ticket_configuration() -> "Callable[[], Configuration | None]":
     from shared.tickets.configuration import configurations
 
     return configurations(bootstrap.settings())
 
 
-@once
+@singleton
 def tickets() -> "TicketRepository":
     from shared.storage.names import TICKETS_TABLE
-    from shared.tickets.repository import TicketRepository
+    from shared.tickets.store.repository import TicketRepository
 
     return TicketRepository(bootstrap.tables().table(TICKETS_TABLE))
 
 
-@once
+@singleton
 def quarantine() -> "Quarantine":
-    from shared.tickets.quarantine import Quarantine
+    from shared.tickets.inbound.quarantine import Quarantine
 
     return Quarantine(bootstrap.tickets().table, bootstrap.now)
 
 
-@once
-def settling() -> "Settling":
-    from shared.tickets.settling import Settling
+@singleton
+def ticket_reconciler() -> "TicketReconciler":
+    from shared.tickets.reconciler import TicketReconciler
 
     def uses_of(vault: str, secret: str) -> list[str]:
         return bootstrap.secret_uses().uses_of(vault, secret)
 
-    return Settling(bootstrap.tickets(), now=bootstrap.now, wait=time.sleep, clock=time.monotonic, uses_of=uses_of)
+    return TicketReconciler(
+        bootstrap.tickets(), now=bootstrap.now, wait=time.sleep, clock=time.monotonic, uses_of=uses_of
+    )
 
 
-@once
-def recording() -> "Recording":
-    from shared.tickets.recording import Recording
+@singleton
+def event_grid_webhook() -> "EventGridWebhook":
+    from shared.tickets.inbound.webhook import EventGridWebhook
 
-    return Recording(
+    return EventGridWebhook(
         bootstrap.ticket_configuration(),
         bootstrap.credentials(),
-        bootstrap.settling(),
+        bootstrap.ticket_reconciler(),
         bootstrap.quarantine(),
         body_limit=bootstrap.environment().number("DESKBRIDGE_EVENT_BODY_LIMIT"),
         secret_changed=bootstrap.credentials().secret_changed,
     )
 
 
-@once
-def ticket_desk() -> "Changing":
-    from shared.tickets.changing import Changing
+@singleton
+def ticket_editor() -> "TicketEditor":
+    from shared.tickets.desk.editor import TicketEditor
 
-    return Changing(bootstrap.tickets(), bootstrap.settling(), bootstrap.ticket_configuration(), bootstrap.now)
+    return TicketEditor(
+        bootstrap.tickets(), bootstrap.ticket_reconciler(), bootstrap.ticket_configuration(), bootstrap.now
+    )
 
 
-@once
+@singleton
 def ticket_housekeeping() -> "TicketHousekeeping":
-    from shared.tickets.housekeeping import TicketHousekeeping
+    from shared.tickets.desk.housekeeping import TicketHousekeeping
 
     return TicketHousekeeping(bootstrap.tickets(), bootstrap.quarantine(), bootstrap.now)
 
 
-@once
-def sweeping() -> "Sweeping":
-    from shared.tickets.sweeping import Sweeping
+@singleton
+def vault_sweep() -> "VaultSweep":
+    from shared.tickets.inbound.sweep import VaultSweep
 
-    def open_vault(store_name: str) -> "ListedVault":
+    def open_vault(store_name: str) -> "KeyVaultLister":
         # Key Vault's clients load when a vault is swept, and not when the last sweeps are shown.
-        from shared.tickets.vault_objects import ListedVault
+        from shared.tickets.inbound.vault_listing import KeyVaultLister
 
-        return ListedVault(bootstrap.vaults(), store_name, bootstrap.credentials().store(store_name, fresh=True))
+        return KeyVaultLister(bootstrap.vaults(), store_name, bootstrap.credentials().store(store_name, fresh=True))
 
-    return Sweeping(
-        bootstrap.ticket_configuration(), open_vault, bootstrap.tickets(), bootstrap.settling(), bootstrap.now
+    return VaultSweep(
+        bootstrap.ticket_configuration(), open_vault, bootstrap.tickets(), bootstrap.ticket_reconciler(), bootstrap.now
     )
 
 
-@once
+@singleton
 def dead_letters() -> "DeadLetters":
     from azure.storage.blob import ContainerClient
 
     from shared.storage.names import DEAD_LETTERS_CONTAINER
-    from shared.tickets.dead_letters import DeadLetters
+    from shared.tickets.inbound.dead_letters import DeadLetters
 
     bounds: dict[str, Any] = {"retry_total": 3, "connection_timeout": 4, "read_timeout": 15}
     endpoint = bootstrap.environment().text("AzureWebJobsStorage__blobServiceUri")
@@ -111,24 +115,26 @@ def dead_letters() -> "DeadLetters":
     else:
         connection_string = bootstrap.environment().text("AzureWebJobsStorage") or ""
         container = ContainerClient.from_connection_string(connection_string, DEAD_LETTERS_CONTAINER, **bounds)
-    return DeadLetters(container, bootstrap.ticket_configuration(), bootstrap.recording(), bootstrap.quarantine())
+    return DeadLetters(
+        container, bootstrap.ticket_configuration(), bootstrap.event_grid_webhook(), bootstrap.quarantine()
+    )
 
 
-@once
+@singleton
 def queued_events() -> "QueuedEvents":
-    from shared.tickets.queued import QueuedEvents
+    from shared.tickets.inbound.queue import QueuedEvents
 
-    return QueuedEvents(bootstrap.ticket_configuration(), bootstrap.recording(), bootstrap.quarantine())
+    return QueuedEvents(bootstrap.ticket_configuration(), bootstrap.event_grid_webhook(), bootstrap.quarantine())
 
 
 def open_grant_ticket(
     *, realm: str, user_id: str, condition: str, summary: str, details: str, site: str, at: datetime
 ) -> None:
     """What the users' room asks of the tickets' room; neither knows the other."""
-    from shared.tickets.model import ObjectType, Priority, TicketKind
-    from shared.tickets.opening import Asked, Opening
+    from shared.tickets.desk.opener import TicketOpener, TicketRequest
+    from shared.tickets.domain.model import ObjectType, Priority, TicketKind
 
-    asked = Asked(
+    asked = TicketRequest(
         place=f"authrocket:{realm.casefold()}",
         condition=condition,
         kind=TicketKind.ADMIN_GRANT,
@@ -142,4 +148,4 @@ def open_grant_ticket(
         at=at,
         site=site or None,
     )
-    Opening(bootstrap.tickets()).open(asked)
+    TicketOpener(bootstrap.tickets()).open(asked)

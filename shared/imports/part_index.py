@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from shared.imports.model import Known
+from shared.imports.plan.model import IndexEntry
 from shared.storage.rows import Row, Value
 
 _DIGEST_BYTES = 12
@@ -25,7 +25,7 @@ _LARGEST_BLOCK = _BLOCK * 250
 _Kept = tuple[tuple[Any, ...], str] | None
 
 
-class PartIndex(Mapping[str, Known]):
+class PartIndex(Mapping[str, IndexEntry]):
     """What is known of a partition's records, by row key. `columns` are those whose values are kept."""
 
     def __init__(self, partition_key: str, columns: Sequence[str] = ()) -> None:
@@ -34,11 +34,11 @@ class PartIndex(Mapping[str, Known]):
         self._covered = frozenset(columns)
         # Of an ordinary row its digest and place, of another one the complement of its place.
         self._numbers: dict[str, int] = {}
-        self._others: dict[int, Known] = {}
+        self._others: dict[int, IndexEntry] = {}
         self._blocks: list[bytes] = []
         self._filling: list[_Kept] = []
 
-    def put(self, row_key: str, known: Known, row: Row | None = None) -> None:
+    def put(self, row_key: str, known: IndexEntry, row: Row | None = None) -> None:
         """Add a row that is not there yet, with what was read of it, if that is enough to change the row by."""
         place = len(self._numbers)
         if _is_ordinary(known):
@@ -54,11 +54,11 @@ class PartIndex(Mapping[str, Known]):
             self._blocks.append(_packed(self._filling))
             self._filling = []
 
-    def __getitem__(self, row_key: str) -> Known:
+    def __getitem__(self, row_key: str) -> IndexEntry:
         number = self._numbers[row_key]
         if number < 0:
             return self._others[~number]
-        return Known((number >> _PLACE_BITS).to_bytes(_DIGEST_BYTES, "big"))
+        return IndexEntry((number >> _PLACE_BITS).to_bytes(_DIGEST_BYTES, "big"))
 
     def __contains__(self, row_key: object) -> bool:
         return row_key in self._numbers
@@ -70,7 +70,7 @@ class PartIndex(Mapping[str, Known]):
         return len(self._numbers)
 
     @property
-    def unusual(self) -> Collection[Known]:
+    def unusual(self) -> Collection[IndexEntry]:
         """Those that are not ordinary: inactive, linked, taken over, gone, or handled by this run already."""
         return self._others.values()
 
@@ -97,7 +97,7 @@ class PartIndex(Mapping[str, Known]):
         return Row(self._partition, row_key, values, kept[1])
 
 
-class Seen:
+class SeenRows:
     """The row keys that were seen of a part: those of its index take a bit each."""
 
     def __init__(self, index: PartIndex) -> None:
@@ -117,8 +117,8 @@ class Seen:
         return row_key in self._others if place is None else bool(self._marks[place >> 3] & 1 << (place & 7))
 
 
-def _is_ordinary(known: Known) -> bool:
-    return known == Known(known.digest) and len(known.digest) == _DIGEST_BYTES
+def _is_ordinary(known: IndexEntry) -> bool:
+    return known == IndexEntry(known.digest) and len(known.digest) == _DIGEST_BYTES
 
 
 def _packed(rows: Sequence[_Kept]) -> bytes:

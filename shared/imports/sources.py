@@ -4,11 +4,11 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from shared.imports.model import Policy, Trigger, Wanted
-from shared.imports.records import RecordTable
+from shared.imports.plan.model import DesiredRecord, Policy, Trigger
+from shared.records.table import RecordTable
 
 
-class Feed(Protocol):
+class SyncSource(Protocol):
     """One settings document of a source (a tenant, a realm), as it stands now.
 
     Building one reads no credential and calls nobody. Every method may raise DeskbridgeError: the part then fails with
@@ -37,12 +37,12 @@ class Feed(Protocol):
         """Pages of records as the source gives them. Ending means that the part was read to its end; else it raises."""
         ...
 
-    def want(self, part: str, raw: Any) -> Wanted:
+    def map_record(self, part: str, raw: Any) -> DesiredRecord:
         """A record mapped. Pure; what is wrong with the record is in the answer, not raised."""
         ...
 
-    def provide(self, needs: Collection[str], by: str) -> None:
-        """Create what records named in `Wanted.needs` (a type, a field). Doing it twice changes nothing."""
+    def create_prerequisites(self, prerequisites: Collection[str], by: str) -> None:
+        """Create what records named in `DesiredRecord.prerequisites` (a type, a field). Doing it twice changes nothing."""
         ...
 
     def finish(self, part: str) -> None:
@@ -50,7 +50,7 @@ class Feed(Protocol):
         ...
 
 
-class Source(Protocol):
+class SourceType(Protocol):
     """A kind of source. `kind` is the kind of its settings documents, and its word in run ids and messages."""
 
     kind: str
@@ -60,6 +60,6 @@ class Source(Protocol):
         """The documents that are imported by schedule: name, and since when it stands so."""
         ...
 
-    def feed(self, name: str) -> Feed:
+    def feed(self, name: str) -> SyncSource:
         """Raises NotFoundError."""
         ...

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from shared.tickets.facts import rank
-from shared.tickets.model import ObjectType
-from shared.tickets.repository import TicketRepository
+from shared.tickets.domain.model import ObjectType
+from shared.tickets.domain.observations import rank
+from shared.tickets.store.repository import TicketRepository
 
 # What expired longer ago is no appointment any more.
 SHOWN_AFTER_EXPIRY = timedelta(days=30)

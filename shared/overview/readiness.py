@@ -1,4 +1,4 @@
-"""Whether all that the desk needs is there: each thing with its state, its reason and what mends it."""
+"""Whether all that the desk needs is there: each thing with its state, its reason and what to do."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shared.errors import DeskbridgeError
-from shared.imports.keeping import RunKeeper
-from shared.settings.documents.credential_stores import CredentialStore
+from shared.imports.runs.housekeeping import RunHousekeeping
 from shared.settings.store import SettingsStore
 from shared.storage.names import (
     EVENTS_POISON_QUEUE,
@@ -20,7 +19,8 @@ from shared.storage.names import (
 )
 from shared.storage.queues import Queues
 from shared.storage.tables import Tables
-from shared.vaults.checking import Checks
+from shared.vaults.checks import CredentialChecks
+from shared.vaults.documents.credential_stores import CredentialStore
 
 # A part waits this long when all workers are busy; longer, and nobody takes parts.
 _OLDEST_PART = timedelta(minutes=30)
@@ -28,7 +28,7 @@ _SECONDS_FOR_VAULTS = 20.0
 _VAULTS_AT_ONCE = 8
 
 
-class State(StrEnum):
+class ReadinessState(StrEnum):
     """`failing`: the desk cannot do its work. `degraded`: a part of it cannot, or somebody should look."""
 
     READY = "ready"
@@ -37,20 +37,20 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Part:
+class ReadinessPart:
     """One thing that the desk needs. `reason` is a code of shared/reasons.py, or empty."""
 
     name: str
-    state: State
+    state: ReadinessState
     message: str
     reason: str = ""
-    mend: str = ""
+    remedy: str = ""
 
 
 @dataclass(frozen=True)
 class Readiness:
-    state: State
-    parts: Sequence[Part]
+    state: ReadinessState
+    parts: Sequence[ReadinessPart]
 
 
 class ReadinessChecks:
@@ -59,8 +59,8 @@ class ReadinessChecks:
         tables: Tables,
         queues: Callable[[], Queues],
         settings: SettingsStore,
-        checks: Callable[[], Checks],
-        keeper: Callable[[], RunKeeper],
+        checks: Callable[[], CredentialChecks],
+        keeper: Callable[[], RunHousekeeping],
         now: Callable[[], datetime],
     ) -> None:
         self._tables = tables
@@ -72,62 +72,66 @@ class ReadinessChecks:
 
     def look(self) -> Readiness:
         """All of it. What cannot be reached is told, not raised."""
-        parts = [self._one("storage", State.FAILING, self._storage)]
-        if parts[0].state is not State.READY:
+        parts = [self._one("storage", ReadinessState.FAILING, self._storage)]
+        if parts[0].state is not ReadinessState.READY:
             # The rest stands on it, and would only say the same.
-            return Readiness(State.FAILING, parts)
-        parts.append(self._one("settings", State.DEGRADED, self._documents))
+            return Readiness(ReadinessState.FAILING, parts)
+        parts.append(self._one("settings", ReadinessState.DEGRADED, self._documents))
         for queue, poison in ((IMPORT_PARTS_QUEUE, IMPORT_PARTS_POISON_QUEUE), (EVENTS_QUEUE, EVENTS_POISON_QUEUE)):
-            parts.append(self._one(f"queue {queue}", State.FAILING, self._queue, queue))
-            parts.append(self._one(f"queue {poison}", State.DEGRADED, self._poison, poison))
+            parts.append(self._one(f"queue {queue}", ReadinessState.FAILING, self._queue, queue))
+            parts.append(self._one(f"queue {poison}", ReadinessState.DEGRADED, self._poison, poison))
         parts += self._vaults()
         parts += self._imports()
-        worst = max((part.state for part in parts), key=list(State).index)
+        worst = max((part.state for part in parts), key=list(ReadinessState).index)
         return Readiness(worst, parts)
 
-    def _one(self, name: str, when_wrong: State, look: Callable[..., Part], *arguments: str) -> Part:
+    def _one(
+        self, name: str, when_wrong: ReadinessState, look: Callable[..., ReadinessPart], *arguments: str
+    ) -> ReadinessPart:
         try:
             return look(*arguments)
         except DeskbridgeError as error:
-            return Part(name, when_wrong, error.message, str(error.reason), error.mend)
+            return ReadinessPart(name, when_wrong, error.message, str(error.reason), error.remedy)
 
-    def _storage(self) -> Part:
+    def _storage(self) -> ReadinessPart:
         for name in TABLES:
             self._tables.table(name).find("readiness", "readiness")
-        return Part("storage", State.READY, f"The tables {', '.join(TABLES)} answer.")
+        return ReadinessPart("storage", ReadinessState.READY, f"The tables {', '.join(TABLES)} answer.")
 
-    def _documents(self) -> Part:
+    def _documents(self) -> ReadinessPart:
         count = len(self._settings.everything())
-        return Part("settings", State.READY, f"{count} documents in {SETTINGS_TABLE} pass their check.")
+        return ReadinessPart(
+            "settings", ReadinessState.READY, f"{count} documents in {SETTINGS_TABLE} pass their check."
+        )
 
-    def _queue(self, queue: str) -> Part:
+    def _queue(self, queue: str) -> ReadinessPart:
         name = f"queue {queue}"
         state = self._queues().state(queue)
         if state is None:
-            return Part(name, State.READY, "It is made with its first message.")
+            return ReadinessPart(name, ReadinessState.READY, "It is made with its first message.")
         if state.oldest_at is not None and self._now() - state.oldest_at > _OLDEST_PART:
             minutes = int((self._now() - state.oldest_at).total_seconds() // 60)
-            return Part(
+            return ReadinessPart(
                 name,
-                State.DEGRADED,
+                ReadinessState.DEGRADED,
                 f"{state.messages} messages; the oldest has waited {minutes} minutes.",
-                mend="See whether the function that reads it is enabled, and what its log says.",
+                remedy="See whether the function that reads it is enabled, and what its log says.",
             )
-        return Part(name, State.READY, f"{state.messages} messages.")
+        return ReadinessPart(name, ReadinessState.READY, f"{state.messages} messages.")
 
-    def _poison(self, queue: str) -> Part:
+    def _poison(self, queue: str) -> ReadinessPart:
         name = f"queue {queue}"
         state = self._queues().state(queue)
         if state is None or not state.messages:
-            return Part(name, State.READY, "0 messages.")
-        return Part(
+            return ReadinessPart(name, ReadinessState.READY, "0 messages.")
+        return ReadinessPart(
             name,
-            State.DEGRADED,
+            ReadinessState.DEGRADED,
             f"{state.messages} messages that failed for good.",
-            mend="The function that records them takes them up by itself; if they stay, look at its log.",
+            remedy="The function that records them takes them up by itself; if they stay, look at its log.",
         )
 
-    def _vaults(self) -> list[Part]:
+    def _vaults(self) -> list[ReadinessPart]:
         try:
             names = [stored.name for stored in self._settings.list(CredentialStore, fresh=True)]
         except DeskbridgeError:
@@ -138,7 +142,8 @@ class ReadinessChecks:
         checks = self._checks()
         pool = ThreadPoolExecutor(min(_VAULTS_AT_ONCE, len(names)), thread_name_prefix="readiness")
         asked = {
-            name: pool.submit(self._one, f"vault {name}", State.DEGRADED, self._vault(checks), name) for name in names
+            name: pool.submit(self._one, f"vault {name}", ReadinessState.DEGRADED, self._vault(checks), name)
+            for name in names
         }
         wait(asked.values(), timeout=_SECONDS_FOR_VAULTS)
         # Those that are late end by themselves; nobody waits for them here.
@@ -146,32 +151,34 @@ class ReadinessChecks:
         return [
             each.result()
             if each.done() and not each.cancelled()
-            else Part(f"vault {name}", State.DEGRADED, f"It did not answer within {_SECONDS_FOR_VAULTS:.0f} seconds.")
+            else ReadinessPart(
+                f"vault {name}", ReadinessState.DEGRADED, f"It did not answer within {_SECONDS_FOR_VAULTS:.0f} seconds."
+            )
             for name, each in asked.items()
         ]
 
     @staticmethod
-    def _vault(checks: Checks) -> Callable[[str], Part]:
-        def look(name: str) -> Part:
+    def _vault(checks: CredentialChecks) -> Callable[[str], ReadinessPart]:
+        def look(name: str) -> ReadinessPart:
             check = checks.check_store(name)
-            state = State.READY if check.ok else State.DEGRADED
-            return Part(f"vault {name}", state, check.summary, str(check.reason or ""), check.mend)
+            state = ReadinessState.READY if check.ok else ReadinessState.DEGRADED
+            return ReadinessPart(f"vault {name}", state, check.summary, str(check.reason or ""), check.remedy)
 
         return look
 
-    def _imports(self) -> list[Part]:
+    def _imports(self) -> list[ReadinessPart]:
         try:
             freshness = self._keeper().freshness()
         except DeskbridgeError as error:
-            return [Part("imports", State.DEGRADED, error.message, str(error.reason), error.mend)]
+            return [ReadinessPart("imports", ReadinessState.DEGRADED, error.message, str(error.reason), error.remedy)]
         return [
-            Part(
+            ReadinessPart(
                 f"import {one.kind}/{one.name}",
-                State.DEGRADED if one.warning else State.READY,
+                ReadinessState.DEGRADED if one.warning else ReadinessState.READY,
                 one.warning or f"The last success was at {one.last_success_at:%Y-%m-%d %H:%M} UTC."
                 if one.last_success_at or one.warning
                 else "The first import is still to come.",
-                mend="Look at its runs: GET /api/runs" if one.warning else "",
+                remedy="Look at its runs: GET /api/runs" if one.warning else "",
             )
             for one in freshness
         ]

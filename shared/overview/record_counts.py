@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.imports.history import HISTORY
+from shared.records.history import HISTORY
 from shared.storage.documents import pack, unpack
 from shared.storage.rows import Condition, Row, Save
 from shared.storage.tables import Table, scan

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
+from shared.bootstrap.kinds import KINDS, kind_of
 from shared.errors import (
     AlreadyExistsError,
     ChangedMeanwhileError,
@@ -14,10 +15,9 @@ from shared.errors import (
     NotFoundError,
 )
 from shared.reasons import Reason
-from shared.settings.documents.base import SettingsDocument
-from shared.settings.kinds import KINDS, kind_of
+from shared.settings.base import SettingsDocument
 from shared.settings.stored import Find, Stored, StoredSettings
-from shared.settings.validation import Written, document_invalid, parse_document
+from shared.settings.validation import ReceivedDocument, document_invalid, parse_document
 from shared.storage.documents import pack
 from shared.storage.keys import descending
 from shared.storage.rows import Create, Delete, Operation, Replace, Row, Value
@@ -33,7 +33,7 @@ _TRIES = 10
 
 
 @dataclass(frozen=True)
-class Change:
+class SettingsChange:
     """What `apply` did, or in a dry run would do, with one document."""
 
     kind: str
@@ -48,7 +48,7 @@ class _OvertakenError(ChangedMeanwhileError):
 
 
 # What applying would do with a document, the document, and what is there.
-_Planned = tuple[Change, SettingsDocument, Stored[SettingsDocument] | None]
+_Planned = tuple[SettingsChange, SettingsDocument, Stored[SettingsDocument] | None]
 
 
 class SettingsStore(StoredSettings):
@@ -88,7 +88,7 @@ class SettingsStore(StoredSettings):
             raise ConflictError(
                 Reason.VERSION_NEEDED,
                 f"The document {kind}/{name} is there already.",
-                mend=f"Read it, and send its version as If-Match: {present.etag}.",
+                remedy=f"Read it, and send its version as If-Match: {present.etag}.",
             )
         if present is not None and if_match not in {ANY_VERSION, present.etag}:
             raise ChangedMeanwhileError(f"The document {kind}/{name} changed meanwhile.", present_etag=present.etag)
@@ -113,26 +113,30 @@ class SettingsStore(StoredSettings):
         ]
         if users:
             raise ConflictError(
-                Reason.IN_USE, f"The document {kind}/{name} is used by {', '.join(users)}.", mend="Change those first."
+                Reason.IN_USE,
+                f"The document {kind}/{name} is used by {', '.join(users)}.",
+                remedy="Change those first.",
             )
         records = self._used_by(present.document, name) if self._used_by is not None else None
         if records is not None:
             raise ConflictError(
-                Reason.IN_USE, f"The document {kind}/{name} is used by {records}.", mend="Change those first."
+                Reason.IN_USE, f"The document {kind}/{name} is used by {records}.", remedy="Change those first."
             )
         version = present.version + 1
         history = self._history_row(kind, name, "deleted", version, present.document, by)
         self._transact(kind, [Delete(_key(name), present.etag), Create(history)], present.name)
 
-    def apply(self, documents: Sequence[Written], *, by: str, dry_run: bool = False) -> Sequence[Change]:
+    def apply(
+        self, documents: Sequence[ReceivedDocument], *, by: str, dry_run: bool = False
+    ) -> Sequence[SettingsChange]:
         """Write a set of documents so that each is as given; those not named stay. Applying twice changes nothing.
 
         All are checked before the first is written, and again when somebody else wrote one of them meanwhile. Raises
         InvalidInputError with every fault of every document, ChangedMeanwhileError when others write all the time.
         """
-        written: dict[tuple[str, str], Change] = {}
+        written: dict[tuple[str, str], SettingsChange] = {}
 
-        def apply_once() -> list[Change]:
+        def apply_once() -> list[SettingsChange]:
             changes = self._changes(documents)
             for change, document, present in () if dry_run else changes:
                 if change.action != "unchanged":
@@ -146,7 +150,7 @@ class SettingsStore(StoredSettings):
 
     # Within
 
-    def _changes(self, documents: Sequence[Written]) -> Sequence[_Planned]:
+    def _changes(self, documents: Sequence[ReceivedDocument]) -> Sequence[_Planned]:
         """What applying would do to what is there now, in the order in which it can be done."""
         faults: list[Fault] = []
         checked: dict[tuple[str, str], SettingsDocument] = {}
@@ -172,7 +176,7 @@ class SettingsStore(StoredSettings):
                 faults += [Fault(_path(key, fault.path), fault.message) for fault in error.faults]
             before, after = None if present is None else plain(present.document), plain(document)
             action = "created" if before is None else "unchanged" if before == after else "updated"
-            changes.append((Change(kind, name, action, before, after), document, present))
+            changes.append((SettingsChange(kind, name, action, before, after), document, present))
         if faults:
             raise document_invalid("set", faults)
         return changes

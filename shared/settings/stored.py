@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
 
+from shared.bootstrap.kinds import KINDS
 from shared.errors import InvalidInputError, MisconfiguredError, NotFoundError
 from shared.reasons import Reason
-from shared.settings.documents.base import SettingsDocument
-from shared.settings.kinds import KINDS
+from shared.settings.base import SettingsDocument
 from shared.settings.validation import parse_document
 from shared.storage.documents import unpack
 from shared.storage.rows import Row, partition, row_key_prefix
@@ -61,7 +61,7 @@ class StoredSettings:
         """All documents of a kind, by name. Raises MisconfiguredError when a stored one no longer passes its check."""
         return [self._read(cls, row) for row in self._rows(cls.kind, fresh).values()]
 
-    def sort_out(
+    def list_with_invalid(
         self, cls: type[D], *, fresh: bool = False
     ) -> tuple[Sequence[Stored[D]], Sequence[tuple[str, datetime]]]:
         """As `list`, and apart from them the names of those that no longer pass their check, with their last change.
@@ -169,7 +169,7 @@ class StoredSettings:
             raise MisconfiguredError(
                 Reason.DOCUMENT_INVALID,
                 f"The stored settings no longer pass their check. {error.message}",
-                mend="Write the document anew.",
+                remedy="Write the document anew.",
                 faults=error.faults,
             ) from error
         changed_at = row.time("changed_at")

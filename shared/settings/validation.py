@@ -9,15 +9,15 @@ from pydantic import ValidationError
 
 from shared.errors import Fault, InvalidInputError
 from shared.reasons import Reason
+from shared.settings.base import NAME_PATTERN, SettingsDocument
 from shared.settings.bounded_yaml import RefusedYamlError, load_all
-from shared.settings.documents.base import NAME_PATTERN, SettingsDocument
 from shared.strict_json import parse_json
 
 D = TypeVar("D", bound=SettingsDocument)
 
 
 @dataclass(frozen=True)
-class Written:
+class ReceivedDocument:
     """One document as written: its kind and name, and its content, not yet checked. `where` says it to a person."""
 
     kind: str
@@ -63,11 +63,14 @@ def document_invalid(what: str, faults: list[Fault]) -> InvalidInputError:
     """The refusal of a document: one sentence with every fault in it, and the faults apart."""
     listed = "; ".join(f"{fault.path}: {fault.message}" if fault.path else fault.message for fault in faults)
     return InvalidInputError(
-        Reason.DOCUMENT_INVALID, f"The document {what} has faults: {listed}.", mend="Mend each of them.", faults=faults
+        Reason.DOCUMENT_INVALID,
+        f"The document {what} has faults: {listed}.",
+        remedy="Fix each fault listed.",
+        faults=faults,
     )
 
 
-def parse_yaml(text: str, where: str = "") -> Iterator[Written]:
+def parse_yaml(text: str, where: str = "") -> Iterator[ReceivedDocument]:
     """The documents of a YAML text: each a mapping with `kind`, `name` and `document`.
 
     Raises InvalidInputError when the text is not YAML, or an entry has another shape.
@@ -80,13 +83,13 @@ def parse_yaml(text: str, where: str = "") -> Iterator[Written]:
         yield read_entry(entry, f"{where or 'document'} {index + 1}")
 
 
-def read_entry(entry: Any, where: str) -> Written:
+def read_entry(entry: Any, where: str) -> ReceivedDocument:
     """One `{kind, name, document}`; raises InvalidInputError for any other shape."""
     if not isinstance(entry, dict) or set(entry) != {"kind", "name", "document"}:
         raise document_invalid(where, [Fault("", "must have exactly the fields kind, name and document")])
     if not isinstance(entry["kind"], str) or not isinstance(entry["name"], str):
         raise document_invalid(where, [Fault("kind, name", "must be text: put it in quotes")])
-    return Written(entry["kind"], entry["name"], entry["document"], where)
+    return ReceivedDocument(entry["kind"], entry["name"], entry["document"], where)
 
 
 def write_yaml(entries: list[dict[str, Any]]) -> str:
@@ -94,7 +97,7 @@ def write_yaml(entries: list[dict[str, Any]]) -> str:
     return yaml.safe_dump_all(entries, allow_unicode=True, sort_keys=False, explicit_start=True)
 
 
-def read_set(body: bytes, content_type: str) -> list[Written]:
+def read_set(body: bytes, content_type: str) -> list[ReceivedDocument]:
     """The documents of an HTTP body: JSON `{"documents": [{kind, name, document}, …]}` or a list, else YAML.
 
     Raises InvalidInputError.

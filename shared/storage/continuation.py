@@ -26,7 +26,7 @@ def to_keys(after: str | None) -> dict[str, str | None] | None:
         or set(token) != _KEYS
         or not all(isinstance(key, str | None) for key in token.values())
     ):
-        raise not_given_out()
+        raise invalid_continuation_token()
     return token
 
 
@@ -41,10 +41,10 @@ def content_of(after: str) -> Any:
     return content
 
 
-def not_given_out() -> InvalidInputError:
+def invalid_continuation_token() -> InvalidInputError:
     """The refusal of a token."""
     return InvalidInputError(
         Reason.CONTINUATION_INVALID,
         "The continuation token is not one that was given out.",
-        mend="Begin again without it.",
+        remedy="Begin again without it.",
     )

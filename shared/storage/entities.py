@@ -55,7 +55,7 @@ def to_entity(row: Row) -> bytes:
         return f"{{{keys}{columns}}}".encode()
     except UnicodeEncodeError as error:
         # Half of a surrogate pair: JSON can carry it, UTF-8 cannot.
-        raise NotStorableError("holds half a character") from error
+        raise NotStorableError("holds an unpaired surrogate (invalid Unicode)") from error
 
 
 def _columns(values: Mapping[str, Value]) -> str:

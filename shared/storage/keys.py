@@ -3,7 +3,7 @@
 import hashlib
 from datetime import datetime
 
-from shared.storage.characters import KEY_FORBIDDEN
+from shared.text import KEY_FORBIDDEN
 
 # Table Storage sorts ascending only, so newest first needs a number that falls with time.
 _LAST_MICROSECOND = 10**18
@@ -12,7 +12,7 @@ _ESCAPE = "~"
 _LONGEST = 400
 
 
-def fit_key(text: str) -> str:
+def escape_key(text: str) -> str:
     """`text` as a key: forbidden characters escaped (`~2f`), different texts to different keys, long ones hashed."""
     escaped = KEY_FORBIDDEN.sub(
         lambda match: f"{_ESCAPE}{ord(match.group()):02x}", text.replace(_ESCAPE, f"{_ESCAPE}{ord(_ESCAPE):02x}")

@@ -8,9 +8,9 @@ from typing import NamedTuple, TypeVar
 
 from shared.errors import RowRefusedError, TooLargeError
 from shared.reasons import Reason
-from shared.storage.characters import KEY_FORBIDDEN
 from shared.storage.entities import NotStorableError, to_entity
 from shared.storage.rows import Delete, Merge, Operation, Replace, Row, Value
+from shared.text import KEY_FORBIDDEN
 
 T = TypeVar("T")
 

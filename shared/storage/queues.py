@@ -56,7 +56,7 @@ class Queues:
             raise MisconfiguredError(
                 Reason.SETTING_INVALID,
                 "The connection string AzureWebJobsStorage has no account name and key.",
-                mend="Set it as the storage account shows it.",
+                remedy="Set it as the storage account shows it.",
             )
 
         def authorize() -> tuple[Mapping[str, str], str]:
@@ -101,7 +101,7 @@ class Queues:
             raise MisconfiguredError(
                 Reason.STORAGE_DENIED,
                 "The storage account refuses access to its queues.",
-                mend="Give the app's identity the role Storage Queue Data Contributor on the storage account.",
+                remedy="Give the app's identity the role Storage Queue Data Contributor on the storage account.",
             )
         if answer.status_code not in {200, 404}:
             raise TryLaterError(Reason.STORAGE_UNAVAILABLE, f"The queue service answered {answer.status_code}.")

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from shared.rules.deciding import RuleSet, compile_rules
-from shared.settings.documents.key_vault_events import NAME, AllowedVault, KeyVaultEvents
+from shared.rules.rule_set import RuleSet, compile_rules
 from shared.settings.store import SettingsStore
-from shared.tickets.model import Context, Outcome, RuleRecord
+from shared.tickets.documents import NAME, AllowedVault, KeyVaultEvents
+from shared.tickets.domain.model import Context, RuleRecord, RuleResult
 
-_DEFAULTS = Outcome()
+_DEFAULTS = RuleResult()
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Configuration:
     """The document and what was compiled from it."""
 
     document: KeyVaultEvents
-    rules: RuleSet[Outcome]
+    rules: RuleSet[RuleResult]
 
     def allowed(self, vault: str, source: str) -> bool:
         """Whether events of that vault (its name and its resource id, both in lower case) are taken."""
@@ -35,7 +35,7 @@ class Configuration:
         """What the decision needs to know of the vault's settings."""
         return Context(vault=vault, include_disabled=self.document.sweep.include_disabled)
 
-    def ruling(self, record: RuleRecord) -> Outcome:
+    def ruling(self, record: RuleRecord) -> RuleResult:
         """What the ticket rules say, and the vault's site where they name none."""
         outcome = self.rules.decide(record).outcome or _DEFAULTS
         entry = self.entry(str(record["vault"]))

@@ -3,17 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
-from shared.imports.columns import ACTIVE, CUSTOM, SITE, TYPE, column_of
-from shared.imports.desk import RecordDesk
-from shared.imports.editing import shown
-from shared.imports.model import Key
-from shared.settings.documents.authrocket_realms import STANDARD_FIELDS, AuthRocketRealmDocument
-from shared.settings.documents.base import NAME_PATTERN
-from shared.settings.documents.sites import SiteDocument
+from shared.imports.plan.model import Key
+from shared.records.columns import ACTIVE, CUSTOM, SITE, TYPE, column_of
+from shared.records.desk import RecordDesk
+from shared.records.documents.sites import SiteDocument
+from shared.records.editor import record_as_json
+from shared.settings.base import NAME_PATTERN
 from shared.storage.documents import unpack
-from shared.storage.keys import fit_key
+from shared.storage.keys import escape_key
 from shared.storage.rows import AnyOf, Condition, Row
-from shared.users.mapping import ORGANISATIONS, Mapper
+from shared.users.documents import STANDARD_FIELDS, AuthRocketRealmDocument
+from shared.users.mapping import ORGANISATIONS, UserMapper
 from shared.users.model import Membership, SourceUser, memberships_in, partition_of
 
 
@@ -37,7 +37,7 @@ class UserDesk(RecordDesk):
         """Users by realm and id. Filters: realm (its id), site, active, email, and `field` with `value`."""
         where: list[Condition | AnyOf] = []
         if "realm" in filters:
-            where.append(Condition("PartitionKey", "eq", partition_of(fit_key(filters["realm"]))))
+            where.append(Condition("PartitionKey", "eq", partition_of(escape_key(filters["realm"]))))
         if SITE in filters:
             where.append(Condition(SITE, "eq", filters[SITE]))
         if ACTIVE in filters:
@@ -62,20 +62,20 @@ class UserDesk(RecordDesk):
         values: list[dict[str, Any]] = []
         reasons: tuple[str, ...] = ()
         if source is not None and stored is not None:
-            mapper = Mapper(stored.document)
+            mapper = UserMapper(stored.document)
             user = SourceUser(str(source["id"]), source.get("state") != "inactive", source)
             locks = row.text("locks").split()
             values = [
                 {
                     **one,
                     "stored": row.values.get(column_of(one["field"])),
-                    "held_by_a_person": column_of(one["field"]) in locks,
+                    "locked_fields": column_of(one["field"]) in locks,
                 }
                 for one in mapper.explain_fields(user)
             ]
             listed = source.get("memberships")
             memberships = None if listed is None else [Membership.from_json(one) for one in listed]
-            wanted = mapper.want(user, memberships)
+            wanted = mapper.map_record(user, memberships)
             reasons = wanted.explain() or tuple(one for one in (wanted.error, wanted.gone) if one)
         return {
             **self._shown(row),
@@ -91,7 +91,7 @@ class UserDesk(RecordDesk):
         return parse_user_id(record_id)
 
     def _shown(self, row: Row) -> dict[str, Any]:
-        answer = {"id": user_id_of(Key(row.partition_key, row.row_key)), **shown(row)}
+        answer = {"id": user_id_of(Key(row.partition_key, row.row_key)), **record_as_json(row)}
         # Users have no type.
         answer.pop(TYPE, None)
         return {**answer, "email": answer["fields"].get("email"), "memberships": memberships_in(row.values)}

@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from shared.errors import ChangedMeanwhileError
-from shared.imports.model import Entry
-from shared.imports.records import RecordTable
+from shared.imports.plan.model import PlanEntry
+from shared.records.table import RecordTable
 from shared.storage.documents import pack, unpack
 from shared.storage.rows import Delete, Operation, Row, Save, Value, partition, row_key_prefix
 from shared.storage.tables import Table, scan
-from shared.users.mapping import WantedUser
+from shared.users.mapping import MappedUser
 from shared.users.model import Grant, grants_in, memberships_in, realm_of
 
 # Behind the records and their history, so that neither the index nor a list of users meets them.
@@ -39,7 +39,7 @@ class UserRecords(RecordTable):
     """The users' rows. A change that grants admin permissions carries its note with it, in the same transaction."""
 
     def operations(
-        self, partition_key: str, entry: Entry, run_id: str, document: str, now: datetime
+        self, partition_key: str, entry: PlanEntry, run_id: str, document: str, now: datetime
     ) -> list[tuple[str, list[Operation]]]:
         groups = super().operations(partition_key, entry, run_id, document, now)
         new = newly_granted(entry)
@@ -49,11 +49,11 @@ class UserRecords(RecordTable):
         return groups
 
 
-def newly_granted(entry: Entry) -> frozenset[Grant]:
+def newly_granted(entry: PlanEntry) -> frozenset[Grant]:
     """Admin permissions that the entry's change brings. A user whose memberships were never read brings none, and of a
     realm's very first import nobody does: what was there before is not new."""
     wanted = entry.wanted
-    if not isinstance(wanted, WantedUser) or not wanted.grants or not entry.writes:
+    if not isinstance(wanted, MappedUser) or not wanted.grants or not entry.writes:
         return frozenset()
     after = memberships_in(wanted.values)
     before = memberships_in(entry.present.row.values) if entry.present is not None else [] if wanted.settled else None
@@ -113,7 +113,7 @@ def _note_row(
     row_key: str,
     new: frozenset[Grant],
     values: Mapping[str, Value | None],
-    entry: Entry,
+    entry: PlanEntry,
     run_id: str,
     now: datetime,
 ) -> Row:

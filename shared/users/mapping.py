@@ -4,24 +4,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared.imports.columns import SITE, column_of
-from shared.imports.expressions import ExpressionError, Read, compile_expression
-from shared.imports.model import Wanted
-from shared.imports.values import RuleRecord, ValueFaultError, storable
+from shared.imports.documents import RAW
+from shared.imports.plan.model import DesiredRecord
 from shared.reasons import Reason
-from shared.rules.deciding import RuleSet, Verdict, compile_rules
+from shared.records.columns import SITE, column_of
+from shared.records.values import RawRecord, ValueFaultError, storable
+from shared.rules.documents import to_criteria
+from shared.rules.expressions import ExpressionError, Read, compile_expression
 from shared.rules.model import Rule
-from shared.settings.documents.authrocket_realms import (
+from shared.rules.rule_set import RuleSet, Verdict, compile_rules
+from shared.storage.limits import CHARACTERS_PER_TEXT
+from shared.storage.rows import Value
+from shared.users.documents import (
     EMAIL_DOMAIN,
     ORGANISATION,
     ORGANISATION_REFERENCE,
     AuthRocketRealmDocument,
     UserFieldMappingDocument,
 )
-from shared.settings.documents.import_settings import RAW
-from shared.settings.documents.rules import to_criteria
-from shared.storage.limits import CHARACTERS_PER_TEXT
-from shared.storage.rows import Value
 from shared.users.model import MEMBERSHIP_COLUMNS, Membership, SourceUser, membership_values
 
 # What a person sees of the memberships; the whole of them stands in MEMBERSHIP_COLUMNS.
@@ -29,7 +29,7 @@ ORGANISATIONS = "organisations"
 
 
 @dataclass(frozen=True)
-class WantedUser(Wanted):
+class MappedUser(DesiredRecord):
     """A wanted user. `grants` says whether admin permissions that are new to the user's row are to be noted, `settled`
     that the realm was imported before, so that they are new on a new user too."""
 
@@ -37,7 +37,7 @@ class WantedUser(Wanted):
     settled: bool = False
 
 
-class Mapper:
+class UserMapper:
     """The mappings and rules of one realm's document, compiled. `settled` as in WantedUser."""
 
     def __init__(self, document: AuthRocketRealmDocument, *, settled: bool = False) -> None:
@@ -72,12 +72,12 @@ class Mapper:
         columns = {column_of(one.target) for one in self._document.field_mappings if not one.keep_when_empty}
         return frozenset(columns | {*MEMBERSHIP_COLUMNS, column_of(ORGANISATIONS)})
 
-    def want(self, user: SourceUser, memberships: Sequence[Membership] | None) -> WantedUser:
+    def map_record(self, user: SourceUser, memberships: Sequence[Membership] | None) -> MappedUser:
         """What the desk should have of the user; `memberships` None when they are not read."""
         label = str(user.fields.get("name") or user.id)
         source = source_of(user, memberships)
         if not user.active:
-            return WantedUser(user.id, label=label, gone="inactive", source=source)
+            return MappedUser(user.id, label=label, gone="inactive", source=source)
         values: dict[str, Value | None] = {}
         record: dict[str, object] = {EMAIL_DOMAIN: user.fields.get("email_domain")}
         try:
@@ -87,10 +87,10 @@ class Mapper:
                 values |= membership_values(memberships)
                 values[column_of(ORGANISATIONS)] = _cut(", ".join(one.org_name for one in memberships)) or None
         except ValueFaultError as error:
-            return WantedUser(user.id, label=label, error=error.message, error_reason=error.reason, source=source)
-        verdict = self._site(RuleRecord(record, user.fields, self._raw), memberships or ())
+            return MappedUser(user.id, label=label, error=error.message, error_reason=error.reason, source=source)
+        verdict = self._site(RawRecord(record, user.fields, self._raw), memberships or ())
         values[SITE] = verdict.outcome or self._document.default_site
-        return WantedUser(
+        return MappedUser(
             user.id,
             values,
             label=label,
@@ -110,7 +110,7 @@ class Mapper:
                 shown |= {"value": None, "problem": error.message}
             yield shown
 
-    def _site(self, record: RuleRecord, memberships: Sequence[Membership]) -> Verdict[str]:
+    def _site(self, record: RawRecord, memberships: Sequence[Membership]) -> Verdict[str]:
         """The first rule that matches; a user of several organisations is tried with each of them."""
         if not memberships or not self._rules.fields & {ORGANISATION, ORGANISATION_REFERENCE}:
             return self._rules.decide(record)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.imports.values import ValueFaultError
 from shared.reasons import Reason
+from shared.records.values import ValueFaultError
 from shared.storage.rows import Value
 
 # Who has one of these owns an organisation, or may manage who is in it.

@@ -78,7 +78,7 @@ class ValueCache(Generic[K, V]):
             return self._fetch(entry, fetching, fetch, cache_seconds, stale_seconds)
         return self._wait(entry, fetching)
 
-    def refused(self, key: K, same: Callable[[V, V], bool]) -> None:
+    def invalidate(self, key: K, same: Callable[[V, V], bool]) -> None:
         """The next `get` fetches anew; once for a value, so that a wrong password cannot become a flood of fetches."""
         with self._lock:
             entry = self._entries.get(key)

@@ -15,12 +15,12 @@ from azure.identity import (
 
 from shared.environment import Environment
 from shared.errors import DeskbridgeError, MisconfiguredError, TryLaterError
+from shared.network_faults import NetworkFault, below, network_fault
 from shared.reasons import Reason
-from shared.settings.documents.credential_stores import CredentialStore
-from shared.settings.documents.vault_addresses import KNOWN_AUTHORITIES, host_of
 from shared.vaults.bounded_retry import CONNECT_SECONDS, READ_SECONDS
-from shared.vaults.mending import Mending
-from shared.vaults.network_faults import NetworkFault, below, network_fault
+from shared.vaults.documents.credential_stores import CredentialStore
+from shared.vaults.documents.vault_addresses import KNOWN_AUTHORITIES, host_of
+from shared.vaults.remediation import RemediationCommands
 
 TENANT_SETTING = "AzureTenantId"
 CLIENT_SETTING = "AzureClientId"
@@ -49,7 +49,7 @@ class StoreIdentity:
         self._name = store_name
         self._store = store
         self._environment = environment
-        self._mending = Mending(store_name, store, environment)
+        self._mending = RemediationCommands(store_name, store, environment)
         self._scope = f"{store.token_resource}/.default"
         self._client_id = ""
         self._credential: Any = self._build()
@@ -113,7 +113,7 @@ class StoreIdentity:
             raise MisconfiguredError(
                 Reason.TENANT_UNKNOWN,
                 f"The credential store {self._name} names a tenant that cannot be one.",
-                mend=f"Write the directory's GUID as tenant_id or into the app setting {TENANT_SETTING}: "
+                remedy=f"Write the directory's GUID as tenant_id or into the app setting {TENANT_SETTING}: "
                 "az account show --query tenantId --output tsv",
             ) from None
 
@@ -123,7 +123,7 @@ class StoreIdentity:
                 Reason.DEVELOPER_WHEN_DEPLOYED,
                 f"The credential store {self._name} uses the method developer, and nobody is signed in on a host in "
                 "Azure.",
-                mend=f"Use system_assigned or user_assigned there: {self._mending.assign_system_identity()}",
+                remedy=f"Use system_assigned or user_assigned there: {self._mending.assign_system_identity()}",
             )
         tenant = self._store.tenant_id or ""
         return ChainedTokenCredential(
@@ -138,7 +138,7 @@ class StoreIdentity:
                 Reason.SETTING_MISSING,
                 f"The credential store {self._name} needs the app setting {setting}, which is missing, empty, or a Key "
                 "Vault reference that Azure could not resolve.",
-                mend=f"Set it ({self._mending.set_app_setting(setting)}) or name another one in the store's {field}.",
+                remedy=f"Set it ({self._mending.set_app_setting(setting)}) or name another one in the store's {field}.",
             )
         return value
 
@@ -158,7 +158,7 @@ class StoreIdentity:
             Reason.IDENTITY_MISSING,
             f"The credential store {self._name} uses a managed identity ({self._store.method}), and this host has "
             "none.",
-            mend=f"Give the function app the identity: {assign}{where}",
+            remedy=f"Give the function app the identity: {assign}{where}",
         )
 
     # What the SDK's exceptions mean
@@ -169,7 +169,7 @@ class StoreIdentity:
                 Reason.DEVELOPER_NOT_SIGNED_IN,
                 f"The credential store {self._name} uses the method developer, and neither the Azure CLI nor the Azure "
                 "Developer CLI gave a token.",
-                mend=f"Sign in: {self._mending.sign_in()}",
+                remedy=f"Sign in: {self._mending.sign_in()}",
             )
         if self._store.method == "client_secret":
             return self._explained_by_entra(error)
@@ -184,7 +184,7 @@ class StoreIdentity:
                 Reason.IDENTITY_UNAVAILABLE,
                 f"The host's identity endpoint answered with status {status} when the credential store {self._name} "
                 "asked for a token.",
-                mend="It usually passes within minutes.",
+                remedy="It usually passes within minutes.",
             )
         if status:
             return self._refused_by_endpoint()
@@ -194,7 +194,7 @@ class StoreIdentity:
             Reason.IDENTITY_UNAVAILABLE,
             f"The host's identity endpoint gave no token to the credential store {self._name}: it did not answer, or "
             "not in its form.",
-            mend="It usually passes; if it stays, restart the function app.",
+            remedy="It usually passes; if it stays, restart the function app.",
         )
 
     def _refused_by_endpoint(self) -> DeskbridgeError:
@@ -203,14 +203,14 @@ class StoreIdentity:
                 Reason.IDENTITY_MISSING,
                 f"The credential store {self._name} uses the system-assigned identity, and this host has none; it has "
                 "a user-assigned one at most.",
-                mend=f"Turn it on: {self._mending.assign_system_identity()}",
+                remedy=f"Turn it on: {self._mending.assign_system_identity()}",
             )
         which = self._store.client_id or self._store.resource_id
         return MisconfiguredError(
             Reason.IDENTITY_UNKNOWN,
             f"The credential store {self._name} names the user-assigned identity {which}, which is not assigned to "
             "this host.",
-            mend=f"Compare it with those that are ({self._mending.show_identities()}), or assign it: "
+            remedy=f"Compare it with those that are ({self._mending.show_identities()}), or assign it: "
             f"{self._mending.assign_user_identity()}. A client id is neither the object id nor the name.",
         )
 
@@ -231,20 +231,20 @@ class StoreIdentity:
                     Reason.CLIENT_SECRET_WRONG,
                     f"The credential store {self._name} signs in as {app}, and Entra ID refuses the client secret in "
                     f"the app setting {setting}. The secret's value is needed, not its id.",
-                    mend=f"Make a new one and put it there: {renew}",
+                    remedy=f"Make a new one and put it there: {renew}",
                 )
             case "7000222":
                 return MisconfiguredError(
                     Reason.CLIENT_SECRET_EXPIRED,
                     f"The credential store {self._name} signs in as {app}, and the client secret in the app setting "
                     f"{setting} has expired.",
-                    mend=f"Make a new one and put it there: {renew}",
+                    remedy=f"Make a new one and put it there: {renew}",
                 )
             case "700016":
                 return MisconfiguredError(
                     Reason.APP_REGISTRATION_UNKNOWN,
                     f"The credential store {self._name} signs in as {app}, which its tenant does not know.",
-                    mend=f"Check client_id and tenant_id: az ad app show --id {self._client_id} --query appId",
+                    remedy=f"Check client_id and tenant_id: az ad app show --id {self._client_id} --query appId",
                 )
             case "" if not discovery:
                 return self._no_answer_from_entra(error)
@@ -253,12 +253,12 @@ class StoreIdentity:
                     Reason.TENANT_UNKNOWN,
                     f"The credential store {self._name} signs in to a tenant that {host_of(self._authority)} does not "
                     "know.",
-                    mend="Check tenant_id, and the authority for another cloud: az account show --query tenantId",
+                    remedy="Check tenant_id, and the authority for another cloud: az account show --query tenantId",
                 )
         return MisconfiguredError(
             Reason.SIGN_IN_REFUSED,
             f"The credential store {self._name} signs in as {app}, and Entra ID refuses with AADSTS{code}.",
-            mend=f"Look it up: https://login.microsoftonline.com/error?code={code}",
+            remedy=f"Look it up: https://login.microsoftonline.com/error?code={code}",
         )
 
     @property
@@ -272,7 +272,7 @@ class StoreIdentity:
             return MisconfiguredError(
                 Reason.VAULT_CERTIFICATE_UNTRUSTED,
                 f"The credential store {self._name} signs in at {host}, whose certificate this host does not trust.",
-                mend="If a proxy opens the traffic, name a bundle that holds its authority in the app setting "
+                remedy="If a proxy opens the traffic, name a bundle that holds its authority in the app setting "
                 "REQUESTS_CA_BUNDLE; otherwise correct the store's authority.",
             )
         return self._entra_unavailable(
@@ -285,7 +285,7 @@ class StoreIdentity:
         return TryLaterError(
             Reason.IDENTITY_UNAVAILABLE,
             f"The credential store {self._name} could not sign in: {what}.",
-            mend="It usually passes; if it stays, check the store's authority and the host's way to it.",
+            remedy="It usually passes; if it stays, check the store's authority and the host's way to it.",
         )
 
 

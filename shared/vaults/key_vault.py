@@ -13,12 +13,12 @@ from azure.core.exceptions import (
 from azure.keyvault.secrets import KeyVaultSecret, SecretClient
 
 from shared.environment import Environment
-from shared.settings.documents.credential_stores import CredentialStore
-from shared.settings.documents.vault_addresses import SecretAddress
 from shared.vaults.bounded_retry import CONNECT_SECONDS, READ_SECONDS, BoundedRetryPolicy
+from shared.vaults.documents.credential_stores import CredentialStore
+from shared.vaults.documents.vault_addresses import SecretAddress
+from shared.vaults.errors import VaultRefusal, VaultRefusals
 from shared.vaults.identities import StoreIdentity
 from shared.vaults.model import SecretValue, json_fields
-from shared.vaults.refusals import Refusal, Refusals
 
 _OK = 200
 
@@ -36,9 +36,9 @@ class KeyVaults:
     def fetch(self, store_name: str, store: CredentialStore, address: SecretAddress) -> SecretValue:
         """The secret, by one request (and one more for the first of a client, which the vault challenges).
 
-        Raises MisconfiguredError with what is wrong and what mends it, TryLaterError for what may pass.
+        Raises MisconfiguredError with what is wrong and what to do, TryLaterError for what may pass.
         """
-        refusals = Refusals(store_name, store, address, self._environment)
+        refusals = VaultRefusals(store_name, store, address, self._environment)
         try:
             found = self._client(store_name, store).get_secret(
                 address.name, address.version or None, raw_response_hook=_require_a_secret
@@ -115,7 +115,7 @@ def _require_a_secret(response: Any) -> None:
         raise ValueError("the answer is no secret")  # noqa: TRY004 - it is what the answer says that is wrong
 
 
-def _refusal(error: HttpResponseError) -> Refusal:
+def _refusal(error: HttpResponseError) -> VaultRefusal:
     """What Key Vault answered, out of the SDK's exception."""
     code, inner, message = "", "", ""
     held: Any = error.error
@@ -129,7 +129,7 @@ def _refusal(error: HttpResponseError) -> Refusal:
         retry_after = float(headers.get("Retry-After", ""))
     except ValueError:
         retry_after = None
-    return Refusal(
+    return VaultRefusal(
         status=int(error.status_code or 0),
         code=code,
         inner_code=inner,

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from shared.settings.documents.credential_stores import CredentialStore
-from shared.settings.documents.credentials import CredentialReference
-from shared.settings.documents.vault_addresses import SecretAddress
+from shared.vaults.documents.credential_stores import CredentialStore
+from shared.vaults.documents.credentials import CredentialReference
+from shared.vaults.documents.vault_addresses import SecretAddress
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Credentials(Protocol):
     def read(self, reference: CredentialReference) -> SecretValue:
         """The secret.
 
-        Raises MisconfiguredError with what is wrong and what mends it, TryLaterError for what may pass.
+        Raises MisconfiguredError with what is wrong and what to do, TryLaterError for what may pass.
         """
         ...
 
@@ -45,7 +45,7 @@ class Credentials(Protocol):
         """User name and password of a JSON secret; the same errors, and one when it is not such a secret."""
         ...
 
-    def refused(self, reference: CredentialReference) -> None:
+    def invalidate(self, reference: CredentialReference) -> None:
         """The far side refused this value: the next `read` fetches it anew (once per fetched version)."""
         ...
 
@@ -54,7 +54,7 @@ class Vaults(Protocol):
     """Fetches one secret through a store's identity, each time anew."""
 
     def fetch(self, store_name: str, store: CredentialStore, address: SecretAddress) -> SecretValue:
-        """The secret; raises MisconfiguredError with what is wrong and what mends it, TryLaterError."""
+        """The secret; raises MisconfiguredError with what is wrong and what to do, TryLaterError."""
         ...
 
     def may_list(self, store_name: str, store: CredentialStore) -> bool:

@@ -5,8 +5,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from shared.errors import Fault
-from shared.settings.documents.credentials import InPlaceCredential
 from shared.settings.validation import document_invalid, faults_of
+from shared.vaults.documents.credentials import InPlaceCredential
 
 
 def parse_trial(store: str, content: Any) -> InPlaceCredential:

@@ -7,13 +7,13 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from shared.bootstrap.kinds import KINDS
 from shared.errors import MisconfiguredError
-from shared.settings.documents.base import SettingsDocument
-from shared.settings.documents.credential_stores import CredentialStore
-from shared.settings.documents.credentials import Credential, CredentialReference, SecretSource
-from shared.settings.kinds import KINDS
+from shared.settings.base import SettingsDocument
 from shared.settings.store import SettingsStore
 from shared.settings.stored import Stored
+from shared.vaults.documents.credential_stores import CredentialStore
+from shared.vaults.documents.credentials import Credential, CredentialReference, SecretSource
 
 D = TypeVar("D", bound=SettingsDocument)
 
@@ -28,7 +28,7 @@ _WORDS = {
 
 
 @dataclass(frozen=True)
-class Use:
+class SecretUse:
     """One place that names a secret. `credential` is the credential's name, None when the secret stands in place."""
 
     kind: str
@@ -57,15 +57,15 @@ class SecretUses:
         wanted = (vault_name.casefold(), secret_name.casefold())
         return _sentences(use for use in self.all_uses() if _secret_of(use, stores) == wanted)
 
-    def uses_of_credential(self, name: str) -> list[Use]:
+    def uses_of_credential(self, name: str) -> list[SecretUse]:
         """Every place that names this credential."""
         return [use for use in self.all_uses() if use.credential == name]
 
-    def uses_of_store(self, name: str) -> list[Use]:
+    def uses_of_store(self, name: str) -> list[SecretUse]:
         """Every place that reads a secret through this store."""
         return [use for use in self.all_uses() if use.store == name]
 
-    def all_uses(self) -> Iterator[Use]:
+    def all_uses(self) -> Iterator[SecretUse]:
         credentials = {stored.name: stored.document for stored in self._readable(Credential)}
         for kind, cls in KINDS.items():
             if cls in {Credential, CredentialStore}:
@@ -82,11 +82,13 @@ class SecretUses:
             return ()
 
 
-def _uses_in(kind: str, name: str, document: SettingsDocument, credentials: Mapping[str, Credential]) -> Iterator[Use]:
+def _uses_in(
+    kind: str, name: str, document: SettingsDocument, credentials: Mapping[str, Credential]
+) -> Iterator[SecretUse]:
     for path, reference in references_in(document):
         source = reference.in_place or credentials.get(reference.credential or "")
         if source is not None:
-            yield Use(kind, name, path, source.store, source, reference.credential)
+            yield SecretUse(kind, name, path, source.store, source, reference.credential)
 
 
 def references_in(document: BaseModel) -> Iterator[tuple[str, CredentialReference]]:
@@ -109,10 +111,10 @@ def _walk(value: Any, path: str) -> Iterator[tuple[str, CredentialReference]]:
         yield from _walk(part, f"{path}.{name}" if path else name)
 
 
-def _secret_of(use: Use, stores: Mapping[str, CredentialStore]) -> tuple[str, str] | None:
+def _secret_of(use: SecretUse, stores: Mapping[str, CredentialStore]) -> tuple[str, str] | None:
     store = stores.get(use.store)
     return None if store is None else (store.name_of_vault.casefold(), use.source.address.name.casefold())
 
 
-def _sentences(uses: Iterator[Use]) -> list[str]:
+def _sentences(uses: Iterator[SecretUse]) -> list[str]:
     return list(dict.fromkeys(str(use) for use in uses))

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import azure.functions as func
 
-from functions.endpoints import Endpoint, declared_endpoints
+from functions.http.endpoints import Endpoint, declared_endpoints
 from tests.registered import FUNCTIONS
 
 

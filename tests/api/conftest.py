@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from functions import endpoints
-from functions.endpoints import Endpoint
-from functions.http_answers import status_of
+from functions.http import endpoints
+from functions.http.answers import status_of
+from functions.http.endpoints import Endpoint
 from shared import bootstrap
 from shared.errors import DeskbridgeError
 from tests.fakes.tables import MemoryTables

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.endpoints import declared_endpoints
+from functions.http.endpoints import declared_endpoints
 from shared.strict_json import parse_json
 from tests.api.calling import Answer, call
 from tests.api.seeding import asset, secrets_of_two_vaults, user

@@ -9,18 +9,18 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from azure.storage.blob import ContainerClient
 
-from functions.query import AFTER
+from functions.http.query import AFTER
 from shared.errors import InvalidInputError, TryLaterError
 from shared.reasons import Reason
-from shared.storage.azure_tables import AzureTables
-from shared.storage.lean_tables import LeanTables
-from shared.storage.positions import encode
+from shared.storage.cursors import encode_cursor
+from shared.storage.rest_tables import RestTables
 from shared.storage.rows import partition
-from shared.tickets.dead_letters import DeadLetters
+from shared.storage.sdk_tables import SdkTables
+from shared.tickets.inbound.dead_letters import DeadLetters
 from tests.scripted_service import Answer, scripted_service
 from tests.storage_emulator import Storage
 
-CLIENTS = [AzureTables, LeanTables]
+CLIENTS = [SdkTables, RestTables]
 
 
 def token(keys: object) -> str:
@@ -42,7 +42,7 @@ def token(keys: object) -> str:
         token({"PartitionKey": "a", "RowKey": "b", "more": 1}),
     ],
 )
-def test_a_token_of_another_shape_is_refused(client: type[AzureTables], after: str, storage: Storage) -> None:
+def test_a_token_of_another_shape_is_refused(client: type[SdkTables], after: str, storage: Storage) -> None:
     table = client.from_connection_string(storage.connection_string).table("sites")
     with pytest.raises(InvalidInputError) as refused:
         table.page([partition("a")], after=after)
@@ -69,7 +69,7 @@ def test_a_marker_of_dead_letters_that_azure_does_not_know_is_refused(refusing: 
     with ContainerClient(f"{address}/lab0", "event-grid-dead-letters", retry_total=0) as container:
         unused: Any = None
         with pytest.raises(InvalidInputError) as refused:
-            DeadLetters(container, unused, unused, unused).list(50, encode("made-up"))
+            DeadLetters(container, unused, unused, unused).list(50, encode_cursor("made-up"))
         assert refused.value.reason is Reason.CONTINUATION_INVALID
         # Without one it is no fault of the caller.
         with pytest.raises(TryLaterError):
@@ -115,7 +115,7 @@ def test_the_places_in_dead_letters_are_as_every_lists_places_whatever_azures_ma
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_token_that_azure_does_not_know_is_refused(client: type[AzureTables], refusing: str) -> None:
+def test_a_token_that_azure_does_not_know_is_refused(client: type[SdkTables], refusing: str) -> None:
     table = client.from_connection_string(refusing).table("sites")
     with pytest.raises(InvalidInputError) as refused:
         table.page([partition("a")], after=token({"PartitionKey": "1!4!YQ--", "RowKey": "made up"}))

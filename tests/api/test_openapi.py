@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
-from functions.endpoints import Access, declared_endpoints
+from functions.http.endpoints import Access, declared_endpoints
 from shared.reasons import Reason
 from tests.api.calling import call
 from tests.registered import FUNCTIONS

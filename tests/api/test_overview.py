@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import bootstrap
+from shared.imports.runs.model import Mode, Run, RunState
 from shared.overview import record_counts
 from shared.overview.expiries import Expiry, calendar
-from shared.overview.exporting import as_csv, harmless
-from shared.runs.model import Mode, Run, RunState
+from shared.overview.exports import as_csv, harmless
 from shared.storage.rows import Page, Where
-from shared.tickets.model import ObjectType
+from shared.tickets.domain.model import ObjectType
 from tests.api.calling import Answer, call
 from tests.api.seeding import asset, secrets_of_two_vaults, sites_and_types, user
 from tests.fakes.tables import MemoryTable, MemoryTables
@@ -136,7 +136,7 @@ def test_an_import_that_wrote_makes_the_summary_count_again_and_one_that_did_not
     def ended(mode: Mode, **counts: int) -> None:
         moment = later - timedelta(minutes=1)
         run_id = bootstrap.runs().new_id("aws-tenants", moment)
-        run = Run(run_id, "aws-tenants", "acorn", mode, "manual", moment, "test", laid=True)
+        run = Run(run_id, "aws-tenants", "acorn", mode, "manual", moment, "test", parts_created=True)
         bootstrap.runs().add(replace(run, state=RunState.SUCCEEDED, finished_at=moment, counts=counts))
 
     ended(Mode.IMPORT, unchanged=5)

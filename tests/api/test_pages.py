@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from shared import bootstrap
 from shared.errors import InvalidInputError
+from shared.imports.runs.model import Mode, Part, PartState, Run, RunState
+from shared.imports.runs.repository import RunRepository
 from shared.reasons import Reason
-from shared.runs.model import Mode, Part, PartState, Run, RunState
-from shared.runs.repository import RunRepository
-from shared.storage.positions import decode, encode, page_of
+from shared.storage.cursors import decode_cursor, encode_cursor, page_of
 from shared.storage.rows import Page, Where
 from shared.storage.tables import Table
 from tests.api.calling import call
@@ -86,14 +86,14 @@ class _Counted(MemoryTable):
 def _run(table: Table, parts: dict[str, str]) -> RunRepository:
     """A closed run with these parts, each with the token of the attempt that counts."""
     runs = RunRepository(table)
-    runs.add(Run(RUN, "aws-tenants", "acorn", Mode.PREVIEW, "manual", BEGAN, "test", laid=True))
+    runs.add(Run(RUN, "aws-tenants", "acorn", Mode.PREVIEW, "manual", BEGAN, "test", parts_created=True))
     runs.add_parts(RUN, list(parts), BEGAN)
     for part in runs.parts(RUN):
         runs.save_part(Part(RUN, part.name, PartState.DONE, BEGAN, part.etag, parts[part.name]))
     return runs
 
 
-def _lay(runs: RunRepository, part: str, token: str, action: str, entries: list[dict[str, Any]]) -> None:
+def _create_parts(runs: RunRepository, part: str, token: str, action: str, entries: list[dict[str, Any]]) -> None:
     attempt = Part(RUN, part, PartState.RUNNING, BEGAN, token=token)
     for batch, start in enumerate(range(0, len(entries), 1000)):
         runs.add_entries(attempt, action, batch, entries[start : start + 1000])
@@ -130,10 +130,10 @@ def test_a_run_of_few_parts_shows_them_all(counted: _Counted) -> None:
 @pytest.mark.parametrize("limit", [1, 7, 50, 200])
 def test_a_plan_comes_whole_and_in_order_whatever_the_limit(counted: _Counted, limit: int) -> None:
     runs = _run(counted, {"a": "t1", "b": "t2"})
-    _lay(runs, "a", "t1", "create", [entry(number) for number in range(120)])
-    _lay(runs, "b", "t2", "create", [entry(number) for number in range(200, 230)])
-    _lay(runs, "a", "t1", "update", [entry(number) for number in range(300, 303)])
-    _lay(runs, "a", "killed", "create", [entry(number) for number in range(500, 560)])
+    _create_parts(runs, "a", "t1", "create", [entry(number) for number in range(120)])
+    _create_parts(runs, "b", "t2", "create", [entry(number) for number in range(200, 230)])
+    _create_parts(runs, "a", "t1", "update", [entry(number) for number in range(300, 303)])
+    _create_parts(runs, "a", "killed", "create", [entry(number) for number in range(500, 560)])
     wanted = [f"i-{number:06}" for number in [*range(120), *range(200, 230), *range(300, 303)]]
     assert [one["id"] for page in pages(f"runs/{RUN}/plan", limit) for one in page] == wanted
     of_a = [one["id"] for page in pages(f"runs/{RUN}/plan?part=a", limit) for one in page]
@@ -144,11 +144,11 @@ def test_a_plan_comes_whole_and_in_order_whatever_the_limit(counted: _Counted, l
 
 def test_each_page_of_a_plan_of_a_hundred_thousand_entries_costs_the_same(counted: _Counted) -> None:
     runs = _run(counted, {"a": "t1"})
-    _lay(runs, "a", "t1", "create", [entry(number) for number in range(100_000)])
+    _create_parts(runs, "a", "t1", "create", [entry(number) for number in range(100_000)])
     costs: set[tuple[int, int]] = set()
     for row in (0, 1, 700, 1_300, 1_900):
         counted.readings = counted.rows_read = 0
-        after = encode(f"entry:create:a:t1:{row // 20:06}:{row % 20 * 50:03}", 10)
+        after = encode_cursor(f"entry:create:a:t1:{row // 20:06}:{row % 20 * 50:03}", 10)
         page = call("GET", f"runs/{RUN}/plan?limit=200&after={after}").json
         assert [one["id"] for one in page["items"]] == [f"i-{row * 50 + 10 + index:06}" for index in range(200)]
         costs.add((counted.readings, counted.rows_read))
@@ -158,8 +158,8 @@ def test_each_page_of_a_plan_of_a_hundred_thousand_entries_costs_the_same(counte
 
 def test_many_rows_of_killed_attempts_end_a_page_early_and_are_passed_over_at_last(counted: _Counted) -> None:
     runs = _run(counted, {"a": "t1"})
-    _lay(runs, "a", "killed", "create", [entry(number) for number in range(30_000)])
-    _lay(runs, "a", "t1", "create", [entry(1), entry(2)])
+    _create_parts(runs, "a", "killed", "create", [entry(number) for number in range(30_000)])
+    _create_parts(runs, "a", "t1", "create", [entry(1), entry(2)])
     counted.readings = 0
     assert call("GET", f"runs/{RUN}/plan").json["items"] == []
     assert counted.readings < 12
@@ -173,13 +173,13 @@ def test_errors_are_failed_parts_first_and_then_records_whatever_the_limit(count
         part = runs.find_part(RUN, name)
         assert part is not None
         runs.save_part(Part(RUN, name, PartState.FAILED, BEGAN, part.etag, reason="aws_denied", message="No."))
-    for action in ("withheld", "error", "create"):
-        _lay(runs, "b", "t2", action, [{**entry(1), "action": action}, {**entry(2), "action": action}])
+    for action in ("held_back", "error", "create"):
+        _create_parts(runs, "b", "t2", action, [{**entry(1), "action": action}, {**entry(2), "action": action}])
     found = [(one["part"], one["action"], one.get("id")) for page in pages(f"runs/{RUN}/errors", limit) for one in page]
     assert found == [
         ("a", "failed", None),
         ("c", "failed", None),
-        *(("b", action, f"i-00000{number}") for action in ("error", "withheld") for number in (1, 2)),
+        *(("b", action, f"i-00000{number}") for action in ("error", "held_back") for number in (1, 2)),
     ]
 
 
@@ -188,14 +188,14 @@ def test_errors_are_failed_parts_first_and_then_records_whatever_the_limit(count
     "after",
     [
         "~",
-        encode("part:a", 0),
-        encode("entry:create:a", -1),
-        encode("entry:create:a", "0"),
-        encode("other", None),
-        encode(None),
-        encode(),
-        encode("\ud800"),
-        encode("\ud800", 1),
+        encode_cursor("part:a", 0),
+        encode_cursor("entry:create:a", -1),
+        encode_cursor("entry:create:a", "0"),
+        encode_cursor("other", None),
+        encode_cursor(None),
+        encode_cursor(),
+        encode_cursor("\ud800"),
+        encode_cursor("\ud800", 1),
         "W1tb" * 400,
     ],
 )
@@ -209,7 +209,9 @@ def test_a_place_that_was_not_given_out_is_refused(counted: _Counted, what: str,
     assert refused.json["reason"] in {"continuation_invalid", "parameter_invalid"}
 
 
-@pytest.mark.parametrize("after", [encode("\ud800", None), encode("acorn-vault", 1), encode("a"), "W1tb" * 400])
+@pytest.mark.parametrize(
+    "after", [encode_cursor("\ud800", None), encode_cursor("acorn-vault", 1), encode_cursor("a"), "W1tb" * 400]
+)
 def test_a_place_of_an_export_that_was_not_given_out_is_refused(tables: MemoryTables, after: str) -> None:
     assert call("GET", f"exports/tickets?after={after}").json["reason"] == "continuation_invalid"
 
@@ -265,7 +267,7 @@ def test_what_goes_while_somebody_pages_shifts_nothing() -> None:
 @given(st.binary(max_size=60))
 def test_any_other_text_is_refused_and_never_an_error(raw: bytes) -> None:
     with pytest.raises(InvalidInputError):
-        decode(base64.urlsafe_b64encode(raw).decode(), str, int)
+        decode_cursor(base64.urlsafe_b64encode(raw).decode(), str, int)
 
 
 @pytest.fixture
@@ -299,7 +301,7 @@ def test_pages_go_on_when_what_comes_next_is_removed_meanwhile() -> None:
 def test_a_plan_goes_on_where_it_was_and_is_unknown_once_the_run_is_removed() -> None:
     runs = bootstrap.runs()
     _run(bootstrap.tables().table("runs"), {"a": "t1"})
-    _lay(runs, "a", "t1", "create", [entry(number) for number in range(120)])
+    _create_parts(runs, "a", "t1", "create", [entry(number) for number in range(120)])
     first = call("GET", f"runs/{RUN}/plan?limit=100").json
     assert [one["id"] for one in first["items"]] == [f"i-{number:06}" for number in range(100)]
     rest = call("GET", f"runs/{RUN}/plan?limit=100&after={first['next']}").json

@@ -1,4 +1,4 @@
-"""Readiness on the real storage emulator: each thing with its state, its reason and what mends it."""
+"""Readiness on the real storage emulator: each thing with its state, its reason and what to do."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,7 @@ from shared.errors import MisconfiguredError
 from shared.reasons import Reason
 from shared.storage.names import IMPORT_PARTS_POISON_QUEUE, IMPORT_PARTS_QUEUE
 from shared.storage.queues import Queues
-from shared.vaults.checking import Check
+from shared.vaults.checks import CredentialCheck
 from tests.api.calling import call
 from tests.api.conftest import STORE
 from tests.storage_emulator import Storage
@@ -24,11 +24,11 @@ class _Checks:
     def __init__(self, **wrong: Reason) -> None:
         self.wrong = wrong
 
-    def check_store(self, name: str) -> Check:
+    def check_store(self, name: str) -> CredentialCheck:
         reason = self.wrong.get(name)
         if reason is None:
-            return Check(True, f"The credential store {name} is ready.", name, name, "an identity")
-        return Check(False, "The vault refuses.", name, name, "an identity", reason, "Grant the role.")
+            return CredentialCheck(True, f"The credential store {name} is ready.", name, name, "an identity")
+        return CredentialCheck(False, "The vault refuses.", name, name, "an identity", reason, "Grant the role.")
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +60,7 @@ def test_each_vault_is_told_with_its_reason_and_what_mends_it() -> None:
         "state": "degraded",
         "message": "The vault refuses.",
         "reason": "vault_permission_missing",
-        "mend": "Grant the role.",
+        "remedy": "Grant the role.",
     }
 
 
@@ -106,7 +106,7 @@ def test_an_import_that_is_overdue_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     (name,) = [item["name"] for item in call("GET", "health/ready").json["items"] if item["name"].startswith("import")]
     assert part(call("GET", "health/ready"), name)["state"] == "ready"
     monkeypatch.setattr(bootstrap, "now", lambda: datetime.now(UTC) + timedelta(days=3))
-    bootstrap.exchange({})
+    bootstrap.swap_instances({})
     bootstrap.replace("credential_checks", _Checks())
     assert part(call("GET", "health/ready"), name)["state"] == "degraded"
 

@@ -34,7 +34,7 @@ def test_a_document_that_is_there_is_not_replaced_without_its_version() -> None:
     made = call("PUT", "settings/credential-stores/acorn", STORE)
     refused = call("PUT", "settings/credential-stores/acorn", STORE)
     assert (refused.status, refused.json["reason"]) == (409, "version_needed")
-    assert made.etag in refused.json["mend"]
+    assert made.etag in refused.json["remedy"]
 
 
 def test_a_version_that_moved_is_412_with_the_present_one() -> None:

@@ -7,12 +7,12 @@ from typing import Any
 import azure.functions as func
 import pytest
 
-from lab.fleet import Fleet
+from lab.emulators.moto_fleet import Fleet
 from shared import bootstrap
 from tests.assets.tenants import FakeCredentials, settle
 from tests.fakes.tables import MemoryTables
 from tests.imports.worlds import Clock
-from tests.lab.ec2.tokens import unsigned_token
+from tests.lab.emulators.ec2.tokens import unsigned_token
 from tests.registered import FUNCTIONS
 
 

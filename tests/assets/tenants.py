@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from shared.settings.documents.credentials import CredentialReference
 from shared.settings.store import SettingsStore
+from shared.vaults.documents.credentials import CredentialReference
 from shared.vaults.model import SecretValue, UserPassword, json_fields
 
 ACCOUNT = "111122223333"
@@ -80,7 +80,7 @@ class FakeCredentials:
             fields[reference.in_place.password_field or "password"],
         )
 
-    def refused(self, reference: CredentialReference) -> None:
+    def invalidate(self, reference: CredentialReference) -> None:
         assert reference.in_place is not None
         self.refused_names.append(reference.in_place.secret)
         self.on_refused()

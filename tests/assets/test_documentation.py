@@ -6,16 +6,16 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from shared.assets.model import STANDARD_SOURCES
-from shared.reasons import Reason
-from shared.rules.operators import OPERATOR_NAMES
-from shared.settings.documents.asset_fields import STANDARD_FIELDS
-from shared.settings.documents.aws_tenants import (
+from shared.assets.documents.asset_fields import STANDARD_FIELDS
+from shared.assets.documents.aws_tenants import (
     AccountDocument,
     AssetTypeChoiceDocument,
     AwsTenantDocument,
     FieldMappingDocument,
 )
+from shared.assets.model import STANDARD_SOURCES
+from shared.reasons import Reason
+from shared.rules.operators import OPERATOR_NAMES
 from shared.settings.store import SettingsStore
 from shared.settings.validation import parse_yaml
 from tests.fakes.tables import MemoryTables

@@ -7,18 +7,27 @@ from typing import Any
 
 import pytest
 
-from lab.ec2.accounts import ACORN, EXTERNAL_ID, IRELAND, KEYLESS_AUDIENCE, KEYLESS_ROLE_ARN, LONDON, REGIONS, ROLE_ARN
-from lab.ec2.accounts import ST_JOHNS as OTHER
-from lab.ec2.records import Record
-from lab.ec2.server import EC2Lab
-from shared.assets.checking import check_tenant
-from shared.assets.ec2 import Ec2
-from shared.assets.refusals import CODES
+from lab.emulators.ec2.accounts import (
+    ACORN,
+    EXTERNAL_ID,
+    IRELAND,
+    KEYLESS_AUDIENCE,
+    KEYLESS_ROLE_ARN,
+    LONDON,
+    REGIONS,
+    ROLE_ARN,
+)
+from lab.emulators.ec2.accounts import ST_JOHNS as OTHER
+from lab.emulators.ec2.records import Record
+from lab.emulators.ec2.server import EC2Lab
+from shared.assets.aws.client import Ec2
+from shared.assets.aws.errors import CODES
+from shared.assets.checks import check_tenant
+from shared.assets.documents.aws_tenants import AccountDocument, AwsTenantDocument
 from shared.errors import DeskbridgeError, MisconfiguredError, TryLaterError
 from shared.reasons import Reason
-from shared.settings.documents.aws_tenants import AccountDocument, AwsTenantDocument
 from tests.assets.tenants import FakeCredentials, tenant
-from tests.lab.ec2.tokens import unsigned_token
+from tests.lab.emulators.ec2.tokens import unsigned_token
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +142,7 @@ def test_a_role_that_does_not_trust_us_says_what_its_policy_needs(
     error = _refused(lambda: _read(ec2, _document(accounts=[account])))
     assert (type(error), error.reason) == (MisconfiguredError, Reason.AWS_ROLE_REFUSED)
     assert ROLE_ARN in error.message
-    assert f'"Resource": "{ROLE_ARN}"' in error.mend
+    assert f'"Resource": "{ROLE_ARN}"' in error.remedy
 
 
 def test_no_key_at_all_the_managed_identitys_token_is_exchanged(lab: EC2Lab, ec2: Ec2) -> None:
@@ -148,7 +157,7 @@ def test_a_token_for_another_audience_is_refused_with_what_the_account_needs(lab
     document = _document(access=access, accounts=[{"account": ACORN, "role": KEYLESS_ROLE_ARN}])
     error = _refused(lambda: _read(ec2, document))
     assert error.reason is Reason.AWS_WEB_IDENTITY_REFUSED
-    assert "identity provider" in error.mend
+    assert "identity provider" in error.remedy
 
 
 def test_a_strangers_account_is_never_imported(lab: EC2Lab, ec2: Ec2) -> None:
@@ -180,7 +189,7 @@ def test_a_missing_permission_comes_with_the_smallest_policy_that_mends_it(lab: 
     error = _refused(lambda: _read(ec2, _document()))
     assert error.reason is Reason.AWS_PERMISSION_MISSING
     assert "arn:aws:iam::111122223333:user/deskbridge may not call ec2:DescribeInstances" in error.message
-    assert '"Action": "ec2:DescribeInstances", "Resource": "*"' in error.mend
+    assert '"Action": "ec2:DescribeInstances", "Resource": "*"' in error.remedy
 
 
 @pytest.mark.parametrize(
@@ -265,7 +274,7 @@ def test_every_code_of_the_table_has_a_message_and_a_cure(lab: EC2Lab, ec2: Ec2)
         lab.script("refuse", code=code, action="DescribeInstances")
         error = _refused(lambda: _read(once, document))
         assert error.message.endswith("."), code
-        assert error.mend, code
+        assert error.remedy, code
         assert "{" not in error.message, code
 
 

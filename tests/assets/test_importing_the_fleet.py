@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lab.fleet import ACORN, NOT_OPTED_IN, ST_JOHNS, Fleet, Machine
+from lab.emulators.moto_fleet import ACORN, NOT_OPTED_IN, ST_JOHNS, Fleet, Machine
 from shared import bootstrap
 from shared.errors import ConflictError, DeskbridgeError, MisconfiguredError, TryLaterError
 from shared.reasons import Reason
@@ -49,7 +49,7 @@ def _settle(fleet: Fleet, **changes: Any) -> None:
 
 
 def _version() -> str | None:
-    from shared.settings.documents.aws_tenants import AwsTenantDocument
+    from shared.assets.documents.aws_tenants import AwsTenantDocument
 
     return "*" if bootstrap.settings().find(AwsTenantDocument, "acorn", fresh=True) else None
 
@@ -102,7 +102,7 @@ def test_types_and_fields_are_made_by_the_import_that_needs_them_once(desk: Desk
 def test_a_preview_makes_neither_types_nor_fields(desk: Desk, fleet: Fleet) -> None:
     _settle(fleet)
     before = desk.tables.contents()["settings"]
-    from shared.imports.model import Trigger
+    from shared.imports.plan.model import Trigger
 
     started = bootstrap.imports().start("aws-tenants", "acorn", trigger=Trigger.MANUAL, by="test", preview=True)
     desk.queue += [json.dumps(message) for message in started.messages]
@@ -127,7 +127,7 @@ def test_a_refused_region_fails_its_part_and_the_others_stand(desk: Desk, fleet:
     assert sum(row["active"] for row in desk.assets().values()) == 31
     errors, _ = bootstrap.run_reports().errors(run["id"], 200, None)
     assert "ec2:DescribeInstances" in errors[0]["message"]
-    assert "Action" in errors[0]["mend"]
+    assert "Action" in errors[0]["remedy"]
     fleet.forget(gone)
 
 
@@ -165,14 +165,16 @@ def test_without_the_password_nothing_is_imported_and_nothing_deactivated(desk: 
 
     def refuse(_: object) -> Any:
         raise MisconfiguredError(
-            Reason.VAULT_PERMISSION_MISSING, "The store kv may not read aws-acorn.", mend="az role assignment create …"
+            Reason.VAULT_PERMISSION_MISSING,
+            "The store kv may not read aws-acorn.",
+            remedy="az role assignment create …",
         )
 
     desk.credentials.read = refuse  # type: ignore[method-assign,assignment] # this vault refuses
     run = _run(desk)
     assert run["status"] == "failed"
     assert {part["message"] for part in run["parts"]} == {"The store kv may not read aws-acorn."}
-    assert {part["mend"] for part in run["parts"]} == {"az role assignment create …"}
+    assert {part["remedy"] for part in run["parts"]} == {"az role assignment create …"}
     assert desk.tables.contents()["assets"] == before
 
 
@@ -234,7 +236,7 @@ def test_an_asset_is_explained_from_the_instance_to_the_rule(desk: Desk, fleet: 
         "expression": "tags.Name",
         "value": "ACORN-LDN-WEB-01",
         "stored": "Jim's",
-        "held_by_a_person": True,
+        "locked_fields": True,
     }
     assert any('Rule "1: london-hq" matched' in reason for reason in explained["reasons"])
     assert [entry["action"] for entry in explained["history"]] == ["edit", "create"]
@@ -330,4 +332,4 @@ def test_a_tenant_that_an_upgrade_made_unreadable_fails_alone_and_is_seen(desk: 
     assert _run(desk)["status"] == "succeeded"
     runs = bootstrap.run_reports().page("aws-tenants", "aged", 10, None)[0]
     assert [(run["status"], run["reason"]) for run in runs] == [("failed", "document_invalid")]
-    assert {freshness.name for freshness in bootstrap.run_keeper().freshness()} == {"acorn", "aged"}
+    assert {freshness.name for freshness in bootstrap.run_housekeeping().freshness()} == {"acorn", "aged"}

@@ -15,16 +15,16 @@ from botocore.parsers import EC2QueryParser, ResponseParserError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab.ec2.accounts import ACORN, LONDON
-from lab.ec2.pages import Pages, Query
-from lab.ec2.records import Generated
-from lab.ec2.server import EC2Lab
-from shared.assets import lean_pieces
-from shared.assets.ec2 import Ec2
-from shared.assets.lean_ec2 import LeanParser, members_of, reservations_of
-from shared.assets.reading_ahead import Turn
-from shared.imports.expressions import compile_expression, names_in
-from shared.settings.documents.aws_tenants import AwsTenantDocument
+from lab.emulators.ec2.accounts import ACORN, LONDON
+from lab.emulators.ec2.pages import Pages, Query
+from lab.emulators.ec2.records import Generated
+from lab.emulators.ec2.server import EC2Lab
+from shared.assets.aws import parser_pieces as lean_pieces
+from shared.assets.aws.client import Ec2
+from shared.assets.aws.parser import EC2Parser, members_of, reservations_of
+from shared.assets.aws.prefetch import Turn
+from shared.assets.documents.aws_tenants import AwsTenantDocument
+from shared.rules.expressions import compile_expression, names_in
 from tests.assets.tenants import FakeCredentials, tenant
 
 _MODEL = botocore.session.get_session().get_service_model("ec2").operation_model("DescribeInstances")
@@ -60,7 +60,7 @@ def _plain(body: bytes, members: frozenset[str] = _ALL) -> dict[str, Any]:
 
 
 def _lean(body: bytes, members: frozenset[str] = _ALL, *, zipped: bool = False) -> dict[str, Any]:
-    parsed: dict[str, Any] = LeanParser(members).parse(_response(body, zipped=zipped), _SHAPE)
+    parsed: dict[str, Any] = EC2Parser(members).parse(_response(body, zipped=zipped), _SHAPE)
     parsed["ResponseMetadata"]["HTTPHeaders"].pop("content-encoding", None)
     later = _later(body, members, zipped=zipped)
     # A page that is read later has the same instances, and its token at once.
@@ -72,7 +72,7 @@ def _lean(body: bytes, members: frozenset[str] = _ALL, *, zipped: bool = False) 
 def _later(body: bytes, members: frozenset[str] = _ALL, *, zipped: bool = False) -> dict[str, Any]:
     turn = Turn()
     turn.give()
-    found: dict[str, Any] = LeanParser(members, turn).parse(_response(body, zipped=zipped), _SHAPE)
+    found: dict[str, Any] = EC2Parser(members, turn).parse(_response(body, zipped=zipped), _SHAPE)
     return found
 
 
@@ -183,14 +183,14 @@ def test_any_answer_is_read_as_botocore_reads_it(body: bytes, zipped: bool, piec
 
 def test_a_page_is_read_in_pieces_and_never_held_as_a_whole_tree(page: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     largest = 0
-    take = LeanParser._take
+    take = EC2Parser._take
 
-    def watch(self: LeanParser, root: ET.Element, *arguments: Any, **named: Any) -> None:
+    def watch(self: EC2Parser, root: ET.Element, *arguments: Any, **named: Any) -> None:
         nonlocal largest
         largest = max(largest, sum(1 for _ in root.iter()))
         take(self, root, *arguments, **named)
 
-    monkeypatch.setattr(LeanParser, "_take", watch)
+    monkeypatch.setattr(EC2Parser, "_take", watch)
     _lean(page, zipped=True)
     whole = sum(1 for _ in ET.fromstring(page).iter())  # noqa: S314 - our own page
     assert largest < whole / 10
@@ -211,11 +211,11 @@ def test_a_compressed_answer_that_is_cut_off_or_broken_is_refused(page: bytes, c
     whole = gzip.compress(page)
     response = _response(page, zipped=True)
     with pytest.raises(ResponseParserError):
-        LeanParser(_ALL).parse({**response, "body": whole[:cut]}, _SHAPE)
+        EC2Parser(_ALL).parse({**response, "body": whole[:cut]}, _SHAPE)
     broken = bytearray(whole)
     broken[len(broken) // 2] ^= 0xFF
     with pytest.raises(ResponseParserError):
-        LeanParser(_ALL).parse({**response, "body": bytes(broken)}, _SHAPE)
+        EC2Parser(_ALL).parse({**response, "body": bytes(broken)}, _SHAPE)
 
 
 def test_a_compressed_answer_without_end_is_refused_before_it_fills_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,7 +248,7 @@ def test_refusals_are_read_by_botocore_compressed_or_not(zipped: bool) -> None:
         b"<Response><Errors><Error><Code>RequestLimitExceeded</Code><Message>Slow down</Message></Error></Errors>"
         b"<RequestID>1</RequestID></Response>"
     )
-    parsed = LeanParser(_ALL).parse(_response(body, zipped=zipped, status=503), _SHAPE)
+    parsed = EC2Parser(_ALL).parse(_response(body, zipped=zipped, status=503), _SHAPE)
     assert parsed["Error"]["Code"] == "RequestLimitExceeded"
     assert parsed["ResponseMetadata"]["HTTPStatusCode"] == 503
 

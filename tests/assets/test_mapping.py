@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
+from shared.assets.documents.aws_tenants import AwsTenantDocument, compile_source
 from shared.assets.mapping import AssetMapping
 from shared.assets.model import STANDARD_SOURCES, document_name_of
-from shared.imports.model import Wanted
+from shared.imports.plan.model import DesiredRecord
 from shared.reasons import Reason
-from shared.settings.documents.aws_tenants import AwsTenantDocument, compile_source
 from tests.assets.tenants import ACCOUNT, tenant
 
 TYPES = {"Server": "server", "Application server": "application-server", "arm64": "arm64"}
@@ -30,9 +30,9 @@ def _instance(tags: dict[str, str] | None = None, **values: Any) -> dict[str, An
     }
 
 
-def _want(instance: dict[str, Any], created: frozenset[str] = frozenset(), **changes: Any) -> Wanted:
+def _want(instance: dict[str, Any], created: frozenset[str] = frozenset(), **changes: Any) -> DesiredRecord:
     document = AwsTenantDocument.model_validate(tenant(**changes))
-    return AssetMapping(document, TYPES, created).want(instance)
+    return AssetMapping(document, TYPES, created).map_record(instance)
 
 
 def test_the_guides_server_by_its_asset_number() -> None:  # AWS-36, AWS-37, AWS-38
@@ -90,9 +90,9 @@ def test_the_type_by_a_field_is_the_type_of_that_very_name(field: str) -> None: 
     known = _want(_instance(Architecture="arm64"), asset_type=choice)
     other_case = _want(_instance(Architecture="ARM64"), asset_type=choice)
     empty = _want(_instance(Architecture=None), asset_type=choice)
-    assert (known.values["type"], known.needs) == ("arm64", {})
+    assert (known.values["type"], known.prerequisites) == ("arm64", {})
     assert other_case.values["type"] != "arm64"
-    assert other_case.needs == {f"type:{other_case.values['type']}:ARM64": "type"}  # AWS-34
+    assert other_case.prerequisites == {f"type:{other_case.values['type']}:ARM64": "type"}  # AWS-34
     assert empty.values["type"] == "application-server"  # AWS-35
 
 
@@ -124,7 +124,7 @@ def test_a_custom_field_and_a_fixed_value_and_a_field_still_to_be_made() -> None
     )
     assert wanted.values["c_cost_centre"] == "0042"
     assert wanted.values["f_owner"] == "Acorn"
-    assert wanted.needs == {"field:custom.cost-centre": ""}
+    assert wanted.prerequisites == {"field:custom.cost-centre": ""}
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from botocore.parsers import ResponseParserError
 
-from lab.ec2.accounts import LONDON
-from lab.ec2.server import EC2Lab
-from shared.assets.ec2 import Ec2
-from shared.assets.reading_ahead import Turn, ahead
+from lab.emulators.ec2.accounts import LONDON
+from lab.emulators.ec2.server import EC2Lab
+from shared.assets.aws.client import Ec2
+from shared.assets.aws.prefetch import Turn, ahead
 from shared.errors import TryLaterError
 from shared.imports.collector import collector_put_off
 from tests.assets.test_ec2 import _document, credentials, ec2, lab, running

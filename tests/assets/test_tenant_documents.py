@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from shared.assets.documents.aws_tenants import AwsTenantDocument
 from shared.errors import ConflictError, InvalidInputError
-from shared.settings.documents.aws_tenants import AwsTenantDocument
 from shared.settings.store import SettingsStore
 from shared.settings.validation import parse_document
 from tests.assets.tenants import ACCOUNT, settle, tenant

@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lab.ec2.accounts import ACORN, KEYLESS_AUDIENCE, KEYLESS_ROLE_ARN, LONDON
-from lab.ec2.server import EC2Lab
-from lab.vault.lab import VaultLab
-from shared.assets.ec2 import Ec2
-from shared.assets.web_identity import ManagedIdentityTokens
+from lab.emulators.ec2.accounts import ACORN, KEYLESS_AUDIENCE, KEYLESS_ROLE_ARN, LONDON
+from lab.emulators.ec2.server import EC2Lab
+from lab.emulators.key_vault.lab import VaultLab
+from shared.assets.aws.client import Ec2
+from shared.assets.aws.web_identity import ManagedIdentityTokens
+from shared.assets.documents.aws_tenants import AwsTenantDocument
 from shared.errors import DeskbridgeError, MisconfiguredError, TryLaterError
 from shared.reasons import Reason
-from shared.settings.documents.aws_tenants import AwsTenantDocument
 from tests.assets.tenants import FakeCredentials, tenant
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from bench.table_service import TableProcess
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError
-from shared.storage.azure_tables import AzureTables
-from shared.storage.lean_tables import LeanTables
+from shared.storage.rest_tables import RestTables
 from shared.storage.rows import AnyOf, Condition, Create, Delete, Replace, Row, Save, partition, row_key_prefix
+from shared.storage.sdk_tables import SdkTables
 from shared.storage.tables import scan
 
 
@@ -18,8 +18,8 @@ def service() -> Iterator[TableProcess]:
         yield running
 
 
-@pytest.mark.parametrize("kind", [AzureTables, LeanTables])
-def test_it_behaves_as_tables_do_for_what_is_measured(service: TableProcess, kind: type[AzureTables]) -> None:
+@pytest.mark.parametrize("kind", [SdkTables, RestTables])
+def test_it_behaves_as_tables_do_for_what_is_measured(service: TableProcess, kind: type[SdkTables]) -> None:
     service.clear()
     table = kind.from_connection_string(service.connection_string).table("things")
     rows = [Row("p'q", f"k{number:03}", {"n": number, "kind": "a" if number % 2 else "b'c"}) for number in range(100)]
@@ -46,7 +46,7 @@ def test_it_behaves_as_tables_do_for_what_is_measured(service: TableProcess, kin
 
 def test_it_counts_and_goes_back_to_what_was_kept(service: TableProcess) -> None:
     service.clear()
-    table = LeanTables.from_connection_string(service.connection_string).table("things")
+    table = RestTables.from_connection_string(service.connection_string).table("things")
     table.transact("p", [Create(Row("p", "a")), Create(Row("p", "b"))])
     service.keep("two rows")
     service.counts()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from functions.endpoints import Access, declared_endpoints
+from functions.http.endpoints import Access, declared_endpoints
 from shared.environment import VARIABLES
 from shared.reasons import Reason
 from shared.rules.operators import OPERATORS

@@ -16,10 +16,10 @@ from lab.fakes.tables import MemoryTables
 from lab.faults.host import Outputs
 from shared import bootstrap
 from shared.errors import TryLaterError
-from shared.imports.running import PartMessage
-from shared.runs.model import RunState
+from shared.imports.runs.model import RunState
+from shared.imports.runs.runner import PartMessage
 from shared.storage.documents import pack
-from shared.storage.refusals import translated
+from shared.storage.errors import translated
 from shared.storage.rows import Create, Operation, Row, Value
 from shared.storage.tables import Table
 from shared.users.grants import NOTE, GrantTickets
@@ -163,10 +163,10 @@ def test_what_a_part_leaves_behind_in_circles_goes_with_it() -> None:
         left.append(weakref.ref(circle))
         return []
 
-    before = bootstrap.exchange({"imports": SimpleNamespace(do_part=do_part)})
+    before = bootstrap.swap_instances({"imports": SimpleNamespace(do_part=do_part)})
     try:
         message = QueueMessage(id="1", body=json.dumps({"run_id": "run", "part": "part"}).encode())
         import_part(message=message, messages=Outputs())
     finally:
-        bootstrap.exchange(before)
+        bootstrap.swap_instances(before)
     assert [one() for one in left] == [None]

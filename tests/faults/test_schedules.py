@@ -15,14 +15,14 @@ from lab.faults.planted import PLANTED_BUGS
 from lab.faults.schedule import run_seed
 from lab.faults.story import FLOWS
 from shared.errors import TryLaterError
-from shared.imports.applying import Applier
-from shared.imports.keeping import RunKeeper
-from shared.imports.parts import PartWork
-from shared.imports.running import ImportRunner
+from shared.imports.applier import Applier
+from shared.imports.part_import import PartImport
+from shared.imports.runs.housekeeping import RunHousekeeping
+from shared.imports.runs.runner import ImportRunner
 from shared.reasons import Reason
-from shared.settings.documents.credentials import CredentialReference
-from shared.tickets.settling import Settling
-from shared.vaults.reading import VaultCredentials
+from shared.tickets.reconciler import TicketReconciler
+from shared.vaults.credentials import VaultCredentials
+from shared.vaults.documents.credentials import CredentialReference
 
 _JOBS = min(2, os.cpu_count() or 1)
 
@@ -108,22 +108,22 @@ def test_deactivating_after_a_reading_that_broke_off_is_found() -> None:
 
 
 def test_a_worker_that_stood_still_and_goes_on_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PartWork, "_check_that_it_is_ours", lambda _: None)
+    monkeypatch.setattr(PartImport, "_check_that_it_is_ours", lambda _: None)
     assert _found(range(60, 120), "users", "was answered as done", profile="queue")
 
 
 def test_an_answer_that_takes_a_lost_write_for_done_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def careless(self: Settling, group: list[Any], error: Exception, deadline: float) -> None:
+    def careless(self: TicketReconciler, group: list[Any], error: Exception, deadline: float) -> None:
         del self, error, deadline
         for progress in group:
             progress.done = True
 
-    monkeypatch.setattr(Settling, "_failed", careless)
+    monkeypatch.setattr(TicketReconciler, "_failed", careless)
     assert _found(range(1, 60), "tickets", "lost from tickets")
 
 
 def test_runs_that_nobody_takes_up_again_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RunKeeper, "_resume", lambda *_: [])
+    monkeypatch.setattr(RunHousekeeping, "_resume", lambda *_: [])
     assert _found(range(1, 60), "ec2", "open for ever")
 
 
@@ -148,10 +148,10 @@ def test_a_secret_in_the_log_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_error_without_a_reason_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def clumsy(self: RunKeeper, run: Any) -> Any:
+    def clumsy(self: RunHousekeeping, run: Any) -> Any:
         raise KeyError(run.id)
 
-    monkeypatch.setattr(RunKeeper, "_resume", clumsy)
+    monkeypatch.setattr(RunHousekeeping, "_resume", clumsy)
     assert _found(range(1, 60), "ec2", "a bug in the timer of the housekeeping: KeyError")
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from lab.ec2.accounts import ACORN, LONDON
-from lab.ec2.server import EC2Lab
+from lab.emulators.ec2.accounts import ACORN, LONDON
+from lab.emulators.ec2.server import EC2Lab
 from lab.faults.wire import KINDS
 from lab.faults.wired import run_wired, wired_story
 from lab.faults.wired_ec2 import read_ec2_wired

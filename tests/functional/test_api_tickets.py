@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import azure.functions as func
 import pytest
 
-from functions import api_event_care, api_tickets, ticket_schedules
+from functions import api_event_recovery, api_tickets, ticket_schedules
 from shared import bootstrap
 from tests.functional.test_key_vault_events import CREDENTIAL, STORE, _Passwords, send
 from tests.storage_emulator import Storage
@@ -101,18 +101,18 @@ def test_a_change_that_means_nothing_is_refused_with_its_path(desk: None, body: 
 
 def test_a_quarantined_event_is_seen_and_recorded_once_its_vault_is_allowed(desk: None) -> None:
     deliver("secret_near_expiry_of_a_vault_not_allowed.json")
-    item = call(api_event_care.list_quarantine, "GET", "quarantine")[1]["items"][0]
+    item = call(api_event_recovery.list_quarantine, "GET", "quarantine")[1]["items"][0]
     assert item["reason"] == "vault_not_allowed"
-    shown = call(api_event_care.show_quarantined, "GET", f"quarantine/{item['id']}")[1]
+    shown = call(api_event_recovery.show_quarantined, "GET", f"quarantine/{item['id']}")[1]
     topic = shown["event"]["topic"]
-    status, replayed, _ = call(api_event_care.replay_quarantined, "POST", f"quarantine/{item['id']}/replay")
+    status, replayed, _ = call(api_event_recovery.replay_quarantined, "POST", f"quarantine/{item['id']}/replay")
     assert (status, replayed["recorded"], replayed["reason"]) == (200, False, "vault_not_allowed")
     allowed = settings(allowed_vaults=[{"name": topic.rsplit("/", 1)[-1]}])
     bootstrap.settings().put("key-vault-events", "default", allowed, by="test", if_match="*")
-    status, replayed, _ = call(api_event_care.replay_quarantined, "POST", f"quarantine/{item['id']}/replay")
+    status, replayed, _ = call(api_event_recovery.replay_quarantined, "POST", f"quarantine/{item['id']}/replay")
     assert (status, replayed["recorded"]) == (200, True)
-    assert call(api_event_care.list_quarantine, "GET", "quarantine")[1]["items"] == []
-    assert call(api_event_care.show_quarantined, "GET", f"quarantine/{item['id']}")[0] == 404
+    assert call(api_event_recovery.list_quarantine, "GET", "quarantine")[1]["items"] == []
+    assert call(api_event_recovery.show_quarantined, "GET", f"quarantine/{item['id']}")[0] == 404
     assert len(call(api_tickets.list_tickets, "GET", "tickets")[1]["items"]) == 1
 
 
@@ -123,9 +123,9 @@ def test_dead_letters_are_listed_and_replayed_by_call_and_by_timer(desk: None, s
         container.create_container()
         for name in ("dead_letter_of_three.json", "dead_letter_cloud_event.json"):
             container.upload_blob(name, (PAYLOADS / name).read_bytes())
-        listed = call(api_event_care.list_dead_letters, "GET", "dead-letters?limit=1")[1]
+        listed = call(api_event_recovery.list_dead_letters, "GET", "dead-letters?limit=1")[1]
         assert (len(listed["items"]), listed["next"] is None) == (1, False)
-        status, replayed, _ = call(api_event_care.replay_dead_letters, "POST", "dead-letters/replay")
+        status, replayed, _ = call(api_event_recovery.replay_dead_letters, "POST", "dead-letters/replay")
         assert (status, replayed) == (200, {"blobs": 2, "recorded": 4, "quarantined": 0, "more": False})
         container.upload_blob("later.json", (PAYLOADS / "dead_letter_of_three.json").read_bytes())
         ticket_schedules.record_dead_letters(Timer())
@@ -133,9 +133,9 @@ def test_dead_letters_are_listed_and_replayed_by_call_and_by_timer(desk: None, s
 
 
 def test_a_sweep_of_a_vault_without_a_store_is_refused_and_of_all_is_empty(desk: None) -> None:
-    assert call(api_event_care.sweep_vaults_now, "POST", "sweeps")[1]["items"] == []
-    status, problem, _ = call(api_event_care.sweep_vaults_now, "POST", "sweeps", {"vault": "acorn-vault"})
+    assert call(api_event_recovery.sweep_vaults_now, "POST", "sweeps")[1]["items"] == []
+    status, problem, _ = call(api_event_recovery.sweep_vaults_now, "POST", "sweeps", {"vault": "acorn-vault"})
     assert (status, problem["reason"]) == (409, "vault_not_swept")
-    assert call(api_event_care.list_sweeps, "GET", "sweeps")[1]["items"] == []
+    assert call(api_event_recovery.list_sweeps, "GET", "sweeps")[1]["items"] == []
     ticket_schedules.sweep_vaults(Timer())
     ticket_schedules.remove_old_ticket_rows(Timer())

@@ -9,7 +9,7 @@ import pytest
 from azure.storage.queue import QueueClient
 
 from functions.key_vault_event_queue import quarantine_key_vault_event, record_key_vault_event
-from lab.event_grid.destinations import StorageQueue
+from lab.emulators.event_grid.destinations import StorageQueue
 from shared import bootstrap
 from shared.errors import MisconfiguredError
 from shared.storage.names import EVENTS_QUEUE

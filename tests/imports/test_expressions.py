@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.imports.expressions import ExpressionError, compile_expression
+from shared.rules.expressions import ExpressionError, compile_expression
 
 
 def test_an_expression_too_deep_to_be_worked_out_is_a_fault_of_the_record_and_not_of_the_import() -> None:

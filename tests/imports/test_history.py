@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import InvalidInputError
-from shared.imports import history
-from shared.imports.columns import column_of
-from shared.imports.history import HISTORY, HistoryEntry
-from shared.imports.model import Change, Key
-from shared.imports.records import RecordTable
+from shared.imports.plan.model import FieldChange, Key
+from shared.records import history
+from shared.records.columns import column_of
+from shared.records.history import HISTORY, HistoryEntry
+from shared.records.table import RecordTable
 from shared.storage.documents import pack
 from shared.storage.keys import descending
 from shared.storage.limits import OPERATIONS_PER_TRANSACTION
@@ -36,7 +36,7 @@ class _Watched(MemoryTable):
 
 def _edit(table: MemoryTable, number: int, text: str, at: datetime) -> None:
     row = table.find(*_KEY) or Row(*_KEY, {"active": True})
-    change = Change("f_notes", row.values.get("f_notes"), text)
+    change = FieldChange("f_notes", row.values.get("f_notes"), text)
     RecordTable(table).save_edit(row, {"f_notes": text}, [change], f"ann {number}", at)
 
 
@@ -140,7 +140,7 @@ def test_a_record_began_with_what_its_fields_had_whatever_they_are_called(field:
     records = RecordTable(table)
     for before, after in (("first", "second"), ("second", None)):
         at = _NOON + timedelta(hours=1)
-        records.save_edit(records.get(_KEY), {column: after}, [Change(column, before, after)], "ann", at)
+        records.save_edit(records.get(_KEY), {column: after}, [FieldChange(column, before, after)], "ann", at)
     *_, first = records.history(_KEY)
     assert first.changes == [{"field": field, "before": None, "after": "first"}]
 

@@ -5,11 +5,11 @@ import json
 import pytest
 
 from shared.errors import MisconfiguredError
+from shared.imports.runs.model import RunState
 from shared.reasons import Reason
-from shared.runs.model import RunState
-from shared.settings.documents.authrocket_realms import AuthRocketRealmDocument
 from shared.settings.store import plain
 from shared.storage.rows import Replace, Row, Value
+from shared.users.documents import AuthRocketRealmDocument
 from tests.imports.worlds import AuthRocketCase, World
 
 
@@ -21,7 +21,7 @@ def test_half_a_character_in_one_name_keeps_no_other_record_out(world: World, pr
     assert (summary.counts["error"], summary.counts["create"], summary.counts["parts_failed"]) == (30, 30, 0)
     told = world.entries(summary.run.id, "error")
     assert sorted(entry["id"] for entry in told) == [f"i-{number:02}" for number in range(1, 60, 2)]
-    assert {entry["message"] for entry in told} == {"name: the value holds half a character."}
+    assert {entry["message"] for entry in told} == {"name: the value holds an unpaired surrogate (invalid Unicode)."}
 
 
 def test_half_a_character_that_is_not_mapped_is_marked_in_the_source_alone() -> None:
@@ -47,7 +47,7 @@ def test_a_preview_of_very_long_values_shows_every_record_and_can_be_applied(wor
     told = world.entries(preview.run.id, "update")
     assert [entry["id"] for entry in told] == [f"i-{number:02}" for number in range(40)]
     applied = world.run(apply=preview.run.id)
-    assert (applied.counts["update"], applied.counts.get("left", 0)) == (40, 0)
+    assert (applied.counts["update"], applied.counts.get("changed_since_preview", 0)) == (40, 0)
     assert world.field("i-07", "note") == "b" * 30_000
 
 
@@ -74,7 +74,9 @@ def test_a_row_that_is_nearly_full_is_changed_on_and_on(world: World, full: str)
     assert [action for action, _ in told[20:]] == ["update"] * 20 + ["create"]
 
 
-@pytest.mark.parametrize("words", ["half a \ud83d", "é" * 40_000], ids=["half a character", "very much"])
+@pytest.mark.parametrize(
+    "words", ["half a \ud83d", "é" * 40_000], ids=["an unpaired surrogate (invalid Unicode)", "very much"]
+)
 def test_a_part_fails_with_what_a_service_said_whatever_it_said(world: World, words: str) -> None:
     world.far.put("i-1")
     world.far.fails_after, world.far.failure = 0, MisconfiguredError(Reason.AWS_FAILED, words)

@@ -3,9 +3,9 @@
 import pytest
 
 from shared.errors import InvalidInputError, MisconfiguredError, TryLaterError
-from shared.imports.model import Trigger
+from shared.imports.plan.model import Trigger
+from shared.imports.runs.model import RunState
 from shared.reasons import Reason
-from shared.runs.model import RunState
 from tests.fakes.tables import WatchedTables
 from tests.imports.worlds import World
 
@@ -231,7 +231,7 @@ def test_a_replacement_takes_over_the_record_of_the_one_that_is_gone(world: Worl
     world.far.put("i-new", name="web", number="SERV-1")
     world.run()
     assert world.active() == {"i-old"}
-    assert world.rows()["i-old"]["bound_to"] == f"{world.case.partition}|i-new"
+    assert world.rows()["i-old"]["claimed_by"] == f"{world.case.partition}|i-new"
     assert _counts(world) == {"unchanged": 1}
     world.far.records.clear()
     world.run()
@@ -251,7 +251,7 @@ def test_an_owner_that_returns_cannot_take_back_what_a_living_one_follows(world:
     assert (entry["id"], entry["code"]) == ("i-old", "claimed")
     del world.far.records["i-new"]
     world.run()
-    assert "bound_to" not in world.rows()["i-old"]
+    assert "claimed_by" not in world.rows()["i-old"]
     assert world.active() == {"i-old"}
 
 
@@ -340,10 +340,10 @@ def test_the_brake_withholds_every_deactivation_until_a_person_confirms(world: W
     for number in range(10):
         del world.far.records[f"i-{number:02}"]
     summary = world.run()
-    assert summary.counts["withheld"] == 10
+    assert summary.counts["held_back"] == 10
     assert "deactivate" not in summary.counts
     assert len(world.active()) == 30
-    assert all("The brake holds" in entry["message"] for entry in world.entries(summary.run.id, "withheld"))
+    assert all("The brake holds" in entry["message"] for entry in world.entries(summary.run.id, "held_back"))
     # One is back, one more is gone: neither is what was confirmed.
     world.far.put("i-00")
     del world.far.records["i-29"]
@@ -374,11 +374,11 @@ def test_a_part_that_was_not_read_to_its_end_deactivates_nothing(world: World, p
     world.run()
     del world.far.records["i-0"], world.far.records["i-5"]
     world.far.fails_after = pages
-    world.far.failure = MisconfiguredError(Reason.AWS_PERMISSION_MISSING, "It may not.", mend="Let it.")
+    world.far.failure = MisconfiguredError(Reason.AWS_PERMISSION_MISSING, "It may not.", remedy="Let it.")
     summary = world.run()
     assert summary.state is RunState.FAILED
     [part] = summary.parts
-    assert (part.reason, part.message, part.mend) == ("aws_permission_missing", "It may not.", "Let it.")
+    assert (part.reason, part.message, part.remedy) == ("aws_permission_missing", "It may not.", "Let it.")
     assert len(world.active()) == 6
 
 

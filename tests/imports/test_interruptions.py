@@ -5,8 +5,8 @@ from contextlib import suppress
 
 import pytest
 
-from shared.imports.model import Trigger
-from shared.runs.model import RunState
+from shared.imports.plan.model import Trigger
+from shared.imports.runs.model import RunState
 from tests.fakes.tables import KilledError, WatchedTables
 from tests.imports.worlds import SourceCase, World
 
@@ -241,4 +241,4 @@ def test_the_brake_of_a_repeated_part_counts_as_it_did_the_first_time(case: Call
         # Among the twenty that are active now the four would be few; among the ten of the beginning they are not.
         world.runner.do_part(message, redelivered=True)
         counts = world.runner.summary(run_id).counts
-        assert (counts.get("withheld"), counts.get("deactivate"), counts.get("create")) == (4, None, 10), number
+        assert (counts.get("held_back"), counts.get("deactivate"), counts.get("create")) == (4, None, 10), number

@@ -4,15 +4,15 @@ from collections.abc import Callable
 
 import pytest
 
-from shared.runs.model import RunState
-from shared.storage.azure_tables import AzureTables
+from shared.imports.runs.model import RunState
+from shared.storage.sdk_tables import SdkTables
 from tests.imports.worlds import SourceCase, World
 from tests.storage_emulator import Storage
 
 
 @pytest.fixture
 def real(case: Callable[[], SourceCase], storage: Storage) -> World:
-    world = World(case(), tables=AzureTables.from_connection_string(storage.connection_string))
+    world = World(case(), tables=SdkTables.from_connection_string(storage.connection_string))
     world.settle(at_least=50)
     return world
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.imports.model import Key, Known
-from shared.imports.part_index import PartIndex, Seen
+from shared.imports.part_index import PartIndex, SeenRows
+from shared.imports.plan.model import IndexEntry, Key
 from shared.storage.rows import Replace, Row, Value
 from tests.fakes.tables import WatchedTables
 from tests.imports.worlds import AuthRocketCase, World
@@ -27,11 +27,11 @@ _VALUES: st.SearchStrategy[Value | None] = st.one_of(
     st.datetimes(timezones=st.just(UTC)),
 )
 _KNOWN = st.builds(
-    Known,
+    IndexEntry,
     st.binary(min_size=12, max_size=12),
     st.sampled_from([True, True, True, False]),
     link=st.sampled_from([None, None, None, Key("manual", "till-1")]),
-    bound_to=st.sampled_from(["", "", "aws:1|i-9"]),
+    claimed_by=st.sampled_from(["", "", "aws:1|i-9"]),
     done=st.sampled_from(["", "", "update"]),
     gone_since=st.sampled_from([None, None, datetime(2026, 11, 1, tzinfo=UTC)]),
 )
@@ -43,7 +43,7 @@ _ROWS = st.lists(
 
 @given(rows=_ROWS)
 def test_all_that_was_put_is_known_and_what_was_read_of_ordinary_rows_comes_back(
-    rows: list[tuple[Known, dict[str, Any], str]],
+    rows: list[tuple[IndexEntry, dict[str, Any], str]],
 ) -> None:
     index = PartIndex("p", _COLUMNS)
     put = {f"i-{number:03}": one for number, one in enumerate(rows)}
@@ -53,11 +53,11 @@ def test_all_that_was_put_is_known_and_what_was_read_of_ordinary_rows_comes_back
     assert len(index) == len(put)
     assert {row_key: index[row_key] for row_key in index} == {row_key: known for row_key, (known, *_) in put.items()}
     assert sorted(map(repr, index.unusual)) == sorted(
-        repr(known) for known, *_ in put.values() if known != Known(known.digest)
+        repr(known) for known, *_ in put.values() if known != IndexEntry(known.digest)
     )
     for row_key, (known, values, etag) in put.items():
         row = index.recall(row_key, ["f_name"])
-        if known != Known(known.digest) or not etag:
+        if known != IndexEntry(known.digest) or not etag:
             assert row is None
             continue
         assert row is not None
@@ -77,8 +77,8 @@ def test_all_that_was_put_is_known_and_what_was_read_of_ordinary_rows_comes_back
 def test_what_was_seen_is_told_from_what_was_not(keys: list[str], seen: list[str]) -> None:
     index = PartIndex("p")
     for key in keys:
-        index.put(key, Known(b"\0" * 12 if int(key) % 3 else b""))
-    one, other = Seen(index), Seen(index)
+        index.put(key, IndexEntry(b"\0" * 12 if int(key) % 3 else b""))
+    one, other = SeenRows(index), SeenRows(index)
     for key in seen:
         one.add(key)
     assert {str(number) for number in range(121) if str(number) in one} == set(seen)
@@ -107,7 +107,7 @@ def test_a_row_takes_less_than_three_hundred_bytes() -> None:
         return found
 
     read = rows()
-    digests = [Known(number.to_bytes(12, "big")) for number in range(count)]
+    digests = [IndexEntry(number.to_bytes(12, "big")) for number in range(count)]
     tracemalloc.start()
     try:
         index = PartIndex("p", tuple(read[0][1].values))
@@ -240,7 +240,7 @@ def test_rows_of_very_much_text_are_not_kept() -> None:
     index = PartIndex("p", ("f_name",))
     for number in range(256):
         text = "".join(random.Random(number).choices("abcdefghij", k=2_000 if 64 <= number < 128 else 20))
-        index.put(f"{number}", Known(b"x" * 12), Row("p", f"{number}", {"f_name": text}, "W/1"))
+        index.put(f"{number}", IndexEntry(b"x" * 12), Row("p", f"{number}", {"f_name": text}, "W/1"))
     assert [number for number in range(256) if index.recall(f"{number}") is None] == list(range(64, 128))
 
 
@@ -248,7 +248,7 @@ def test_a_moment_is_kept_to_the_microsecond() -> None:
     at = datetime(2026, 11, 22, 6, 30, 1, 234_567, tzinfo=UTC)
     index = PartIndex("p", ("f_at", "f_name"))
     for number in range(130):
-        index.put(str(number), Known(b"x" * 12), Row("p", str(number), {"f_at": at + timedelta(number)}, "W/1"))
+        index.put(str(number), IndexEntry(b"x" * 12), Row("p", str(number), {"f_at": at + timedelta(number)}, "W/1"))
     for number in (0, 63, 64, 129):
         row = index.recall(str(number))
         assert row is not None

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.errors import MisconfiguredError
-from shared.imports.matching import ValuesPresent
-from shared.imports.model import Trigger
+from shared.imports.plan.model import Trigger
+from shared.imports.prefilter import MatchPrefilter
 from shared.reasons import Reason
 from tests.imports.worlds import FarRecord, SourceCase, World
 
@@ -148,7 +148,7 @@ def test_records_that_match_nothing_are_decided_at_once_as_they_would_be_at_the_
     case: Callable[[], SourceCase], history: History, far: dict[str, Any], page_size: int
 ) -> None:
     at_once, at_the_end = history.live(case()), history.live(case())
-    everything = ValuesPresent((), ())
+    everything = MatchPrefilter((), ())
     everything.may_match = lambda *_: True  # type: ignore[method-assign] # holds every new record back
     at_the_end.runner.sources[at_the_end.case.kind].records.values_present = lambda matching: everything  # type: ignore[method-assign] # noqa: ARG005 - as above
     for world in (at_once, at_the_end):
@@ -186,7 +186,7 @@ def test_applying_a_preview_at_once_is_the_import_itself(
     one.far.records, other.far.records = _far_of(far), _far_of(far)
     preview = one.run(Trigger.SCHEDULED, preview=True)
     applied = one.run(apply=preview.run.id)
-    assert not applied.counts.get("left")
+    assert not applied.counts.get("changed_since_preview")
     other.run(Trigger.SCHEDULED)
     assert one.comparable() == other.comparable()
 
@@ -202,7 +202,7 @@ def test_no_more_is_deactivated_than_the_brake_allows(
     counts = world.run().counts
     gone = active - world.active()
     assert len(gone) == counts.get("deactivate", 0)
-    if counts.get("withheld"):
+    if counts.get("held_back"):
         assert not gone
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from shared.errors import ConflictError, InvalidInputError, MisconfiguredError, RowRefusedError, TryLaterError
-from shared.imports.model import Trigger
-from shared.imports.reporting import RunReports
-from shared.imports.running import ImportRunner
+from shared.imports.plan.model import Trigger
+from shared.imports.runs.model import PartState, Run, RunState
+from shared.imports.runs.reports import RunReports
+from shared.imports.runs.repository import RunRepository
+from shared.imports.runs.runner import ImportRunner
 from shared.reasons import Reason
-from shared.runs.model import PartState, Run, RunState
-from shared.runs.repository import RunRepository
 from tests.fakes.tables import WatchedTables
 from tests.imports.worlds import Ec2Case, World
 
@@ -204,7 +204,7 @@ def test_applying_a_preview_writes_exactly_its_plan_and_lists_what_changed_since
     world.far.put("i-5", name="five")
     world.far.put("i-2", name="two, changed since")
     applied = world.run(Trigger.MANUAL, apply=preview.run.id)
-    left = {entry["id"]: entry["message"] for entry in world.entries(applied.run.id, "left")}
+    left = {entry["id"]: entry["message"] for entry in world.entries(applied.run.id, "changed_since_preview")}
     assert set(left) == {"i-1", "i-2", "i-5"}
     assert "not as the preview showed it" in left["i-1"]
     assert world.field("i-1", "name") == "one"
@@ -217,7 +217,7 @@ def test_what_the_preview_showed_and_is_gone_since_is_listed(world: World) -> No
     preview = world.run(preview=True)
     world.far.records.clear()
     applied = world.run(apply=preview.run.id)
-    assert [entry["id"] for entry in world.entries(applied.run.id, "left")] == ["i-1"]
+    assert [entry["id"] for entry in world.entries(applied.run.id, "changed_since_preview")] == ["i-1"]
     assert world.rows() == {}
 
 
@@ -298,10 +298,15 @@ def test_errors_of_a_run_name_failed_parts_and_records(world: World) -> None:  #
     summary = world.run()
     [record], _ = reports.errors(summary.run.id, 50, None)
     assert record["id"] == "i-1"
-    world.far.fails_after, world.far.failure = 0, MisconfiguredError(Reason.AWS_FAILED, "No.", mend="Yes.")
+    world.far.fails_after, world.far.failure = 0, MisconfiguredError(Reason.AWS_FAILED, "No.", remedy="Yes.")
     summary = world.run()
     part, *_ = reports.errors(summary.run.id, 50, None)[0]
-    assert (part["part"], part["code"], part["message"], part["mend"]) == (world.case.part, "aws_failed", "No.", "Yes.")
+    assert (part["part"], part["code"], part["message"], part["remedy"]) == (
+        world.case.part,
+        "aws_failed",
+        "No.",
+        "Yes.",
+    )
 
 
 def test_the_last_success_is_known_and_an_overdue_import_warned_of(world: World) -> None:
@@ -415,6 +420,6 @@ def test_a_record_that_changes_while_its_preview_is_applied_is_left_alone(world:
     world.rebuild(WatchedTables(world.tables, meet))  # type: ignore[arg-type] # in memory, here
     world.runner.do_part(message)
     assert written
-    assert [entry["id"] for entry in world.entries(message["run_id"], "left")] == ["i-1"]
+    assert [entry["id"] for entry in world.entries(message["run_id"], "changed_since_preview")] == ["i-1"]
     world.rebuild(world.tables)
     assert (world.field("i-1", "name"), world.field("i-1", "note")) == ("old", "Jim's")

@@ -2,10 +2,10 @@
 
 import pytest
 
-from shared.imports import parts
-from shared.runs.model import RunState, Summary
-from shared.settings.documents.asset_types import AssetTypeDocument
-from shared.settings.documents.aws_tenants import AwsTenantDocument
+from shared.assets.documents.asset_types import AssetTypeDocument
+from shared.assets.documents.aws_tenants import AwsTenantDocument
+from shared.imports import part_import as parts
+from shared.imports.runs.model import RunState, Summary
 from shared.settings.store import plain
 from tests.fakes.tables import WatchedTables
 from tests.imports.worlds import Ec2Case, World
@@ -38,7 +38,7 @@ def taken(world: World) -> World:
     del world.far.records["i-old"]
     world.far.put("i-new", number="S-1")
     _run(world)
-    assert world.rows()["i-old"]["bound_to"] == world.key("i-new").text
+    assert world.rows()["i-old"]["claimed_by"] == world.key("i-new").text
     return world
 
 
@@ -49,7 +49,7 @@ def test_a_row_goes_back_to_its_own_record_though_another_one_matches_it(taken: 
     summary = _run(taken)
     assert (summary.counts["update"], summary.counts["create"]) == (1, 1)
     assert taken.field("i-old", "name") == "back"
-    assert "bound_to" not in taken.rows()["i-old"]
+    assert "claimed_by" not in taken.rows()["i-old"]
     assert taken.field("i-third", "name") == "third"
 
 
@@ -64,7 +64,7 @@ def test_a_record_that_comes_back_does_not_take_a_row_whose_own_record_is_there(
     assert list(errors) == ["i-new"]
     assert f"belongs to {taken.key('i-old').row} now" in errors["i-new"]
     assert taken.field("i-old", "name") == "own"
-    assert "bound_to" not in taken.rows()["i-old"]
+    assert "claimed_by" not in taken.rows()["i-old"]
 
 
 def test_a_row_goes_back_to_its_own_record_though_one_that_had_it_before_is_back_too(taken: World) -> None:
@@ -108,7 +108,7 @@ def test_a_record_that_comes_back_has_its_row_before_a_new_one_that_matches_it(t
     world.far.put("i-zz", number="S-1", name="zz")
     assert list(_errors(world, _run(world))) == ["i-zz"]
     assert world.field("i-old", "name") == "new"
-    assert world.rows()["i-old"]["bound_to"] == world.key("i-new").text
+    assert world.rows()["i-old"]["claimed_by"] == world.key("i-new").text
 
 
 @pytest.mark.parametrize("written_at_once", [1, 100])
@@ -128,7 +128,7 @@ def test_a_value_that_the_run_itself_writes_is_matched_whatever_the_order(
     assert list(_errors(world, summary)) == ["i-mm"]
     # The value that the row had is free again.
     assert summary.counts["create"] == 1
-    assert world.rows()["M-1"]["bound_to"] == world.key(follower).text
+    assert world.rows()["M-1"]["claimed_by"] == world.key(follower).text
 
 
 def test_a_type_that_a_release_in_between_calls_for_is_made() -> None:

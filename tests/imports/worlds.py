@@ -9,26 +9,26 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, cast
 
-from shared.assets.importing import Ec2Source
-from shared.imports.columns import column_of
-from shared.imports.editing import RecordEditing
-from shared.imports.history import HISTORY
-from shared.imports.keeping import RunKeeper
-from shared.imports.model import Key, Trigger
+from shared.assets.documents.aws_tenants import AccountDocument, AwsTenantDocument
+from shared.assets.source import Ec2SourceType
 from shared.imports.part_index import PartIndex
-from shared.imports.records import RecordTable
-from shared.imports.running import ImportRunner, PartMessage
-from shared.imports.sources import Source
-from shared.runs.model import Summary
-from shared.runs.repository import RunRepository
-from shared.settings.documents.authrocket_realms import AuthRocketRealmDocument
-from shared.settings.documents.aws_tenants import AccountDocument, AwsTenantDocument
+from shared.imports.plan.model import Key, Trigger
+from shared.imports.runs.housekeeping import RunHousekeeping
+from shared.imports.runs.model import Summary
+from shared.imports.runs.repository import RunRepository
+from shared.imports.runs.runner import ImportRunner, PartMessage
+from shared.imports.sources import SourceType
+from shared.records.columns import column_of
+from shared.records.editor import RecordEditor
+from shared.records.history import HISTORY
+from shared.records.table import RecordTable
 from shared.settings.store import SettingsStore
 from shared.storage.rows import Value
 from shared.storage.tables import Tables
+from shared.users.documents import AuthRocketRealmDocument
 from shared.users.grants import UserRecords
 from shared.users.model import SourceUser
-from shared.users.sourcing import Realms, RealmSource
+from shared.users.source import Realms, RealmSourceType
 from tests.fakes.tables import MemoryTables
 
 BEGINNING = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
@@ -95,7 +95,9 @@ class SourceCase(Protocol):
         """Write the documents. Policies: deactivate, grace_days, create, match, share, at_least, on_create, keep."""
         ...
 
-    def source(self, tables: Tables, settings: SettingsStore, far: FarSide, now: Callable[[], datetime]) -> Source: ...
+    def source(
+        self, tables: Tables, settings: SettingsStore, far: FarSide, now: Callable[[], datetime]
+    ) -> SourceType: ...
 
 
 class _FakeEc2:
@@ -165,9 +167,9 @@ class Ec2Case:
             content |= {"matching_field": "asset-number", "matching_ignores_case": policies.get("ignore_case", False)}
         settings.put("aws-tenants", self.document, content, by="test", if_match=_any(settings, self.document))
 
-    def source(self, tables: Tables, settings: SettingsStore, far: FarSide, now: Callable[[], datetime]) -> Source:
+    def source(self, tables: Tables, settings: SettingsStore, far: FarSide, now: Callable[[], datetime]) -> SourceType:
         fake: Any = _FakeEc2(far)
-        return Ec2Source(RecordTable(tables.table(self.table)), settings, lambda: fake)
+        return Ec2SourceType(RecordTable(tables.table(self.table)), settings, lambda: fake)
 
 
 def _unrandom(text: str) -> str:
@@ -246,9 +248,9 @@ class AuthRocketCase:
             content["match_order"] = [{"field": "reference", "ignore_case": policies.get("ignore_case", False)}]
         settings.put(self.kind, self.document, content, by="test", if_match="*" if there else None)
 
-    def source(self, tables: Tables, settings: SettingsStore, far: FarSide, now: Callable[[], datetime]) -> Source:
+    def source(self, tables: Tables, settings: SettingsStore, far: FarSide, now: Callable[[], datetime]) -> SourceType:
         records = UserRecords(tables.table(self.table))
-        return RealmSource(_FarRealms(settings, far), settings, records, RunRepository(tables.table("runs")), str)
+        return RealmSourceType(_FarRealms(settings, far), settings, records, RunRepository(tables.table("runs")), str)
 
 
 class _Forgetting:
@@ -290,9 +292,9 @@ class World:
             source.records = cast("RecordTable", _Forgetting(source.records))
         self.runs = RunRepository(tables.table("runs"))
         self.runner = ImportRunner(self.runs, {source.kind: source}, self.clock)
-        self.keeper = RunKeeper(self.runner, self.clock, kept_for=timedelta(days=90))
+        self.keeper = RunHousekeeping(self.runner, self.clock, kept_for=timedelta(days=90))
         self.records = RecordTable(tables.table(self.case.table))
-        self.editing = RecordEditing(self.records, self.clock, lambda *_: None)
+        self.editing = RecordEditor(self.records, self.clock, lambda *_: None)
 
     def settle(self, **policies: Any) -> None:
         self.case.settle(self.settings, **policies)

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from infra.check.__main__ import ROOT
-from shared.settings.kinds import kind_of
+from shared.bootstrap.kinds import kind_of
 from shared.settings.validation import parse_document, parse_yaml
 from tests.infra.fake_azure import install
 

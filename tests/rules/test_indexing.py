@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from bench.rule_sets import records, rule_set
 from shared.errors import InvalidInputError
-from shared.rules.deciding import compile_rules
 from shared.rules.model import Criterion, CriterionValue, Rule
 from shared.rules.operators import OPERATOR_NAMES, build_test
+from shared.rules.rule_set import compile_rules
 
 _FIELDS = st.sampled_from(["name", "tag", "size"])
 _TEXTS = st.one_of(

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from shared.errors import InvalidInputError
-from shared.rules.deciding import compile_rules
+from shared.rules.documents import CriterionDocument, to_criteria
 from shared.rules.model import Criterion, CriterionValue, Rule
 from shared.rules.operators import OPERATOR_NAMES, build_test
-from shared.settings.documents.rules import CriterionDocument, to_criteria
+from shared.rules.rule_set import compile_rules
 
 
 def _criterion(operator: str, value: CriterionValue = None, *, ignore_case: bool = False) -> Criterion:

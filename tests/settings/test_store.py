@@ -6,6 +6,7 @@ from typing import Any, ClassVar, cast
 
 import pytest
 
+from shared.bootstrap import kinds
 from shared.errors import (
     ChangedMeanwhileError,
     ConflictError,
@@ -14,10 +15,10 @@ from shared.errors import (
     MisconfiguredError,
     NotFoundError,
 )
-from shared.settings import kinds, store, stored
-from shared.settings.documents.base import Reference, SettingsDocument, Text
+from shared.settings import store, stored
+from shared.settings.base import Reference, SettingsDocument, Text
 from shared.settings.store import SettingsStore, plain
-from shared.settings.validation import Written, parse_yaml, read_set, write_yaml
+from shared.settings.validation import ReceivedDocument, parse_yaml, read_set, write_yaml
 from shared.storage.names import SETTINGS_TABLE
 from shared.storage.rows import Page, Replace, Row, Where
 from shared.storage.tables import Table, get
@@ -64,10 +65,10 @@ def table(request: pytest.FixtureRequest) -> Iterator[Table]:
     if request.param == "memory":
         yield MemoryTables().table(SETTINGS_TABLE)
         return
-    from shared.storage.azure_tables import AzureTables
+    from shared.storage.sdk_tables import SdkTables
 
     account: Storage = request.getfixturevalue("storage")
-    yield AzureTables.from_connection_string(account.connection_string).table(SETTINGS_TABLE)
+    yield SdkTables.from_connection_string(account.connection_string).table(SETTINGS_TABLE)
 
 
 @pytest.fixture
@@ -160,7 +161,10 @@ def test_a_name_that_begins_another_keeps_its_own_history(documents: SettingsSto
 def test_a_set_is_applied_in_the_order_of_its_references_and_a_second_time_changes_nothing(
     documents: SettingsStore,
 ) -> None:
-    written = [Written("walls", "north", {"colour": "red"}), Written("colours", "red", {"code": "f00"})]
+    written = [
+        ReceivedDocument("walls", "north", {"colour": "red"}),
+        ReceivedDocument("colours", "red", {"code": "f00"}),
+    ]
     rehearsed = documents.apply(written, by="anna", dry_run=True)
     assert [change.action for change in rehearsed] == ["created", "created"]
     assert documents.list(Colour, fresh=True) == []
@@ -173,11 +177,11 @@ def test_a_set_with_a_fault_writes_nothing_and_names_every_fault(documents: Sett
     with pytest.raises(InvalidInputError) as caught:
         documents.apply(
             [
-                Written("colours", "red", {"code": "f00"}),
-                Written("colours", "red", {"code": "f01"}),
-                Written("colours", "blue", {}),
-                Written("walls", "north", {"colour": "green"}),
-                Written("doors", "front", {}),
+                ReceivedDocument("colours", "red", {"code": "f00"}),
+                ReceivedDocument("colours", "red", {"code": "f01"}),
+                ReceivedDocument("colours", "blue", {}),
+                ReceivedDocument("walls", "north", {"colour": "green"}),
+                ReceivedDocument("doors", "front", {}),
             ],
             by="anna",
         )
@@ -191,7 +195,10 @@ def test_a_set_with_a_fault_writes_nothing_and_names_every_fault(documents: Sett
 
 
 def test_what_is_exported_can_be_applied_again(documents: SettingsStore) -> None:
-    documents.apply([Written("walls", "north", {"colour": "red"}), Written("colours", "red", {"code": "f00"})], by="a")
+    documents.apply(
+        [ReceivedDocument("walls", "north", {"colour": "red"}), ReceivedDocument("colours", "red", {"code": "f00"})],
+        by="a",
+    )
     text = write_yaml([{"kind": k, "name": s.name, "document": plain(s.document)} for k, s in documents.everything()])
     assert {change.action for change in documents.apply(list(parse_yaml(text)), by="a")} == {"unchanged"}
 
@@ -239,7 +246,7 @@ def test_a_large_set_reads_each_kind_once_however_often_it_is_named(documents: S
     documents.put("colours", "red", {"code": "f00"}, by="anna")
     table = CountedReads(documents._table)
     counted = SettingsStore(cast("Table", table), clock)
-    changes = counted.apply([Written("walls", f"w{at}", {"colour": "red"}) for at in range(30)], by="anna")
+    changes = counted.apply([ReceivedDocument("walls", f"w{at}", {"colour": "red"}) for at in range(30)], by="anna")
     assert {change.action for change in changes} == {"created"}
     assert table.pages == 2
 

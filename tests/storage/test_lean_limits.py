@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from shared.errors import RowRefusedError, TooLargeError
 from shared.storage import limits
 from shared.storage.entities import Columns, MoreColumns, to_entity
-from shared.storage.lean_tables import to_batch
 from shared.storage.limits import BYTES_PER_ROW, BYTES_PER_TRANSACTION, check_row, size_of_row, weight_of
+from shared.storage.rest_tables import to_batch
 from shared.storage.rows import Create, Delete, Merge, Operation, Replace, Row, Save, Value
 
 _NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,5}", fullmatch=True)
@@ -68,7 +68,7 @@ def test_a_row_of_up_to_one_mebibyte_is_taken_and_a_larger_one_refused(character
 @pytest.mark.parametrize(
     "value",
     ["ab\ud800", 2**63, -(2**63) - 1, datetime(2026, 1, 1), datetime(1600, 12, 31, tzinfo=UTC), b"x" * 65_537],  # noqa: DTZ001 - a time without a zone is what is refused
-    ids=["half a character", "number", "negative", "no zone", "too early", "bytes"],
+    ids=["an unpaired surrogate (invalid Unicode)", "number", "negative", "no zone", "too early", "bytes"],
 )
 def test_a_row_that_is_refused_is_refused_each_time(value: Value) -> None:
     row = Row("p", "r", {"column": value})

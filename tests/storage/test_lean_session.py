@@ -9,10 +9,10 @@ import pytest
 from azure.core.credentials import AccessToken
 
 from shared.errors import TryLaterError
-from shared.storage.azure_tables import AzureTables
-from shared.storage.lean_session import lean_transport
-from shared.storage.lean_tables import LeanTables
+from shared.storage.rest_session import rest_transport
+from shared.storage.rest_tables import RestTables
 from shared.storage.rows import Row, Save
+from shared.storage.sdk_tables import SdkTables
 from tests.scripted_service import Answer, Service, scripted_service
 
 # Differs from request to request.
@@ -46,13 +46,13 @@ def _connection_string(endpoint: str) -> str:
     return f"AccountName=acorn;AccountKey=a2V5;TableEndpoint={endpoint}/acorn;"
 
 
-def _lean(endpoint: str) -> LeanTables:
-    return LeanTables.from_connection_string(_connection_string(endpoint), retry_total=0)
+def _lean(endpoint: str) -> RestTables:
+    return RestTables.from_connection_string(_connection_string(endpoint), retry_total=0)
 
 
 def test_a_request_bears_the_headers_that_the_sdk_sends(service: Service) -> None:
     sent: list[dict[str, str]] = []
-    for kind in (AzureTables, LeanTables):
+    for kind in (SdkTables, RestTables):
         for _ in range(2):
             tables = kind.from_connection_string(_connection_string(service.url), retry_total=0)
             assert tables.table("things").find("p", "r") is not None
@@ -72,8 +72,8 @@ def test_the_environments_proxy_is_used(service: Service, monkeypatch: pytest.Mo
 
 
 def test_connections_that_were_closed_are_opened_anew(service: Service) -> None:
-    transport = lean_transport()
-    tables = LeanTables.from_connection_string(_connection_string(service.url), retry_total=0, transport=transport)
+    transport = rest_transport()
+    tables = RestTables.from_connection_string(_connection_string(service.url), retry_total=0, transport=transport)
     assert tables.table("things").find("p", "r") is not None
     transport.session.close()
     assert tables.table("things").find("p", "r") is not None
@@ -102,7 +102,7 @@ def test_the_environments_certificates_are_used(tmp_path: Path, monkeypatch: pyt
 
 def test_an_answer_that_breaks_off_is_no_answer(service: Service) -> None:
     service.answer = lambda *_: replace(_ANSWER, cut=True)
-    table = LeanTables.from_connection_string(
+    table = RestTables.from_connection_string(
         _connection_string(service.url), retry_total=1, retry_backoff_factor=0
     ).table("things")
     with pytest.raises(TryLaterError):
@@ -124,7 +124,7 @@ class _Identity:
 def test_an_identity_goes_the_same_way() -> None:
     identity = _Identity()
     with pytest.raises(TryLaterError, match="ServiceRequestError"):
-        LeanTables.from_identity("https://127.0.0.1:9/acorn", identity).table("things").find("p", "r")
+        RestTables.from_identity("https://127.0.0.1:9/acorn", identity).table("things").find("p", "r")
     assert identity.asked
 
 

@@ -17,12 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, DeskbridgeError, MisconfiguredError, TryLaterError
-from shared.storage import azure_tables, continuation
-from shared.storage.azure_tables import AzureTables
+from shared.storage import continuation
+from shared.storage import sdk_tables as azure_tables
 from shared.storage.entities import EARLIEST, to_entity
-from shared.storage.lean_tables import LeanTables, to_filter, to_row
 from shared.storage.limits import weight_of
+from shared.storage.rest_tables import RestTables, to_filter, to_row
 from shared.storage.rows import AnyOf, Condition, Create, Delete, Merge, Operation, Replace, Row, Save, Value
+from shared.storage.sdk_tables import SdkTables
 from shared.storage.tables import Table
 from tests.scripted_service import Answer, Service, scripted_service
 from tests.storage_emulator import Storage
@@ -82,7 +83,7 @@ def _both(service: Service) -> list[Table]:
         kind.from_connection_string(
             _connection_string(service), retry_total=1, retry_backoff_factor=0, read_timeout=5
         ).table("things")
-        for kind in (AzureTables, LeanTables)
+        for kind in (SdkTables, RestTables)
     ]
 
 
@@ -214,7 +215,7 @@ def test_a_managed_identity_signs_reads_and_transactions(service: Service) -> No
     client = TableServiceClient(
         endpoint="https://acorn.table.core.windows.net", credential=identity, transport=_ToLoopback(service.url)
     )
-    table = LeanTables(client).table("things")
+    table = RestTables(client).table("things")
     assert table.find("p", "r") is None
     with pytest.raises(ChangedMeanwhileError):
         table.transact("p", [Save(Row("p", "r"))])
@@ -261,8 +262,8 @@ def test_every_double_comes_back(double: float) -> None:
 
 
 def test_what_one_client_wrote_the_other_reads_the_same(storage: Storage) -> None:
-    plain = AzureTables.from_connection_string(storage.connection_string).table("things")
-    lean = LeanTables.from_connection_string(storage.connection_string).table("things")
+    plain = SdkTables.from_connection_string(storage.connection_string).table("things")
+    lean = RestTables.from_connection_string(storage.connection_string).table("things")
     values: dict[str, Value] = {
         "text": "Zürich 東京 😀 'quoted' \"double\" \r\n\t\\",
         "empty": "",

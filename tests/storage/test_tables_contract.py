@@ -7,7 +7,7 @@ import pytest
 
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, InvalidInputError, RowRefusedError, TooLargeError
 from shared.storage.documents import pack, unpack
-from shared.storage.keys import fit_key
+from shared.storage.keys import escape_key
 from shared.storage.limits import split_transactions
 from shared.storage.rows import (
     AnyOf,
@@ -34,11 +34,11 @@ def table(request: pytest.FixtureRequest) -> Iterator[Table]:
     if request.param == "memory":
         yield MemoryTables().table("things")
         return
-    from shared.storage.azure_tables import AzureTables
-    from shared.storage.lean_tables import LeanTables
+    from shared.storage.rest_tables import RestTables
+    from shared.storage.sdk_tables import SdkTables
 
     account: Storage = request.getfixturevalue("storage")
-    tables = LeanTables if request.param == "lean" else AzureTables
+    tables = RestTables if request.param == "lean" else SdkTables
     yield tables.from_connection_string(account.connection_string).table("things")
 
 
@@ -202,8 +202,8 @@ def test_a_long_document_is_packed_into_columns_and_back(table: Table) -> None:
 
 def test_any_text_fits_as_a_key(table: Table) -> None:
     for text in ("a/b\\c#d?e%f", "tab\tnewline\n", "~2f", "x" * 5000, "x" * 400, "Ünïcode 東京", "'quote'"):
-        table.transact(fit_key(text), [Save(Row(fit_key(text), fit_key(text), {"text": text}))])
-        row = table.find(fit_key(text), fit_key(text))
+        table.transact(escape_key(text), [Save(Row(escape_key(text), escape_key(text), {"text": text}))])
+        row = table.find(escape_key(text), escape_key(text))
         assert row is not None
         assert row.text("text") == text
 

@@ -6,20 +6,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lab.event_grid.subscription import basic_authorization
+from lab.emulators.event_grid.subscription import basic_authorization
 from shared.errors import DeskbridgeError
-from shared.rules.deciding import compile_rules
-from shared.settings.documents.credentials import CredentialReference
-from shared.settings.documents.key_vault_events import KeyVaultEvents
+from shared.rules.rule_set import compile_rules
 from shared.storage.rows import Value
 from shared.storage.tables import Tables, scan
 from shared.tickets.configuration import Configuration
-from shared.tickets.model import Note
-from shared.tickets.planning import UsesOf
-from shared.tickets.quarantine import Quarantine
-from shared.tickets.recording import Answer, Recording
-from shared.tickets.repository import TicketRepository
-from shared.tickets.settling import Settling
+from shared.tickets.documents import KeyVaultEvents
+from shared.tickets.domain.model import Note
+from shared.tickets.inbound.quarantine import Quarantine
+from shared.tickets.inbound.webhook import EventGridWebhook, WebhookResponse
+from shared.tickets.reconciler import TicketReconciler
+from shared.tickets.store.repository import TicketRepository
+from shared.tickets.transactions import UsesOf
+from shared.vaults.documents.credentials import CredentialReference
 from shared.vaults.model import SecretValue, UserPassword
 from tests.fakes.tables import MemoryTables
 
@@ -71,7 +71,7 @@ class Passwords:
     def read(self, reference: CredentialReference) -> SecretValue:
         raise NotImplementedError(reference)
 
-    def refused(self, reference: CredentialReference) -> None:
+    def invalidate(self, reference: CredentialReference) -> None:
         self.held.pop(reference.credential or "", None)
 
 
@@ -94,14 +94,14 @@ class Desk:
         table = self.tables.table("tickets")
         self.repository = TicketRepository(table)
         self.quarantine = Quarantine(table, lambda: self.now)
-        self.settling = Settling(
+        self.settling = TicketReconciler(
             self.repository,
             now=lambda: self.now,
             wait=lambda _seconds: None,
             clock=lambda: 0.0,
             uses_of=uses_of,
         )
-        self.recording = Recording(
+        self.recording = EventGridWebhook(
             lambda: self.configured,
             self.passwords,
             self.settling,
@@ -110,7 +110,7 @@ class Desk:
             secret_changed=lambda vault, secret: self.changed_secrets.append((vault, secret)),
         )
 
-    def post(self, body: bytes | str | Sequence[Any] | Mapping[str, Any], **headers: str) -> Answer:
+    def post(self, body: bytes | str | Sequence[Any] | Mapping[str, Any], **headers: str) -> WebhookResponse:
         """One delivery. Header names are written with underscores; `authorization=""` leaves it out."""
         sent = {"content-type": "application/json", "aeg-event-type": "Notification", "authorization": AUTHORIZATION}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
@@ -119,10 +119,10 @@ class Desk:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         return self.recording.receive("POST", {name: value for name, value in sent.items() if value}, content)
 
-    def post_file(self, name: str, **headers: str) -> Answer:
+    def post_file(self, name: str, **headers: str) -> WebhookResponse:
         return self.post((PAYLOADS / name).read_bytes(), **headers)
 
-    def options(self, **headers: str) -> Answer:
+    def options(self, **headers: str) -> WebhookResponse:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.recording.receive("OPTIONS", sent, b"")
 

@@ -14,8 +14,8 @@ from shared.errors import (
     TryLaterError,
 )
 from shared.reasons import Reason
-from shared.tickets.changing import Changing, StoredTicket
-from shared.tickets.model import Status
+from shared.tickets.desk.editor import StoredTicket, TicketEditor
+from shared.tickets.domain.model import Status
 from tests.fakes.tables import MemoryTables, WatchedTables
 from tests.tickets.desk import NOW, Desk
 from tests.tickets.test_deciding import days, said
@@ -27,7 +27,7 @@ class Office:
     def __init__(self, desk: Desk | None = None) -> None:
         self.desk = desk or Desk()
         self.desk.post([said("NearExpiry", "aa", days(60))])
-        self.people = Changing(
+        self.people = TicketEditor(
             self.desk.repository, self.desk.settling, lambda: self.desk.configured, lambda: self.desk.now
         )
         self.ticket_id = str(self.desk.ticket("mail")["ticket_id"])
@@ -183,7 +183,7 @@ def test_an_event_between_a_persons_read_and_write_is_not_lost() -> None:
             Desk(tables).post([event])
 
     watched = Desk(WatchedTables(tables, interrupt))
-    people = Changing(watched.repository, watched.settling, lambda: watched.configured, lambda: NOW)
+    people = TicketEditor(watched.repository, watched.settling, lambda: watched.configured, lambda: NOW)
     changed = people.change(office.ticket_id, {"assignee": "kim"}, by="kim", if_match="*")
     assert (changed.ticket.assignee, changed.ticket.priority) == ("kim", "high")
 
@@ -197,7 +197,7 @@ def test_a_change_whose_answer_was_lost_is_told_as_503_and_took_place() -> None:
             raise TryLaterError(Reason.STORAGE_UNAVAILABLE, "The answer was lost.")
 
     watched = Desk(WatchedTables(tables, lose))
-    people = Changing(watched.repository, watched.settling, lambda: watched.configured, lambda: NOW)
+    people = TicketEditor(watched.repository, watched.settling, lambda: watched.configured, lambda: NOW)
     with pytest.raises(TryLaterError):
         people.change(office.ticket_id, {"assignee": "kim"}, by="kim", if_match="*")
     assert office.desk.ticket("mail")["assignee"] == "kim"
@@ -234,7 +234,7 @@ def test_settings_at_fault_elsewhere_keep_no_event_out() -> None:
 
 
 def test_two_conditions_with_one_id_are_two_tickets(monkeypatch: pytest.MonkeyPatch) -> None:
-    from shared.tickets import planning
+    from shared.tickets import transactions as planning
 
     def short(*parts: object) -> str:
         return f"KV-00000-0000{'0' * int(str(parts[-1]))}"

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from shared.errors import TryLaterError
 from shared.reasons import Reason
-from shared.tickets import records
 from shared.tickets.configuration import Configuration
+from shared.tickets.store import object_json as records
 from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
 from tests.tickets.desk import Desk, configuration, resource_id
 from tests.tickets.interleaving import Interleaving

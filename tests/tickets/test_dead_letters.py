@@ -12,8 +12,8 @@ from lab.faults.wire import FaultProxy
 from lab.faults.wired_far_sides import Answer, Asked, Forwarded
 from shared.errors import MisconfiguredError, TryLaterError
 from shared.storage.names import DEAD_LETTERS_CONTAINER
-from shared.tickets.dead_letters import DeadLetters
-from shared.tickets.housekeeping import TicketHousekeeping
+from shared.tickets.desk.housekeeping import TicketHousekeeping
+from shared.tickets.inbound.dead_letters import DeadLetters
 from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
 from tests.storage_emulator import Storage
 from tests.tickets.desk import NOW, PAYLOADS, Desk

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from lab.event_grid.events import Schema, make_event
+from lab.emulators.event_grid.events import Schema, make_event
 from shared.errors import InvalidInputError
-from shared.settings.documents.key_vault_events import RULE_FIELDS, KeyVaultEvents
 from shared.settings.validation import parse_document
-from shared.tickets.changing import Changing
-from shared.tickets.deciding import decide
-from shared.tickets.facts import ObjectState, absorb
-from shared.tickets.model import Context, ObjectType, Outcome, RuleRecord
+from shared.tickets.desk.editor import TicketEditor
+from shared.tickets.documents import RULE_FIELDS, KeyVaultEvents
+from shared.tickets.domain.decide import decide
+from shared.tickets.domain.model import Context, ObjectType, RuleRecord, RuleResult
+from shared.tickets.domain.observations import ObjectState, merge_observations
 from tests.tickets.desk import Desk, configuration, settings
 
 BEGIN = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -245,9 +245,9 @@ def test_the_site_of_the_vault_is_the_tickets_unless_a_rule_names_another() -> N
 def test_a_rule_sees_exactly_the_fields_that_its_document_allows() -> None:
     seen: list[RuleRecord] = []
 
-    def ruling(record: RuleRecord) -> Outcome:
+    def ruling(record: RuleRecord) -> RuleResult:
         seen.append(record)
-        return Outcome()
+        return RuleResult()
 
     desk = Desk()
     desk.post([said("NearExpiry", "aa", days(60))])
@@ -298,7 +298,7 @@ def test_an_object_with_hundreds_of_versions_stays_small_and_its_oldest_tickets_
     assert len(desk.tickets()) == 250
     desk.post([said("Expired", "0001", days(251))])
     assert [row for row in desk.tickets() if row["kind"] == "expiry"] == []
-    people = Changing(desk.repository, desk.settling, lambda: desk.configured, lambda: desk.now)
+    people = TicketEditor(desk.repository, desk.settling, lambda: desk.configured, lambda: desk.now)
     oldest = next(row for row in desk.tickets() if row["version"] == "0000")
     changed = people.change(str(oldest["ticket_id"]), {"status": "closed"}, by="kim", if_match="*", note="Old.")
     assert (changed.ticket.status, [note.text for note in changed.notes][1:]) == (
@@ -309,8 +309,8 @@ def test_an_object_with_hundreds_of_versions_stays_small_and_its_oldest_tickets_
 
 
 def test_taking_facts_in_twice_changes_nothing() -> None:
-    from shared.tickets.event_grid import parse_event
+    from shared.tickets.inbound.event_grid import parse_event
 
     events = [parse_event(said("NearExpiry", "aa", days(60))), parse_event(said("NewVersionCreated", "aa", days(0)))]
-    once = absorb(ObjectState(ObjectType.SECRET, "mail"), events)
-    assert absorb(once, [*events, *reversed(events)]) == once
+    once = merge_observations(ObjectState(ObjectType.SECRET, "mail"), events)
+    assert merge_observations(once, [*events, *reversed(events)]) == once

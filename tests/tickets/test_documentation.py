@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 import yaml
 
+from shared.bootstrap.kinds import kind_of
 from shared.reasons import Reason
-from shared.settings.documents.key_vault_events import (
+from shared.settings.validation import parse_document
+from shared.tickets.documents import (
     RULE_FIELDS,
     AllowedVault,
     KeyVaultEvents,
     SweepSettings,
     TicketRule,
 )
-from shared.settings.kinds import kind_of
-from shared.settings.validation import parse_document
-from shared.tickets.rendering import PLACEHOLDERS
+from shared.tickets.domain.templates import PLACEHOLDERS
 from tests.tickets.desk import AUTHORIZATION, settings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "key-vault.md").read_text("utf-8")
@@ -32,7 +32,7 @@ REASONS = [
     Reason.EVENT_TYPE_UNKNOWN,
     Reason.EVENT_TOO_LARGE,
     Reason.EVENT_NOT_WHOLE,
-    Reason.QUEUE_GAVE_UP,
+    Reason.MAX_DELIVERIES_EXCEEDED,
     Reason.VAULT_NOT_ALLOWED,
     Reason.VAULT_NOT_SWEPT,
     Reason.TICKET_FINISHED,

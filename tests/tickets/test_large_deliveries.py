@@ -7,7 +7,9 @@ import pytest
 
 from shared.errors import TryLaterError
 from shared.reasons import Reason
-from shared.tickets import records, repository, settling
+from shared.tickets import reconciler as settling
+from shared.tickets.store import object_json as records
+from shared.tickets.store import repository
 from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
 from tests.tickets.desk import PAYLOADS, Desk
 

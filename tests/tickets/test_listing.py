@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from shared.errors import InvalidInputError
 from shared.storage.rows import Row
-from shared.tickets.changing import Changing
-from shared.tickets.listing import TicketQuery, list_tickets, query_of
-from shared.tickets.model import Ticket
-from shared.tickets.repository import TicketRepository
+from shared.tickets.desk.editor import TicketEditor
+from shared.tickets.desk.lists import TicketQuery, list_tickets, query_of
+from shared.tickets.domain.model import Ticket
+from shared.tickets.store.repository import TicketRepository
 from tests.fakes.tables import MemoryTable, MemoryTables, WatchedTables
 from tests.tickets.desk import NOW, Desk, configuration, resource_id
 from tests.tickets.test_deciding import days, said
@@ -85,7 +85,7 @@ def test_pages_of_any_size_give_each_ticket_once_and_in_order(size: int, state: 
 
 def test_a_list_of_open_tickets_reads_none_that_is_closed() -> None:
     desk = filled()
-    people = Changing(desk.repository, desk.settling, lambda: desk.configured, lambda: NOW)
+    people = TicketEditor(desk.repository, desk.settling, lambda: desk.configured, lambda: NOW)
     for ticket in everything(desk)[:5]:
         people.change(ticket.ticket_id, {"status": "closed"}, by="kim", if_match="*")
     assert isinstance(desk.tables, MemoryTables)
@@ -108,7 +108,7 @@ def test_a_list_of_open_tickets_reads_none_that_is_closed() -> None:
 def test_filters_narrow_and_compare_without_case() -> None:
     desk = filled()
     first = everything(desk)[0]
-    people = Changing(desk.repository, desk.settling, lambda: desk.configured, lambda: NOW)
+    people = TicketEditor(desk.repository, desk.settling, lambda: desk.configured, lambda: NOW)
     people.change(first.ticket_id, {"assignee": "Kim", "priority": "critical"}, by="kim", if_match="*")
     for filters in ({"assignee": "KIM"}, {"priority": ("critical", "high")}, {"object_name": first.object_name}):
         assert [ticket.ticket_id for ticket in everything(desk, filters=filters)] == [first.ticket_id]
@@ -120,7 +120,7 @@ def test_filters_narrow_and_compare_without_case() -> None:
 def test_snoozed_tickets_are_hidden_until_their_date() -> None:
     desk = filled()
     first = everything(desk)[0]
-    people = Changing(desk.repository, desk.settling, lambda: desk.configured, lambda: NOW)
+    people = TicketEditor(desk.repository, desk.settling, lambda: desk.configured, lambda: NOW)
     people.change(first.ticket_id, {"snoozed_until": NOW + timedelta(days=1)}, by="kim", if_match="*")
     assert len(everything(desk)) == 11
     assert len(everything(desk, snoozed="show")) == 12

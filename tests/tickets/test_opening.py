@@ -5,15 +5,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.tickets import opening
-from shared.tickets.listing import TicketQuery, list_tickets
-from shared.tickets.model import ObjectType, Priority, TicketKind
-from shared.tickets.opening import Asked, Opening
-from shared.tickets.repository import TicketRepository
+from shared.tickets.desk import opener as opening
+from shared.tickets.desk.lists import TicketQuery, list_tickets
+from shared.tickets.desk.opener import TicketOpener, TicketRequest
+from shared.tickets.domain.model import ObjectType, Priority, TicketKind
+from shared.tickets.store.repository import TicketRepository
 from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
-ASKED = Asked(
+ASKED = TicketRequest(
     place="authrocket:rl_0vacorn",
     condition="authrocket:rl_0vAcorn/usr_1/org_1/ar:owner/run-1",
     kind=TicketKind.ADMIN_GRANT,
@@ -36,9 +36,9 @@ def listed(repository: TicketRepository) -> list[str]:
 
 def test_a_condition_has_one_ticket_however_often_it_is_asked_for() -> None:
     repository = TicketRepository(MemoryTables().table("tickets"))
-    first = Opening(repository).open(ASKED)
-    assert Opening(repository).open(replace(ASKED, summary="In other words", at=AT + timedelta(days=2))) == first
-    other = Opening(repository).open(replace(ASKED, condition="another"))
+    first = TicketOpener(repository).open(ASKED)
+    assert TicketOpener(repository).open(replace(ASKED, summary="In other words", at=AT + timedelta(days=2))) == first
+    other = TicketOpener(repository).open(replace(ASKED, condition="another"))
     assert sorted(listed(repository)) == sorted([first, other])
     ticket = repository.find_ticket(ASKED.place, first)
     assert ticket is not None
@@ -52,13 +52,13 @@ def test_two_conditions_of_one_id_get_a_ticket_each(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(opening, "ticket_id", same_id)
     repository = TicketRepository(MemoryTables().table("tickets"))
-    found = [Opening(repository).open(replace(ASKED, condition=condition)) for condition in ("one", "two", "one")]
+    found = [TicketOpener(repository).open(replace(ASKED, condition=condition)) for condition in ("one", "two", "one")]
     assert found == ["KV-AAAAA-AAAAA", "KV-AAAAA-AAAAABB", "KV-AAAAA-AAAAA"]
 
 
 def test_long_texts_are_cut() -> None:
     repository = TicketRepository(MemoryTables().table("tickets"))
-    Opening(repository).open(replace(ASKED, summary="x" * 9_000, details="y" * 90_000))
+    TicketOpener(repository).open(replace(ASKED, summary="x" * 9_000, details="y" * 90_000))
     assert len(listed(repository)) == 1
 
 
@@ -74,7 +74,7 @@ def test_killed_at_any_storage_call_and_asked_for_again_there_is_one_ticket(when
                 raise KilledError
 
         with pytest.raises(KilledError):
-            Opening(TicketRepository(WatchedTables(tables, kill).table("tickets"))).open(ASKED)
+            TicketOpener(TicketRepository(WatchedTables(tables, kill).table("tickets"))).open(ASKED)
         repository = TicketRepository(tables.table("tickets"))
-        Opening(repository).open(ASKED)
+        TicketOpener(repository).open(ASKED)
         assert len(listed(repository)) == 1

@@ -10,7 +10,7 @@ from shared.errors import MisconfiguredError, TryLaterError
 from shared.reasons import Reason
 from shared.storage.rows import Operation, Page, Row, Where
 from shared.storage.tables import Table
-from shared.tickets.queued import QueuedEvents
+from shared.tickets.inbound.queue import QueuedEvents
 from tests.tickets.desk import PAYLOADS, Desk
 
 
@@ -65,7 +65,7 @@ def test_a_message_that_failed_for_good_is_kept_with_its_reason() -> None:
     desk = Desk()
     desk.configured = None
     kept = queued(desk).give_up(message("storage_queue_message.txt"))
-    assert reasons(desk) == [Reason.QUEUE_GAVE_UP]
+    assert reasons(desk) == [Reason.MAX_DELIVERIES_EXCEEDED]
     item = desk.quarantine.get(kept.quarantined[0])
     assert item.event == json.loads(message("storage_queue_message.txt"))
     assert "there is no document key-vault-events/default" in item.message
@@ -108,5 +108,5 @@ def test_what_the_storage_refuses_is_raised_first_and_quarantined_in_the_end(err
     with pytest.raises(type(error)):
         queued(desk).record(message("storage_queue_message.txt"))
     queued(desk).give_up(message("storage_queue_message.txt"))
-    assert reasons(desk) == [Reason.QUEUE_GAVE_UP]
+    assert reasons(desk) == [Reason.MAX_DELIVERIES_EXCEEDED]
     assert desk.tickets() == []

@@ -6,13 +6,13 @@ import logging
 
 import pytest
 
-from lab.event_grid.events import make_event
-from lab.event_grid.headers import MessageKind, notification_headers, system_headers
-from lab.event_grid.subscription import EventSubscription
-from shared.authorising import authorise, given_credential
+from lab.emulators.event_grid.events import make_event
+from lab.emulators.event_grid.headers import MessageKind, notification_headers, system_headers
+from lab.emulators.event_grid.subscription import EventSubscription
 from shared.errors import MisconfiguredError, TryLaterError
 from shared.reasons import Reason
 from shared.vaults.model import UserPassword
+from shared.vaults.webhook_auth import authorise, given_credential
 from tests.fakes.tables import MemoryTables, WatchedTables
 from tests.tickets.desk import AUTHORIZATION, PAYLOADS, Desk, Passwords, configuration, pair
 
@@ -97,7 +97,7 @@ def test_nothing_configured_means_nothing_accepted() -> None:
     "error",
     [
         TryLaterError(Reason.VAULT_UNREACHABLE, "The vault does not answer."),
-        MisconfiguredError(Reason.VAULT_PERMISSION_MISSING, "Not allowed.", mend="Give the role."),
+        MisconfiguredError(Reason.VAULT_PERMISSION_MISSING, "Not allowed.", remedy="Give the role."),
     ],
 )
 def test_a_password_that_cannot_be_loaded_is_503_and_never_401(error: TryLaterError | MisconfiguredError) -> None:

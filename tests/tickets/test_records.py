@@ -7,20 +7,20 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.tickets.facts import Dated, ObjectState, Said, Version
-from shared.tickets.model import (
-    Change,
+from shared.tickets.domain.model import (
+    ChangeType,
+    ConditionState,
     KeyVaultEvent,
+    ManualOverride,
     Note,
     ObjectType,
-    Outcome,
-    Standing,
+    RuleResult,
+    StoredTicketRows,
     TicketKind,
-    Word,
-    Written,
     ticket_id,
 )
-from shared.tickets.records import ObjectRecord, from_json, notes_from_json, notes_to_json, to_json
+from shared.tickets.domain.observations import Dated, ObjectState, Occurrence, Version
+from shared.tickets.store.object_json import ObjectRecord, from_json, notes_from_json, notes_to_json, to_json
 
 _moments = st.datetimes(datetime(1970, 1, 2), datetime(9990, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds the zone
 _texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
@@ -31,8 +31,8 @@ def _optional(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 _said = st.builds(
-    Said,
-    change=st.sampled_from(Change),
+    Occurrence,
+    change=st.sampled_from(ChangeType),
     days=st.integers(0, 4000),
     expires_at=_optional(_moments),
     at=_moments,
@@ -60,12 +60,12 @@ _states = st.builds(
     forgotten_until=_optional(_moments),
 )
 _outcomes = st.builds(
-    Outcome,
+    RuleResult,
     **dict.fromkeys(("ticket_type", "team", "assignee", "site", "summary", "details", "rule"), _optional(_texts)),
 )
 _people = st.builds(
-    Word,
-    seen=st.builds(Standing, expires_at=_optional(_moments)),
+    ManualOverride,
+    seen=st.builds(ConditionState, expires_at=_optional(_moments)),
     at=_moments,
     team=_optional(_texts),
     assignee=_optional(_texts),
@@ -73,7 +73,7 @@ _people = st.builds(
     snoozed_until=_optional(_moments),
 )
 _written = st.builds(
-    Written,
+    StoredTicketRows,
     _texts,
     st.text("0123456789abcdef", max_size=16),
     st.lists(_texts, max_size=2).map(tuple),
@@ -139,7 +139,7 @@ def test_notes_are_read_as_they_were_written_and_oldest_first(notes: list[Note])
 
 def test_one_moment_in_two_zones_is_one_receipt() -> None:
     def receipt(at: datetime) -> str:
-        return KeyVaultEvent("1", "s", "v", Change.EXPIRED, ObjectType.KEY, "n", "aa", at, None, at).receipt
+        return KeyVaultEvent("1", "s", "v", ChangeType.EXPIRED, ObjectType.KEY, "n", "aa", at, None, at).receipt
 
     at = datetime(2026, 1, 1, 12, tzinfo=UTC)
     assert receipt(at.astimezone(timezone(timedelta(hours=2)))) == receipt(at)
@@ -147,7 +147,7 @@ def test_one_moment_in_two_zones_is_one_receipt() -> None:
 
 def test_names_are_those_that_earlier_releases_gave() -> None:
     at = datetime(2026, 1, 1, 12, tzinfo=UTC)
-    event = KeyVaultEvent("1", "s", "v", Change.EXPIRED, ObjectType.KEY, "n", "aa", at, None, at)
+    event = KeyVaultEvent("1", "s", "v", ChangeType.EXPIRED, ObjectType.KEY, "n", "aa", at, None, at)
     assert event.receipt == "e2ce58fb211682f2bdd2d43c58c87d13:cf246709"
     assert Note(at, "a", "b").note_id == "117377eba04daaac"
     named = ("acorn-vault", ObjectType.SECRET, "Mail", TicketKind.EXPIRY, "aa")

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from lab.event_grid.dead_letters import DeadLettersInMemory
-from lab.event_grid.events import KeyVaultEvent, Schema, make_event, vault_resource_id
-from lab.event_grid.planning import Disorder
-from lab.event_grid.simulator import EventGrid
-from lab.event_grid.subscription import EventSubscription
+from lab.emulators.event_grid.dead_letters import DeadLettersInMemory
+from lab.emulators.event_grid.events import KeyVaultEvent, Schema, make_event, vault_resource_id
+from lab.emulators.event_grid.planning import Disorder
+from lab.emulators.event_grid.simulator import EventGrid
+from lab.emulators.event_grid.subscription import EventSubscription
 from shared.errors import TryLaterError
 from shared.reasons import Reason
-from shared.tickets.recording import Recording
+from shared.tickets.inbound.webhook import EventGridWebhook
 from tests.fakes.tables import MemoryTables, WatchedTables
 from tests.tickets.desk import AUTHORIZATION, Desk, configuration
 
@@ -23,7 +23,7 @@ VAULTS = ("acorn-vault", "elm-vault", "oak-vault")
 
 
 @contextmanager
-def served(recording: Recording) -> Iterator[str]:
+def served(recording: EventGridWebhook) -> Iterator[str]:
     """The webhook at an address of its own."""
 
     class Handler(BaseHTTPRequestHandler):

@@ -10,10 +10,10 @@ import pytest
 
 from shared.errors import ConflictError, MisconfiguredError, TryLaterError
 from shared.reasons import Reason
-from shared.settings.documents.key_vault_events import SweepSettings
 from shared.tickets.configuration import Configuration
-from shared.tickets.model import ObjectType
-from shared.tickets.sweeping import SWEEPS_PARTITION, Listed, Sweeping, threshold
+from shared.tickets.documents import SweepSettings
+from shared.tickets.domain.model import ObjectType
+from shared.tickets.inbound.sweep import SWEEPS_PARTITION, ObjectProperties, VaultSweep, threshold
 from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
 from tests.tickets.desk import VAULT, Desk, configuration
 from tests.tickets.interleaving import Interleaving
@@ -29,18 +29,20 @@ class MadeUpVault:
     """Objects by type and name, each a list of versions, the current one last."""
 
     def __init__(self) -> None:
-        self.content: dict[ObjectType, dict[str, list[Listed]]] = {object_type: {} for object_type in ObjectType}
+        self.content: dict[ObjectType, dict[str, list[ObjectProperties]]] = {
+            object_type: {} for object_type in ObjectType
+        }
         self.asked_for_versions: list[str] = []
         self.missing_from_lists: set[str] = set()
         self.error: Exception | None = None
 
     def put(self, name: str, version: str, object_type: ObjectType = ObjectType.SECRET, **members: Any) -> None:
         created_at = members.pop("created_at", CREATED)
-        listed = Listed(name, True, created_at, members.pop("updated_at", created_at), version)
+        listed = ObjectProperties(name, True, created_at, members.pop("updated_at", created_at), version)
         changed = replace(listed, **{"expires_at": EXPIRES, **members})
         self.content[object_type].setdefault(name, []).append(changed)
 
-    def objects(self, object_type: ObjectType) -> Iterable[Listed]:
+    def objects(self, object_type: ObjectType) -> Iterable[ObjectProperties]:
         if self.error is not None:
             raise self.error
         for name, versions in self.content[object_type].items():
@@ -48,7 +50,7 @@ class MadeUpVault:
                 continue
             yield replace(versions[-1], version="")
 
-    def versions(self, object_type: ObjectType, name: str) -> Iterable[Listed]:
+    def versions(self, object_type: ObjectType, name: str) -> Iterable[ObjectProperties]:
         self.asked_for_versions.append(name)
         return self.content[object_type].get(name, [])
 
@@ -62,8 +64,8 @@ class Swept:
         self.desk = desk or Desk(configured=swept_configuration(**sweep))
         self.sweeping = self.worker(self.desk)
 
-    def worker(self, desk: Desk) -> Sweeping:
-        return Sweeping(
+    def worker(self, desk: Desk) -> VaultSweep:
+        return VaultSweep(
             lambda: desk.configured, lambda _store: self.vault, desk.repository, desk.settling, lambda: self.now
         )
 
@@ -76,7 +78,7 @@ class Swept:
         return EXPIRES - timedelta(days=days)
 
 
-def _sweep(sweeping: Sweeping) -> None:
+def _sweep(sweeping: VaultSweep) -> None:
     assert all(swept.ok for swept in sweeping.sweep())
 
 
@@ -135,9 +137,9 @@ def test_a_reminder_wakes_a_closed_ticket_and_the_same_one_again_does_not() -> N
     desk = Swept()
     desk.vault.put("mail", "aa")
     desk.sweep(desk.days_ahead(29))
-    from shared.tickets.changing import Changing
+    from shared.tickets.desk.editor import TicketEditor
 
-    people = Changing(desk.desk.repository, desk.desk.settling, lambda: desk.desk.configured, lambda: desk.now)
+    people = TicketEditor(desk.desk.repository, desk.desk.settling, lambda: desk.desk.configured, lambda: desk.now)
     people.change(str(desk.desk.ticket("mail")["ticket_id"]), {"status": "closed"}, by="kim", if_match="*")
     desk.sweep(desk.days_ahead(20))
     assert desk.desk.ticket("mail")["status"] == "closed"
@@ -262,13 +264,13 @@ def test_a_vault_that_cannot_be_read_closes_nothing_and_is_reported(error: Excep
     assert desk.sweeping.last_sweeps(50, None)[0][0]["reason"] == swept[0].reason
 
 
-@pytest.mark.parametrize(("beaten", "ok"), [(4, True), (5, False)])
+@pytest.mark.parametrize(("conflicted", "ok"), [(4, True), (5, False)])
 def test_a_sweep_beside_deliveries_that_keep_writing_is_patient_but_not_for_ever(
-    monkeypatch: pytest.MonkeyPatch, beaten: int, ok: bool
+    monkeypatch: pytest.MonkeyPatch, conflicted: int, ok: bool
 ) -> None:
     swept = Swept()
     swept.vault.put("mail-password", "v1")
-    settle, times = swept.desk.settling.settle, iter(range(beaten))
+    settle, times = swept.desk.settling.settle, iter(range(conflicted))
 
     def contended(*args: Any) -> None:
         if next(times, None) is not None:
@@ -337,12 +339,12 @@ def test_thresholds_are_days_and_for_short_lives_shares_of_the_life(
 ) -> None:
     expires_at = NOW + timedelta(days=left_days)
     created_at = expires_at - timedelta(days=lifetime_days)
-    listed = Listed("web", True, created_at, created_at, "aa", expires_at=expires_at)
+    listed = ObjectProperties("web", True, created_at, created_at, "aa", expires_at=expires_at)
     assert threshold(ObjectType.CERTIFICATE, listed, SweepSettings(), NOW) == expected
 
 
 def test_a_secret_is_reminded_of_by_days_however_short_its_life() -> None:
-    listed = Listed("mail", True, NOW, NOW, "aa", expires_at=NOW + timedelta(days=20))
+    listed = ObjectProperties("mail", True, NOW, NOW, "aa", expires_at=NOW + timedelta(days=20))
     assert threshold(ObjectType.SECRET, listed, SweepSettings(), NOW) == 30
     assert threshold(ObjectType.CERTIFICATE, listed, SweepSettings(), NOW) is None
 

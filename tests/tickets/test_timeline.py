@@ -12,11 +12,11 @@ from shared.storage.documents import pack
 from shared.storage.limits import OPERATIONS_PER_TRANSACTION
 from shared.storage.rows import Operation, Row, Save, Value
 from shared.storage.tables import scan
-from shared.tickets import facts
-from shared.tickets.changing import Changing
-from shared.tickets.listing import list_tickets, query_of
-from shared.tickets.model import Note
-from shared.tickets.repository import create_note, told_in
+from shared.tickets.desk.editor import TicketEditor
+from shared.tickets.desk.lists import list_tickets, query_of
+from shared.tickets.domain import observations as facts
+from shared.tickets.domain.model import Note
+from shared.tickets.store.repository import create_note, told_in
 from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
 from tests.tickets.desk import NOW, VAULT, Desk
 from tests.tickets.test_deciding import days, said
@@ -29,8 +29,8 @@ _EVENTS = [
 ]
 
 
-def _people(desk: Desk) -> Changing:
-    return Changing(desk.repository, desk.settling, lambda: desk.configured, lambda: desk.now)
+def _people(desk: Desk) -> TicketEditor:
+    return TicketEditor(desk.repository, desk.settling, lambda: desk.configured, lambda: desk.now)
 
 
 def _as_of_an_earlier_release(tables: MemoryTables) -> None:

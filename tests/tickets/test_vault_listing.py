@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from azure.keyvault.secrets._shared import http_challenge_cache
 
-from lab.vault import VaultLab
+from lab.emulators.key_vault import VaultLab
 from shared.environment import Environment, load_environment
-from shared.settings.documents.credential_stores import CredentialStore
-from shared.tickets.model import ObjectType
-from shared.tickets.sweeping import Sweeping
-from shared.tickets.vault_objects import ListedVault
+from shared.tickets.domain.model import ObjectType
+from shared.tickets.inbound.sweep import VaultSweep
+from shared.tickets.inbound.vault_listing import KeyVaultLister
+from shared.vaults.documents.credential_stores import CredentialStore
 from shared.vaults.key_vault import KeyVaults
 from tests.tickets.desk import Desk, configuration
 
@@ -41,13 +41,13 @@ def environment(lab: VaultLab) -> Environment:
     )
 
 
-def listed(lab: VaultLab) -> ListedVault:
+def listed(lab: VaultLab) -> KeyVaultLister:
     store = CredentialStore.model_validate({"vault_url": lab.vault("acorn-vault").url, "method": "system_assigned"})
-    return ListedVault(KeyVaults(environment(lab)), "acorn", store)
+    return KeyVaultLister(KeyVaults(environment(lab)), "acorn", store)
 
 
-def sweeping(lab: VaultLab, desk: Desk) -> Sweeping:
-    return Sweeping(
+def vault_sweep(lab: VaultLab, desk: Desk) -> VaultSweep:
+    return VaultSweep(
         lambda: desk.configured, lambda _store: listed(lab), desk.repository, desk.settling, lambda: datetime.now(UTC)
     )
 
@@ -68,7 +68,7 @@ def test_a_whole_sweep_needs_the_reader_role_alone_and_reads_no_secret_value(lab
         vault.add_secret(f"far-{number}", "x", expires_at="+300d")
     lab.clear_journal()
     desk = swept_desk()
-    swept = sweeping(lab, desk).sweep()
+    swept = vault_sweep(lab, desk).sweep()
     assert [(one.ok, one.near_or_past_expiry, one.message) for one in swept] == [(True, 4, "")]
     found = {(str(row["object_type"]), str(row["object_name"])): str(row["priority"]) for row in desk.tickets()}
     assert found == {("secret", "mail"): "medium", ("key", "disk"): "high", ("certificate", "web"): "high"}
@@ -82,7 +82,7 @@ def test_a_whole_sweep_needs_the_reader_role_alone_and_reads_no_secret_value(lab
 
 def test_without_the_role_the_sweep_says_which_one_mends_it(lab: VaultLab) -> None:
     lab.vault("acorn-vault").revoke("desk")
-    swept = sweeping(lab, swept_desk()).sweep()
+    swept = vault_sweep(lab, swept_desk()).sweep()
     assert swept[0].reason == "vault_permission_missing"
     assert "Key Vault Reader" in swept[0].message
 
@@ -90,9 +90,9 @@ def test_without_the_role_the_sweep_says_which_one_mends_it(lab: VaultLab) -> No
 def test_a_throttled_or_silent_vault_is_told_as_passing(lab: VaultLab) -> None:
     vault = lab.vault("acorn-vault")
     vault.go_away()
-    assert sweeping(lab, swept_desk()).sweep()[0].reason == "vault_unreachable"
+    assert vault_sweep(lab, swept_desk()).sweep()[0].reason == "vault_unreachable"
     vault.come_back()
-    assert sweeping(lab, swept_desk()).sweep()[0].ok
+    assert vault_sweep(lab, swept_desk()).sweep()[0].ok
 
 
 def test_versions_of_an_object_that_is_not_there_are_none(lab: VaultLab) -> None:
@@ -105,10 +105,10 @@ def test_an_object_that_was_deleted_closes_its_ticket(lab: VaultLab) -> None:
     vault = lab.vault("acorn-vault")
     vault.add_secret("mail", "x", expires_at="+20d")
     desk = swept_desk()
-    sweeping(lab, desk).sweep()
+    vault_sweep(lab, desk).sweep()
     assert desk.ticket("mail")["status"] == "open"
     vault.delete("mail")
-    sweeping(lab, desk).sweep()
+    vault_sweep(lab, desk).sweep()
     assert desk.ticket("mail")["status"] == "closed"
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from lab.authrocket import READ_KEY, AuthRocketLab
-from lab.vault.authority import CertificateAuthority
-from shared.users.authrocket import AuthRocket
-from shared.users.calls import Access, Calls, Deadline, Keys
+from lab.emulators.authrocket import READ_KEY, AuthRocketLab
+from lab.emulators.key_vault.authority import CertificateAuthority
+from shared.users.authrocket.client import AuthRocket
+from shared.users.authrocket.http import AuthRocketCalls, Deadline, EndpointAccess, SecretProvider
 
 
 @pytest.fixture(scope="session")
@@ -97,9 +97,9 @@ def connect(lab: AuthRocketLab, clock: Time) -> Connect:
         at = on or lab
         vault = key if isinstance(key, Vault) else Vault([key])
         name = realm or at.realm_id
-        calls = Calls(
-            Access(url or at.url, name, bearer),
-            Keys(vault.read, vault.refused),
+        calls = AuthRocketCalls(
+            EndpointAccess(url or at.url, name, bearer),
+            SecretProvider(vault.read, vault.refused),
             Deadline(seconds, clock),
             sleep=clock.sleep,
         )

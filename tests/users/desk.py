@@ -5,18 +5,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from lab.authrocket import READ_KEY, AuthRocketLab
-from shared.imports.model import Trigger
-from shared.imports.running import ImportRunner, PartMessage
-from shared.runs.model import Summary
-from shared.runs.repository import RunRepository
-from shared.settings.documents.credentials import CredentialReference
+from lab.emulators.authrocket import READ_KEY, AuthRocketLab
+from shared.imports.plan.model import Trigger
+from shared.imports.runs.model import Summary
+from shared.imports.runs.repository import RunRepository
+from shared.imports.runs.runner import ImportRunner, PartMessage
 from shared.settings.store import SettingsStore
 from shared.storage.rows import Row, Save
 from shared.storage.tables import Tables
 from shared.users.grants import GrantTickets, UserRecords
 from shared.users.model import partition_of
-from shared.users.sourcing import KIND, Clock, Realms, RealmSource
+from shared.users.source import KIND, Clock, Realms, RealmSourceType
+from shared.vaults.documents.credentials import CredentialReference
 from shared.vaults.model import SecretValue, UserPassword
 from tests.fakes.tables import KilledError, MemoryTables
 
@@ -75,7 +75,7 @@ class Secrets:
         name = reference.in_place.secret
         return self.held.get(name) or self.pairs[name]
 
-    def refused(self, reference: CredentialReference) -> None:
+    def invalidate(self, reference: CredentialReference) -> None:
         self.refusals += 1
         self.held.clear()
 
@@ -109,7 +109,7 @@ class Desk:
         self.runs = RunRepository(self.tables.table("runs"))
         self.realms = Realms(self.settings, self.secrets, Clock(sleep=self.waits.append))
         self.grants = GrantTickets(self.tables.table("users"), self.tickets)
-        self.source = RealmSource(self.realms, self.settings, self.records, self.runs, self.grants.deliver)
+        self.source = RealmSourceType(self.realms, self.settings, self.records, self.runs, self.grants.deliver)
         self.runner = ImportRunner(self.runs, {KIND: self.source}, self.now)
 
     def now(self) -> datetime:

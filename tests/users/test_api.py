@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from functions import endpoints
-from functions.endpoints import Endpoint
-from lab.authrocket import LAPSED_KEY, WRITE_ONLY_KEY, AuthRocketLab, webhooks
+from functions.http import endpoints
+from functions.http.endpoints import Endpoint
+from lab.emulators.authrocket import LAPSED_KEY, WRITE_ONLY_KEY, AuthRocketLab, webhooks
 from shared import bootstrap
 from shared.errors import DeskbridgeError
 from shared.vaults.model import UserPassword
@@ -81,14 +81,14 @@ def test_an_edit_stays_until_it_is_released(desk: Desk) -> None:
     address = f"users/{jim['id']}"
     etag = call("GET", address).etag
     edited = call("PATCH", address, {"fields": {"name": "James", "site": "leeds"}}, {"If-Match": etag})
-    assert edited.json["held_by_a_person"] == ["name", "site"]
+    assert edited.json["locked_fields"] == ["name", "site"]
     assert call("PATCH", address, {"fields": {"name": "Jimbo"}}, {"If-Match": etag}).status == 412
     desk.lab.change_user(jim["source_id"], name="Jimmy", last_name="Long")
     assert imported(desk)["fields"] == {**edited.json["fields"], "last-name": "Long"}
     released = call("PATCH", address, {"release": ["name", "site"]}, {"If-Match": "*"})
     assert released.status == 200
     now = imported(desk)
-    assert (now["fields"]["name"], now["site"], now["held_by_a_person"]) == ("Jimmy", "london-hq", [])
+    assert (now["fields"]["name"], now["site"], now["locked_fields"]) == ("Jimmy", "london-hq", [])
     history = call("GET", f"{address}/history").json["items"]
     assert {"field": "name", "before": "James", "after": "Jimmy"} in history[0]["changes"]
 
@@ -178,7 +178,7 @@ def test_the_configuration_is_tested_in_a_sentence(desk: Desk, break_it: Any, re
     assert check.status == 200
     assert (check.json["ok"], check.json["reason"]) == (not reason, reason)
     assert words in check.json["message"]
-    assert bool(check.json["mend"]) == bool(reason)
+    assert bool(check.json["remedy"]) == bool(reason)
     assert all(key not in check.body.decode() for key in desk.secrets.texts.values())
 
 

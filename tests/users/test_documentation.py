@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from shared.imports.model import Trigger
-from shared.imports.running import ImportRunner
+from shared.bootstrap.kinds import KINDS
+from shared.imports.plan.model import Trigger
+from shared.imports.runs.model import RunState, Summary
+from shared.imports.runs.repository import RunRepository
+from shared.imports.runs.runner import ImportRunner
 from shared.reasons import Reason
-from shared.runs.model import RunState, Summary
-from shared.runs.repository import RunRepository
-from shared.settings.documents.authrocket_realms import STANDARD_FIELDS, AuthRocketRealmDocument
-from shared.settings.kinds import KINDS
 from shared.settings.store import SettingsStore
 from shared.settings.validation import parse_yaml
+from shared.users.documents import STANDARD_FIELDS, AuthRocketRealmDocument
 from tests.fakes.tables import MemoryTables
 from tests.users.desk import BEGINNING
 
@@ -72,7 +72,7 @@ class Contractors:
     """The example behind the engine."""
 
     def __init__(self, defined: dict[str, Any], path: Path) -> None:
-        from shared.imports.records import RecordTable
+        from shared.records.table import RecordTable
 
         self.path = path
         self.tables = MemoryTables()

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from lab.authrocket import ST_JOHNS_REALM, AuthRocketLab
+from lab.emulators.authrocket import ST_JOHNS_REALM, AuthRocketLab
 from shared.errors import InvalidInputError, MisconfiguredError, NotAuthorisedError, NotFoundError, TryLaterError
-from shared.imports.history import is_history
-from shared.imports.model import Trigger
+from shared.imports.plan.model import Trigger
 from shared.reasons import Reason
+from shared.records.history import is_history
 from shared.storage.rows import Create, Row, Value
-from shared.users.following import Followed, Following, Outcome
-from shared.users.sourcing import KIND
+from shared.users.source import KIND
+from shared.users.webhook import AuthRocketWebhook, WebhookOutcome, WebhookResult
 from shared.vaults.model import UserPassword
 from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
 from tests.users.desk import WEBHOOK, Desk, copied, killer
@@ -32,9 +32,11 @@ class Webhook:
         self.desk = desk
         desk.secrets.pairs["webhook"] = PAIR
         table = desk.tables.table("users")
-        self.following = Following(desk.settings, desk.secrets, desk.realms, desk.source, table, desk.runs, desk.now)
+        self.following = AuthRocketWebhook(
+            desk.settings, desk.secrets, desk.realms, desk.source, table, desk.runs, desk.now
+        )
 
-    def send(self, event: Any, header: str | None = HEADER, name: str = "customers") -> Followed:
+    def send(self, event: Any, header: str | None = HEADER, name: str = "customers") -> WebhookResult:
         body = event if isinstance(event, bytes) else json.dumps(event).encode()
         return self.following.receive(name, header, body)
 
@@ -70,7 +72,7 @@ def test_a_stranger_is_refused_before_anything_is_read(webhook: Webhook, header:
 
 def test_a_password_that_was_just_changed_in_the_vault_is_accepted_at_once(webhook: Webhook) -> None:
     webhook.desk.secrets.held["webhook"] = UserPassword("authrocket", "the old one")
-    assert webhook.send(PING).outcome is Outcome.PONG
+    assert webhook.send(PING).outcome is WebhookOutcome.PONG
     assert webhook.desk.secrets.refusals == 1
 
 
@@ -94,12 +96,12 @@ def test_the_current_and_the_previous_password_are_accepted(webhook: Webhook) ->
         webhook={"current": {"in_place": {"store": "vault", "secret": "new"}}, "previous": WEBHOOK["current"]}
     )
     newer = "Basic " + base64.b64encode(b"authrocket:newer").decode()
-    assert webhook.send(PING).outcome is webhook.send(PING, newer).outcome is Outcome.PONG
+    assert webhook.send(PING).outcome is webhook.send(PING, newer).outcome is WebhookOutcome.PONG
 
 
 def test_a_ping_is_answered_without_a_call(webhook: Webhook) -> None:
     requests = len(webhook.desk.lab.journal)
-    assert webhook.send(PING).outcome is Outcome.PONG
+    assert webhook.send(PING).outcome is WebhookOutcome.PONG
     assert len(webhook.desk.lab.journal) == requests
 
 
@@ -116,7 +118,7 @@ def test_a_changed_user_is_at_the_desk_at_once(webhook: Webhook) -> None:
     webhook.desk.lab.change_user(jim, email="jim@acorn.example")
     webhook.desk.wait(minutes=5)
     (event,) = webhook.events()
-    assert webhook.send(event).outcome is Outcome.WRITTEN
+    assert webhook.send(event).outcome is WebhookOutcome.WRITTEN
     assert webhook.desk.users()[jim].text("f_email") == "jim@acorn.example"
     newest = next(iter(webhook.desk.records.history(_key(webhook, jim))))
     assert event["id"] in newest.by
@@ -125,7 +127,7 @@ def test_a_changed_user_is_at_the_desk_at_once(webhook: Webhook) -> None:
 
 
 def _key(webhook: Webhook, user_id: str) -> Any:
-    from shared.imports.model import Key
+    from shared.imports.plan.model import Key
     from shared.users.model import partition_of
 
     return Key(partition_of(webhook.desk.lab.realm_id), user_id)
@@ -136,7 +138,10 @@ def test_a_new_user_arrives_at_once_with_site_and_organisations(webhook: Webhook
     org = next(iter(webhook.desk.lab.realm().orgs.values()))
     new = webhook.desk.lab.add_user(email="new@acorn.example", first_name="New")["id"]
     webhook.desk.lab.grant(new, org["id"], ["desk:user"], expires_at=1_893_456_000.0)
-    assert [webhook.send(event).outcome for event in webhook.events()] == [Outcome.WRITTEN, Outcome.UNCHANGED]
+    assert [webhook.send(event).outcome for event in webhook.events()] == [
+        WebhookOutcome.WRITTEN,
+        WebhookOutcome.UNCHANGED,
+    ]
     row = webhook.desk.users()[new]
     assert (row.text("site"), row.text("f_organisations")) == ("london-hq", org["name"])
     assert json.loads(row.text("memberships"))[0]["expires_at"] == "2030-01-01T00:00:00Z"
@@ -147,7 +152,7 @@ def test_nothing_in_the_body_but_the_id_counts(webhook: Webhook) -> None:
     other = webhook.desk.lab.add_user(email="other@acorn.example")["id"]
     (event,) = webhook.events()
     lie = {**event, "event_type": "user.deleted", "user_id": jim, "realm_id": "rl_other", "user": {"email": "x"}}
-    assert webhook.send(lie).outcome is Outcome.WRITTEN
+    assert webhook.send(lie).outcome is WebhookOutcome.WRITTEN
     assert webhook.desk.users()[jim].values["active"] is True
     assert other in webhook.desk.users()
 
@@ -157,7 +162,10 @@ def test_a_deleted_and_an_inactive_user_are_deactivated_at_once(webhook: Webhook
     gone = next(reversed(webhook.desk.users()))
     webhook.desk.lab.change_user(jim, state="inactive")
     webhook.desk.lab.remove_user(gone)
-    assert [webhook.send(event).outcome for event in webhook.events()] == [Outcome.WRITTEN, Outcome.WRITTEN]
+    assert [webhook.send(event).outcome for event in webhook.events()] == [
+        WebhookOutcome.WRITTEN,
+        WebhookOutcome.WRITTEN,
+    ]
     assert [webhook.desk.users()[one].values["active"] for one in (jim, gone)] == [False, False]
 
 
@@ -165,7 +173,7 @@ def test_a_user_that_only_cannot_be_seen_stays(webhook: Webhook) -> None:  # a 4
     jim = webhook.desk.lab.find_user("jim.shorts@acorn.example")["id"]
     webhook.desk.lab.realms.event(webhook.desk.lab.realm_id, "user.updated", user_id=jim)
     webhook.desk.lab.script("status", status=404, path="/v2/users/")
-    assert webhook.send(webhook.events()[0]).outcome is Outcome.LEFT_TO_IMPORT
+    assert webhook.send(webhook.events()[0]).outcome is WebhookOutcome.LEFT_TO_IMPORT
     assert webhook.desk.users()[jim].values["active"] is True
 
 
@@ -175,8 +183,8 @@ def test_a_mass_deletion_stops_at_the_brake(webhook: Webhook) -> None:  # Q-12, 
         webhook.desk.lab.remove_user(user_id)
     outcomes = [webhook.send(event).outcome for event in webhook.events()]
     # Two in a hundred of some 230.
-    assert outcomes.count(Outcome.WRITTEN) == 4
-    assert set(outcomes[4:]) == {Outcome.LEFT_TO_IMPORT}
+    assert outcomes.count(WebhookOutcome.WRITTEN) == 4
+    assert set(outcomes[4:]) == {WebhookOutcome.LEFT_TO_IMPORT}
     assert sum(not row.values["active"] for row in webhook.desk.users().values()) == 4
 
 
@@ -189,7 +197,7 @@ def test_an_event_that_authrocket_does_not_know_is_not_believed_and_not_swallowe
 @pytest.mark.parametrize("kind", ["org.updated", "realm.updated", "hook.created"])
 def test_events_about_no_user_are_taken_and_left(webhook: Webhook, kind: str) -> None:
     event = webhook.desk.lab.realms.event(webhook.desk.lab.realm_id, kind, org_id="org_1")
-    assert webhook.send(event).outcome is Outcome.IGNORED
+    assert webhook.send(event).outcome is WebhookOutcome.IGNORED
 
 
 @pytest.mark.parametrize("fault", [402, 403, 429, 500])
@@ -200,7 +208,7 @@ def test_a_fault_of_authrocket_brings_the_event_again(webhook: Webhook, fault: i
     with pytest.raises((TryLaterError, MisconfiguredError)):
         webhook.send(webhook.events()[0])
     webhook.desk.lab.faults.clear()
-    assert webhook.send(webhook.events()[0]).outcome is Outcome.WRITTEN
+    assert webhook.send(webhook.events()[0]).outcome is WebhookOutcome.WRITTEN
 
 
 def test_an_event_waits_for_the_end_of_an_import(webhook: Webhook) -> None:
@@ -211,7 +219,7 @@ def test_an_event_waits_for_the_end_of_an_import(webhook: Webhook) -> None:
         webhook.send(webhook.events()[0])
     assert caught.value.reason is Reason.IMPORT_RUNNING
     webhook.desk.work(list(started.messages))
-    assert webhook.send(webhook.events()[0]).outcome is Outcome.UNCHANGED
+    assert webhook.send(webhook.events()[0]).outcome is WebhookOutcome.UNCHANGED
 
 
 def test_an_import_that_begins_while_an_event_is_followed_brings_it_again(webhook: Webhook) -> None:
@@ -232,12 +240,12 @@ def test_a_desk_user_that_may_be_anothers_is_left_to_the_import(webhook: Webhook
     webhook.desk.lab.add_user(**{**old, "id": "usr_0vJimAgain"})
     deleted, created = webhook.events()
     # Created comes first: the old user may still be there.
-    assert webhook.send(created).outcome is Outcome.LEFT_TO_IMPORT
+    assert webhook.send(created).outcome is WebhookOutcome.LEFT_TO_IMPORT
     assert "usr_0vJimAgain" not in webhook.desk.users()
     webhook.desk.run()
-    assert webhook.desk.users()[old["id"]].text("bound_to").endswith("usr_0vJimAgain")
+    assert webhook.desk.users()[old["id"]].text("claimed_by").endswith("usr_0vJimAgain")
     # Late, after all is settled: nothing of the old user is left to deactivate.
-    assert webhook.send(deleted).outcome is Outcome.LEFT_TO_IMPORT
+    assert webhook.send(deleted).outcome is WebhookOutcome.LEFT_TO_IMPORT
     assert webhook.desk.users()[old["id"]].values["active"] is True
 
 
@@ -245,7 +253,7 @@ def test_a_user_made_by_hand_is_found_by_an_event_too(webhook: Webhook) -> None:
     values: dict[str, Value] = {"f_email": "hand@acorn.example", "active": True}
     webhook.desk.tables.table("users").transact("manual", [Create(Row("manual", "hand", values))])
     webhook.desk.lab.add_user(email="hand@acorn.example", first_name="Hand")
-    assert webhook.send(webhook.events()[0]).outcome is Outcome.WRITTEN
+    assert webhook.send(webhook.events()[0]).outcome is WebhookOutcome.WRITTEN
     row = webhook.desk.tables.table("users").find("manual", "hand")
     assert row is not None
     assert row.text("f_first_name") == "Hand"
@@ -321,8 +329,8 @@ def test_deliveries_that_meet_make_one_user(webhook: Webhook) -> None:
     (event,) = webhook.events()
     with ThreadPoolExecutor(6) as workers:
         outcomes = [one.result().outcome for one in [workers.submit(webhook.send, event) for _ in range(6)]]
-    assert outcomes.count(Outcome.WRITTEN) == 1
-    assert set(outcomes) == {Outcome.WRITTEN, Outcome.UNCHANGED}
+    assert outcomes.count(WebhookOutcome.WRITTEN) == 1
+    assert set(outcomes) == {WebhookOutcome.WRITTEN, WebhookOutcome.UNCHANGED}
     assert [entry.action for entry in webhook.desk.records.history(_key(webhook, new))] == ["create"]
 
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from lab.authrocket import AuthRocketLab
+from lab.emulators.authrocket import AuthRocketLab
 from shared.errors import TryLaterError
-from shared.imports.model import Trigger
+from shared.imports.plan.model import Trigger
+from shared.imports.runs.model import RunState
 from shared.reasons import Reason
-from shared.runs.model import RunState
-from shared.users.sourcing import KIND
+from shared.users.source import KIND
 from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
 from tests.users.desk import Desk, copied, killer
 

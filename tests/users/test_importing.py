@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from lab.authrocket import ST_JOHNS_REALM, AuthRocketLab
+from lab.emulators.authrocket import ST_JOHNS_REALM, AuthRocketLab
 from shared.errors import InvalidInputError, MisconfiguredError, TryLaterError
-from shared.imports.model import Action
+from shared.imports.plan.model import Action
+from shared.imports.runs.model import RunState
 from shared.reasons import Reason
-from shared.runs.model import RunState
 from tests.users.desk import Desk
 
 
@@ -99,7 +99,7 @@ def test_the_brake_keeps_users_active_until_a_person_confirms(desk: Desk) -> Non
     for user_id in list(desk.users())[:100]:
         desk.lab.remove_user(user_id)
     braked = desk.run()
-    assert counts(braked)["withheld"] == 100
+    assert counts(braked)["held_back"] == 100
     assert all(row.values["active"] for row in desk.users().values())
     confirmed = desk.run(confirm=braked.run.id)
     assert counts(confirmed)["deactivate"] == 100
@@ -130,11 +130,16 @@ def test_a_password_that_cannot_be_read_fails_the_run_with_its_reason(desk: Desk
     desk.set_up(deactivate_vanished=True)
     desk.run()
     desk.secrets.fails = MisconfiguredError(
-        Reason.VAULT_PERMISSION_MISSING, "The vault refuses the secret authrocket.", mend="az role assignment create …"
+        Reason.VAULT_PERMISSION_MISSING,
+        "The vault refuses the secret authrocket.",
+        remedy="az role assignment create …",
     )
     failed = desk.run()
     assert failed.state is RunState.FAILED
-    assert (failed.parts[0].reason, failed.parts[0].mend) == ("vault_permission_missing", "az role assignment create …")
+    assert (failed.parts[0].reason, failed.parts[0].remedy) == (
+        "vault_permission_missing",
+        "az role assignment create …",
+    )
     assert all(row.values["active"] for row in desk.users().values())
 
 
@@ -226,7 +231,7 @@ def test_a_user_that_was_made_anew_in_authrocket_takes_over_the_desk_user(desk: 
     summary = desk.run()
     assert counts(summary)["update"] == 1
     row = desk.users()[old["id"]]
-    assert (row.values["active"], row.values["bound_to"]) == (True, f"{row.partition_key}|usr_0vJimAgain")
+    assert (row.values["active"], row.values["claimed_by"]) == (True, f"{row.partition_key}|usr_0vJimAgain")
     assert set(counts(desk.run())) == {"unchanged", "skip"}
 
 
@@ -397,7 +402,7 @@ def test_a_realms_document_is_checked_whole(desk: Desk, changes: dict[str, Any],
     ],
 )
 def test_the_realm_may_be_pasted_as_the_portals_address(desk: Desk, pasted: str) -> None:  # AR-07
-    from shared.settings.documents.authrocket_realms import parse_realm
+    from shared.users.documents import parse_realm
 
     assert parse_realm(pasted) == "rl_0v1zRHJVm7JY8vUqDRuyx"
 

@@ -8,12 +8,12 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 import responses
 
-from lab.authrocket import ACORN_ONLY_KEY, LAPSED_KEY, READ_KEY, ST_JOHNS_REALM, WRITE_ONLY_KEY, AuthRocketLab
-from lab.vault.authority import CertificateAuthority
+from lab.emulators.authrocket import ACORN_ONLY_KEY, LAPSED_KEY, READ_KEY, ST_JOHNS_REALM, WRITE_ONLY_KEY, AuthRocketLab
+from lab.emulators.key_vault.authority import CertificateAuthority
 from shared.errors import MisconfiguredError, TryLaterError
 from shared.reasons import Reason
-from shared.users.authrocket import AuthRocket, in_order, moment
-from shared.users.calls import Access, Calls, Deadline, Keys
+from shared.users.authrocket.client import AuthRocket, in_order, moment
+from shared.users.authrocket.http import AuthRocketCalls, Deadline, EndpointAccess, SecretProvider
 from shared.users.model import Membership
 from tests.users.conftest import Connect, Time, Vault
 
@@ -102,7 +102,7 @@ def test_each_refusal_is_told_apart_at_any_page(
         next(pages)
     assert caught.value.reason is reason
     assert words in caught.value.message
-    assert caught.value.mend
+    assert caught.value.remedy
 
 
 @pytest.mark.parametrize(
@@ -232,9 +232,9 @@ def test_a_silence_is_not_waited_for_longer_than_there_is_time(lab: AuthRocketLa
     import time
 
     began = time.monotonic()
-    calls = Calls(
-        Access(lab.url, lab.realm_id),
-        Keys(lambda: READ_KEY, lambda: None),
+    calls = AuthRocketCalls(
+        EndpointAccess(lab.url, lab.realm_id),
+        SecretProvider(lambda: READ_KEY, lambda: None),
         Deadline(0.5, time.monotonic),
         sleep=time.sleep,
     )

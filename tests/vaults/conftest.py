@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from lab.vault import VaultInterface, VaultLab
+from lab.emulators.key_vault import VaultInterface, VaultLab
 from shared.environment import load_environment
-from shared.settings.documents.credentials import CredentialReference
 from shared.settings.store import SettingsStore
+from shared.vaults.credentials import VaultCredentials
+from shared.vaults.documents.credentials import CredentialReference
 from shared.vaults.key_vault import KeyVaults
-from shared.vaults.reading import VaultCredentials
 from tests.fakes.tables import MemoryTable
 
 _numbers = itertools.count(1)

@@ -8,7 +8,7 @@ import azure.functions as func
 import pytest
 
 from functions import api_credentials
-from lab.vault import VaultInterface
+from lab.emulators.key_vault import VaultInterface
 from shared import bootstrap
 from tests.registered import FUNCTIONS
 from tests.vaults.conftest import Desk
@@ -42,7 +42,7 @@ def test_a_good_store_and_a_good_credential_are_told_so(app: Desk, vault: VaultI
             "ok": True,
             "summary": "The credential store main is ready: its identity can read secrets.",
             "reason": None,
-            "mend": "",
+            "remedy": "",
             "may_pass": False,
             "store": "main",
             "vault": vault.name,
@@ -68,7 +68,7 @@ def test_a_bad_credential_is_an_answer_and_no_error(app: Desk, vault: VaultInter
     app.put("credentials", "user", scope="any", store="main", secret="unknown")
     status, found = call(api_credentials.check_credential, "user")
     assert (status, found["ok"], found["reason"], found["secret"]) == (200, False, "secret_not_found", None)
-    assert "az keyvault secret list" in found["mend"]
+    assert "az keyvault secret list" in found["remedy"]
 
 
 def test_a_secret_is_tried_before_it_is_named(app: Desk, vault: VaultInterface) -> None:

@@ -63,7 +63,7 @@ def test_what_is_held_is_what_would_be_given_without_fetching(cache: ValueCache[
     assert cache.held("a") is None
     get(cache, vault)
     assert cache.held("a") == "value 2"
-    cache.refused("a", lambda one, other: one == other)
+    cache.invalidate("a", lambda one, other: one == other)
     assert cache.held("a") is None
     get(cache, vault)
     cache.drop(lambda key: key == "a")
@@ -130,7 +130,7 @@ def test_a_refused_value_is_fetched_anew_once(cache: ValueCache[str, str]) -> No
         return fetched[-1]
 
     def refused() -> None:
-        cache.refused("a", lambda one, other: one == other)
+        cache.invalidate("a", lambda one, other: one == other)
 
     assert get(cache, fetch) == "old"
     refused()
@@ -143,7 +143,7 @@ def test_a_refused_value_is_fetched_anew_once(cache: ValueCache[str, str]) -> No
 def test_a_refused_value_is_not_served_when_the_vault_is_in_trouble(cache: ValueCache[str, str]) -> None:
     vault = Vault()
     get(cache, vault)
-    cache.refused("a", lambda one, other: one == other)
+    cache.invalidate("a", lambda one, other: one == other)
     vault.fails = trouble()
     with pytest.raises(TryLaterError):
         get(cache, vault)

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from lab.vault import VaultInterface, VaultLab
+from lab.emulators.key_vault import VaultInterface, VaultLab
 from shared.errors import NotFoundError
 from shared.reasons import Reason
-from shared.settings.documents.credentials import InPlaceCredential
-from shared.vaults.checking import Check, Checks
+from shared.vaults.checks import CredentialCheck, CredentialChecks
+from shared.vaults.documents.credentials import InPlaceCredential
 from shared.vaults.key_vault import KeyVaults
 from tests.vaults.conftest import Desk
 
@@ -24,15 +24,15 @@ VALUE = "v4lue-that-must-not-show"
 
 
 @pytest.fixture
-def checks(desk: Desk) -> Checks:
-    return Checks(desk.settings, desk.vaults, lambda: datetime.now(UTC))
+def checks(desk: Desk) -> CredentialChecks:
+    return CredentialChecks(desk.settings, desk.vaults, lambda: datetime.now(UTC))
 
 
 @pytest.fixture
-def check(vault: VaultInterface, desk: Desk, checks: Checks) -> Callable[..., Check]:
+def check(vault: VaultInterface, desk: Desk, checks: CredentialChecks) -> Callable[..., CredentialCheck]:
     """Checks a credential for a secret of the test's vault, after making both documents."""
 
-    def run(name: str = "ec2-key", store: dict[str, Any] | None = None, **fields: str) -> Check:
+    def run(name: str = "ec2-key", store: dict[str, Any] | None = None, **fields: str) -> CredentialCheck:
         desk.store("main", vault, **(store or {}))
         desk.put("credentials", "aws", scope="any", store="main", secret=name, **fields)
         found = checks.check_credential("aws")
@@ -43,7 +43,7 @@ def check(vault: VaultInterface, desk: Desk, checks: Checks) -> Callable[..., Ch
 
 
 def test_a_good_credential_is_described_by_length_version_expiry_and_field_names(
-    vault: VaultInterface, check: Callable[..., Check]
+    vault: VaultInterface, check: Callable[..., CredentialCheck]
 ) -> None:
     ends = datetime.now(UTC).replace(microsecond=0) + timedelta(days=90)
     value = f'{{"username": "desk", "password": "{VALUE}"}}'
@@ -60,44 +60,44 @@ def test_a_good_credential_is_described_by_length_version_expiry_and_field_names
 
 
 def test_an_unknown_secret_is_told_with_the_commands_that_list_recover_and_make_it(
-    vault: VaultInterface, check: Callable[..., Check]
+    vault: VaultInterface, check: Callable[..., CredentialCheck]
 ) -> None:
     found = check("ec2-key")
     assert (found.ok, found.reason, found.may_pass) == (False, Reason.SECRET_NOT_FOUND, False)
     assert found.summary == f"The vault {vault.name} has no secret ec2-key."
     for command in ("secret list", "secret recover", "secret set"):
-        assert f"az keyvault {command} --vault-name {vault.name}" in found.mend
+        assert f"az keyvault {command} --vault-name {vault.name}" in found.remedy
 
 
 def test_an_unknown_version_is_told_apart_from_an_unknown_secret(
-    vault: VaultInterface, check: Callable[..., Check]
+    vault: VaultInterface, check: Callable[..., CredentialCheck]
 ) -> None:
     vault.add_secret("ec2-key", VALUE)
     found = check(f"ec2-key/{'0' * 32}")
     assert found.reason is Reason.SECRET_NOT_FOUND
     assert "has the secret ec2-key, but no version 000" in found.summary
-    assert f"az keyvault secret list-versions --vault-name {vault.name} --name ec2-key" in found.mend
+    assert f"az keyvault secret list-versions --vault-name {vault.name} --name ec2-key" in found.remedy
     assert "has no secret other." in check(f"other/{'0' * 32}").summary
 
 
-def test_a_deleted_secret_is_told_as_unknown(vault: VaultInterface, check: Callable[..., Check]) -> None:
+def test_a_deleted_secret_is_told_as_unknown(vault: VaultInterface, check: Callable[..., CredentialCheck]) -> None:
     vault.add_secret("ec2-key", VALUE)
     vault.delete("ec2-key")
-    assert f"az keyvault secret recover --vault-name {vault.name} --name ec2-key" in check().mend
+    assert f"az keyvault secret recover --vault-name {vault.name} --name ec2-key" in check().remedy
 
 
 def test_a_disabled_secret_is_told_with_the_command_that_enables_it(
-    vault: VaultInterface, check: Callable[..., Check]
+    vault: VaultInterface, check: Callable[..., CredentialCheck]
 ) -> None:
     vault.add_secret("ec2-key", VALUE, enabled=False)
     found = check()
     assert found.reason is Reason.SECRET_DISABLED
     command = f"az keyvault secret set-attributes --vault-name {vault.name} --name ec2-key --enabled true"
-    assert command in found.mend
+    assert command in found.remedy
 
 
 def test_a_secret_whose_time_has_not_come_is_told_so_where_the_vault_refuses_it(
-    vault: VaultInterface, check: Callable[..., Check]
+    vault: VaultInterface, check: Callable[..., CredentialCheck]
 ) -> None:
     vault.add_secret("ec2-key", VALUE, not_before="+1d")
     assert check().ok
@@ -106,7 +106,7 @@ def test_a_secret_whose_time_has_not_come_is_told_so_where_the_vault_refuses_it(
 
 
 def test_a_missing_permission_on_an_rbac_vault_is_told_with_the_exact_role_assignment(
-    lab: VaultLab, vault: VaultInterface, check: Callable[..., Check]
+    lab: VaultLab, vault: VaultInterface, check: Callable[..., CredentialCheck]
 ) -> None:
     # AP-08, AP-09, KV-33, KV-34, Q-06
     vault.add_secret("ec2-key", VALUE)
@@ -118,8 +118,8 @@ def test_a_missing_permission_on_an_rbac_vault_is_told_with_the_exact_role_assig
     assert (
         f'az role assignment create --role "Key Vault Secrets User" --assignee-object-id {principal} '
         f"--assignee-principal-type ServicePrincipal --scope {vault.resource_id.lower()}"
-    ) in found.mend
-    assert "Azure Key Vault Administrator" not in found.mend
+    ) in found.remedy
+    assert "Azure Key Vault Administrator" not in found.remedy
 
     vault.grant("host", roles=("Key Vault Secrets User",))
     assert check().ok
@@ -127,7 +127,7 @@ def test_a_missing_permission_on_an_rbac_vault_is_told_with_the_exact_role_assig
 
 @pytest.mark.parametrize("code", ["AccessDenied", "ForbiddenByPolicy"])
 def test_a_missing_permission_on_a_vault_with_access_policies_is_told_with_the_policy(
-    code: str, lab: VaultLab, vault: VaultInterface, check: Callable[..., Check]
+    code: str, lab: VaultLab, vault: VaultInterface, check: Callable[..., CredentialCheck]
 ) -> None:
     # AP-08, AP-10, AP-11, KV-28, KV-34
     vault.add_secret("ec2-key", VALUE)
@@ -136,39 +136,43 @@ def test_a_missing_permission_on_a_vault_with_access_policies_is_told_with_the_p
     principal = next(i["principal_id"] for i in lab.describe()["identities"] if i["name"] == "host")
     assert found.reason is Reason.VAULT_PERMISSION_MISSING
     assert "access policies" in found.summary
-    assert f"az keyvault set-policy --name {vault.name} --object-id {principal} --secret-permissions get" in found.mend
+    assert (
+        f"az keyvault set-policy --name {vault.name} --object-id {principal} --secret-permissions get" in found.remedy
+    )
 
     vault.grant("host", "secrets/get")
     assert check().ok
 
 
 @pytest.mark.parametrize("firewall", ["closed", "private"])
-def test_a_closed_firewall_is_told_as_such(firewall: str, vault: VaultInterface, check: Callable[..., Check]) -> None:
+def test_a_closed_firewall_is_told_as_such(
+    firewall: str, vault: VaultInterface, check: Callable[..., CredentialCheck]
+) -> None:
     vault.configure(firewall=firewall)
     found = check()
     assert found.reason is Reason.VAULT_FIREWALL
-    assert f"az keyvault network-rule add --name {vault.name}" in found.mend
+    assert f"az keyvault network-rule add --name {vault.name}" in found.remedy
 
 
-def test_a_throttled_vault_may_pass(vault: VaultInterface, check: Callable[..., Check]) -> None:
+def test_a_throttled_vault_may_pass(vault: VaultInterface, check: Callable[..., CredentialCheck]) -> None:
     vault.fail_next(status=429, retry_after=20, times=5)
     found = check()
     assert (found.reason, found.may_pass) == (Reason.VAULT_THROTTLED, True)
 
 
-def test_a_vault_in_trouble_may_pass(vault: VaultInterface, check: Callable[..., Check]) -> None:
+def test_a_vault_in_trouble_may_pass(vault: VaultInterface, check: Callable[..., CredentialCheck]) -> None:
     vault.fail_next(status=503, times=5, body="<html>gateway</html>")
     found = check()
     assert (found.reason, found.may_pass) == (Reason.VAULT_FAILED, True)
 
 
 def test_an_unreachable_vault_may_pass_and_says_where_to_look(
-    vault: VaultInterface, check: Callable[..., Check]
+    vault: VaultInterface, check: Callable[..., CredentialCheck]
 ) -> None:
     vault.go_away()
     found = check()
     assert (found.reason, found.may_pass) == (Reason.VAULT_UNREACHABLE, True)
-    assert f"az keyvault show --name {vault.name}" in found.mend
+    assert f"az keyvault show --name {vault.name}" in found.remedy
 
 
 def test_a_vault_that_keeps_silent_is_waited_for_once_and_not_for_long(vault: VaultInterface, desk: Desk) -> None:
@@ -176,12 +180,14 @@ def test_a_vault_that_keeps_silent_is_waited_for_once_and_not_for_long(vault: Va
     desk.store("main", vault)
     vault.fail_next(kind="hang", seconds=20, times=5)
     started = time.monotonic()
-    found = Checks(desk.settings, vaults, lambda: datetime.now(UTC)).check_store("main")
+    found = CredentialChecks(desk.settings, vaults, lambda: datetime.now(UTC)).check_store("main")
     assert time.monotonic() - started < 2
     assert found.reason is Reason.VAULT_UNREACHABLE
 
 
-def test_a_vault_that_asks_for_patience_is_not_waited_for(vault: VaultInterface, check: Callable[..., Check]) -> None:
+def test_a_vault_that_asks_for_patience_is_not_waited_for(
+    vault: VaultInterface, check: Callable[..., CredentialCheck]
+) -> None:
     vault.fail_next(status=503, retry_after=30, times=5)
     started = time.monotonic()
     assert check().reason is Reason.VAULT_FAILED
@@ -189,18 +195,18 @@ def test_a_vault_that_asks_for_patience_is_not_waited_for(vault: VaultInterface,
 
 
 def test_a_certificate_that_is_not_trusted_is_told_and_nothing_is_sent(
-    vault: VaultInterface, check: Callable[..., Check], monkeypatch: pytest.MonkeyPatch
+    vault: VaultInterface, check: Callable[..., CredentialCheck], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     found = check()
     assert (found.reason, found.may_pass) == (Reason.VAULT_CERTIFICATE_UNTRUSTED, False)
-    assert "REQUESTS_CA_BUNDLE" in found.mend
-    assert "openssl s_client -connect localhost:" in found.mend
+    assert "REQUESTS_CA_BUNDLE" in found.remedy
+    assert "openssl s_client -connect localhost:" in found.remedy
     assert vault.journal() == []
 
 
 def test_a_host_name_that_nobody_knows_is_told_as_a_wrong_url(
-    desk: Desk, checks: Checks, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, checks: CredentialChecks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unknown(*_: Any, **__: Any) -> Any:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -210,7 +216,7 @@ def test_a_host_name_that_nobody_knows_is_told_as_a_wrong_url(
     found = checks.check_store("main")
     assert found.reason is Reason.VAULT_HOST_UNKNOWN
     assert "There is no host acrn.vault.azure.net: vault_url of the credential store main is wrong" in found.summary
-    assert "az keyvault show --name acrn" in found.mend
+    assert "az keyvault show --name acrn" in found.remedy
 
 
 @pytest.mark.parametrize(
@@ -232,13 +238,13 @@ def test_a_host_name_that_nobody_knows_is_told_as_a_wrong_url(
     ],
 )
 def test_a_host_that_is_no_vault_is_told_as_a_wrong_url(
-    answer: bytes, lab: VaultLab, vault: VaultInterface, desk: Desk, checks: Checks
+    answer: bytes, lab: VaultLab, vault: VaultInterface, desk: Desk, checks: CredentialChecks
 ) -> None:
     with stranger(lab, answer) as url:
         desk.store("main", vault, vault_url=url)
         found = checks.check_store("main")
     assert (found.ok, found.reason) == (False, Reason.VAULT_ADDRESS_WRONG)
-    assert f"az keyvault show --name {vault.name}" in found.mend
+    assert f"az keyvault show --name {vault.name}" in found.remedy
 
 
 @contextmanager
@@ -266,31 +272,31 @@ def test_a_vault_that_asks_for_tokens_of_another_cloud_gets_none(lab: VaultLab, 
     # The lab's vaults name vault.azure.net in their challenge, which localhost is no part of.
     strict = Desk({**os.environ, "DESKBRIDGE_VERIFY_CHALLENGE_RESOURCE": "true"})
     strict.store("main", vault)
-    found = Checks(strict.settings, strict.vaults, lambda: datetime.now(UTC)).check_store("main")
+    found = CredentialChecks(strict.settings, strict.vaults, lambda: datetime.now(UTC)).check_store("main")
     assert found.reason is Reason.VAULT_ADDRESS_WRONG
     assert "so none was sent" in found.summary
     assert lab.journal(service="identity") == []
 
 
-def test_a_wrong_resource_is_told(vault: VaultInterface, check: Callable[..., Check]) -> None:
+def test_a_wrong_resource_is_told(vault: VaultInterface, check: Callable[..., CredentialCheck]) -> None:
     found = check(store={"resource": "https://vault.usgovcloudapi.net"})
     assert found.reason is Reason.VAULT_TOKEN_REFUSED
     assert "resource is not https://vault.usgovcloudapi.net" in found.summary
 
 
 def test_an_api_version_that_the_vault_does_not_speak_is_told(
-    vault: VaultInterface, check: Callable[..., Check]
+    vault: VaultInterface, check: Callable[..., CredentialCheck]
 ) -> None:
     # FD-11
     vault.configure(api_versions=["2026-04-01"])
     found = check(store={"api_version": "7.2"})
     assert found.reason is Reason.VAULT_ADDRESS_WRONG
     assert "status 400 (BadParameter)" in found.summary
-    assert "leave api_version out" in found.mend
+    assert "leave api_version out" in found.remedy
 
 
 def test_the_api_version_of_the_store_is_the_one_that_is_spoken(
-    vault: VaultInterface, check: Callable[..., Check]
+    vault: VaultInterface, check: Callable[..., CredentialCheck]
 ) -> None:
     vault.add_secret("ec2-key", VALUE)
     check(store={"api_version": "7.4"})
@@ -298,7 +304,7 @@ def test_the_api_version_of_the_store_is_the_one_that_is_spoken(
 
 
 def test_a_field_that_is_not_there_is_told_with_the_names_of_those_that_are(
-    vault: VaultInterface, check: Callable[..., Check]
+    vault: VaultInterface, check: Callable[..., CredentialCheck]
 ) -> None:
     vault.add_secret("ec2-key", f'{{"user": "x", "pass": "{VALUE}"}}')
     found = check(password_field="password")
@@ -308,19 +314,23 @@ def test_a_field_that_is_not_there_is_told_with_the_names_of_those_that_are(
 
 
 @pytest.mark.parametrize(("expired", "ok"), [("allow", True), ("warn", True), ("deny", False)])
-def test_an_expired_secret_is_told(expired: str, ok: bool, vault: VaultInterface, check: Callable[..., Check]) -> None:
+def test_an_expired_secret_is_told(
+    expired: str, ok: bool, vault: VaultInterface, check: Callable[..., CredentialCheck]
+) -> None:
     vault.add_secret("ec2-key", VALUE, expires_at="-1d")
     found = check(store={"expired": expired})
     assert found.ok is ok
     assert "expired at" in (found.notes[0] if ok else found.summary)
 
 
-def test_an_empty_secret_is_told(vault: VaultInterface, check: Callable[..., Check]) -> None:
+def test_an_empty_secret_is_told(vault: VaultInterface, check: Callable[..., CredentialCheck]) -> None:
     vault.add_secret("ec2-key", "")
     assert check().reason is Reason.SECRET_EMPTY
 
 
-def test_a_check_is_not_answered_from_the_cache(vault: VaultInterface, desk: Desk, check: Callable[..., Check]) -> None:
+def test_a_check_is_not_answered_from_the_cache(
+    vault: VaultInterface, desk: Desk, check: Callable[..., CredentialCheck]
+) -> None:
     vault.add_secret("ec2-key", VALUE)
     assert check().ok
     vault.change("ec2-key", enabled=False)
@@ -328,7 +338,7 @@ def test_a_check_is_not_answered_from_the_cache(vault: VaultInterface, desk: Des
 
 
 def test_a_store_is_checked_without_reading_any_value(
-    lab: VaultLab, vault: VaultInterface, desk: Desk, checks: Checks
+    lab: VaultLab, vault: VaultInterface, desk: Desk, checks: CredentialChecks
 ) -> None:
     vault.add_secret("ec2-key", VALUE)
     desk.store("main", vault)
@@ -340,7 +350,7 @@ def test_a_store_is_checked_without_reading_any_value(
 
 
 def test_a_store_that_only_the_sweep_uses_is_ready_when_its_identity_may_list(
-    lab: VaultLab, vault: VaultInterface, desk: Desk, checks: Checks
+    lab: VaultLab, vault: VaultInterface, desk: Desk, checks: CredentialChecks
 ) -> None:
     vault.add_secret("ec2-key", VALUE)
     vault.revoke("host")
@@ -360,14 +370,16 @@ def test_a_store_that_only_the_sweep_uses_is_ready_when_its_identity_may_list(
     assert checks.check_store("main").reason is Reason.VAULT_PERMISSION_MISSING
 
 
-def test_a_secret_can_be_tried_before_any_document_names_it(vault: VaultInterface, desk: Desk, checks: Checks) -> None:
+def test_a_secret_can_be_tried_before_any_document_names_it(
+    vault: VaultInterface, desk: Desk, checks: CredentialChecks
+) -> None:
     vault.add_secret("ec2-key", VALUE)
     desk.store("main", vault)
     assert checks.check_in_place(InPlaceCredential(store="main", secret="ec2-key")).ok
     assert not checks.check_in_place(InPlaceCredential(store="main", secret="other")).ok
 
 
-def test_what_is_not_there_cannot_be_checked(checks: Checks) -> None:
+def test_what_is_not_there_cannot_be_checked(checks: CredentialChecks) -> None:
     with pytest.raises(NotFoundError):
         checks.check_store("main")
     with pytest.raises(NotFoundError):

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from shared.reasons import Reason
-from shared.settings.documents.credential_stores import DEFAULT_API_VERSION, CredentialStore
-from shared.settings.documents.credentials import Credential
+from shared.vaults.documents.credential_stores import DEFAULT_API_VERSION, CredentialStore
+from shared.vaults.documents.credentials import Credential
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "credentials.md").read_text("utf-8")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.vault import VaultInterface, VaultLab
+from lab.emulators.key_vault import VaultInterface, VaultLab
 from shared.errors import DeskbridgeError, MisconfiguredError, TryLaterError
 from shared.reasons import Reason
 from tests.vaults.conftest import OTHER_TENANT, TENANT, Desk, secret
@@ -51,7 +51,7 @@ def test_two_user_assigned_identities_on_one_host_have_each_their_own_rights(
     refused = failure(desk, store="strange")
 
     assert refused.reason is Reason.VAULT_PERMISSION_MISSING
-    assert ids["stranger"]["principal_id"] in refused.mend
+    assert ids["stranger"]["principal_id"] in refused.remedy
     assert [entry.principal for entry in lab.values_read()] == ["reader"]
 
 
@@ -148,7 +148,7 @@ def test_a_missing_or_unresolved_app_setting_is_named(
     refused = failure(desk)
     assert refused.reason is Reason.SETTING_MISSING
     assert f"app setting {missing}," in refused.message
-    assert f"--settings {missing}=" in refused.mend
+    assert f"--settings {missing}=" in refused.remedy
     assert lab.journal() == []
 
 
@@ -178,7 +178,7 @@ def test_what_entra_refuses_is_told_with_the_command_that_mends_it(
     refused = failure(desk)
     assert isinstance(refused, MisconfiguredError)
     assert refused.reason is reason
-    assert words in refused.mend
+    assert words in refused.remedy
     assert wrong.get("AzureClientSecret", "app s3cret") not in str(refused)
 
 
@@ -239,8 +239,8 @@ def test_a_wrong_client_id_of_a_user_assigned_identity_is_told_with_the_command_
     refused = failure(desk)
     assert refused.reason is Reason.IDENTITY_UNKNOWN
     assert wrong in refused.message
-    assert "az functionapp identity assign --name func-acorn --resource-group rg-acorn --identities" in refused.mend
-    assert f"clientId=='{wrong}'" in refused.mend
+    assert "az functionapp identity assign --name func-acorn --resource-group rg-acorn --identities" in refused.remedy
+    assert f"clientId=='{wrong}'" in refused.remedy
 
 
 def test_a_host_without_a_system_assigned_identity_is_told_with_the_command_that_turns_it_on(
@@ -253,7 +253,7 @@ def test_a_host_without_a_system_assigned_identity_is_told_with_the_command_that
         desk.store("main", other.vault("kv-acorn"))
         refused = failure(desk)
     assert refused.reason is Reason.IDENTITY_MISSING
-    assert "az functionapp identity assign" in refused.mend
+    assert "az functionapp identity assign" in refused.remedy
 
 
 @pytest.mark.parametrize("method", [{}, {"method": "user_assigned", "client_id": TENANT}])
@@ -265,8 +265,8 @@ def test_a_deployed_host_without_any_identity_is_told_before_anything_is_tried(
     desk.store("main", vault, **method)
     refused = failure(desk)
     assert refused.reason is Reason.IDENTITY_MISSING
-    assert "az functionapp identity assign" in refused.mend
-    assert "developer" not in refused.mend
+    assert "az functionapp identity assign" in refused.remedy
+    assert "developer" not in refused.remedy
     assert lab.journal(service="identity") == []
 
 
@@ -281,7 +281,7 @@ def test_a_machine_outside_azure_is_told_to_use_the_method_developer(
     desk.store("main", vault)
     refused = failure(desk)
     assert refused.reason is Reason.IDENTITY_MISSING
-    assert "use the method developer" in refused.mend
+    assert "use the method developer" in refused.remedy
 
 
 @pytest.mark.parametrize(
@@ -310,7 +310,7 @@ def test_a_developer_who_is_not_signed_in_is_told_to(
     desk.store("main", vault, method="developer", tenant_id=TENANT)
     refused = failure(desk)
     assert refused.reason is Reason.DEVELOPER_NOT_SIGNED_IN
-    assert f"az login --tenant {TENANT}" in refused.mend
+    assert f"az login --tenant {TENANT}" in refused.remedy
 
 
 def test_a_developer_who_is_signed_in_reads_as_themselves(

@@ -15,14 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions import api_credentials
+from lab.emulators.key_vault import VaultInterface, VaultLab
 from lab.faults.leaks import LeakSearch, marker
 from lab.faults.wire import FaultProxy
 from lab.faults.wired_far_sides import Answer, Asked, Forwarded
-from lab.vault import VaultInterface, VaultLab
 from shared import bootstrap, telemetry
 from shared.errors import DeskbridgeError
-from shared.settings.documents.credentials import CredentialReference
-from shared.vaults.checking import Checks
+from shared.vaults.checks import CredentialChecks
+from shared.vaults.documents.credentials import CredentialReference
 from shared.vaults.usage import SecretUses
 from tests.vaults.conftest import TENANT, Desk, secret
 
@@ -95,10 +95,10 @@ def test_no_planted_secret_shows_in_logs_errors_answers_or_settings(
                 search.search(f"repr of {place}", repr(value))
             except DeskbridgeError as error:
                 search.search(f"error of {place}", "".join(traceback.format_exception(error)))
-                search.search(f"error of {place}", repr(error) + str(error) + error.mend + repr(error.faults))
+                search.search(f"error of {place}", repr(error) + str(error) + error.remedy + repr(error.faults))
     assert read > 5, "nothing was read, so nothing could leak"
 
-    checks = Checks(desk.settings, desk.vaults, bootstrap.now)
+    checks = CredentialChecks(desk.settings, desk.vaults, bootstrap.now)
     monkeypatch.setattr(bootstrap, "environment", lambda: desk.environment)
     monkeypatch.setattr(bootstrap, "credential_checks", lambda: checks)
     monkeypatch.setattr(bootstrap, "settings", lambda: desk.settings)
@@ -110,7 +110,7 @@ def test_no_planted_secret_shows_in_logs_errors_answers_or_settings(
             search.search("answer", call(api_credentials.check_credential_store, store, trial))
             desk.put("credentials", "aws", scope="any", store=store, secret=name)
             search.search("answer", call(api_credentials.check_credential, "aws"))
-            desk.credentials.refused(CredentialReference(credential="aws"))
+            desk.credentials.invalidate(CredentialReference(credential="aws"))
     search.search("answer", call(api_credentials.list_credential_uses, "aws", method="GET"))
 
     search.search("the settings table", repr(desk.table.rows))
@@ -152,4 +152,4 @@ def test_a_token_that_could_not_be_read_is_in_no_log(
         with pytest.raises(DeskbridgeError) as refused:
             desk.credentials.read(secret("main", "ec2-key"))
         assert proxy.requests
-    assert "eyJ" not in f"{caplog.text} {refused.value} {refused.value.mend}"
+    assert "eyJ" not in f"{caplog.text} {refused.value} {refused.value.remedy}"

@@ -8,10 +8,10 @@ from datetime import timedelta
 
 import pytest
 
-from lab.vault import VaultInterface, VaultLab
+from lab.emulators.key_vault import VaultInterface, VaultLab
 from shared.errors import MisconfiguredError, TryLaterError
 from shared.reasons import Reason
-from shared.settings.documents.credentials import CredentialReference
+from shared.vaults.documents.credentials import CredentialReference
 from tests.vaults.conftest import Desk, secret
 
 
@@ -113,7 +113,7 @@ def test_a_secret_that_is_no_json_object_gives_no_pair_and_says_how_to_make_one(
     with pytest.raises(MisconfiguredError) as refused:
         desk.credentials.read_pair(secret("main", "plain"))
     assert refused.value.reason is Reason.SECRET_NOT_JSON
-    assert "az keyvault secret set" in refused.value.mend
+    assert "az keyvault secret set" in refused.value.remedy
     assert value[:9] not in str(refused.value)
     assert desk.credentials.read(secret("main", "plain")).text == value
 
@@ -188,13 +188,13 @@ def test_a_refused_password_is_read_again_once_for_each_version(
     reference = secret("main", "ec2-key")
     for _ in range(3):
         desk.credentials.read(reference)
-        desk.credentials.refused(reference)
+        desk.credentials.invalidate(reference)
     assert len(lab.values_read()) == 2
 
     vault.add_secret("ec2-key", "new")
     desk.credentials.secret_changed(vault.name, "ec2-key")
     assert desk.credentials.read(reference).text == "new"
-    desk.credentials.refused(reference)
+    desk.credentials.invalidate(reference)
     desk.credentials.read(reference)
     assert len(lab.values_read()) == 4
 
@@ -206,7 +206,7 @@ def test_a_refused_version_is_not_read_again_for_a_version_never_changes(
     desk.store("main", vault)
     reference = secret("main", f"ec2-key/{version}")
     desk.credentials.read(reference)
-    desk.credentials.refused(reference)
+    desk.credentials.invalidate(reference)
     desk.credentials.read(reference)
     assert len(lab.values_read()) == 1
 

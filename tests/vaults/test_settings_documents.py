@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from shared.errors import InvalidInputError
-from shared.settings.documents.credential_stores import API_VERSIONS, CredentialStore
-from shared.settings.documents.credentials import Credential, CredentialReference
-from shared.settings.documents.vault_addresses import SecretAddress, host_of, is_loopback, parse_secret_address
 from shared.settings.validation import faults_of
+from shared.vaults.documents.credential_stores import API_VERSIONS, CredentialStore
+from shared.vaults.documents.credentials import Credential, CredentialReference
+from shared.vaults.documents.vault_addresses import SecretAddress, host_of, is_loopback, parse_secret_address
 from tests.vaults.conftest import Desk
 
 CLIENT = "0f3b1e9a-0000-4000-8000-00000000c0de"

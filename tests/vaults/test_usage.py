@@ -6,11 +6,11 @@ from typing import ClassVar
 import pytest
 from pydantic import Field
 
+from shared.bootstrap import kinds
 from shared.errors import Fault
-from shared.settings import kinds
-from shared.settings.documents.base import Document, SettingsDocument
-from shared.settings.documents.credentials import CredentialReference
+from shared.settings.base import Document, SettingsDocument
 from shared.settings.store import SettingsStore
+from shared.vaults.documents.credentials import CredentialReference
 from shared.vaults.usage import SecretUses, references_in
 from tests.vaults.conftest import Desk
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lab.desk import ROOT, WEBHOOK_PASSWORD, WEBHOOK_USER, Desk
-from lab.event_grid import basic_authorization
+from lab.emulators.event_grid import basic_authorization
 from tests.api.seeding import near_expiry
 from tests.tickets.desk import PAYLOADS
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from functions.endpoints import Access, declared_endpoints
+from functions.http.endpoints import Access, declared_endpoints
 from lab.desk import ROOT
-from lab.host.process import HostProcess
+from lab.emulators.functions_host.process import HostProcess
 from tests.registered import FUNCTIONS
 from tests.storage_emulator import Storage
 

@@ -1,0 +1,181 @@
+"""What keeps events from being lost, over HTTP: the quarantine, sweeps, dead letters."""
+
+from dataclasses import asdict
+from typing import Any
+
+import azure.functions as func
+
+from functions.api_tickets import STORED, read_body
+from functions.http.answers import answer, json_body
+from functions.http.endpoints import BODY, PAGED, UNKNOWN, Content, Refusals, endpoint
+from functions.http.query import PAGE, page_asked
+from shared import bootstrap
+from shared.errors import ConflictError, MisconfiguredError
+from shared.reasons import Reason
+
+event_care_api = func.Blueprint()
+
+_ID = {"id": ("The event's id in the quarantine.", "5f1c0a6be2d94c7f8a3b6d1e")}
+_SETTINGS: Refusals = {503: (Reason.DOCUMENT_INVALID, Reason.CONTENDED), 409: (Reason.VAULT_NOT_SWEPT,)}
+_BLOBS: Refusals = {503: (Reason.DEAD_LETTERS_UNAVAILABLE, Reason.DEAD_LETTERS_DENIED)}
+
+
+@endpoint(
+    event_care_api,
+    "GET",
+    "quarantine",
+    tag="tickets",
+    summary="List quarantined events",
+    query=PAGE,
+    answers={200: "tickets:QuarantinePage"},
+    refusals=[PAGED],
+)
+def list_quarantine(req: func.HttpRequest) -> func.HttpResponse:
+    """Events that could not become tickets, each with its reason, newest first."""
+    limit, after = page_asked(req)
+    page = bootstrap.quarantine().page(limit, after)
+    items = [
+        {
+            "id": row.text("item_id"),
+            "reason": row.text("reason"),
+            "message": row.text("message"),
+            "received_at": row.time("received_at"),
+        }
+        for row in page.rows
+    ]
+    return answer(200, {"items": items, "next": page.next})
+
+
+@endpoint(
+    event_care_api,
+    "GET",
+    "quarantine/{id}",
+    tag="tickets",
+    path=_ID,
+    summary="Show a quarantined event",
+    answers={200: "tickets:QuarantinedDetailAnswer"},
+    refusals=[UNKNOWN],
+)
+def show_quarantined(req: func.HttpRequest) -> func.HttpResponse:
+    """The event as it came."""
+    item = asdict(bootstrap.quarantine().get(req.route_params["id"]))
+    return answer(200, {"id": item.pop("item_id"), **item})
+
+
+@endpoint(
+    event_care_api,
+    "POST",
+    "quarantine/{id}/replay",
+    tag="tickets",
+    path=_ID,
+    summary="Try a quarantined event again",
+    answers={200: "tickets:ReplayAnswer"},
+    refusals=[UNKNOWN, STORED, {409: (Reason.EVENT_NOT_WHOLE,)}],
+)
+def replay_quarantined(req: func.HttpRequest) -> func.HttpResponse:
+    """For when the settings were changed. It leaves the quarantine when it is recorded, and stays otherwise."""
+    item = bootstrap.quarantine().get(req.route_params["id"])
+    if item.text:
+        raise ConflictError(
+            Reason.EVENT_NOT_WHOLE, "The event was too long to be kept whole.", remedy="Publish it anew."
+        )
+    configuration = bootstrap.ticket_configuration()()
+    if configuration is None:
+        raise MisconfiguredError(
+            Reason.SETTING_MISSING,
+            "There is no document key-vault-events/default.",
+            remedy="Apply the settings: docs/key-vault.md, Configure.",
+        )
+    if bootstrap.event_grid_webhook().replay(item, configuration):
+        return answer(200, {"recorded": True, "reason": None, "message": ""})
+    present = bootstrap.quarantine().get(item.item_id)
+    return answer(200, {"recorded": False, "reason": present.reason, "message": present.message})
+
+
+@endpoint(
+    event_care_api,
+    "DELETE",
+    "quarantine/{id}",
+    tag="tickets",
+    path=_ID,
+    summary="Remove a quarantined event",
+    answers={204: Content(media_type="", about="It is gone for good.")},
+    refusals=[UNKNOWN],
+)
+def remove_quarantined(req: func.HttpRequest) -> func.HttpResponse:
+    """For what will never become a ticket. Old ones go by themselves."""
+    bootstrap.quarantine().remove(bootstrap.quarantine().get(req.route_params["id"]))
+    return answer(204)
+
+
+@endpoint(
+    event_care_api,
+    "POST",
+    "sweeps",
+    tag="tickets",
+    summary="Sweep the vaults now",
+    body=Content("tickets:SweepRequest", example={"vault": "acorn-vault"}),
+    body_needed=False,
+    answers={200: "tickets:SweepPage"},
+    refusals=[BODY, _SETTINGS],
+)
+def sweep_vaults_now(req: func.HttpRequest) -> func.HttpResponse:
+    """Reads the properties of all objects of the allowed vaults that have a store, never a value. A vault that cannot
+    be read is in the answer with its reason; the others are swept."""
+    content = json_body(req) if req.get_body().strip() else {}
+    vault = read_body("SweepRequest", content).vault
+    items = [_shown(asdict(swept)) for swept in bootstrap.vault_sweep().sweep(vault)]
+    return answer(200, {"items": items, "next": None})
+
+
+@endpoint(
+    event_care_api,
+    "GET",
+    "sweeps",
+    tag="tickets",
+    summary="List the last sweeps",
+    query=PAGE,
+    answers={200: "tickets:SweepPage"},
+    refusals=[PAGED],
+)
+def list_sweeps(req: func.HttpRequest) -> func.HttpResponse:
+    """How the last sweep of each vault went, by the vault's name."""
+    items, following = bootstrap.vault_sweep().last_sweeps(*page_asked(req))
+    return answer(200, {"items": [_shown(dict(swept)) for swept in items], "next": following})
+
+
+@endpoint(
+    event_care_api,
+    "GET",
+    "dead-letters",
+    tag="tickets",
+    summary="List dead letters",
+    query=PAGE,
+    answers={200: "tickets:DeadLetterPage"},
+    refusals=[PAGED, _BLOBS],
+)
+def list_dead_letters(req: func.HttpRequest) -> func.HttpResponse:
+    """The blobs of events that Event Grid could not deliver."""
+    limit, after = page_asked(req)
+    found, following = bootstrap.dead_letters().list(limit, after)
+    return answer(200, {"items": [asdict(letter) for letter in found], "next": following})
+
+
+@endpoint(
+    event_care_api,
+    "POST",
+    "dead-letters/replay",
+    tag="tickets",
+    summary="Record the dead letters",
+    answers={200: "tickets:DeadLettersReplayed"},
+    refusals=[STORED, _BLOBS],
+)
+def replay_dead_letters(req: func.HttpRequest) -> func.HttpResponse:
+    """By the same code as deliveries, at most 100 blobs a call. A blob is removed once all of it is stored or
+    quarantined."""
+    del req
+    return answer(200, asdict(bootstrap.dead_letters().replay()))
+
+
+def _shown(swept: dict[str, Any]) -> dict[str, Any]:
+    return {**swept, "reason": swept["reason"] or None}

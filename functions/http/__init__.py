@@ -1,0 +1,1 @@
+"""What HTTP triggers share: declarations of endpoints, answers, queries, the OpenAPI document."""

@@ -1,0 +1,146 @@
+"""HTTP answers of one form: JSON, and RFC 9457 problem documents. Errors become a status here, and only here."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import azure.functions as func
+
+from shared import bootstrap
+from shared.errors import (
+    AlreadyExistsError,
+    ChangedMeanwhileError,
+    ConflictError,
+    DeskbridgeError,
+    InvalidInputError,
+    MethodNotAllowedError,
+    MisconfiguredError,
+    NotAuthorisedError,
+    NotFoundError,
+    RowRefusedError,
+    TooLargeError,
+    TryLaterError,
+)
+from shared.reasons import Reason
+from shared.strict_json import parse_json
+
+LARGEST_BODY = 4 * 1024 * 1024
+# Answers hold what only a key's holder may see: nothing in between may keep them, or guess another type.
+NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_LONGEST_CALLER = 200
+# All that is known of a caller without sign-in.
+KEY_HOLDER = "operator"
+
+# The first class that fits decides, so the narrower ones come first.
+_STATUS: tuple[tuple[type[DeskbridgeError], int, str], ...] = (
+    (InvalidInputError, 400, "The request cannot be read"),
+    (RowRefusedError, 400, "What is sent cannot be stored"),
+    (NotAuthorisedError, 401, "The credential is not accepted"),
+    (NotFoundError, 404, "There is no such thing"),
+    (MethodNotAllowedError, 405, "The method is not allowed"),
+    (ChangedMeanwhileError, 412, "It changed meanwhile"),
+    (AlreadyExistsError, 409, "It is there already"),
+    (ConflictError, 409, "The request does not fit the present state"),
+    (TooLargeError, 413, "It is too large"),
+    (TryLaterError, 503, "It may succeed later"),
+    (MisconfiguredError, 503, "Something has to be set or granted first"),
+)
+
+
+def answer(
+    status: int, body: Any = None, *, headers: Mapping[str, str] | None = None, etag: str = ""
+) -> func.HttpResponse:
+    """A JSON answer; `body` None is an empty one. Times are written as ISO 8601 in UTC."""
+    all_headers = {**NO_STORE, **(headers or {})}
+    if etag:
+        all_headers["ETag"] = etag
+    return func.HttpResponse(
+        b"" if body is None else to_json(body),
+        status_code=status,
+        headers=all_headers,
+        mimetype="application/json",
+        charset="utf-8",
+    )
+
+
+def status_of(error: DeskbridgeError) -> int:
+    """The status of a refusal."""
+    return _status_and_title(error)[0]
+
+
+def problem(error: DeskbridgeError) -> func.HttpResponse:
+    """The problem document of a refusal."""
+    status, title = _status_and_title(error)
+    body: dict[str, Any] = {
+        "type": f"urn:deskbridge:reason:{error.reason}",
+        "title": title,
+        "status": status,
+        "reason": str(error.reason),
+        "detail": error.message,
+    }
+    headers = dict(NO_STORE)
+    if error.remedy:
+        body["remedy"] = error.remedy
+    if error.faults:
+        body["faults"] = [{"path": fault.path, "message": fault.message} for fault in error.faults]
+    if isinstance(error, ChangedMeanwhileError) and error.present_etag:
+        body["present_version"] = error.present_etag
+        headers["ETag"] = error.present_etag
+    if isinstance(error, TryLaterError) and error.retry_after is not None:
+        headers["Retry-After"] = str(max(1, round(error.retry_after)))
+    return func.HttpResponse(
+        to_json(body), status_code=status, headers=headers, mimetype="application/problem+json", charset="utf-8"
+    )
+
+
+def json_body(request: func.HttpRequest) -> Any:
+    """The JSON body; raises InvalidInputError, or TooLargeError over 4 MiB."""
+    try:
+        return parse_json(body_of(request))
+    except ValueError as error:
+        raise InvalidInputError(
+            Reason.BODY_NOT_READABLE, f"The body cannot be taken: {error}.", remedy="Send JSON (RFC 8259) in UTF-8."
+        ) from error
+
+
+def body_of(request: func.HttpRequest) -> bytes:
+    """The body as it came; raises TooLargeError over 4 MiB."""
+    body = request.get_body()
+    if len(body) > LARGEST_BODY:
+        raise TooLargeError(Reason.BODY_TOO_LARGE, f"The body has {len(body)} bytes; at most 4 MiB are read.")
+    return body
+
+
+def caller(request: func.HttpRequest) -> str:
+    """Who did it, for the history: the person or app that the platform signed in, else whoever holds the key.
+
+    The headers that name a principal are believed only while the platform's authentication is on, which removes them
+    from what comes from outside. Without it they could be anybody's words.
+    """
+    if not bootstrap.callers_are_signed_in():
+        return KEY_HOLDER
+    name = _header(request, "X-MS-CLIENT-PRINCIPAL-NAME")
+    object_id = _header(request, "X-MS-CLIENT-PRINCIPAL-ID")
+    if name and object_id and name != object_id:
+        return f"{name} ({object_id})"
+    return name or object_id or KEY_HOLDER
+
+
+def _header(request: func.HttpRequest, name: str) -> str:
+    shown = "".join(character for character in request.headers.get(name, "") if character.isprintable())
+    return shown.strip()[:_LONGEST_CALLER]
+
+
+def _status_and_title(error: DeskbridgeError) -> tuple[int, str]:
+    return next((code, title) for cls, code, title in _STATUS if isinstance(error, cls))
+
+
+def to_json(body: Any) -> bytes:
+    return json.dumps(body, ensure_ascii=False, default=_plain).encode("utf-8", "replace")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")

@@ -1,0 +1,210 @@
+"""How an endpoint is declared: beside its function, with all that the OpenAPI document and its requests' checks need.
+
+Declaring costs next to nothing at import: models are named by their place (`settings:SettingPage` is `SettingPage` of
+`functions.schemas.settings`) and loaded only when the document is made; and what is declared is a tuple, because every
+worker makes these classes before its first answer, and a dataclass takes five times as long to make.
+"""
+
+import logging
+import re
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+from functools import wraps
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import azure.functions as func
+
+from functions.http.answers import caller, problem, status_of
+from functions.http.query import Query, check
+from shared.errors import DeskbridgeError, NotFoundError
+from shared.reasons import Reason
+
+logger = logging.getLogger(__name__)
+
+Refusals = Mapping[int, Sequence[Reason]]
+
+# What every keyed endpoint can answer: it needs its app settings, and the storage account.
+STORAGE: Refusals = {
+    503: (Reason.STORAGE_UNAVAILABLE, Reason.STORAGE_DENIED, Reason.SETTING_MISSING, Reason.SETTING_INVALID)
+}
+PAGED: Refusals = {400: (Reason.CONTINUATION_INVALID,)}
+BODY: Refusals = {400: (Reason.BODY_NOT_READABLE, Reason.DOCUMENT_INVALID), 413: (Reason.BODY_TOO_LARGE,)}
+MOVED: Refusals = {412: (Reason.CHANGED_MEANWHILE,)}
+UNKNOWN: Refusals = {404: (Reason.NOT_FOUND,)}
+# A stored settings document that a later release refuses: somebody has to write it anew.
+STORED: Refusals = {503: (Reason.DOCUMENT_INVALID,)}
+# What is sent becomes a row, and a row has limits.
+STORABLE: Refusals = {400: (Reason.STORAGE_LIMIT,)}
+_LONGEST_ID = 400
+_PARAMETERS: Refusals = {400: (Reason.PARAMETER_UNKNOWN, Reason.PARAMETER_INVALID)}
+
+
+class Access(StrEnum):
+    """Which function key opens it. `OPEN` needs none: what guards it instead stands in the endpoint's description."""
+
+    READING = "reading"
+    WRITING = "writing"
+    OPEN = "open"
+
+
+class Content(NamedTuple):
+    """A body or an answer: the place of its model, or a media type of its own without one; with an example."""
+
+    model: str = ""
+    media_type: str = "application/json"
+    about: str = ""
+    example: Any = None
+    headers: Mapping[str, str] = MappingProxyType({})
+
+
+class Endpoint(NamedTuple):
+    """One function that answers HTTP."""
+
+    function: str
+    methods: tuple[str, ...]
+    hidden_methods: tuple[str, ...]
+    route: str
+    tag: str
+    summary: str
+    description: str
+    access: Access
+    query: tuple[Query[Any], ...] | None
+    bodies: tuple[Content, ...]
+    body_needed: bool
+    answers: Mapping[int, tuple[Content, ...]]
+    refusals: Mapping[int, tuple[Reason, ...]]
+    if_match: str
+    path: Mapping[str, tuple[str, str]]
+    basic: bool
+
+    @property
+    def path_parameters(self) -> tuple[str, ...]:
+        return tuple(re.findall(r"\{([a-z_]+)", self.route))
+
+
+_declared: dict[str, Endpoint] = {}
+
+
+def declared_endpoints() -> Mapping[str, Endpoint]:
+    """All endpoints whose modules are imported, by the name of their function."""
+    return _declared
+
+
+def endpoint(
+    blueprint: func.Blueprint,
+    method: str | Sequence[str],
+    route: str,
+    *,
+    tag: str,
+    summary: str,
+    answers: Mapping[int, str | Content | Sequence[Content]],
+    access: Access | None = None,
+    query: Sequence[Query[Any]] | None = (),
+    hidden_methods: Sequence[str] = (),
+    basic: bool = False,
+    body: str | Content | Sequence[Content] = (),
+    body_needed: bool = True,
+    refusals: Sequence[Refusals] = (),
+    if_match: str = "",
+    path: Mapping[str, tuple[str, str]] | None = None,
+) -> Callable[[Callable[..., func.HttpResponse]], Any]:
+    """Make a function of `blueprint` out of the decorated one, and remember what it says of itself.
+
+    Query parameters are checked, and errors of `shared.errors` become problem documents. A GET needs the reading key
+    and everything else the writing key, unless `access` says otherwise. `if_match` says what the header is for, `path`
+    what a parameter of the route is, with an example. `query` None takes any parameter: a webhook must not refuse what
+    its sender adds. `hidden_methods` reach the function too, and are no part of the interface. `basic` says that a
+    Basic credential is asked for. Other bindings (queue outputs) stand above this decorator.
+    """
+    methods = (method,) if isinstance(method, str) else tuple(method)
+    if access is None:
+        access = Access.READING if methods == ("GET",) else Access.WRITING
+    needs_storage = () if access is Access.OPEN else (STORAGE,)
+
+    def declare(handle: Callable[..., func.HttpResponse]) -> Any:
+        name = handle.__name__
+        if name in _declared and _declared[name].route != route:
+            raise ValueError(f"two endpoints are named {name}")
+        _declared[name] = Endpoint(
+            function=name,
+            methods=methods,
+            hidden_methods=tuple(hidden_methods),
+            route=route,
+            tag=tag,
+            summary=summary,
+            description=" ".join((handle.__doc__ or "").split()),
+            access=access,
+            query=None if query is None else tuple(query),
+            bodies=_contents(body),
+            body_needed=body_needed,
+            answers={status: _contents(content) for status, content in answers.items()},
+            refusals=_merged([*(() if query is None else (_PARAMETERS,)), *needs_storage, *refusals]),
+            if_match=if_match,
+            path=dict(path or {}),
+            basic=basic,
+        )
+        level = func.AuthLevel.ANONYMOUS if access is Access.OPEN else func.AuthLevel.FUNCTION
+        return blueprint.route(route, methods=[*methods, *hidden_methods], auth_level=level)(
+            _guarded(handle, _declared[name])
+        )
+
+    return declare
+
+
+def report_undeclared(declared: Endpoint, error: DeskbridgeError) -> None:
+    """A refusal that the document does not know: a fault of the declaration, and no reason to refuse in another way."""
+    logger.error("%s does not declare its refusal %s %s", declared.function, status_of(error), error.reason)
+
+
+def _guarded(handle: Callable[..., func.HttpResponse], declared: Endpoint) -> Callable[..., func.HttpResponse]:
+    @wraps(handle)
+    def guarded(*args: Any, **kwargs: Any) -> func.HttpResponse:
+        # The worker gives the request by its name, a test as it likes.
+        request: func.HttpRequest = kwargs["req"] if "req" in kwargs else args[0]
+        try:
+            if declared.query is not None:
+                check(request, declared.query)
+            _check_findable(request, declared)
+            answer = handle(*args, **kwargs)
+        except DeskbridgeError as error:
+            logger.info("%s is refused: %s (%s)", declared.function, _on_one_line(error.message), error.reason)
+            if error.reason not in declared.refusals.get(status_of(error), ()):
+                report_undeclared(declared, error)
+            return problem(error)
+        if declared.access is Access.WRITING:
+            what = "/".join(str(value) for value in request.route_params.values())
+            logger.info("%s %s by %s: %s", declared.function, _on_one_line(what), caller(request), answer.status_code)
+        return answer
+
+    return guarded
+
+
+def _on_one_line(text: str) -> str:
+    # Names come from outside, and must not look like lines of the log's own.
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _check_findable(request: func.HttpRequest, declared: Endpoint) -> None:
+    """Raise NotFoundError for an address that no row can have: storage would refuse to look."""
+    if Reason.NOT_FOUND not in declared.refusals.get(404, ()) or "PUT" in declared.methods:
+        return
+    from shared.text import KEY_FORBIDDEN
+
+    for name, value in request.route_params.items():
+        if len(value) > _LONGEST_ID or KEY_FORBIDDEN.search(value):
+            raise NotFoundError(Reason.NOT_FOUND, f"There is no such {name}.")
+
+
+def _contents(content: str | Content | Sequence[Content]) -> tuple[Content, ...]:
+    if isinstance(content, str):
+        return (Content(content),) if content else ()
+    return (content,) if isinstance(content, Content) else tuple(content)
+
+
+def _merged(refusals: Sequence[Refusals]) -> dict[int, tuple[Reason, ...]]:
+    merged: dict[int, tuple[Reason, ...]] = {}
+    for each in refusals:
+        for status, reasons in each.items():
+            merged[status] = tuple(dict.fromkeys((*merged.get(status, ()), *reasons)))
+    return merged

@@ -1,0 +1,190 @@
+"""The endpoints that every kind of record has: list, add by hand, show, edit, history, explain. Declared once."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from urllib.parse import quote
+
+import azure.functions as func
+
+from functions.http.answers import answer, caller, json_body
+from functions.http.endpoints import BODY, MOVED, PAGED, STORABLE, STORED, UNKNOWN, Content, endpoint
+from functions.http.query import PAGE, Query, filters_of, page_asked
+from shared.errors import Fault, InvalidInputError
+from shared.reasons import Reason
+
+if TYPE_CHECKING:
+    from shared.assets.desk import AssetDesk
+    from shared.users.desk import UserDesk
+
+H = TypeVar("H", bound=Callable[..., func.HttpResponse])
+
+_WORDS: dict[type[Any], str] = {str: "text", dict: "object", list: "list"}
+
+
+class Records(NamedTuple):
+    """What is different between the kinds. `one` is the singular of `many`, which is the first part of the addresses.
+
+    The models of the answers are named after `model`, as in `AssetPage`. `about_…` are the endpoints' descriptions.
+    """
+
+    one: str
+    many: str
+    article: str
+    model: str
+    desk: "Callable[[], AssetDesk | UserDesk]"
+    filters: Sequence[Query[Any]]
+    id: tuple[str, str]
+    new: Mapping[str, Any]
+    edit: Mapping[str, Any]
+    about_list: str
+    about_add: str
+    about_history: str
+    about_explain: str
+
+
+def declare_records(blueprint: func.Blueprint, records: Records) -> tuple[Any, Any, Any, Any, Any, Any]:
+    """Make the functions `list_<many>`, `add_<one>`, `show_<one>`, `edit_<one>`, `list_<one>_history` and
+    `explain_<one>` of the blueprint; in this order."""
+    one, many, desk = records.one, records.many, records.desk
+    thing = f"{records.article} {one}"
+    path = {"id": records.id}
+    version = {"ETag": f"The {one}'s version, for `If-Match`."}
+    shown = f"records:{records.model}Answer"
+
+    @endpoint(
+        blueprint,
+        "GET",
+        many,
+        tag=many,
+        summary=f"List {many}",
+        query=(*PAGE, *records.filters),
+        answers={200: f"records:{records.model}Page"},
+        refusals=[PAGED],
+    )
+    @_named(f"list_{many}", records.about_list)
+    def list_records(req: func.HttpRequest) -> func.HttpResponse:
+        limit, after = page_asked(req)
+        items, following = desk().page(filters_of(req, records.filters), size=limit, after=after)
+        return answer(200, {"items": items, "next": following})
+
+    @endpoint(
+        blueprint,
+        "POST",
+        many,
+        tag=many,
+        summary=f"Add {thing} by hand",
+        body=Content("records:NewRecord", example=records.new),
+        answers={201: Content(shown, headers={**version, "Location": f"The {one}'s address."})},
+        refusals=[BODY, STORABLE, STORED, {409: (Reason.ALREADY_EXISTS,)}],
+    )
+    @_named(f"add_{one}", records.about_add)
+    def add_record(req: func.HttpRequest) -> func.HttpResponse:
+        body = _read_body(json_body(req), {"id": "", "fields": {}})
+        record, etag = desk().add(body["id"], body["fields"], by=caller(req))
+        return answer(201, record, etag=etag, headers={"Location": f"/api/{many}/{quote(record['id'], safe=':')}"})
+
+    @endpoint(
+        blueprint,
+        "GET",
+        f"{many}/{{id}}",
+        tag=many,
+        summary=f"Show {thing}",
+        path=path,
+        answers={200: Content(shown, headers=version)},
+        refusals=[UNKNOWN],
+    )
+    @_named(f"show_{one}")
+    def show_record(req: func.HttpRequest) -> func.HttpResponse:
+        record, etag = desk().get(req.route_params["id"])
+        return answer(200, record, etag=etag)
+
+    @endpoint(
+        blueprint,
+        "PATCH",
+        f"{many}/{{id}}",
+        tag=many,
+        summary=f"Edit {thing}",
+        path=path,
+        body=Content("records:RecordEdit", example=records.edit),
+        answers={200: Content(shown, headers=version)},
+        refusals=[BODY, STORABLE, STORED, UNKNOWN, MOVED, {409: (Reason.VERSION_NEEDED,)}],
+        if_match="The ETag of the version that was read, or `*` for any version. It is needed.",
+    )
+    @_named(
+        f"edit_{one}",
+        "`fields` then stay as they are set, whatever the source says; `release` gives fields back to the import.",
+    )
+    def edit_record(req: func.HttpRequest) -> func.HttpResponse:
+        body = _read_body(json_body(req), {"fields": {}, "release": []})
+        record, etag = desk().edit(
+            req.route_params["id"],
+            body["fields"],
+            body["release"],
+            by=caller(req),
+            if_match=req.headers.get("If-Match"),
+        )
+        return answer(200, record, etag=etag)
+
+    @endpoint(
+        blueprint,
+        "GET",
+        f"{many}/{{id}}/history",
+        tag=many,
+        summary=f"List what changed of {thing}",
+        path=path,
+        query=PAGE,
+        answers={200: "records:HistoryPage"},
+        refusals=[PAGED, UNKNOWN],
+    )
+    @_named(f"list_{one}_history", records.about_history)
+    def list_history(req: func.HttpRequest) -> func.HttpResponse:
+        items, following = desk().history(req.route_params["id"], *page_asked(req))
+        return answer(200, {"items": items, "next": following})
+
+    @endpoint(
+        blueprint,
+        "GET",
+        f"{many}/{{id}}/explain",
+        tag=many,
+        summary=f"Explain {thing}",
+        path=path,
+        answers={200: f"records:{records.model}Explanation"},
+        refusals=[UNKNOWN, STORED],
+    )
+    @_named(f"explain_{one}", records.about_explain)
+    def explain_record(req: func.HttpRequest) -> func.HttpResponse:
+        return answer(200, desk().explain(req.route_params["id"]))
+
+    return list_records, add_record, show_record, edit_record, list_history, explain_record
+
+
+def _named(name: str, about: str = "") -> Callable[[H], H]:
+    """The name that the portal and the OpenAPI document show, and the description."""
+
+    def name_it(handle: H) -> H:
+        handle.__name__ = handle.__qualname__ = name
+        handle.__doc__ = about
+        return handle
+
+    return name_it
+
+
+def _read_body(body: Any, defaults: dict[str, Any]) -> dict[str, Any]:
+    """The members of a JSON object, each of its default's type; raises InvalidInputError with every fault."""
+    faults: list[Fault] = []
+    if not isinstance(body, dict):
+        body, faults = {}, [Fault("", "must be a JSON object")]
+    read = dict(defaults)
+    for name, value in body.items():
+        if name not in defaults:
+            faults.append(Fault(str(name), "there is no such field"))
+        elif not isinstance(value, type(defaults[name])):
+            faults.append(Fault(name, f"must be a {_WORDS[type(defaults[name])]}"))
+        elif isinstance(value, list) and not all(isinstance(member, str) for member in value):
+            faults.append(Fault(name, "must be a list of texts"))
+        else:
+            read[name] = value
+    if faults:
+        listed = "; ".join(f"{fault.path}: {fault.message}" for fault in faults)
+        raise InvalidInputError(Reason.BODY_NOT_READABLE, f"The body has faults: {listed}.", faults=faults)
+    return read

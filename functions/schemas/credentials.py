@@ -1,0 +1,57 @@
+"""Checks of credential stores and credentials over HTTP. Never a value."""
+
+from datetime import datetime
+
+from pydantic import Field
+
+from functions.schemas.shapes import Answer
+from shared.settings.base import Document, Text
+from shared.vaults.documents.credentials import SecretText
+
+
+class Trial(Document):
+    """A secret of the store to try, before any document names it."""
+
+    secret: SecretText
+    value_field: Text | None = None
+    username_field: Text | None = None
+    password_field: Text | None = None
+
+
+class SecretFound(Answer):
+    """What may be said about a secret."""
+
+    name: str
+    version: str
+    length: int = Field(description="In characters.")
+    expires_at: datetime | None
+    fields: list[str] = Field(description="The names of its fields, when it is a JSON object.")
+
+
+class CheckAnswer(Answer):
+    """The outcome of a check: 200 whether or not it went well, as the check itself was done."""
+
+    ok: bool
+    summary: str
+    reason: str | None = Field(description="A code of docs/errors.md; null when all is well.")
+    remedy: str = Field(description="The command or step that mends it; empty when all is well.")
+    may_pass: bool = Field(description="Whether the same check may succeed later without anybody doing anything.")
+    store: str
+    vault: str
+    identity: str
+    secret: SecretFound | None
+    notes: list[str]
+
+
+class UseAnswer(Answer):
+    """A settings document that uses a credential."""
+
+    kind: str
+    name: str
+    path: str
+    what: str
+
+
+class UsePage(Answer):
+    items: list[UseAnswer]
+    next: str | None

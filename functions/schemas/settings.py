@@ -1,0 +1,79 @@
+"""Settings documents over HTTP."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, Union
+
+from pydantic import Field
+
+from functions.schemas.shapes import Answer
+from shared.bootstrap.kinds import KINDS
+from shared.settings.base import Document, DocumentName, SettingsDocument
+
+if TYPE_CHECKING:
+    AnyDocument = SettingsDocument
+    Kind = str
+else:
+    # Each kind's own model, so that the document says every field of every kind.
+    AnyDocument = Union[tuple(KINDS.values())]  # noqa: UP007 - the members are known only here
+    Kind = Literal[tuple(KINDS)]
+
+
+class SettingAnswer(Answer):
+    """One settings document as it is stored. `etag` is what `If-Match` takes."""
+
+    kind: Kind
+    name: str
+    document: AnyDocument = Field(description="As it was written, without what was left at its default.")
+    version: int = Field(ge=1, description="Counts the document's changes, from 1.")
+    etag: str
+    changed_at: datetime
+    changed_by: str
+
+
+class SettingPage(Answer):
+    items: list[SettingAnswer]
+    next: str | None
+
+
+class SettingHistoryEntry(Answer):
+    action: Literal["created", "updated", "deleted"]
+    version: int
+    changed_at: datetime
+    changed_by: str
+    document: dict[str, Any] = Field(description="The document after the change; before it, for a removal.")
+
+
+class SettingHistoryPage(Answer):
+    """Newest first."""
+
+    items: list[SettingHistoryEntry]
+    next: str | None
+
+
+class SettingChange(Answer):
+    """What applying did, or would do, with one document."""
+
+    kind: Kind
+    name: str
+    action: Literal["created", "updated", "unchanged"]
+    before: dict[str, Any] | None
+    after: dict[str, Any]
+
+
+class SettingChanges(Answer):
+    dry_run: bool
+    items: list[SettingChange]
+
+
+class SetMember(Document):
+    """One document of a set."""
+
+    kind: Kind
+    name: DocumentName
+    document: AnyDocument
+
+
+class SettingSet(Document):
+    """A set of documents; each is written as given, and those that are not named stay."""
+
+    documents: list[SetMember]

@@ -1,0 +1,89 @@
+"""The dashboard's summary over HTTP."""
+
+from datetime import datetime
+
+from pydantic import Field
+
+from functions.schemas.shapes import Answer
+
+
+class ByPriority(Answer):
+    critical: int
+    high: int
+    medium: int
+    low: int
+
+
+class VaultTickets(Answer):
+    vault: str
+    open: int
+    by_priority: ByPriority
+
+
+class TicketCounts(Answer):
+    open: int = Field(description="Every ticket that is neither resolved nor closed.")
+    by_priority: ByPriority
+    by_vault: list[VaultTickets]
+
+
+class ObjectCounts(Answer):
+    """Objects by the days to the expiry of their newest version; each is counted once."""
+
+    expired: int
+    within_7_days: int
+    within_14_days: int
+    within_30_days: int
+    within_90_days: int
+    later: int
+    without_expiry_date: int
+
+
+class LastRun(Answer):
+    """The newest run of a document, and its last success."""
+
+    kind: str
+    name: str
+    run: str | None
+    mode: str | None
+    status: str | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    last_success_at: datetime | None
+    warning: str = Field(description="Says that the last success is too long ago; empty when it is not.")
+
+
+class TypeCount(Answer):
+    type: str | None
+    count: int
+
+
+class SiteCount(Answer):
+    site: str | None
+    count: int
+
+
+class StatusCounts(Answer):
+    active: int
+    inactive: int
+
+
+class AssetCounts(Answer):
+    as_of: datetime = Field(description="Of 10,000 and more, it can be up to an hour ago, if no import wrote since.")
+    by_status: StatusCounts
+    by_type: list[TypeCount] = Field(description="Of the active ones.")
+    by_site: list[SiteCount] = Field(description="Of the active ones.")
+
+
+class UserCounts(Answer):
+    as_of: datetime = Field(description="Of 10,000 and more, it can be up to an hour ago, if no import wrote since.")
+    by_status: StatusCounts
+    by_site: list[SiteCount] = Field(description="Of the active ones.")
+
+
+class SummaryAnswer(Answer):
+    as_of: datetime
+    tickets: TicketCounts
+    objects: ObjectCounts
+    runs: list[LastRun]
+    assets: AssetCounts
+    users: UserCounts

@@ -1,0 +1,164 @@
+"""Tickets, quarantined events, sweeps and dead letters over HTTP."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
+
+from functions.schemas.shapes import Answer
+from shared.settings.base import Document
+from shared.tickets.domain.model import ObjectType, Priority, Status, TicketKind
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("must be a time between the years 1 and 9999, in UTC") from error
+
+
+ShortText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+NoteText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=8_000)]
+
+
+class TicketAnswer(Answer):
+    """A ticket."""
+
+    id: str = Field(description="Derived from the condition, such as `KV-7F3K9-Q2MXB`.")
+    kind: TicketKind
+    status: Status
+    priority: Priority
+    ticket_type: str
+    summary: str
+    vault: str
+    object_type: ObjectType
+    object_name: str
+    version: str = Field(description="Empty for a ticket about the vault itself.")
+    opened_at: datetime
+    updated_at: datetime
+    finished_at: datetime | None
+    expires_at: datetime | None
+    snoozed_until: datetime | None
+    team: str | None
+    assignee: str | None
+    site: str | None
+    rule: str | None = Field(description="The ticket rule that decided; null for the defaults.")
+    source: str
+
+
+class TicketPage(Answer):
+    """A page may be short, and still have a `next`."""
+
+    items: list[TicketAnswer]
+    next: str | None
+
+
+class NoteAnswer(Answer):
+    """One entry of a timeline."""
+
+    at: datetime
+    author: str
+    text: str
+
+
+class TicketDetailAnswer(TicketAnswer):
+    """A ticket with its details and its timeline, oldest note first. `etag` is what `If-Match` takes."""
+
+    details: str
+    notes: list[NoteAnswer]
+    etag: str
+
+
+class TicketChange(Document):
+    """What to change. A field that is left out stays; null takes a person's word back, so that the rules' shows."""
+
+    status: Status | None = None
+    priority: Priority | None = None
+    team: ShortText | None = None
+    assignee: ShortText | None = None
+    site: ShortText | None = None
+    snoozed_until: Moment | None = Field(default=None, description="With its zone; null wakes the ticket.")
+    note: NoteText | None = Field(default=None, description="Written into the timeline with the change.")
+
+
+class NewNote(Document):
+    """A note for the timeline."""
+
+    text: NoteText
+
+
+class QuarantinedAnswer(Answer):
+    """An event that could not become a ticket."""
+
+    id: str
+    reason: str
+    message: str
+    received_at: datetime
+
+
+class QuarantinedDetailAnswer(QuarantinedAnswer):
+    """With the event as it came; null when it is too long to be replayed, and `text` is then its beginning."""
+
+    event: Any
+    text: str
+
+
+class QuarantinePage(Answer):
+    """Newest first."""
+
+    items: list[QuarantinedAnswer]
+    next: str | None
+
+
+class ReplayAnswer(Answer):
+    """What became of a quarantined event. When it was quarantined again, `reason` says why."""
+
+    recorded: bool
+    reason: str | None
+    message: str
+
+
+class SweepRequest(Document):
+    """Which vault; all that have a store when it is left out."""
+
+    vault: ShortText | None = None
+
+
+class SweepAnswer(Answer):
+    """How the sweep of one vault went. `reason` is null when it was read to its end."""
+
+    vault: str
+    at: datetime
+    objects: int
+    near_or_past_expiry: int
+    gone: int
+    reason: str | None
+    message: str
+
+
+class SweepPage(Answer):
+    items: list[SweepAnswer]
+    next: str | None
+
+
+class DeadLetterAnswer(Answer):
+    """A blob of events that Event Grid gave up."""
+
+    name: str
+    size: int = Field(description="In bytes.")
+    written_at: datetime
+
+
+class DeadLetterPage(Answer):
+    items: list[DeadLetterAnswer]
+    next: str | None
+
+
+class DeadLettersReplayed(Answer):
+    """Blobs read and removed, their events recorded and quarantined, and whether more wait: then call again."""
+
+    blobs: int
+    recorded: int
+    quarantined: int
+    more: bool

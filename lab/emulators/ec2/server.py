@@ -1,0 +1,234 @@
+"""The EC2 stand-in as a part of the lab: start, stop, what it holds, and how to make it refuse."""
+
+import json
+import os
+import socket
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self, Unpack
+from urllib.parse import urlsplit
+
+from lab.emulators.ec2 import accounts
+from lab.emulators.ec2.accounts import ACORN, LONDON, Credentials
+from lab.emulators.ec2.faults import Kind, Script, ScriptOptions
+from lab.emulators.ec2.identity import Directory, Signed
+from lab.emulators.ec2.records import Generated, Generation, Listed, Record, Records
+from lab.emulators.ec2.service import Answer, Call, Desk
+from lab.ports import LOOPBACK
+from lab.starting import ServingThread, Startable
+
+Place = tuple[str, str]  # account and region
+
+
+class EC2Lab(Startable):
+    """EC2 and STS on one loopback port, in this process: for tests. `process` runs it beside, for measuring.
+
+    `instances` says how many made-up instances an account and region holds; where it says nothing, `put` fills in.
+    `regions` are those that the accounts have enabled: another partition is its regions, and keys and roles added to
+    the directory. Port 0 takes any free one.
+    """
+
+    def __init__(
+        self,
+        instances: Mapping[Place, int] | None = None,
+        *,
+        port: int = 0,
+        seed: int = 1,
+        regions: tuple[str, ...] = accounts.REGIONS,
+        not_opted_in: tuple[str, ...] = accounts.NOT_OPTED_IN,
+    ) -> None:
+        counts = {(ACORN, LONDON): 100} if instances is None else dict(instances)
+        records: dict[Place, Records] = {
+            (account, region): Generated(account, region, counts[account, region], seed)
+            if (account, region) in counts
+            else Listed()
+            for account in accounts.ACCOUNTS
+            for region in regions
+        }
+        self._wanted_port = port
+        self.desk = Desk(accounts.directory(), records, regions, not_opted_in)
+        self._serving: ServingThread | None = None
+
+    def start(self) -> Self:
+        self._serving = ServingThread(_Server((LOOPBACK, self._wanted_port), self))
+        return self
+
+    def stop(self) -> None:
+        """Stop serving, waking whatever is slow. Safe to call twice."""
+        self.desk.faults.clear()
+        serving, self._serving = self._serving, None
+        if serving:
+            serving.stop()
+
+    @property
+    def port(self) -> int:
+        assert self._serving is not None, "the EC2 stand-in is not started"
+        return self._serving.port
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}"
+
+    def environment(self) -> dict[str, str]:
+        """The settings that lead an unchanged boto3 here."""
+        return {"AWS_ENDPOINT_URL_EC2": self.url, "AWS_ENDPOINT_URL_STS": self.url, "AWS_EC2_METADATA_DISABLED": "true"}
+
+    def credentials(self) -> Credentials:
+        return Credentials()
+
+    @property
+    def directory(self) -> Directory:
+        """The keys and roles: add, revoke, or check web identities with a function of your own."""
+        return self.desk.directory
+
+    @property
+    def journal(self) -> list[Call]:
+        """Every request since the start, in the order they were answered."""
+        return self.desk.journal
+
+    def put(self, *records: Record, account: str = ACORN, region: str = LONDON) -> None:
+        """Add or replace instances of an account and region that is not generated."""
+        listed = self._listed(account, region)
+        for record in records:
+            listed.put(record)
+
+    def remove(self, instance_id: str, account: str = ACORN, region: str = LONDON) -> None:
+        self._listed(account, region).remove(instance_id)
+
+    def advance(
+        self,
+        changed_percent: float = 1,
+        gone_percent: float = 0,
+        added: int = 0,
+        account: str = ACORN,
+        region: str = LONDON,
+    ) -> None:
+        """The generated instances of an account and region change by these shares."""
+        records = self.desk.records[account, region]
+        assert isinstance(records, Generated), f"{account} {region} is not generated"
+        records.advance(Generation(changed_percent, gone_percent, added))
+
+    def prepare(self, page_size: int = 1_000) -> int:
+        """Render all pages of this size now; returns the number of instances."""
+        return self.desk.prepare(page_size)
+
+    def script(self, kind: Kind, **options: Unpack[ScriptOptions]) -> Script:
+        """Have something go wrong: see `lab.emulators.ec2.faults`. By default with the next request, once."""
+        script = Script(kind, **options)
+        self.desk.faults.add(script)
+        return script
+
+    def on_page(self, page: int, action: Callable[[], object]) -> None:
+        """Run this just before the given page of a read is answered: the fleet changes while it is read."""
+        self.script("call", page=page, action="DescribeInstances", run=action)
+
+    def limit_rate(self, requests_per_second: float | None, burst: int = 1) -> None:
+        """RequestLimitExceeded to whoever asks faster; None ends it."""
+        self.desk.faults.limit(requests_per_second, burst)
+
+    def deny(self, action: str, account: str = ACORN, region: str = "*") -> None:
+        """Policy forbids the action from now on: UnauthorizedOperation, or AccessDenied from STS."""
+        self.desk.denied.add((account, region, action))
+
+    def expire_tokens(self) -> None:
+        """Tokens given out so far are not taken any more."""
+        self.desk.epoch += 1
+
+    def _listed(self, account: str, region: str) -> Listed:
+        records = self.desk.records[account, region]
+        assert isinstance(records, Listed), f"{account} {region} is generated: instances cannot be put there"
+        return records
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+    request_queue_size = 128
+
+    def __init__(self, address: tuple[str, int], lab: EC2Lab) -> None:
+        super().__init__(address, _Handler)
+        self.lab = lab
+        self._open: set[socket.socket] = set()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        super().server_close()
+        for connection in list(self._open):  # clients keep theirs alive; the threads that wait on them must end
+            super().shutdown_request(connection)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away, or a connection that was reset on purpose, is no news."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = 1 << 16
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        assert isinstance(self.server, _Server)
+        parts = urlsplit(self.path)
+        if parts.path.startswith("/_lab/"):
+            self._control(self.server.lab, parts.path.removeprefix("/_lab/"), json.loads(body or b"{}"))
+            return
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self._send(self.server.lab.desk.answer(Signed("POST", parts.path, parts.query, headers, body)))
+
+    def _send(self, answer: Answer) -> None:
+        if answer.broken == "reset":
+            # Linger of zero seconds: closing sends a reset and not an end.
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            os.close(self.connection.detach())
+            raise ConnectionResetError
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.content_type)
+        self.send_header("Content-Length", str(len(answer.body)))
+        if answer.gzip:
+            self.send_header("Content-Encoding", "gzip")
+        self.end_headers()
+        if answer.broken == "truncated":
+            self.wfile.write(answer.body[: len(answer.body) // 2])
+            self.close_connection = True
+            return
+        self.wfile.write(answer.body)
+
+    def _control(self, lab: EC2Lab, what: str, given: dict[str, Any]) -> None:
+        """For a lab in another process: what the methods of EC2Lab do."""
+        result: object = None
+        match what:
+            case "advance":
+                lab.advance(**given)
+            case "prepare":
+                result = lab.prepare(**given)
+            case "script":
+                lab.script(**given)
+            case "limit_rate":
+                lab.limit_rate(**given)
+            case "deny":
+                lab.deny(**given)
+            case "expire_tokens":
+                lab.expire_tokens()
+            case "clear":
+                lab.desk.faults.clear()
+                lab.desk.denied.clear()
+            case "journal":
+                result = [asdict(call) for call in lab.journal]
+                if given.get("forget"):
+                    lab.journal.clear()
+            case _:
+                self._send(Answer(404, b"", "text/plain"))
+                return
+        self._send(Answer(200, json.dumps({"result": result}, default=str).encode(), "application/json"))
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        """Nothing: the journal has it."""

@@ -1,8 +1,0 @@
-"""`python -m lab.event_grid`: try a webhook with Key Vault events."""
-
-import sys
-
-from lab.event_grid.command_line import main
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,226 @@
+"""What AWS refuses, in words: for each code what is wrong, and what to do, with the smallest policy that does."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from botocore import exceptions as botocore_errors
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    IncompleteReadError,
+    PaginationError,
+    ParamValidationError,
+    ResponseStreamingError,
+)
+from botocore.parsers import ResponseParserError
+
+from shared.errors import DeskbridgeError, MisconfiguredError, TryLaterError
+from shared.reasons import Reason
+
+
+@dataclass(frozen=True)
+class AccessContext:
+    """What was asked of whom, for a sentence about it. `account` is empty where it is not known yet."""
+
+    account: str
+    region: str
+    action: str
+    caller: str = ""
+    role: str = ""
+
+    @property
+    def where(self) -> str:
+        return f"account {self.account}, {self.region}" if self.account else self.region
+
+
+@dataclass(frozen=True)
+class AwsRefusal:
+    """`message` and `remedy` with the fields of an AccessContext in braces."""
+
+    reason: Reason
+    message: str
+    remedy: str
+    passes: bool = False
+
+
+_UNKNOWN_KEY = AwsRefusal(
+    Reason.AWS_ACCESS_KEY_UNKNOWN,
+    "AWS does not know the access key ({where}).",
+    "Put a valid access key into the credential; a deleted or inactive key looks the same.",
+)
+_WRONG_SECRET = AwsRefusal(
+    Reason.AWS_SECRET_KEY_WRONG,
+    "The secret key does not belong to the access key ({where}).",
+    "Put the secret that AWS showed with this access key into the credential, without blanks around it.",
+)
+_EXPIRED = AwsRefusal(
+    Reason.AWS_TOKEN_EXPIRED,
+    "The temporary keys ran out ({where}).",
+    "It is tried again with new ones.",
+    passes=True,
+)
+_SKEWED = AwsRefusal(
+    Reason.AWS_CLOCK_SKEWED,
+    "AWS finds the request's time wrong ({where}).",
+    "Set the clock of the machine; in Azure it is right, and it is tried again.",
+    passes=True,
+)
+_DENIED = AwsRefusal(
+    Reason.AWS_PERMISSION_MISSING,
+    "{caller_or_key} may not call {action} ({where}).",
+    "Attach this policy to it, and look for a service control policy that denies the region: {policy}",
+)
+_DISABLED = AwsRefusal(
+    Reason.AWS_REGION_DISABLED,
+    "The region {region} is not enabled for the account {account_or_its}, or its policies deny it.",
+    "Enable the region in the account, or take it off the tenant's regions.",
+)
+_BLOCKED = AwsRefusal(
+    Reason.AWS_ACCOUNT_BLOCKED,
+    "AWS has blocked the account {account_or_its}.",
+    "Ask AWS Support; the account's billing page says why.",
+)
+_FILTER = AwsRefusal(
+    Reason.AWS_FILTER_REFUSED,
+    "EC2 does not accept the instance filters ({where}).",
+    "Correct the tenant's filters: names as in the EC2 API reference of DescribeInstances.",
+)
+_THROTTLED = AwsRefusal(
+    Reason.AWS_THROTTLED,
+    "EC2 throttles the account's requests ({where}).",
+    "It is tried again by itself.",
+    passes=True,
+)
+_FAILED = AwsRefusal(
+    Reason.AWS_FAILED,
+    "AWS failed inside ({where}).",
+    "It is tried again by itself.",
+    passes=True,
+)
+_BROKEN = AwsRefusal(
+    Reason.AWS_ANSWER_BROKEN,
+    "EC2's answer broke off, or its pages did not go on ({where}).",
+    "It is read again from the beginning by itself.",
+    passes=True,
+)
+_ROLE = AwsRefusal(
+    Reason.AWS_ROLE_REFUSED,
+    "The role {role} may not be assumed.",
+    "The role's trust policy must name the caller, with the external id if there is one, and the caller must be "
+    "allowed: {policy}",
+)
+_WEB_IDENTITY = AwsRefusal(
+    Reason.AWS_WEB_IDENTITY_REFUSED,
+    "AWS does not take the managed identity's token for the role {role}.",
+    "The account needs an identity provider for the Entra tenant's issuer with the audience of the tenant document, "
+    "and the role's trust policy must name it with the identity's object id as `sub`.",
+)
+
+CODES: Mapping[str, AwsRefusal] = {
+    "AuthFailure": _UNKNOWN_KEY,
+    "InvalidClientTokenId": _UNKNOWN_KEY,
+    "UnrecognizedClientException": _UNKNOWN_KEY,
+    "SignatureDoesNotMatch": _WRONG_SECRET,
+    "IncompleteSignature": _WRONG_SECRET,
+    "ExpiredToken": _EXPIRED,
+    "ExpiredTokenException": _EXPIRED,
+    "RequestExpired": _EXPIRED,
+    "RequestTimeTooSkewed": _SKEWED,
+    "UnauthorizedOperation": _DENIED,
+    "AccessDenied": _DENIED,
+    "AccessDeniedException": _DENIED,
+    "OptInRequired": _DISABLED,
+    "RegionDisabledException": _DISABLED,
+    "Blocked": _BLOCKED,
+    "PendingVerification": _BLOCKED,
+    "InvalidParameterValue": _FILTER,
+    "FilterLimitExceeded": _FILTER,
+    "InvalidNextToken": _BROKEN,
+    "InvalidPaginationToken": _BROKEN,
+    "RequestLimitExceeded": _THROTTLED,
+    "Throttling": _THROTTLED,
+    "ThrottlingException": _THROTTLED,
+    "InternalError": _FAILED,
+    "InternalFailure": _FAILED,
+    "Unavailable": _FAILED,
+    "ServiceUnavailable": _FAILED,
+    "RequestTimeout": _FAILED,
+    "InvalidIdentityToken": _WEB_IDENTITY,
+    "IDPRejectedClaim": _WEB_IDENTITY,
+    "IDPCommunicationError": _FAILED,
+}
+_REFUSED_KEYS = frozenset({Reason.AWS_ACCESS_KEY_UNKNOWN, Reason.AWS_SECRET_KEY_WRONG})
+
+
+def classify(error: Exception, context: AccessContext) -> DeskbridgeError:
+    """The refusal of the product's own that an error of botocore is."""
+    if isinstance(error, ClientError):
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        return _to_error(_refusal_of(code, error, context), context, code)
+    if isinstance(error, ResponseParserError | PaginationError | IncompleteReadError | ResponseStreamingError):
+        return _to_error(_BROKEN, context, type(error).__name__)
+    if isinstance(error, HTTPClientError | botocore_errors.ConnectionError):
+        return _unreachable(error, context)
+    if isinstance(error, ParamValidationError):
+        return _to_error(_FILTER, context, "")
+    if isinstance(error, BotoCoreError):
+        return MisconfiguredError(
+            Reason.AWS_FAILED,
+            f"{context.action} could not be asked ({context.where}): {type(error).__name__}.",
+            remedy="Look at the tenant's regions and partition.",
+        )
+    raise error
+
+
+def refused_key(error: DeskbridgeError) -> bool:
+    """Whether the key itself was refused, so that a newer one in the vault may help."""
+    return error.reason in _REFUSED_KEYS
+
+
+def smallest_policy(action: str, role: str = "") -> str:
+    """The smallest IAM policy that allows the action."""
+    resource = role if action == "sts:AssumeRole" else "*"
+    statement = {"Effect": "Allow", "Action": action, "Resource": resource}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def _refusal_of(code: str, error: ClientError, context: AccessContext) -> AwsRefusal:
+    if context.action.startswith("sts:AssumeRole") and CODES.get(code) is _DENIED:
+        return _WEB_IDENTITY if context.action == "sts:AssumeRoleWithWebIdentity" else _ROLE
+    # In a region that is not opted in EC2 does not know the keys, though STS has just accepted them.
+    if code in {"AuthFailure", "UnrecognizedClientException"} and context.action.startswith("ec2:") and context.caller:
+        return _DISABLED
+    if code in CODES:
+        return CODES[code]
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if status >= 500:
+        return _FAILED
+    return AwsRefusal(
+        Reason.AWS_FAILED, f"AWS refused {{action}} ({{where}}): {code}.", "Look the code up in the EC2 API reference."
+    )
+
+
+def _to_error(refusal: AwsRefusal, context: AccessContext, code: str) -> DeskbridgeError:
+    words = {
+        "where": f"{context.where}{f', {code}' if code else ''}",
+        "region": context.region,
+        "account_or_its": context.account or "of the access key",
+        "action": context.action,
+        "role": context.role,
+        "caller_or_key": context.caller or "The access key",
+        "policy": smallest_policy(context.action, context.role),
+    }
+    message, remedy = refusal.message.format(**words), refusal.remedy.format(**words)
+    if refusal.passes:
+        return TryLaterError(refusal.reason, message, remedy=remedy)
+    return MisconfiguredError(refusal.reason, message, remedy=remedy)
+
+
+def _unreachable(error: Exception, context: AccessContext) -> DeskbridgeError:
+    return TryLaterError(
+        Reason.AWS_UNREACHABLE,
+        f"AWS does not answer in {context.region} ({type(error).__name__}).",
+        remedy="It is tried again by itself; if it lasts, look whether the region's name is right and reachable.",
+    )

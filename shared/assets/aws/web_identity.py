@@ -1,0 +1,57 @@
+"""Tokens of the app's managed identity for AWS: what stands in for an access key."""
+
+import threading
+
+from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+from azure.identity import CredentialUnavailableError, ManagedIdentityCredential
+
+from shared.errors import MisconfiguredError, TryLaterError
+from shared.reasons import Reason
+
+_PASSES = (408, 429)
+
+
+class ManagedIdentityTokens:
+    """Gives tokens, and keeps those that are good for a while (azure-identity does)."""
+
+    def __init__(self) -> None:
+        self._credentials: dict[str | None, ManagedIdentityCredential] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, audience: str, client_id: str | None) -> str:
+        """A token whose `aud` is the audience.
+
+        Raises MisconfiguredError when there is no such identity or audience, TryLaterError for what may pass.
+        """
+        with self._lock:
+            if client_id not in self._credentials:
+                # Explicit, as for storage: AZURE_CLIENT_ID in the environment must not decide who reads AWS.
+                self._credentials[client_id] = ManagedIdentityCredential(client_id=client_id)
+            credential = self._credentials[client_id]
+        try:
+            return str(credential.get_token(f"{audience.rstrip('/')}/.default").token)
+        except AzureError as error:
+            raise _explained(error, audience, client_id) from error
+
+
+def _explained(error: AzureError, audience: str, client_id: str | None) -> MisconfiguredError | TryLaterError:
+    which = f"user-assigned identity {client_id}" if client_id else "system-assigned identity"
+    status = error.status_code if isinstance(error, HttpResponseError) else None
+    if isinstance(error, CredentialUnavailableError):
+        return MisconfiguredError(
+            Reason.IDENTITY_MISSING,
+            f"The access to AWS uses the {which} of this host, which gives no token for {audience}.",
+            remedy="Give the function app that identity, and register an application in Entra whose Application ID URI "
+            "is the audience of the tenant document.",
+        )
+    if isinstance(error, ClientAuthenticationError) and (status is None or (status < 500 and status not in _PASSES)):
+        return MisconfiguredError(
+            Reason.AWS_WEB_IDENTITY_REFUSED,
+            f"Entra gives the {which} no token for {audience}.",
+            remedy="Register an application in Entra whose Application ID URI is the audience of the tenant document.",
+        )
+    return TryLaterError(
+        Reason.IDENTITY_UNAVAILABLE,
+        f"The host's identity endpoint gave no token for {audience}.",
+        remedy="It usually passes; if it stays, restart the function app.",
+    )

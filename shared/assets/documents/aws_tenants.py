@@ -1,0 +1,290 @@
+"""AWS tenants: which accounts and regions are read, and how their instances become assets."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+
+from shared.assets.documents.asset_fields import STANDARD_FIELDS, AssetFieldDocument
+from shared.assets.documents.asset_types import DEFAULT_GROUP, AssetTypeDocument
+from shared.imports.documents import RAW, BrakeDocument, SiteRuleDocument
+from shared.records.documents.sites import SiteDocument
+from shared.rules.documents import CriterionDocument
+from shared.rules.expressions import ExpressionError, Read, compile_expression
+from shared.settings.base import Document, DocumentName, Reference, SettingsDocument, Text
+from shared.vaults.documents.credentials import CredentialReference
+
+_ACCOUNT = re.compile(r"^\d{12}$")
+_REGION = re.compile(r"^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$")
+_ROLE = re.compile(r"^arn:(aws|aws-us-gov|aws-cn):iam::(\d{12}):role/[\w+=,.@/-]{1,512}$", re.ASCII)
+_PREFIX = {"aws-us-gov": "us-gov-", "aws-cn": "cn-"}
+ALL_REGIONS = "all"
+
+
+def compile_source(expression: str) -> Read:
+    """An expression over an instance: JMESPath, with `tags.<key>` for tags of any key. Raises ExpressionError."""
+    return compile_expression(expression, literal_under="tags")
+
+
+def _account(value: str) -> str:
+    if not _ACCOUNT.match(value):
+        raise ValueError("must be the 12 digits of an account, in quotes")
+    return value
+
+
+def _region(value: str) -> str:
+    if not _REGION.match(value):
+        raise ValueError("must be a region's name, such as eu-west-2")
+    return value
+
+
+def _role(value: str) -> str:
+    if not _ROLE.match(value):
+        raise ValueError("must be the ARN of a role, such as arn:aws:iam::111122223333:role/deskbridge")
+    return value
+
+
+def _expression(value: str) -> str:
+    try:
+        compile_source(value)
+    except ExpressionError as error:
+        raise ValueError(str(error)) from error
+    return value
+
+
+def _regions(value: tuple[str, ...]) -> tuple[str, ...]:
+    # Each becomes a part of the import, and a part stands once.
+    if len(set(value)) != len(value):
+        raise ValueError("a region stands twice")
+    if not value:
+        raise ValueError("at least one region is needed")
+    return value
+
+
+AccountId = Annotated[Text, AfterValidator(_account)]
+Region = Annotated[Text, AfterValidator(_region)]
+RoleArn = Annotated[Text, AfterValidator(_role)]
+Expression = Annotated[Text, AfterValidator(_expression)]
+Regions = Literal["all"] | Annotated[tuple[Region, ...], AfterValidator(_regions)]
+
+
+class AccessKeyDocument(Document):
+    """An access key. Without `access_key_id` the secret holds both, as JSON."""
+
+    method: Literal["access_key"]
+    access_key_id: Text | None = None
+    secret: CredentialReference
+
+
+class WebIdentityDocument(Document):
+    """No key at all: the app's managed identity gets a token for `audience`, which AWS takes for the account's role."""
+
+    method: Literal["web_identity"]
+    audience: Text
+    client_id: Text | None = None
+
+
+class AccountDocument(Document):
+    """An account. Without `role` the access key reads it itself; `regions` stand in for the tenant's."""
+
+    account: AccountId
+    role: RoleArn | None = None
+    external_id: Text | None = None
+    regions: Regions | None = None
+
+    @field_validator("external_id")
+    @classmethod
+    def _needs_a_role(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("role") is None and "role" in info.data:
+            raise ValueError("is used with a role only")
+        return value
+
+    @field_validator("role")
+    @classmethod
+    def _is_of_the_account(cls, value: str | None, info: ValidationInfo) -> str | None:
+        account = info.data.get("account")
+        if value is not None and account is not None and f"::{account}:" not in value:
+            raise ValueError(f"is a role of another account than {account}")
+        return value
+
+
+class FilterDocument(Document):
+    """One filter of DescribeInstances: name, such as `tag:Environment`, and values of which one must hold."""
+
+    name: Text
+    values: tuple[Text, ...] = Field(min_length=1)
+
+
+class FieldMappingDocument(Document):
+    """One row of the field mappings: `source` (an expression) or `fixed` (a text) into `field`."""
+
+    source: Expression | None = None
+    fixed: Text | None = None
+    field: DocumentName
+    field_type: Literal["asset_field", "custom_field"] = "asset_field"
+    create_field: bool = False
+    title: Text | None = None
+    only_on_create: bool = False
+    keep_when_empty: bool = False
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> "FieldMappingDocument":
+        if (self.source is None) == (self.fixed is None):
+            raise ValueError("needs exactly one of source and fixed")
+        return self
+
+    @property
+    def target(self) -> str:
+        """The field as rules and answers call it."""
+        return f"custom.{self.field}" if self.field_type == "custom_field" else self.field
+
+
+class TypeRuleDocument(Document):
+    """All criteria must hold; then the asset is of this type."""
+
+    asset_type: DocumentName
+    criteria: tuple[CriterionDocument, ...] = Field(min_length=1)
+    name: Text | None = None
+
+
+class AssetTypeChoiceDocument(Document):
+    """How an asset's type is determined: `same` for all, by a `field`, or by `rules`."""
+
+    mode: Literal["same", "field", "rules"] = "same"
+    default: DocumentName | None = None
+    field: Text | None = None
+    new_types_group: Text = DEFAULT_GROUP
+    rules: tuple[TypeRuleDocument, ...] = ()
+    import_unmatched: bool = True
+
+    @model_validator(mode="after")
+    def _fits_the_mode(self) -> "AssetTypeChoiceDocument":
+        if self.mode == "field" and self.field is None:
+            raise ValueError("the mode field needs the field that names the type")
+        if self.mode != "field" and self.field is not None:
+            raise ValueError(f"field is not used in the mode {self.mode}")
+        if self.mode == "rules" and not self.rules:
+            raise ValueError("the mode rules needs at least one rule")
+        if self.mode != "rules" and (self.rules or not self.import_unmatched):
+            raise ValueError(f"rules and import_unmatched are not used in the mode {self.mode}")
+        if self.default is None and self.import_unmatched:
+            raise ValueError("a default type is needed")
+        return self
+
+
+class AwsTenantDocument(SettingsDocument):
+    """One tenant: access, accounts, regions, mapping, type, site and policies."""
+
+    kind: ClassVar[str] = "aws-tenants"
+
+    title: Text
+    syncing: bool = False
+    partition: Literal["aws", "aws-us-gov", "aws-cn"] = "aws"
+    access: Annotated[AccessKeyDocument | WebIdentityDocument, Field(discriminator="method")]
+    accounts: tuple[AccountDocument, ...] = ()
+    regions: Regions = Field(min_length=1)
+    filters: tuple[FilterDocument, ...] = ()
+    field_mappings: tuple[FieldMappingDocument, ...] = Field(min_length=1)
+    matching_field: Text | None = None
+    matching_ignores_case: bool = False
+    asset_type: AssetTypeChoiceDocument
+    default_site: DocumentName
+    site_rules: tuple[SiteRuleDocument, ...] = ()
+    deactivate_deleted: bool = False
+    grace_days: int = Field(default=0, ge=0, le=365)
+    brake: BrakeDocument = BrakeDocument()
+    create_new_assets: bool = True
+    update_asset_type: bool = True
+    update_asset_site: bool = True
+
+    @field_validator("accounts")
+    @classmethod
+    def _accounts_stand_once(cls, value: tuple[AccountDocument, ...]) -> tuple[AccountDocument, ...]:
+        ids = [account.account for account in value]
+        if len(set(ids)) != len(ids):
+            raise ValueError("an account stands twice")
+        return value
+
+    @field_validator("field_mappings")
+    @classmethod
+    def _targets_stand_once(cls, value: tuple[FieldMappingDocument, ...]) -> tuple[FieldMappingDocument, ...]:
+        targets = [mapping.target for mapping in value]
+        twice = sorted({target for target in targets if targets.count(target) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)} is mapped twice")
+        return value
+
+    @field_validator("matching_field")
+    @classmethod
+    def _matching_field_is_mapped(cls, value: str | None, info: ValidationInfo) -> str | None:
+        mappings: tuple[FieldMappingDocument, ...] = info.data.get("field_mappings", ())
+        mapping = next((one for one in mappings if one.target == value), None)
+        if value is not None and mappings and (mapping is None or mapping.fixed is not None):
+            raise ValueError(f"{value} has no mapping from the source: nothing could be matched by it")
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "AwsTenantDocument":
+        faults = list(self._faults())
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def references(self) -> Sequence[Reference]:
+        found = [Reference("default_site", SiteDocument.kind, self.default_site)]
+        if self.asset_type.default is not None:
+            found.append(Reference("asset_type.default", AssetTypeDocument.kind, self.asset_type.default))
+        for index, site_rule in enumerate(self.site_rules):
+            found.append(Reference(f"site_rules.{index}.site", SiteDocument.kind, site_rule.site))
+        for index, rule in enumerate(self.asset_type.rules):
+            path = f"asset_type.rules.{index}.asset_type"
+            found.append(Reference(path, AssetTypeDocument.kind, rule.asset_type))
+        for index, mapping in enumerate(self.field_mappings):
+            standard = mapping.field_type == "asset_field" and mapping.field in STANDARD_FIELDS
+            if not standard and not mapping.create_field:
+                found.append(Reference(f"field_mappings.{index}.field", AssetFieldDocument.kind, mapping.field))
+        if isinstance(self.access, AccessKeyDocument):
+            found += self.access.secret.references("access.secret")
+        return found
+
+    def regions_of(self, account: AccountDocument | None) -> Regions:
+        return account.regions if account is not None and account.regions is not None else self.regions
+
+    def _faults(self) -> Iterator[str]:
+        prefix = _PREFIX.get(self.partition)
+        for account in (None, *self.accounts):
+            for region in self.regions_of(account):
+                other = any(region.startswith(one) for one in _PREFIX.values())
+                wrong = not region.startswith(prefix) if prefix else other
+                if self.regions_of(account) != ALL_REGIONS and wrong:
+                    yield f"regions: {region} is not in the partition {self.partition}"
+        for index, account in enumerate(self.accounts):
+            if account.role is not None and not account.role.startswith(f"arn:{self.partition}:"):
+                yield f"accounts.{index}.role: is not in the partition {self.partition}"
+            if account.role is None and isinstance(self.access, WebIdentityDocument):
+                yield f"accounts.{index}.role: is needed, because a managed identity can do nothing but take a role"
+        if not self.accounts and isinstance(self.access, WebIdentityDocument):
+            yield "accounts: are needed with web_identity, each with its role"
+        roleless = [account for account in self.accounts if account.role is None]
+        if len(roleless) > 1:
+            yield "accounts: an access key belongs to one account; every other one needs a role"
+        mapped = {mapping.target for mapping in self.field_mappings}
+        for path, name in self._fields_of_rules():
+            if name.startswith(RAW):
+                try:
+                    compile_source(name.removeprefix(RAW))
+                except ExpressionError as error:
+                    yield f"{path}: {error}"
+            elif name not in mapped:
+                yield f"{path}: {name} has no mapping; name a mapped field, or source.<expression>"
+
+    def _fields_of_rules(self) -> Iterator[tuple[str, str]]:
+        if self.asset_type.field is not None:
+            yield "asset_type.field", self.asset_type.field
+        for index, rule in enumerate(self.asset_type.rules):
+            for position, criterion in enumerate(rule.criteria):
+                yield f"asset_type.rules.{index}.criteria.{position}.field", criterion.field
+        for index, site_rule in enumerate(self.site_rules):
+            for position, criterion in enumerate(site_rule.criteria):
+                yield f"site_rules.{index}.criteria.{position}.field", criterion.field

@@ -1,0 +1,120 @@
+"""Housekeeping of runs: stalled ones go on or end, old ones go, and a missed daily import is noticed."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from shared.errors import ChangedMeanwhileError
+from shared.imports.runs.model import SILENT_AFTER, SUCCESS_EXPECTED_WITHIN, Mode, Part, PartState, Run
+from shared.imports.runs.runner import ImportRunner, PartMessage
+from shared.reasons import Reason
+from shared.storage.cursors import page_of
+
+logger = logging.getLogger(__name__)
+
+# The time in which a message of a live app is surely read, or its start surely over.
+_PATIENCE = timedelta(minutes=15)
+_ATTEMPTS = 8
+_LONGEST_RUN = timedelta(hours=24)
+PREVIEW_KEPT = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class ImportFreshness:
+    """How old the last successful import of a document is; `warning` is a sentence when it is too old."""
+
+    kind: str
+    name: str
+    last_success_at: datetime | None
+    last_success_run: str
+    warning: str = ""
+
+
+class RunHousekeeping:
+    """What the housekeeping timer does with runs. Every step may be repeated, and done by two at once."""
+
+    def __init__(self, runner: ImportRunner, now: Callable[[], datetime], *, kept_for: timedelta) -> None:
+        self._runner = runner
+        self._runs = runner.runs
+        self._now = now
+        self._kept_for = kept_for
+
+    def keep(self) -> list[PartMessage]:
+        """All of it; the messages to send."""
+        messages: list[PartMessage] = []
+        for run in self._runs.open_runs():
+            messages += self._resume(run)
+        now = self._now()
+        old_previews = self._runs.closed_before(now - PREVIEW_KEPT, Mode.PREVIEW)
+        for old in [*old_previews, *self._runs.closed_before(now - self._kept_for)]:
+            try:
+                self._runs.remove(old)
+            except ChangedMeanwhileError:
+                # Another housekeeper removes it.
+                continue
+        for freshness in self.freshness():
+            if freshness.warning:
+                logger.warning("%s/%s: %s", freshness.kind, freshness.name, freshness.warning)
+        return messages
+
+    def freshness(self) -> Sequence[ImportFreshness]:
+        """Every document that is imported by schedule, with its last success."""
+        return [self._freshness(*one) for one in self._scheduled()]
+
+    def freshness_page(self, size: int, after: str | None) -> tuple[Sequence[ImportFreshness], str | None]:
+        """A page of `freshness`, by kind and name, and where to go on."""
+        page, following = page_of(self._scheduled(), lambda one: f"{one[0]}/{one[1]}", size, after)
+        return [self._freshness(*one) for one in page], following
+
+    def _scheduled(self) -> Iterator[tuple[str, str, datetime]]:
+        for kind, source in self._runner.sources.items():
+            for name, since in source.scheduled():
+                yield kind, name, since
+
+    def _freshness(self, kind: str, name: str, since: datetime) -> ImportFreshness:
+        now = self._now()
+        success = self._runs.find_success(kind, name)
+        last = success.at if success is not None else None
+        warning = ""
+        if now - (last or since) > SUCCESS_EXPECTED_WITHIN:
+            past = f"was {_hours(now - last)} ago" if last else "has never been"
+            warning = f"The last successful import {past}; it is expected every day."
+        return ImportFreshness(kind, name, last, success.run_id if success else "", warning)
+
+    def _resume(self, run: Run) -> list[PartMessage]:
+        now = self._now()
+        if not run.parts_created:
+            return self._runner.resume(run) if now - run.started_at > _PATIENCE else []
+        messages: list[PartMessage] = []
+        for part in self._runs.parts(run.id):
+            try:
+                if self._take_up_part(run, part, now):
+                    messages.append(PartMessage(run_id=run.id, part=part.name))
+            except ChangedMeanwhileError:
+                # Its worker is alive after all.
+                continue
+        self._runner.close_if_complete(self._runs.get(run.id))
+        return messages
+
+    def _take_up_part(self, run: Run, part: Part, now: datetime) -> bool:
+        """Whether the part's message must be sent again."""
+        if not part.is_open:
+            return False
+        if now - run.started_at > _LONGEST_RUN or part.attempts >= _ATTEMPTS:
+            why = part.message or "Its workers ended without saying why."
+            self._runner.finish_failed(
+                run, part, part.reason or Reason.PART_ABANDONED, f"Given up after {part.attempts} attempts. {why}"
+            )
+            return False
+        heard_at = part.queued_at
+        if part.state is PartState.RUNNING:
+            heard_at = part.heartbeat_at or part.queued_at
+        if now - heard_at <= max(_PATIENCE, SILENT_AFTER):
+            return False
+        self._runs.save_part(replace(part, state=PartState.QUEUED, queued_at=now, heartbeat_at=None))
+        return True
+
+
+def _hours(age: timedelta) -> str:
+    return f"{age.total_seconds() / 3600:.0f} h"

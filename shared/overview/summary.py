@@ -1,0 +1,126 @@
+"""The dashboard's summary: counted over narrow columns, then remembered, so that showing it is one read."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared.imports.plan.model import Action
+from shared.imports.runs.housekeeping import RunHousekeeping
+from shared.imports.runs.model import Mode, Run
+from shared.imports.runs.repository import RunRepository
+from shared.overview.expiries import expiries
+from shared.overview.record_counts import OVERVIEW, REMEMBERED_FOR, RecordCounts
+from shared.storage.documents import pack, unpack
+from shared.storage.rows import Row, Save, partition, row_key_prefix
+from shared.storage.tables import Table, scan
+from shared.tickets.domain.model import Priority
+from shared.tickets.store.repository import OPEN, TicketRepository
+
+_ROW = "summary"
+_RECENT_RUNS = 200
+_WRITING = (Action.CREATE, Action.UPDATE, Action.DEACTIVATE)
+# Upper bounds in days, exclusive; what is beyond the last is `later`.
+_BANDS = ((0, "expired"), (7, "within_7_days"), (14, "within_14_days"), (30, "within_30_days"), (90, "within_90_days"))
+
+
+class DeskSummary:
+    """Counts open tickets, objects, runs, assets and users. `summary` answers from a row that is at most 5 min old."""
+
+    def __init__(
+        self,
+        tickets: TicketRepository,
+        assets: Table,
+        users: Table,
+        runs: RunRepository,
+        keeper: RunHousekeeping,
+        remembered: Table,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._tickets = tickets
+        self._assets = RecordCounts("assets", assets, ("type", "site"), remembered, now)
+        self._users = RecordCounts("users", users, ("site",), remembered, now)
+        self._runs = runs
+        self._keeper = keeper
+        self._remembered = remembered
+        self._now = now
+
+    def summary(self, *, fresh: bool = False) -> Mapping[str, Any]:
+        """The summary with `as_of`; counted anew when `fresh` is asked for or the last count is too old."""
+        now = self._now()
+        row = None if fresh else self._remembered.find(OVERVIEW, _ROW)
+        counted_at = row.time("as_of") if row is not None else None
+        if row is not None and counted_at is not None and now - counted_at < REMEMBERED_FOR:
+            found: Mapping[str, Any] = unpack(row, "summary")
+            return {"as_of": counted_at, **found}
+        recent = self._runs.page("", "", _RECENT_RUNS, None)[0]
+        imported_at = max((run.finished_at for run in recent if run.finished_at and _wrote(run)), default=None)
+        counted = {
+            "tickets": self._open_tickets(),
+            "objects": self._objects(now),
+            "runs": self._last_runs(recent),
+            "assets": self._assets.counts(imported_at, fresh=fresh),
+            "users": self._users.counts(imported_at, fresh=fresh),
+        }
+        self._remembered.transact(OVERVIEW, [Save(Row(OVERVIEW, _ROW, {"as_of": now, **pack("summary", counted)}))])
+        return {"as_of": now, **counted}
+
+    def _open_tickets(self) -> dict[str, Any]:
+        total: Counter[str] = Counter()
+        by_vault: list[dict[str, Any]] = []
+        for vault in self._tickets.vaults():
+            rows = scan(
+                self._tickets.table, [partition(vault), *row_key_prefix(f"{OPEN}:")], select=("priority", "status")
+            )
+            found = Counter(row.text("priority") for row in rows)
+            total.update(found)
+            if found:
+                by_vault.append({"vault": vault, "open": found.total(), "by_priority": _by_priority(found)})
+        by_vault.sort(key=lambda one: (-one["open"], one["vault"]))
+        return {"open": total.total(), "by_priority": _by_priority(total), "by_vault": by_vault}
+
+    def _objects(self, now: datetime) -> dict[str, int]:
+        bands = dict.fromkeys([*(name for _, name in _BANDS), "later", "without_expiry_date"], 0)
+        for expiry in expiries(self._tickets):
+            if expiry.expires_at is None:
+                bands["without_expiry_date"] += 1
+                continue
+            left = expiry.expires_at - now
+            bands[next((name for days, name in _BANDS if left < timedelta(days=days)), "later")] += 1
+        return bands
+
+    def _last_runs(self, recent: Sequence[Run]) -> list[dict[str, Any]]:
+        scheduled = {(one.kind, one.name): one for one in self._keeper.freshness()}
+        newest: dict[tuple[str, str], Run] = {}
+        for run in recent:
+            newest.setdefault((run.kind, run.name), run)
+        shown: list[dict[str, Any]] = []
+        for key in sorted({*scheduled, *newest}):
+            last, freshness = newest.get(key), scheduled.get(key)
+            shown.append(
+                {
+                    "kind": key[0],
+                    "name": key[1],
+                    "run": None if last is None else last.id,
+                    "mode": None if last is None else str(last.mode),
+                    "status": None if last is None else str(last.state),
+                    "started_at": _text(None if last is None else last.started_at),
+                    "finished_at": _text(None if last is None else last.finished_at),
+                    "last_success_at": _text(None if freshness is None else freshness.last_success_at),
+                    "warning": "" if freshness is None else freshness.warning,
+                }
+            )
+        return shown
+
+
+def _wrote(run: Run) -> bool:
+    return run.mode is Mode.IMPORT and any(run.counts.get(str(action)) for action in _WRITING)
+
+
+def _by_priority(found: Mapping[str, int]) -> dict[str, int]:
+    return {str(priority): found.get(priority, 0) for priority in reversed(Priority)}
+
+
+def _text(moment: datetime | None) -> str | None:
+    # Kept as JSON in a row, so that what is remembered is answered as it was.
+    return None if moment is None else moment.isoformat().replace("+00:00", "Z")

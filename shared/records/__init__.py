@@ -1,0 +1,1 @@
+"""The record store that assets and users share: rows, fields, edits, history, lists."""

@@ -1,0 +1,1 @@
+"""The settings documents that assets and users share."""

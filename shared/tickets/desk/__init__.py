@@ -1,0 +1,1 @@
+"""What people do with tickets: list, open, edit."""

@@ -1,0 +1,210 @@
+"""What people do with a ticket: look at it, change it, write a note. Their word stands until something new is said."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TypeVar
+
+from shared.errors import ChangedMeanwhileError, ConflictError, Fault, InvalidInputError, NotFoundError
+from shared.reasons import Reason
+from shared.storage.rows import Row
+from shared.tickets.configuration import Configuration
+from shared.tickets.domain.model import (
+    ConditionState,
+    Context,
+    DesiredTicket,
+    ManualOverride,
+    Note,
+    ObjectType,
+    Phase,
+    Priority,
+    RuleResult,
+    Status,
+    Ticket,
+    may_be_of,
+)
+from shared.tickets.reconciler import EditTicket, TicketEdit, TicketReconciler
+from shared.tickets.store.repository import TicketRepository, create_note, object_key, rewrite, ticket_of
+
+E = TypeVar("E")
+
+ANY_VERSION = "*"
+_TICKET_ID = re.compile(r"^KV-[0-9A-Z]{5}-[0-9A-Z]{5,12}$")
+
+# The fields that people can change; None takes their word back, so that the rules' value shows again.
+Changes = Mapping[str, str | datetime | None]
+CHANGEABLE = ("status", "priority", "team", "assignee", "site", "snoozed_until")
+
+
+@dataclass(frozen=True)
+class StoredTicket:
+    """A ticket with its ETag and its timeline, oldest note first."""
+
+    ticket: Ticket
+    etag: str
+    notes: tuple[Note, ...]
+
+
+class TicketEditor:
+    """Finds tickets by their id, and lets people's words take effect."""
+
+    def __init__(
+        self,
+        repository: TicketRepository,
+        settling: TicketReconciler,
+        configuration: Callable[[], Configuration | None],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._repository = repository
+        self._settling = settling
+        self._configuration = configuration
+        self._now = now
+
+    def get(self, ticket_id: str) -> StoredTicket:
+        """The ticket; raises NotFoundError."""
+        return self._stored(self._find(ticket_id))
+
+    def change(
+        self, ticket_id: str, changes: Changes, *, by: str, if_match: str | None, note: str | None = None
+    ) -> StoredTicket:
+        """Change some fields. Raises NotFoundError, ConflictError, ChangedMeanwhileError with the present ETag,
+        InvalidInputError, TryLaterError."""
+        if if_match is None:
+            raise ConflictError(
+                Reason.VERSION_NEEDED,
+                "A change needs the version that was read.",
+                remedy="Send the ticket's ETag as If-Match, or * for any version.",
+            )
+        row = self._find(ticket_id)
+        vault, found_id = row.partition_key, row.text("ticket_id")
+
+        def say(word: ManualOverride | None, wanted: DesiredTicket) -> TicketEdit | None:
+            # Read after the object's row, whose ETag guards the write: so nobody comes in between.
+            present = self._find(ticket_id)
+            if if_match not in {ANY_VERSION, present.etag}:
+                raise ChangedMeanwhileError(
+                    f"The ticket {found_id} changed meanwhile.", row_key=present.row_key, present_etag=present.etag
+                )
+            return _speech(word, wanted, changes, by, self._now(), note)
+
+        configuration = self._configuration()
+        context = configuration.context(vault) if configuration is not None else Context(vault)
+        ruling = configuration.ruling if configuration is not None else lambda _record: RuleResult()
+        key = object_key(ObjectType(row.text("object_type")), row.text("object_name"))
+        changed = self._settling.change(vault, key, row.text("ticket_key"), say, context, ruling)
+        if changed is None:
+            self._change_row(ticket_id, say)
+        if changed is None or changed.row is None:
+            return self.get(found_id)
+        # Not read again: what is there by now may be somebody else's, and its ETag must not stand for this change.
+        return self._stored(changed.row)
+
+    def add_note(self, ticket_id: str, text: str, *, by: str) -> Note:
+        """Write a note into the timeline. Raises NotFoundError."""
+        row = self._find(ticket_id)
+        note = Note(self._now(), by, text)
+        self._repository.table.transact(
+            row.partition_key, [create_note(row.partition_key, row.text("ticket_id"), note)]
+        )
+        return note
+
+    def _stored(self, row: Row) -> StoredTicket:
+        return StoredTicket(ticket_of(row), row.etag, tuple(self._repository.notes(row)))
+
+    def _change_row(self, ticket_id: str, say: EditTicket) -> None:
+        """Change a ticket whose version is so old that nothing more is known of it than the ticket itself."""
+        row = self._find(ticket_id)
+        ticket = ticket_of(row)
+        standing = ConditionState(Phase.OPEN, 0, ticket.expires_at)
+        said = say(
+            ManualOverride(standing, ticket.updated_at, ticket.status, ticket.priority),
+            DesiredTicket("", ticket, standing, ()),
+        )
+        if said is None:
+            return
+        word = said.word
+        status = word.status or ticket.status
+        changed = replace(
+            ticket,
+            status=status,
+            priority=word.priority or ticket.priority,
+            team=word.team or ticket.team,
+            assignee=word.assignee or ticket.assignee,
+            site=word.site or ticket.site,
+            snoozed_until=word.snoozed_until,
+            updated_at=word.at,
+            finished_at=(ticket.finished_at or word.at) if status.finished else None,
+        )
+        notes = [create_note(row.partition_key, ticket.ticket_id, note) for note in said.notes]
+        self._repository.table.transact(row.partition_key, [*rewrite(row, changed), *notes])
+
+    def _find(self, ticket_id: str) -> Row:
+        wanted = ticket_id.strip().upper()
+        if _TICKET_ID.match(wanted):
+            for vault in self._repository.vaults():
+                if may_be_of(vault, wanted):
+                    row = self._repository.find_ticket(vault, wanted)
+                    if row is not None:
+                        return row
+        raise NotFoundError(Reason.NOT_FOUND, f"There is no ticket {ticket_id[:40]!r}.")
+
+
+def _speech(
+    word: ManualOverride | None, wanted: DesiredTicket, changes: Changes, by: str, now: datetime, note: str | None
+) -> TicketEdit | None:
+    ticket = wanted.ticket
+    present = {name: getattr(ticket, name) for name in CHANGEABLE}
+    told = [
+        f"{name.replace('_', ' ')} from {_shown(present[name])} to {_shown(value)}"
+        for name, value in changes.items()
+        if value != present[name]
+    ]
+    if not told and note is None:
+        return None
+    status = Status(str(changes["status"])) if changes.get("status") is not None else ticket.status
+    snoozed_until = changes.get("snoozed_until", ticket.snoozed_until)
+    if snoozed_until is not None and "snoozed_until" in changes:
+        _check_snooze(snoozed_until, status, now)
+    notes = [Note(now, by, f"Changed {'; '.join(told)}.")] if told else []
+    notes += [Note(now, by, note)] if note is not None else []
+    updated = ManualOverride(
+        # What people decided before still counts as it stands now: it is said again, knowing what is known now.
+        seen=wanted.standing,
+        at=now,
+        status=_said(changes, "status", Status, word.status if word else None, ticket.status),
+        priority=_said(changes, "priority", Priority, word.priority if word else None, ticket.priority),
+        team=_text(changes, "team", word.team if word else None),
+        assignee=_text(changes, "assignee", word.assignee if word else None),
+        site=_text(changes, "site", word.site if word else None),
+        snoozed_until=snoozed_until if isinstance(snoozed_until, datetime) else None,
+    )
+    return TicketEdit(updated, tuple(notes))
+
+
+def _check_snooze(until: str | datetime, status: Status, now: datetime) -> None:
+    if status.finished:
+        raise ConflictError(
+            Reason.TICKET_FINISHED, f"The ticket is {status}: there is nothing to snooze.", remedy="Open it first."
+        )
+    if not isinstance(until, datetime) or until <= now:
+        fault = Fault("snoozed_until", "must lie ahead")
+        raise InvalidInputError(Reason.DOCUMENT_INVALID, "snoozed_until must lie ahead.", faults=[fault])
+
+
+def _said(changes: Changes, name: str, of: Callable[[str], E], word: E | None, effective: E) -> E | None:
+    if name in changes:
+        value = changes[name]
+        return None if value is None else of(str(value))
+    return None if word is None else effective
+
+
+def _text(changes: Changes, name: str, word: str | None) -> str | None:
+    value = changes.get(name, word)
+    return None if value is None else str(value)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M} UTC"
+    return "nothing" if value is None else str(value).replace("_", " ")

@@ -1,0 +1,49 @@
+"""Removes what nobody needs any more: receipts of events, and quarantined events that nobody took up."""
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from shared.errors import ChangedMeanwhileError
+from shared.storage.limits import OPERATIONS_PER_TRANSACTION
+from shared.storage.rows import Condition, Delete, partition, row_key_prefix
+from shared.storage.tables import scan
+from shared.tickets.inbound.quarantine import PARTITION, Quarantine
+from shared.tickets.store.repository import TicketRepository
+
+# Event Grid tries for a day; dead letters are replayed every few minutes. The decision itself forgets nothing.
+RECEIPTS_FOR = timedelta(days=30)
+QUARANTINE_FOR = timedelta(days=90)
+
+
+class TicketHousekeeping:
+    """Old rows of the table `tickets`."""
+
+    def __init__(self, repository: TicketRepository, quarantine: Quarantine, now: Callable[[], datetime]) -> None:
+        self._repository = repository
+        self._quarantine = quarantine
+        self._now = now
+
+    def remove_old(self) -> int:
+        """Answers with the number of rows that were removed. Two at once do no harm."""
+        removed = 0
+        received_before = Condition("received_at", "lt", self._now() - RECEIPTS_FOR)
+        for vault in self._repository.vaults():
+            where = [partition(vault), *row_key_prefix("event:"), received_before]
+            keys = [row.row_key for row in scan(self._repository.table, where, select=["received_at"])]
+            removed += self._remove(vault, ([key] for key in keys))
+        return removed + self._remove(PARTITION, self._quarantine.older_than(self._now() - QUARANTINE_FOR))
+
+    def _remove(self, partition_key: str, groups: Iterable[Iterable[str]]) -> int:
+        removed = 0
+        batch: list[str] = []
+        for group in [*map(list, groups), None]:
+            if group is None or len(batch) + len(group) > OPERATIONS_PER_TRANSACTION:
+                # Another worker may be at it: what is left is removed tomorrow.
+                with suppress(ChangedMeanwhileError):
+                    if batch:
+                        self._repository.table.transact(partition_key, [Delete(key) for key in batch])
+                        removed += len(batch)
+                batch = []
+            batch += group or []
+        return removed

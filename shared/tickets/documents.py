@@ -1,0 +1,163 @@
+"""The document of Key Vault events: who may deliver, from which vaults, what becomes a ticket, and what is swept."""
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from shared.errors import Fault
+from shared.rules.documents import CriterionDocument, to_criteria
+from shared.rules.model import Rule
+from shared.settings.base import Document, DocumentName, Reference, SettingsDocument, Text
+from shared.tickets.domain.model import Priority, RuleResult
+from shared.tickets.domain.templates import PLACEHOLDERS, unknown_placeholders
+from shared.vaults.documents.credentials import WebhookCredentials
+
+NAME = "default"
+DEFAULT_ORIGIN = "eventgrid.azure.net"
+
+# What the criteria of a ticket rule can look at; `RULE_FIELDS` is held against the decision by a test.
+RULE_FIELDS = ("event", "event_type", "vault", "object_type", "object_name", "days_to_expiry")
+
+_RESOURCE_ID = re.compile(
+    r"^/subscriptions/[^/\s]+/resourcegroups/[^/\s]+/providers/microsoft\.keyvault/vaults/(?P<name>[a-z0-9-]+)$"
+)
+
+
+def _vault_id(text: str) -> str:
+    folded = text.rstrip("/").casefold()
+    if _RESOURCE_ID.match(folded) is None:
+        raise ValueError(
+            "must be the vault's resource id: "
+            "/subscriptions/…/resourceGroups/…/providers/Microsoft.KeyVault/vaults/<name>"
+        )
+    return folded
+
+
+def _template(text: str) -> str:
+    unknown = unknown_placeholders(text)
+    if unknown:
+        known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
+        raise ValueError(f"knows no placeholder {{{unknown[0]}}}: use {known}")
+    return text
+
+
+VaultName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{1,62}$")]
+ShortText = Annotated[Text, StringConstraints(max_length=200)]
+Summary = Annotated[Text, StringConstraints(max_length=500), AfterValidator(_template)]
+Details = Annotated[Text, StringConstraints(max_length=8_000), AfterValidator(_template)]
+Days = Annotated[int, Field(ge=1, le=3_650)]
+Percent = Annotated[int, Field(ge=1, le=99)]
+
+
+class AllowedVault(Document):
+    """A vault whose events are taken. `resource_id` pins it to its Azure subscription and resource group.
+
+    `store` names the credential store whose identity lists the vault's objects; without it the vault is not swept.
+    """
+
+    name: VaultName
+    resource_id: Annotated[Text, AfterValidator(_vault_id)] | None = None
+    store: DocumentName | None = None
+    site: ShortText | None = None
+
+    @model_validator(mode="after")
+    def _one_name(self) -> Self:
+        match = None if self.resource_id is None else _RESOURCE_ID.match(self.resource_id)
+        if match is not None and match["name"] != self.name.casefold():
+            raise ValueError(f"is named {self.name}, but its resource_id names {match['name']}")
+        return self
+
+
+class TicketRule(Document):
+    """A rule: when all its criteria hold, what it says applies; what it leaves out stays at its default."""
+
+    name: ShortText
+    criteria: tuple[CriterionDocument, ...] = ()
+    open: bool = True
+    priority: Priority | None = None
+    ticket_type: ShortText | None = None
+    team: ShortText | None = None
+    assignee: ShortText | None = None
+    site: ShortText | None = None
+    summary: Summary | None = None
+    details: Details | None = None
+
+    @model_validator(mode="after")
+    def _known_fields(self) -> Self:
+        for criterion in self.criteria:
+            if criterion.field not in RULE_FIELDS:
+                raise ValueError(f"asks for {criterion.field!r}, but can ask for {', '.join(RULE_FIELDS)}")
+        return self
+
+    def outcome(self) -> RuleResult:
+        return RuleResult(
+            open=self.open,
+            priority=self.priority,
+            ticket_type=self.ticket_type,
+            team=self.team,
+            assignee=self.assignee,
+            site=self.site,
+            summary=self.summary,
+            details=self.details,
+            rule=self.name,
+        )
+
+
+class SweepSettings(Document):
+    """What the daily sweep reports. A certificate whose whole lifetime is shorter than twice the largest of the days
+    is reminded of by `thresholds_percent` of its lifetime left, all other objects by `thresholds_days`."""
+
+    thresholds_days: tuple[Days, ...] = (60, 30, 14, 7, 1)
+    thresholds_percent: tuple[Percent, ...] = (33, 10)
+    include_disabled: bool = False
+    report_without_expiry: bool = False
+
+
+class KeyVaultEvents(SettingsDocument):
+    """All settings of the ticket feature; there is one document, named `default`.
+
+    `subscriptions` are the event subscriptions whose validation is accepted without a credential, as Event Grid may
+    send it; none is, under `strict_handshake`.
+    """
+
+    kind: ClassVar[str] = "key-vault-events"
+
+    credentials: WebhookCredentials
+    allowed_vaults: tuple[AllowedVault, ...] = ()
+    subscriptions: tuple[ShortText, ...] = ()
+    strict_handshake: bool = False
+    allowed_origins: tuple[ShortText, ...] = (DEFAULT_ORIGIN,)
+    ticket_rules: tuple[TicketRule, ...] = ()
+    sweep: SweepSettings = SweepSettings()
+    dead_letters: Literal["replay", "keep"] = "replay"
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        for what, names in (
+            ("allowed_vaults", [vault.name.casefold() for vault in self.allowed_vaults]),
+            ("ticket_rules", [rule.name for rule in self.ticket_rules]),
+        ):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"{what} names {twice[0]} twice")
+        return self
+
+    def check_name(self, name: str) -> Sequence[Fault]:
+        if name == NAME:
+            return []
+        return [Fault("name", f"must be {NAME}: there is one document of this kind")]
+
+    def references(self) -> Sequence[Reference]:
+        found = list(self.credentials.references("credentials"))
+        found += [
+            Reference(f"allowed_vaults.{index}.store", "credential-stores", vault.store)
+            for index, vault in enumerate(self.allowed_vaults)
+            if vault.store is not None
+        ]
+        return found
+
+    def rules(self) -> tuple[Rule[RuleResult], ...]:
+        """The ticket rules, in order, ready to be compiled."""
+        return tuple(Rule(rule.name, to_criteria(rule.criteria), rule.outcome()) for rule in self.ticket_rules)

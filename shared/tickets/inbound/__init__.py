@@ -1,0 +1,1 @@
+"""How observations of vault objects arrive: webhook, queue, dead letters, sweep, quarantine."""

@@ -1,0 +1,132 @@
+"""The objects of a vault by Microsoft's clients: lists of properties, never a value. The role is Key Vault Reader."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from azure.core.exceptions import (
+    AzureError,
+    HttpResponseError,
+    ResourceNotFoundError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
+from azure.keyvault.certificates import CertificateClient
+from azure.keyvault.keys import KeyClient
+from azure.keyvault.secrets import SecretClient
+
+from shared.errors import MisconfiguredError, TryLaterError
+from shared.reasons import Reason
+from shared.tickets.domain.model import ObjectType
+from shared.tickets.inbound.sweep import ObjectProperties
+from shared.vaults.documents.credential_stores import CredentialStore
+from shared.vaults.key_vault import KeyVaults
+
+_PASSING = frozenset({408, 429})
+_SERVER_ERRORS = 500
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+_NAME = re.compile(r"^[0-9A-Za-z-]{1,127}\Z")
+
+
+class KeyVaultLister:
+    """One vault, listed with the identity of its store."""
+
+    def __init__(self, vaults: KeyVaults, store_name: str, store: CredentialStore) -> None:
+        self._store_name = store_name
+        self._store = store
+        identity = vaults.identity(store_name, store)
+        options = {"api_version": store.api_version, **vaults.client_options()}
+        secrets = SecretClient(store.vault_url, identity, **options)
+        keys = KeyClient(store.vault_url, identity, **options)
+        certificates = CertificateClient(store.vault_url, identity, **options)
+        self._lists: dict[ObjectType, tuple[Callable[[], Iterable[Any]], Callable[[str], Iterable[Any]]]] = {
+            ObjectType.SECRET: (secrets.list_properties_of_secrets, secrets.list_properties_of_secret_versions),
+            ObjectType.KEY: (keys.list_properties_of_keys, keys.list_properties_of_key_versions),
+            ObjectType.CERTIFICATE: (
+                certificates.list_properties_of_certificates,
+                certificates.list_properties_of_certificate_versions,
+            ),
+        }
+
+    def objects(self, object_type: ObjectType) -> Iterator[ObjectProperties]:
+        """Every object of the type. Raises MisconfiguredError with the role that is missing, TryLaterError."""
+        with self._explained(object_type):
+            for properties in self._lists[object_type][0]():
+                yield _listed(properties)
+
+    def versions(self, object_type: ObjectType, name: str) -> list[ObjectProperties]:
+        """Every version of the object, none when it is not there; the same errors."""
+        if not _NAME.match(name):
+            # No vault has it, though an event spoke of it; asked for, the vault refuses with 400, and the sweep ends.
+            return []
+        with self._explained(object_type):
+            try:
+                return [_listed(properties) for properties in self._lists[object_type][1](name)]
+            except ResourceNotFoundError:
+                return []
+
+    @contextmanager
+    def _explained(self, object_type: ObjectType) -> Iterator[None]:
+        vault = self._store.name_of_vault
+        try:
+            yield
+        except HttpResponseError as error:
+            status = error.status_code or 0
+            if status in _PASSING or status >= _SERVER_ERRORS:
+                raise TryLaterError(
+                    Reason.VAULT_THROTTLED if status in _PASSING else Reason.VAULT_FAILED,
+                    f"The vault {vault} did not list its {object_type}s (status {status}).",
+                    remedy="The next sweep tries again.",
+                ) from None
+            if _inner_code(error) in {"ForbiddenByFirewall", "ForbiddenByConnection"}:
+                raise MisconfiguredError(
+                    Reason.VAULT_FIREWALL,
+                    f"The vault {vault} refuses this host's address: its firewall is closed to it.",
+                    remedy=f"Let the function app in: az keyvault network-rule add --name {vault} …",
+                ) from None
+            raise MisconfiguredError(
+                Reason.VAULT_PERMISSION_MISSING,
+                f"The identity of the credential store {self._store_name} may not list the {object_type}s of the vault "
+                f"{vault} (status {status}).",
+                remedy="Give it the role Key Vault Reader on the vault (az role assignment create --role "
+                '"Key Vault Reader" --assignee <identity> --scope <vault id>), or with access policies the permission '
+                "List for secrets, keys and certificates. Neither reads a value.",
+            ) from None
+        except (ServiceRequestError, ServiceResponseError) as error:
+            raise TryLaterError(
+                Reason.VAULT_UNREACHABLE,
+                f"The vault {vault} did not answer ({type(error).__name__}).",
+                remedy="If it stays, check vault_url of its store, and the way to it.",
+            ) from None
+        except (AzureError, ValueError) as error:
+            raise MisconfiguredError(
+                Reason.VAULT_ADDRESS_WRONG,
+                f"What answers at {self._store.vault_url} is no Key Vault of that cloud ({type(error).__name__}).",
+                remedy=f"Check vault_url of the credential store {self._store_name}.",
+            ) from None
+
+
+def _listed(properties: Any) -> ObjectProperties:
+    created_at = _aware(properties.created_on) or _BEGINNING
+    return ObjectProperties(
+        name=properties.name,
+        # A list leaves `enabled` out for what always was.
+        enabled=properties.enabled is not False,
+        created_at=created_at,
+        updated_at=_aware(properties.updated_on) or created_at,
+        version=(properties.version or "").casefold(),
+        not_before=_aware(properties.not_before),
+        expires_at=_aware(properties.expires_on),
+        managed=bool(getattr(properties, "managed", False)),
+    )
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment.astimezone(UTC)
+
+
+def _inner_code(error: HttpResponseError) -> str:
+    inner = getattr(error.error, "innererror", None)
+    return str(inner.get("code") or "") if isinstance(inner, dict) else ""

@@ -1,0 +1,1 @@
+"""The rows of tickets and of the objects that they are about."""

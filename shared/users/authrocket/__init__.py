@@ -1,0 +1,1 @@
+"""AuthRocket's API: calls and what they answer."""

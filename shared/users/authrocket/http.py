@@ -1,0 +1,378 @@
+"""One call of AuthRocket's API: https only, bounded in time and size, tried again where that can help.
+
+Every refusal is told apart in words. What the answers mean stands in `authrocket`.
+"""
+
+import email.utils
+import json
+import logging
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+import urllib3
+from requests.auth import AuthBase
+
+from shared.errors import MisconfiguredError, TryLaterError
+from shared.network_faults import NetworkFault, network_fault
+from shared.reasons import Reason
+
+logger = logging.getLogger(__name__)
+
+# In seconds. A page of 1,000 users with custom fields takes AuthRocket some seconds.
+CONNECT_SECONDS = 5
+SILENCE_SECONDS = 30
+TRIES = 4
+# For one answer. Longer, and the run would take its part for dead: the queue brings it again instead.
+LONGEST_WAIT_SECONDS = 480
+_LONGEST_BACKOFF = 8.0
+_FIRST_BACKOFF = 0.5
+LARGEST_ANSWER = 64 * 1024 * 1024
+_CHUNK = 64 * 1024
+_MOST_REDIRECTS = 3
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MOST_MESSAGES = 5
+_LONGEST_MESSAGE = 300
+
+
+@dataclass(frozen=True)
+class EndpointAccess:
+    """How a realm is reached. `realm` None asks for what no realm owns; `bearer` picks the form of the key's header."""
+
+    endpoint_url: str
+    realm: str | None
+    bearer: bool = False
+
+
+class SecretProvider:
+    """The API key at the moment of use. `read` gives its text; `refused` has the next `read` fetch it anew."""
+
+    def __init__(self, read: Callable[[], str], refused: Callable[[], None]) -> None:
+        self.read = read
+        self.refused = refused
+
+
+@dataclass
+class Deadline:
+    """How long a caller can wait in all: calls, retries and waits together. `clock` gives seconds."""
+
+    seconds: float
+    clock: Callable[[], float]
+    began: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.began = self.clock()
+
+    @property
+    def left(self) -> float:
+        return self.began + self.seconds - self.clock()
+
+
+class _KeyHeader(AuthBase):
+    # As `auth`, so that requests neither reads a .netrc nor replaces the header by what it finds there.
+    def __init__(self, key: str, bearer: bool) -> None:
+        self._key = key
+        self._bearer = bearer
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._bearer:
+            request.headers["Authorization"] = f"Bearer {self._key}"
+        else:
+            request.headers["Authrocket-Api-Key"] = self._key
+        return request
+
+
+class _RetryableError(Exception):
+    """A try that failed and may be repeated; `wait` in seconds when the other side said how long. `throttled` tries
+    are not counted: whoever asks to wait is not failing."""
+
+    def __init__(self, error: TryLaterError, wait: float | None = None, *, throttled: bool = False) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.wait = wait
+        self.throttled = throttled and wait is not None
+
+
+class AuthRocketCalls:
+    """GET requests to one realm's API. Safe to use from one thread at a time."""
+
+    def __init__(
+        self,
+        access: EndpointAccess,
+        keys: SecretProvider,
+        deadline: Deadline,
+        *,
+        sleep: Callable[[float], None],
+        session: requests.Session | None = None,
+    ) -> None:
+        self._access = access
+        self._keys = keys
+        self._deadline = deadline
+        self._sleep = sleep
+        self._session = session or requests.Session()
+        self._host = urlsplit(access.endpoint_url).hostname or ""
+
+    def get(self, path: str, parameters: Mapping[str, str] | None = None) -> Any:
+        """The JSON of the answer.
+
+        Raises MisconfiguredError with what is wrong and what to do (404 as `AUTHROCKET_NOT_FOUND`), TryLaterError
+        for what may pass.
+        """
+        tried_keys: list[str] = []
+        while True:
+            key = self._key()
+            tried_keys.append(key)
+            try:
+                return self._tried(path, parameters or {}, key)
+            except MisconfiguredError as error:
+                if error.reason is not Reason.AUTHROCKET_KEY_REFUSED or len(tried_keys) > 1:
+                    raise
+                # The key may have been changed in the vault since it was read.
+                self._keys.refused()
+                if self._key() in tried_keys:
+                    raise
+
+    def _key(self) -> str:
+        key = self._keys.read().strip()
+        if not key.isascii() or not key.isprintable() or " " in key:
+            raise MisconfiguredError(
+                Reason.AUTHROCKET_KEY_REFUSED,
+                "The secret is not an AuthRocket API key: it has characters that no key has.",
+                remedy="Store the key alone (ks_…), as AuthRocket shows it under Integration > API keys.",
+            )
+        return key
+
+    def _tried(self, path: str, parameters: Mapping[str, str], key: str) -> Any:
+        backoff = _FIRST_BACKOFF
+        waited = 0.0
+        failures = 0
+        while True:
+            try:
+                return self._once(path, parameters, key)
+            except _RetryableError as passing:
+                failures += not passing.throttled
+                if failures >= TRIES:
+                    raise passing.error from passing
+                wait = passing.wait if passing.wait is not None else backoff * random.uniform(0.7, 1.3)  # noqa: S311 - spreads tries, guards nothing
+                waited += wait
+                if wait >= self._deadline.left or waited > LONGEST_WAIT_SECONDS:
+                    raise passing.error from passing
+                logger.info("AuthRocket is asked again in %.1f s: %s", wait, passing.error.message)
+                self._sleep(wait)
+                backoff = min(backoff * 2, _LONGEST_BACKOFF)
+
+    def _once(self, path: str, parameters: Mapping[str, str], key: str) -> Any:
+        url, asked = f"{self._access.endpoint_url}/{path}", dict(parameters)
+        for _ in range(_MOST_REDIRECTS + 1):
+            response = self._send(url, asked, key)
+            with response:
+                if response.status_code in _REDIRECTS:
+                    url, asked = self._redirected(url, response), {}
+                    continue
+                body = self._body(response)
+            return self._understood(response, body, key)
+        raise self._misled(f"redirects more than {_MOST_REDIRECTS} times")
+
+    def _send(self, url: str, parameters: Mapping[str, str], key: str) -> requests.Response:
+        left = self._deadline.left
+        if left <= 0:
+            raise self._too_slow()
+        headers = {"Accept": "application/json", "Accept-Language": "en", "User-Agent": "Deskbridge"}
+        if self._access.realm is not None:
+            headers["Authrocket-Realm"] = self._access.realm
+        try:
+            return self._session.get(
+                url,
+                params=parameters,
+                headers=headers,
+                auth=_KeyHeader(key, self._access.bearer),
+                timeout=(min(CONNECT_SECONDS, left), min(SILENCE_SECONDS, left)),
+                allow_redirects=False,
+                stream=True,
+            )
+        except requests.exceptions.ProxyError as error:
+            raise self._unreached("the proxy of this host does not let the call through") from error
+        except requests.exceptions.ConnectTimeout as error:
+            raise self._unreached("it took no connection in time") from error
+        except requests.exceptions.Timeout as error:
+            raise self._unreached("it did not answer in time") from error
+        except requests.exceptions.ConnectionError as error:
+            raise self._not_connected(error) from error
+
+    def _body(self, response: requests.Response) -> bytes:
+        """The whole body, within the deadline and the largest size whatever the other side does."""
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            # One receive at a time: a body that trickles cannot outlast the deadline.
+            while chunk := response.raw.read1(_CHUNK, decode_content=True):
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > LARGEST_ANSWER:
+                    raise self._unreadable(f"is over {LARGEST_ANSWER // 2**20} MiB; ask for a smaller page_size")
+                if self._deadline.left <= 0:
+                    raise self._too_slow()
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._unreached("its answer broke off") from error
+        return b"".join(chunks)
+
+    def _redirected(self, url: str, response: requests.Response) -> str:
+        target = urljoin(url, response.headers.get("Location", ""))
+        here, there = urlsplit(url), urlsplit(target)
+        # The key travels with the call: never unencrypted, and never to another host.
+        if there.scheme != "https":
+            raise self._misled("redirects to an address without https")
+        if (there.hostname, there.port) != (here.hostname, here.port):
+            raise self._misled(f"redirects to another host, {there.hostname}")
+        return target
+
+    def _understood(self, response: requests.Response, body: bytes, key: str) -> Any:
+        status = response.status_code
+        if status == HTTPStatus.OK:
+            try:
+                return json.loads(body)
+            except (ValueError, RecursionError) as error:
+                unreadable = self._unreadable("is not JSON")
+                raise _RetryableError(
+                    TryLaterError(unreadable.reason, unreadable.message, remedy=unreadable.remedy)
+                ) from error
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            raise self._throttled(response)
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
+            wait = _retry_after(response)
+            raise _RetryableError(
+                TryLaterError(
+                    Reason.AUTHROCKET_FAILED,
+                    f"AuthRocket failed with {status}.",
+                    remedy="It is tried again by itself; look at AuthRocket's status page if it lasts.",
+                    retry_after=wait,
+                ),
+                wait,
+            )
+        # An answer that repeats the key must not carry it into a log.
+        raise self._refused(status, _messages(body).replace(key, "…"))
+
+    def _throttled(self, response: requests.Response) -> _RetryableError:
+        wait = _retry_after(response)
+        said = f" for {wait:.0f} s" if wait is not None else ""
+        error = TryLaterError(
+            Reason.AUTHROCKET_THROTTLED,
+            f"AuthRocket asks to wait{said}: too many requests.",
+            remedy="It is tried again by itself. If it lasts, ask for larger pages or move the schedule.",
+            retry_after=wait,
+        )
+        return _RetryableError(error, None if wait is None else max(wait, 0.1), throttled=True)
+
+    def _refused(self, status: int, messages: str) -> MisconfiguredError:
+        said = f" It says: {messages}." if messages else ""
+        realm = self._access.realm or "the realm"
+        if status == HTTPStatus.PAYMENT_REQUIRED:
+            return MisconfiguredError(
+                Reason.AUTHROCKET_SUBSCRIPTION_INACTIVE,
+                f"The AuthRocket subscription is not active, or needs attention.{said}",
+                remedy="Sign in to AuthRocket's portal as the account's owner and look at the billing.",
+            )
+        if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            return MisconfiguredError(
+                Reason.AUTHROCKET_KEY_REFUSED,
+                f"AuthRocket refuses the API key: it is wrong, deleted, or lacks the read permission.{said}",
+                remedy="Make a key with the read permission under Integration > API keys of the realm, and store it in "
+                "the vault as the secret that the realm's api_key names.",
+            )
+        if status == HTTPStatus.NOT_FOUND:
+            return MisconfiguredError(
+                Reason.AUTHROCKET_NOT_FOUND,
+                f"AuthRocket finds nothing there (404) in {realm}: the realm is perhaps another one, or the key is "
+                f"locked to another realm or too weak to see it.{said}",
+                remedy="Compare the realm with its address in AuthRocket's portal, and the key with the realm it was "
+                "made in.",
+            )
+        if status == HTTPStatus.UNPROCESSABLE_ENTITY:
+            return MisconfiguredError(
+                Reason.AUTHROCKET_REQUEST_REFUSED,
+                f"AuthRocket refuses the request (422).{said or ' It does not say why.'}",
+                remedy="Look at endpoint_url, realm and page_size of the realm's settings.",
+            )
+        return MisconfiguredError(
+            Reason.AUTHROCKET_REQUEST_REFUSED,
+            f"AuthRocket answered {status}, which no read should.{said}",
+            remedy="Look at the endpoint URL: it is shown beside the API key, and ends with /v2.",
+        )
+
+    def _not_connected(self, error: requests.exceptions.ConnectionError) -> Exception:
+        fault = network_fault(error)
+        if fault is NetworkFault.CERTIFICATE:
+            return MisconfiguredError(
+                Reason.AUTHROCKET_CERTIFICATE_UNTRUSTED,
+                f"The certificate of {self._host} is not trusted, so the key was not sent.",
+                remedy="Look at the endpoint URL; behind a proxy that opens TLS, name its authority in "
+                "REQUESTS_CA_BUNDLE.",
+            )
+        if fault is NetworkFault.NAME:
+            return MisconfiguredError(
+                Reason.AUTHROCKET_HOST_UNKNOWN,
+                f"The host {self._host} is not known.",
+                remedy="Copy the endpoint URL anew from AuthRocket: it is shown beside the API key.",
+            )
+        return self._unreached("the connection failed or was cut")
+
+    def _unreached(self, what: str) -> _RetryableError:
+        return _RetryableError(
+            TryLaterError(
+                Reason.AUTHROCKET_UNREACHABLE,
+                f"AuthRocket at {self._host} cannot be reached: {what}.",
+                remedy="It is tried again by itself; look at the endpoint URL and the network's rules if it lasts.",
+            )
+        )
+
+    def _too_slow(self) -> TryLaterError:
+        return TryLaterError(
+            Reason.AUTHROCKET_UNREACHABLE,
+            f"AuthRocket at {self._host} was not done after {self._deadline.seconds:.0f} s.",
+            remedy="It is tried again by itself; look at AuthRocket's status page if it lasts.",
+        )
+
+    def _misled(self, what: str) -> MisconfiguredError:
+        return MisconfiguredError(
+            Reason.AUTHROCKET_REDIRECTED,
+            f"AuthRocket's endpoint {self._host} {what}; the key is not sent there.",
+            remedy="Copy the endpoint URL anew from AuthRocket: it is shown beside the API key.",
+        )
+
+    def _unreadable(self, what: str) -> MisconfiguredError:
+        return MisconfiguredError(
+            Reason.AUTHROCKET_ANSWER_UNREADABLE,
+            f"What {self._host} answered {what}.",
+            remedy="Look at the endpoint URL: it ends with /v2, and no proxy with a sign-in page may stand before it.",
+        )
+
+
+def _retry_after(response: requests.Response) -> float | None:
+    """Seconds to wait: from a number or from a date; None when it is absent or nonsense."""
+    text = response.headers.get("Retry-After", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        until = email.utils.parsedate_to_datetime(text)
+        now = email.utils.parsedate_to_datetime(response.headers["Date"])
+        return max(0.0, (until - now).total_seconds())
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _messages(body: bytes) -> str:
+    """The API's own words, cut to a readable length."""
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    if not isinstance(said, dict):
+        return ""
+    found = said.get("errors", said.get("error", said.get("message")))
+    texts = found if isinstance(found, list) else [found]
+    words = "; ".join(text.strip().rstrip(".") for text in texts[:_MOST_MESSAGES] if isinstance(text, str))
+    return words[:_LONGEST_MESSAGE]

@@ -1,0 +1,209 @@
+"""Reading a credential: which store and secret it means, the held or fetched value, and what may be done with it."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import NamedTuple
+
+from shared.errors import MisconfiguredError
+from shared.reasons import Reason
+from shared.settings.store import SettingsStore
+from shared.vaults.cache import ValueCache
+from shared.vaults.documents.credential_stores import CredentialStore
+from shared.vaults.documents.credentials import (
+    DEFAULT_PASSWORD_FIELD,
+    DEFAULT_USERNAME_FIELD,
+    Credential,
+    CredentialReference,
+    SecretSource,
+)
+from shared.vaults.documents.vault_addresses import SecretAddress
+from shared.vaults.model import SecretValue, UserPassword, Vaults
+
+logger = logging.getLogger(__name__)
+
+_MOST_NAMES = 20
+# As many as the cache holds values.
+_MOST_KNOWN = 2_000
+
+
+class CacheKey(NamedTuple):
+    """What a value is held by. The store stands in it whole: another identity or another vault is another value."""
+
+    store_name: str
+    store: CredentialStore
+    address: SecretAddress
+
+
+@dataclass(frozen=True, eq=False)
+class _ReadSecret:
+    """A key that was checked: one for all that are equal. To compare the keys costs more than all the rest."""
+
+    key: CacheKey
+
+
+class VaultCredentials:
+    """Reads credentials at the moment of use. `now` is aware, `clock` gives seconds that never run backwards."""
+
+    def __init__(
+        self, settings: SettingsStore, vaults: Vaults, now: Callable[[], datetime], clock: Callable[[], float]
+    ) -> None:
+        self._settings = settings
+        self._vaults = vaults
+        self._now = now
+        self._cache: ValueCache[_ReadSecret, SecretValue] = ValueCache(clock)
+        self._known: dict[CacheKey, _ReadSecret] = {}
+        self._known_by_name: dict[tuple[str, str], _ReadSecret] = {}
+
+    def read(self, reference: CredentialReference) -> SecretValue:
+        """The secret; with a `value_field`, that field of it as `text`.
+
+        Raises MisconfiguredError with what is wrong and what to do, TryLaterError for what may pass.
+        """
+        source = reference.in_place or self.source(reference)
+        value = self._held(source)
+        if source.value_field is None:
+            return value
+        return replace(value, text=field_of(value, source.value_field))
+
+    def read_pair(self, reference: CredentialReference) -> UserPassword:
+        """User name and password of a JSON secret; the same errors, and one when it is not such a secret."""
+        source = self.source(reference)
+        value = self._held(source)
+        return UserPassword(
+            username=field_of(value, source.username_field or DEFAULT_USERNAME_FIELD),
+            password=field_of(value, source.password_field or DEFAULT_PASSWORD_FIELD),
+        )
+
+    def invalidate(self, reference: CredentialReference) -> None:
+        """The far side refused this value: the next `read` fetches it anew, once per fetched version."""
+        source = self.source(reference)
+        if source.address.version:
+            # A version never changes, so fetching it again can bring nothing new.
+            return
+        self._cache.invalidate(self._known_as(source, self.store(source.store)), _same_version)
+
+    def secret_changed(self, vault_name: str, secret_name: str) -> None:
+        """A new version of this secret exists: what is held of it is dropped. Names are compared without case."""
+        wanted = (vault_name.casefold(), secret_name.casefold())
+        dropped = self._cache.drop(lambda known: not known.key.address.version and _secret_of(known.key) == wanted)
+        if dropped:
+            logger.info("The held value of secret %s in vault %s is dropped: it has changed.", secret_name, vault_name)
+
+    def source(self, reference: CredentialReference, *, fresh: bool = False) -> SecretSource:
+        """What the reference means; raises MisconfiguredError when its credential does not exist."""
+        if reference.in_place is not None:
+            return reference.in_place
+        name = reference.credential or ""
+        stored = self._settings.find(Credential, name, fresh=fresh)
+        if stored is None:
+            raise MisconfiguredError(
+                Reason.CREDENTIAL_UNKNOWN,
+                f"There is no credential {name}.",
+                remedy=f"Make it: PUT /api/settings/credentials/{name}, or name another one.",
+            )
+        return stored.document
+
+    def store(self, name: str, *, fresh: bool = False) -> CredentialStore:
+        """The credential store; raises MisconfiguredError when it does not exist."""
+        stored = self._settings.find(CredentialStore, name, fresh=fresh)
+        if stored is None:
+            raise MisconfiguredError(
+                Reason.CREDENTIAL_STORE_UNKNOWN,
+                f"There is no credential store {name}.",
+                remedy=f"Make it: PUT /api/settings/credential-stores/{name}, or name another one.",
+            )
+        return stored.document
+
+    def _held(self, source: SecretSource) -> SecretValue:
+        store = self.store(source.store)
+        known = self._known_by_name.get((source.store, source.secret))
+        # A document that is read again unchanged is the same object.
+        if known is None or known.key.store is not store:
+            known = self._known_as(source, store)
+        value = self._cache.held(known) or self._cache.get(
+            known,
+            lambda: self._fetch(known.key),
+            cache_seconds=store.cache_seconds,
+            stale_seconds=store.stale_seconds,
+        )
+        if store.expired == "deny" and has_expired(value, self._now()):
+            raise expired(value, source.store)
+        return value
+
+    def _known_as(self, source: SecretSource, store: CredentialStore) -> _ReadSecret:
+        """The key of the source's value; raises MisconfiguredError when the store has another vault."""
+        key = CacheKey(source.store, store, source.address)
+        check_vault(*key)
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        known = self._known.setdefault(key, _ReadSecret(key))
+        if len(self._known_by_name) >= _MOST_KNOWN:
+            self._known_by_name.clear()
+        self._known_by_name[source.store, source.secret] = known
+        return known
+
+    def _fetch(self, key: CacheKey) -> SecretValue:
+        value = self._vaults.fetch(*key)
+        if key.store.expired == "warn" and has_expired(value, self._now()):
+            logger.warning("%s It is used all the same, as the store %s says.", expiry(value), key.store_name)
+        return value
+
+
+def check_vault(store_name: str, store: CredentialStore, address: SecretAddress) -> None:
+    """Raises MisconfiguredError when the full address names another vault than the store's."""
+    if address.vault_url is not None and address.vault_url.removesuffix(":443") != store.vault_url:
+        raise MisconfiguredError(
+            Reason.VAULT_ADDRESS_WRONG,
+            f"The secret's address names {address.vault_url}, and the credential store {store_name} reads "
+            f"{store.vault_url}.",
+            remedy="Use the store of that vault, or write the secret's name alone.",
+        )
+
+
+def field_of(value: SecretValue, name: str) -> str:
+    """One field of a JSON secret; raises MisconfiguredError when there is none."""
+    where = f"The secret {value.secret_name} in the vault {value.vault_name}"
+    if not value.fields:
+        raise MisconfiguredError(
+            Reason.SECRET_NOT_JSON,
+            f"{where} is no JSON object, so it has no field {name}.",
+            remedy=f"Store it as one: az keyvault secret set --vault-name {value.vault_name} --name {value.secret_name} "
+            """--value '{"username": "…", "password": "…"}'""",
+        )
+    if name not in value.fields:
+        names = ", ".join(sorted(value.fields)[:_MOST_NAMES])
+        raise MisconfiguredError(
+            Reason.SECRET_FIELD_MISSING,
+            f"{where} has no field {name}; it has {names}.",
+            remedy="Name one of these in the credential, or add the field to the secret.",
+        )
+    return value.fields[name]
+
+
+def has_expired(value: SecretValue, now: datetime) -> bool:
+    return value.expires_at is not None and value.expires_at <= now
+
+
+def expiry(value: SecretValue) -> str:
+    """The sentence about an expired secret."""
+    when = value.expires_at.strftime("%Y-%m-%d %H:%M UTC") if value.expires_at else "never"
+    return f"The secret {value.secret_name} in the vault {value.vault_name} expired at {when}."
+
+
+def expired(value: SecretValue, store_name: str) -> MisconfiguredError:
+    return MisconfiguredError(
+        Reason.SECRET_EXPIRED,
+        f"{expiry(value)} The credential store {store_name} denies expired secrets.",
+        remedy=f"Add a version: az keyvault secret set --vault-name {value.vault_name} --name {value.secret_name} "
+        "--value '<new value>' --expires <date>",
+    )
+
+
+def _secret_of(key: CacheKey) -> tuple[str, str]:
+    return (key.store.name_of_vault.casefold(), key.address.name.casefold())
+
+
+def _same_version(one: SecretValue, other: SecretValue) -> bool:
+    return one.version == other.version

@@ -1,0 +1,1 @@
+"""The settings documents of credential stores and credentials."""

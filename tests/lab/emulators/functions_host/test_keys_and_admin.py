@@ -1,0 +1,120 @@
+"""Who may call what, and the host's own addresses."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.emulators.functions_host.errors import StartError
+from lab.emulators.functions_host.keys import load_keys
+from tests.lab.emulators.functions_host.conftest import Running, Start
+
+KEYS = {
+    "master": "the-master",
+    "default": "the-default",
+    "partner": "another-host-key",
+    "functions": {"Guarded": {"mine": "guarded-only"}, "any_method": {"default": "any-only"}},
+}
+
+
+@pytest.fixture(scope="module")
+def guarded(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    keys = tmp_path_factory.mktemp("keys") / "keys.json"
+    keys.write_text(json.dumps(KEYS))
+    with start(keys=keys, data=keys.parent / "data") as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("key", "guarded_status", "admin_status"),
+    [
+        ("the-master", 200, 200),
+        ("the-default", 200, 401),
+        ("another-host-key", 200, 401),
+        ("guarded-only", 200, 401),
+        ("any-only", 401, 401),
+        ("the-maste", 401, 401),
+        ("", 401, 401),
+        (None, 401, 401),
+    ],
+)
+def test_keys_open_what_they_are_for(guarded: Running, key: str | None, guarded_status: int, admin_status: int) -> None:
+    headers = {} if key is None else {"x-functions-key": key}
+    query = "" if key is None else f"?code={key}"
+    assert guarded.call("GET", "/api/guarded", headers=headers).status == guarded_status
+    assert guarded.call("GET", f"/api/guarded{query}").status == guarded_status
+    assert guarded.call("GET", "/api/boss", headers=headers).status == admin_status
+    assert guarded.call("GET", f"/api/boss{query}").status == admin_status
+    assert guarded.call("GET", "/admin/functions", headers=headers).status == admin_status
+
+
+@pytest.mark.parametrize("key", ["caf\u00e9", "\u00ff\u00fe"])
+def test_a_key_that_is_no_ascii_opens_nothing(guarded: Running, key: str) -> None:
+    assert guarded.call("GET", "/api/guarded", headers={"x-functions-key": key}).status == 401
+
+
+def test_the_status_is_open_to_whoever_waits_for_it(guarded: Running) -> None:
+    answer = guarded.call("GET", "/admin/host/status")
+    assert answer.status == 200
+    assert json.loads(answer.body)["state"] == "Running"
+
+
+def test_the_functions_are_listed_with_their_bindings(guarded: Running) -> None:
+    answer = guarded.call("GET", "/admin/functions", headers={"x-functions-key": "the-master"})
+    functions = {each["name"]: each for each in json.loads(answer.body)}
+    assert functions["guarded"]["invoke_url_template"] == f"{guarded.host.url}/api/guarded"
+    assert {each["type"] for each in functions["work"]["config"]["bindings"]} == {"queueTrigger", "queue"}
+
+
+def test_a_timer_is_fired_by_hand(guarded: Running) -> None:
+    answer = guarded.call("POST", "/admin/functions/YEARLY", b"{}", {"x-functions-key": "the-master"})
+    assert (answer.status, answer.body) == (202, b"")
+    assert guarded.wait_for("yearly", 1)[0]["past_due"] is False
+
+
+def test_a_queue_function_is_fired_by_hand_without_its_queue(guarded: Running) -> None:
+    guarded.host.fire("work", "by hand")
+    assert guarded.work_on("by hand")[0]["dequeue_count"] == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/admin/functions/yearly", b"[1]", 400),
+        ("/admin/functions/yearly", b"{", 400),
+        ("/admin/functions/guarded", b"{}", 400),
+        ("/admin/functions/nobody", b"{}", 404),
+        ("/admin/nothing", b"", 404),
+    ],
+)
+def test_a_wrong_call_of_the_host_says_so(guarded: Running, path: str, body: bytes, status: int) -> None:
+    assert guarded.call("POST", path, body, {"x-functions-key": "the-master"}).status == status
+    assert guarded.call("POST", path, body, {"x-functions-key": "the-default"}).status == 401
+
+
+def test_missing_keys_are_made_once_and_kept_private(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "keys.json"
+    made = load_keys(path)
+    assert made == load_keys(path)
+    assert made.master != made.host_keys["default"]
+    assert path.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("{", "not valid JSON"),
+        ("[]", "JSON object"),
+        ('{"default": "x"}', 'no "master" key'),
+        ('{"master": ""}', "key master"),
+        ('{"master": "x", "default": 5}', "key default"),
+        ('{"master": "x", "functions": {"f": {"k": ""}}}', "key k (of f)"),
+        ('{"master": "x", "functions": {"f": "k"}}', "object of keys"),
+    ],
+)
+def test_unusable_keys_are_refused(tmp_path: Path, text: str, fault: str) -> None:
+    path = tmp_path / "keys.json"
+    path.write_text(text)
+    with pytest.raises(StartError, match=fault.replace("(", r"\(").replace(")", r"\)")):
+        load_keys(path)
