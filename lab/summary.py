@@ -42,7 +42,8 @@ def where_to_look(desk: Desk) -> Iterator[str]:
     yield "Send it an event:"
     yield (
         "  EVENT_GRID_PASSWORD=lab-only-webhook-password .venv/bin/python -m lab.emulators.event_grid send"
-        f" --user event-grid --type SecretNearExpiry --vault acorn-vault --name api-key --to {desk.url}/api/events/key-vault"
+        " --user event-grid --type SecretNearExpiry --vault acorn-vault --name api-key"
+        f" --to {desk.url}/api/events/key-vault"
     )
     yield f"The tables: {desk.connection_string.split('TableEndpoint=')[1].rstrip(';')}"
     for name, address in desk.addresses.items():

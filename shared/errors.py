@@ -14,7 +14,7 @@ class Fault(NamedTuple):
 
 
 def _whole(text: str) -> str:
-    # an unpaired surrogate (invalid Unicode), which another service may have said, can neither be logged nor stored nor answered.
+    # An unpaired surrogate, which another service may have said, can neither be logged nor stored nor answered.
     return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 

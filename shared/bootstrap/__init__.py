@@ -208,9 +208,8 @@ def overview() -> "DeskSummary":
     from shared.storage.names import ASSETS_TABLE, RUNS_TABLE, USERS_TABLE
 
     table = tables().table
-    return DeskSummary(
-        tickets(), table(ASSETS_TABLE), table(USERS_TABLE), runs(), run_housekeeping(), table(RUNS_TABLE), now
-    )
+    assets_table, users_table, runs_table = table(ASSETS_TABLE), table(USERS_TABLE), table(RUNS_TABLE)
+    return DeskSummary(tickets(), assets_table, users_table, runs(), run_housekeeping(), runs_table, now)
 
 
 @singleton

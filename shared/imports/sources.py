@@ -42,7 +42,7 @@ class SyncSource(Protocol):
         ...
 
     def create_prerequisites(self, prerequisites: Collection[str], by: str) -> None:
-        """Create what records named in `DesiredRecord.prerequisites` (a type, a field). Doing it twice changes nothing."""
+        """Create what records named in `DesiredRecord.prerequisites` (a type, a field). Twice is as once."""
         ...
 
     def finish(self, part: str) -> None:

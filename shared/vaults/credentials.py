@@ -169,7 +169,8 @@ def field_of(value: SecretValue, name: str) -> str:
         raise MisconfiguredError(
             Reason.SECRET_NOT_JSON,
             f"{where} is no JSON object, so it has no field {name}.",
-            remedy=f"Store it as one: az keyvault secret set --vault-name {value.vault_name} --name {value.secret_name} "
+            remedy=f"Store it as one: az keyvault secret set --vault-name {value.vault_name} --name "
+            f"{value.secret_name} "
             """--value '{"username": "…", "password": "…"}'""",
         )
     if name not in value.fields:

@@ -93,8 +93,8 @@ class VaultRefusals:
                 return TryLaterError(
                     Reason.VAULT_UNREACHABLE,
                     f"{self._vault} did not answer the read of the {self._secret}.",
-                    remedy="If it stays, check the way to it: a firewall or a route of the virtual network, or a private "
-                    f"endpoint without its DNS zone. {self._mending.show_vault()}",
+                    remedy="If it stays, check the way to it: a firewall or a route of the virtual network, or a "
+                    f"private endpoint without its DNS zone. {self._mending.show_vault()}",
                 )
 
     def no_vault(self, error: BaseException) -> MisconfiguredError:

@@ -62,15 +62,16 @@ _SUMMARIES: Mapping[ChangeType, str] = {
     ChangeType.NO_EXPIRY_DATE: "Objects without an expiry date in {vault}",
 }
 _DETAILS: Mapping[ChangeType, str] = {
-    ChangeType.NEW_VERSION_CREATED: "Version {version} of the {object_type} {object_name} in the vault {vault} was created "
-    "on {at}. It expires: {expires_at}. See that whatever uses it takes the new version up.",
+    ChangeType.NEW_VERSION_CREATED: "Version {version} of the {object_type} {object_name} in the vault {vault} was "
+    "created on {at}. It expires: {expires_at}. See that whatever uses it takes the new version up.",
     ChangeType.NEAR_EXPIRY: "Version {version} of the {object_type} {object_name} in the vault {vault} expires: "
     "{expires_at}. Create a new version before that; this ticket is then resolved by itself.",
     ChangeType.EXPIRED: "Version {version} of the {object_type} {object_name} in the vault {vault} has expired: "
     "{expires_at}. Create a new version; this ticket is then resolved by itself.",
-    ChangeType.ACCESS_POLICY_CHANGED: "Who may read or change what is in the vault {vault} was changed on {expires_on}. "
-    "Check in its activity log who did it, and that it was meant.",
-    ChangeType.NO_EXPIRY_DATE: "Nobody is told before these stop being safe to use. Give each an expiry date:\n{version}",
+    ChangeType.ACCESS_POLICY_CHANGED: "Who may read or change what is in the vault {vault} was changed on "
+    "{expires_on}. Check in its activity log who did it, and that it was meant.",
+    ChangeType.NO_EXPIRY_DATE: "Nobody is told before these stop being safe to use. Give each an "
+    "expiry date:\n{version}",
 }
 
 

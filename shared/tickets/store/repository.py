@@ -49,7 +49,7 @@ OPEN, DUE, DONE = "open", "due", "done"
 _NEVER = "9" * 18
 # As much of a page as takes as long as asking for one row.
 _ROWS_FOR_A_READ = 20
-# What the facts tell of a ticket. Earlier releases wrote each of these notes as a row, and named them in `StoredTicketRows`.
+# What the facts tell of a ticket. Earlier releases wrote each of these notes as a row of its own.
 _TIMELINE = "timeline"
 # The columns that are members of a ticket as they stand: texts, texts that may be missing, times.
 _MEMBERS = (
