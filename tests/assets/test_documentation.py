@@ -51,7 +51,7 @@ def test_every_policy_is_json_and_names_what_the_product_calls() -> None:
         "sts:AssumeRole",
         "sts:AssumeRoleWithWebIdentity",
     }
-    called = set(re.findall(r'"((?:ec2|sts):\w+)"', (ROOT / "shared" / "assets" / "ec2.py").read_text()))
+    called = set(re.findall(r'"((?:ec2|sts):\w+)"', (ROOT / "shared" / "assets" / "aws" / "client.py").read_text()))
     assert called - {"sts:GetCallerIdentity"} == actions
 
 
