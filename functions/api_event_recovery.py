@@ -86,7 +86,7 @@ def replay_quarantined(req: func.HttpRequest) -> func.HttpResponse:
             "There is no document key-vault-events/default.",
             remedy="Apply the settings: docs/key-vault.md, Configure.",
         )
-    if bootstrap.event_grid_webhook().replay(item, configuration):
+    if bootstrap.event_ingestor().replay(item, configuration):
         return answer(200, {"recorded": True, "reason": None, "message": ""})
     present = bootstrap.quarantine().get(item.item_id)
     return answer(200, {"recorded": False, "reason": present.reason, "message": present.message})

@@ -1,13 +1,26 @@
 """The webhook of Event Grid: Key Vault events come in, and Event Grid's question whether they may."""
 
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 import azure.functions as func
 
-from functions.http.answers import NO_STORE, to_json
+from functions.http.answers import answer, webhook_problem
 from functions.http.endpoints import Access, Content, endpoint
 from shared import bootstrap
+from shared.errors import DeskbridgeError, TryLaterError
+from shared.reasons import Reason
+from shared.telemetry import span
+
+if TYPE_CHECKING:
+    from shared.tickets.inbound.webhook import EventGridWebhook, WebhookOutcome
+
+logger = logging.getLogger(__name__)
 
 key_vault_events = func.Blueprint()
 
+_ALLOWED = "POST, OPTIONS"
 # Answered too, so that the answer to a wrong method is ours and says which are right.
 _WRONG = ("DELETE", "GET", "HEAD", "PATCH", "PUT")
 _EVENT = {
@@ -57,12 +70,35 @@ def _refusal(about: str) -> Content:
 def receive_key_vault_events(req: func.HttpRequest) -> func.HttpResponse:
     """Anonymous to the host: Event Grid brings a Basic credential of its own. Both schemas, single and batched, and
     both validation handshakes. One bad event of a batch is quarantined, and the rest is stored."""
-    answer = bootstrap.event_grid_webhook().receive(req.method or "", dict(req.headers), req.get_body())
-    refused = answer.status >= 400
-    return func.HttpResponse(
-        b"" if answer.body is None else to_json(answer.body),
-        status_code=answer.status,
-        headers={**NO_STORE, **answer.headers},
-        mimetype="application/problem+json" if refused else "application/json",
-        charset="utf-8",
-    )
+    return answer_delivery(bootstrap.event_grid_webhook(), req.method or "", dict(req.headers), req.get_body())
+
+
+def answer_delivery(
+    webhook: "EventGridWebhook", method: str, headers: Mapping[str, str], body: bytes
+) -> func.HttpResponse:
+    """The answer that tells Event Grid what to do: 200 all is kept, 503 send it again, else never send it again."""
+    try:
+        with span("delivery", bytes=len(body), subscription=headers.get("aeg-subscription-name", "")):
+            return _answer_of(webhook.receive(method, headers, body))
+    except DeskbridgeError as error:
+        refusal = webhook_problem(error, allowed_methods=_ALLOWED)
+        level = logging.ERROR if refusal.status_code == 503 else logging.WARNING
+        logger.log(level, "A delivery is answered %d: %s (%s)", refusal.status_code, error, error.reason)
+        return refusal
+    except Exception:
+        # The next deployment may repair a bug, and Event Grid drops what it is told to be wrong.
+        logger.exception("A delivery met a bug; Event Grid is asked to send it again.")
+        bug = TryLaterError(Reason.INTERNAL, "Something is wrong here.")
+        return webhook_problem(bug, allowed_methods=_ALLOWED)
+
+
+def _answer_of(outcome: "WebhookOutcome") -> func.HttpResponse:
+    from shared.tickets.inbound.webhook import OriginAllowed, SubscriptionValidated
+
+    if isinstance(outcome, OriginAllowed):
+        # To refuse the handshake of CloudEvents is to leave the headers of consent out.
+        consent = {"WebHook-Allowed-Origin": outcome.origin, "WebHook-Allowed-Rate": "*"} if outcome.origin else {}
+        return answer(200, headers={"Allow": _ALLOWED, **consent})
+    if isinstance(outcome, SubscriptionValidated):
+        return answer(200, {"validationResponse": outcome.code})
+    return answer(200, {"recorded": outcome.recorded, "quarantined": outcome.quarantined})

@@ -47,6 +47,11 @@ _STATUS: tuple[tuple[type[DeskbridgeError], int, str], ...] = (
     (MisconfiguredError, 503, "Something has to be set or granted first"),
 )
 
+_WEBHOOK_HEADERS: Mapping[int, Mapping[str, str]] = {
+    401: {"WWW-Authenticate": 'Basic realm="deskbridge", charset="UTF-8"'},
+    503: {"Retry-After": "30"},
+}
+
 
 def answer(
     status: int, body: Any = None, *, headers: Mapping[str, str] | None = None, etag: str = ""
@@ -89,6 +94,28 @@ def problem(error: DeskbridgeError) -> func.HttpResponse:
         headers["ETag"] = error.present_etag
     if isinstance(error, TryLaterError) and error.retry_after is not None:
         headers["Retry-After"] = str(max(1, round(error.retry_after)))
+    return func.HttpResponse(
+        to_json(body), status_code=status, headers=headers, mimetype="application/problem+json", charset="utf-8"
+    )
+
+
+def webhook_problem(error: DeskbridgeError, *, allowed_methods: str) -> func.HttpResponse:
+    """The refusal of a webhook that anybody can call: 400, 401, 405 and 413 are never sent again, 503 is.
+
+    To a stranger, and for what is wrong inside, the reason is enough: the sentences are in the log.
+    """
+    status = _status_and_title(error)[0]
+    status = status if status in {400, 401, 405, 413} else 503
+    body: dict[str, Any] = {
+        "type": f"urn:deskbridge:reason:{error.reason}",
+        "status": status,
+        "reason": str(error.reason),
+    }
+    if status in {400, 413} and error.message:
+        body["detail"] = error.message
+    headers = {**NO_STORE, **_WEBHOOK_HEADERS.get(status, {})}
+    if status == 405:
+        headers["Allow"] = allowed_methods
     return func.HttpResponse(
         to_json(body), status_code=status, headers=headers, mimetype="application/problem+json", charset="utf-8"
     )

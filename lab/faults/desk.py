@@ -98,7 +98,7 @@ def assemble(
     sweeping = VaultSweep(configuration, open_vault, bootstrap.tickets(), settling, bootstrap.now)
     bootstrap.replace("vault_sweep", sweeping)
     client = cast("ContainerClient", container)
-    letters = DeadLetters(client, configuration, bootstrap.event_grid_webhook(), bootstrap.quarantine())
+    letters = DeadLetters(client, configuration, bootstrap.event_ingestor(), bootstrap.quarantine())
     bootstrap.replace("dead_letters", letters)
     clock = Clock(simulation.monotonic, simulation.sleep)
     bootstrap.replace("realms", Realms(bootstrap.settings(), bootstrap.credentials(), clock))

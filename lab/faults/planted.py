@@ -28,7 +28,7 @@ from shared.tickets.desk.editor import ANY_VERSION, TicketEditor
 from shared.tickets.domain.observations import ObjectSeen
 from shared.tickets.inbound import sweep as sweeping
 from shared.tickets.inbound.dead_letters import DeadLetters
-from shared.tickets.inbound.webhook import EventGridWebhook
+from shared.tickets.inbound.ingestor import EventIngestor
 from shared.tickets.store.repository import save_object
 from shared.users.grants import GrantTickets
 from shared.users.webhook import AuthRocketWebhook
@@ -97,10 +97,10 @@ def _letter_removed_first() -> AbstractContextManager[Any]:
     def early(self: DeadLetters, name: str, configuration: Any) -> tuple[int, int]:
         def record(members: Any, configured: Any) -> Any:
             self._remove(name)
-            return self._recording.record(members, configured)
+            return self._ingestor.record(members, configured)
 
         other: Any = copy.copy(self)
-        other._recording = SimpleNamespace(record=record)
+        other._ingestor = SimpleNamespace(record=record)
         return real(other, name, configuration)
 
     return patch.object(DeadLetters, "_replay_blob", early)
@@ -157,13 +157,13 @@ def _broken_reading_believed() -> AbstractContextManager[Any]:
 
 
 def _quarantine_left_first() -> AbstractContextManager[Any]:
-    real = EventGridWebhook.replay
+    real = EventIngestor.replay
 
-    def early(self: EventGridWebhook, item: Any, configuration: Any) -> bool:
+    def early(self: EventIngestor, item: Any, configuration: Any) -> bool:
         self._quarantine.remove(item)
         return real(self, item, configuration)
 
-    return patch.object(EventGridWebhook, "replay", early)
+    return patch.object(EventIngestor, "replay", early)
 
 
 def _if_match_ignored() -> AbstractContextManager[Any]:

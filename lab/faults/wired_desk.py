@@ -202,7 +202,7 @@ class WiredDesk:
             self._spoilt, DEAD_LETTERS_CONTAINER, retry_total=3, connection_timeout=2, read_timeout=_PATIENCE_SECONDS
         )
         letters = DeadLetters(
-            container, bootstrap.ticket_configuration(), bootstrap.event_grid_webhook(), bootstrap.quarantine()
+            container, bootstrap.ticket_configuration(), bootstrap.event_ingestor(), bootstrap.quarantine()
         )
         bootstrap.replace("dead_letters", letters)
         clock = Clock(self.moment.monotonic, self.moment.sleep)

@@ -30,6 +30,7 @@ from shared.bootstrap.for_imports import (
 from shared.bootstrap.for_tickets import (
     dead_letters,
     event_grid_webhook,
+    event_ingestor,
     open_grant_ticket,
     quarantine,
     queued_events,
@@ -70,6 +71,7 @@ __all__ = [
     "ec2_source",
     "environment",
     "event_grid_webhook",
+    "event_ingestor",
     "exports",
     "grant_tickets",
     "identity_token",

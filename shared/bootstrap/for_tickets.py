@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from shared.tickets.desk.editor import TicketEditor
     from shared.tickets.desk.housekeeping import TicketHousekeeping
     from shared.tickets.inbound.dead_letters import DeadLetters
+    from shared.tickets.inbound.ingestor import EventIngestor
     from shared.tickets.inbound.quarantine import Quarantine
     from shared.tickets.inbound.queue import QueuedEvents
     from shared.tickets.inbound.sweep import VaultSweep
@@ -57,16 +58,23 @@ def ticket_reconciler() -> "TicketReconciler":
 
 
 @singleton
+def event_ingestor() -> "EventIngestor":
+    from shared.tickets.inbound.ingestor import EventIngestor
+
+    return EventIngestor(
+        bootstrap.ticket_reconciler(), bootstrap.quarantine(), secret_changed=bootstrap.credentials().secret_changed
+    )
+
+
+@singleton
 def event_grid_webhook() -> "EventGridWebhook":
     from shared.tickets.inbound.webhook import EventGridWebhook
 
     return EventGridWebhook(
         bootstrap.ticket_configuration(),
         bootstrap.credentials(),
-        bootstrap.ticket_reconciler(),
-        bootstrap.quarantine(),
+        bootstrap.event_ingestor(),
         body_limit=bootstrap.environment().number("DESKBRIDGE_EVENT_BODY_LIMIT"),
-        secret_changed=bootstrap.credentials().secret_changed,
     )
 
 
@@ -115,16 +123,14 @@ def dead_letters() -> "DeadLetters":
     else:
         connection_string = bootstrap.environment().text("AzureWebJobsStorage") or ""
         container = ContainerClient.from_connection_string(connection_string, DEAD_LETTERS_CONTAINER, **bounds)
-    return DeadLetters(
-        container, bootstrap.ticket_configuration(), bootstrap.event_grid_webhook(), bootstrap.quarantine()
-    )
+    return DeadLetters(container, bootstrap.ticket_configuration(), bootstrap.event_ingestor(), bootstrap.quarantine())
 
 
 @singleton
 def queued_events() -> "QueuedEvents":
     from shared.tickets.inbound.queue import QueuedEvents
 
-    return QueuedEvents(bootstrap.ticket_configuration(), bootstrap.event_grid_webhook(), bootstrap.quarantine())
+    return QueuedEvents(bootstrap.ticket_configuration(), bootstrap.event_ingestor(), bootstrap.quarantine())
 
 
 def open_grant_ticket(

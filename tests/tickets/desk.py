@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from functions.key_vault_events import answer_delivery
 from lab.emulators.event_grid.subscription import basic_authorization
 from shared.errors import DeskbridgeError
 from shared.rules.rule_set import compile_rules
@@ -14,8 +16,9 @@ from shared.storage.tables import Tables, scan
 from shared.tickets.configuration import Configuration
 from shared.tickets.documents import KeyVaultEvents
 from shared.tickets.domain.model import Note
+from shared.tickets.inbound.ingestor import EventIngestor
 from shared.tickets.inbound.quarantine import Quarantine
-from shared.tickets.inbound.webhook import EventGridWebhook, WebhookResponse
+from shared.tickets.inbound.webhook import EventGridWebhook
 from shared.tickets.reconciler import TicketReconciler
 from shared.tickets.store.repository import TicketRepository
 from shared.tickets.transactions import UsesOf
@@ -49,6 +52,15 @@ def settings(*vaults: str, **members: Any) -> dict[str, Any]:
 def configuration(*vaults: str, **members: Any) -> Configuration:
     document = KeyVaultEvents.model_validate(settings(*vaults, **members))
     return Configuration(document, compile_rules(document.rules()))
+
+
+@dataclass(frozen=True)
+class WebhookAnswer:
+    """What goes back over HTTP. `body` None is an empty one."""
+
+    status: int
+    body: dict[str, Any] | None
+    headers: Mapping[str, str]
 
 
 class Passwords:
@@ -94,37 +106,41 @@ class Desk:
         table = self.tables.table("tickets")
         self.repository = TicketRepository(table)
         self.quarantine = Quarantine(table, lambda: self.now)
-        self.settling = TicketReconciler(
+        self.reconciler = TicketReconciler(
             self.repository,
             now=lambda: self.now,
             wait=lambda _seconds: None,
             clock=lambda: 0.0,
             uses_of=uses_of,
         )
-        self.recording = EventGridWebhook(
-            lambda: self.configured,
-            self.passwords,
-            self.settling,
+        self.ingestor = EventIngestor(
+            self.reconciler,
             self.quarantine,
-            body_limit=body_limit,
             secret_changed=lambda vault, secret: self.changed_secrets.append((vault, secret)),
         )
+        self.webhook = EventGridWebhook(lambda: self.configured, self.passwords, self.ingestor, body_limit=body_limit)
 
-    def post(self, body: bytes | str | Sequence[Any] | Mapping[str, Any], **headers: str) -> WebhookResponse:
+    def receive(self, method: str, headers: Mapping[str, str], body: bytes) -> WebhookAnswer:
+        """One request, through the trigger's own translation."""
+        answer = answer_delivery(self.webhook, method, headers, body)
+        content = answer.get_body()
+        return WebhookAnswer(answer.status_code, json.loads(content) if content else None, dict(answer.headers))
+
+    def post(self, body: bytes | str | Sequence[Any] | Mapping[str, Any], **headers: str) -> WebhookAnswer:
         """One delivery. Header names are written with underscores; `authorization=""` leaves it out."""
         sent = {"content-type": "application/json", "aeg-event-type": "Notification", "authorization": AUTHORIZATION}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         if isinstance(body, str):
             body = body.encode()
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return self.recording.receive("POST", {name: value for name, value in sent.items() if value}, content)
+        return self.receive("POST", {name: value for name, value in sent.items() if value}, content)
 
-    def post_file(self, name: str, **headers: str) -> WebhookResponse:
+    def post_file(self, name: str, **headers: str) -> WebhookAnswer:
         return self.post((PAYLOADS / name).read_bytes(), **headers)
 
-    def options(self, **headers: str) -> WebhookResponse:
+    def options(self, **headers: str) -> WebhookAnswer:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.recording.receive("OPTIONS", sent, b"")
+        return self.receive("OPTIONS", sent, b"")
 
     def rows(self, prefix: str) -> list[dict[str, Value]]:
         """All rows of all vaults whose row key begins so, in key order."""

@@ -28,7 +28,7 @@ class Office:
         self.desk = desk or Desk()
         self.desk.post([said("NearExpiry", "aa", days(60))])
         self.people = TicketEditor(
-            self.desk.repository, self.desk.settling, lambda: self.desk.configured, lambda: self.desk.now
+            self.desk.repository, self.desk.reconciler, lambda: self.desk.configured, lambda: self.desk.now
         )
         self.ticket_id = str(self.desk.ticket("mail")["ticket_id"])
 
@@ -183,7 +183,7 @@ def test_an_event_between_a_persons_read_and_write_is_not_lost() -> None:
             Desk(tables).post([event])
 
     watched = Desk(WatchedTables(tables, interrupt))
-    people = TicketEditor(watched.repository, watched.settling, lambda: watched.configured, lambda: NOW)
+    people = TicketEditor(watched.repository, watched.reconciler, lambda: watched.configured, lambda: NOW)
     changed = people.change(office.ticket_id, {"assignee": "kim"}, by="kim", if_match="*")
     assert (changed.ticket.assignee, changed.ticket.priority) == ("kim", "high")
 
@@ -197,7 +197,7 @@ def test_a_change_whose_answer_was_lost_is_told_as_503_and_took_place() -> None:
             raise TryLaterError(Reason.STORAGE_UNAVAILABLE, "The answer was lost.")
 
     watched = Desk(WatchedTables(tables, lose))
-    people = TicketEditor(watched.repository, watched.settling, lambda: watched.configured, lambda: NOW)
+    people = TicketEditor(watched.repository, watched.reconciler, lambda: watched.configured, lambda: NOW)
     with pytest.raises(TryLaterError):
         people.change(office.ticket_id, {"assignee": "kim"}, by="kim", if_match="*")
     assert office.desk.ticket("mail")["assignee"] == "kim"

@@ -26,7 +26,7 @@ def container(storage: Storage) -> Iterator[ContainerClient]:
 
 
 def letters(container: ContainerClient, desk: Desk) -> DeadLetters:
-    return DeadLetters(container, lambda: desk.configured, desk.recording, desk.quarantine)
+    return DeadLetters(container, lambda: desk.configured, desk.ingestor, desk.quarantine)
 
 
 class Gateway:

@@ -298,7 +298,7 @@ def test_an_object_with_hundreds_of_versions_stays_small_and_its_oldest_tickets_
     assert len(desk.tickets()) == 250
     desk.post([said("Expired", "0001", days(251))])
     assert [row for row in desk.tickets() if row["kind"] == "expiry"] == []
-    people = TicketEditor(desk.repository, desk.settling, lambda: desk.configured, lambda: desk.now)
+    people = TicketEditor(desk.repository, desk.reconciler, lambda: desk.configured, lambda: desk.now)
     oldest = next(row for row in desk.tickets() if row["version"] == "0000")
     changed = people.change(str(oldest["ticket_id"]), {"status": "closed"}, by="kim", if_match="*", note="Old.")
     assert (changed.ticket.status, [note.text for note in changed.notes][1:]) == (

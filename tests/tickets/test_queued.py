@@ -15,7 +15,7 @@ from tests.tickets.desk import PAYLOADS, Desk
 
 
 def queued(desk: Desk) -> QueuedEvents:
-    return QueuedEvents(lambda: desk.configured, desk.recording, desk.quarantine)
+    return QueuedEvents(lambda: desk.configured, desk.ingestor, desk.quarantine)
 
 
 def message(name: str) -> bytes:

@@ -14,7 +14,6 @@ from lab.emulators.event_grid.simulator import EventGrid
 from lab.emulators.event_grid.subscription import EventSubscription
 from shared.errors import TryLaterError
 from shared.reasons import Reason
-from shared.tickets.inbound.webhook import EventGridWebhook
 from tests.fakes.tables import MemoryTables, WatchedTables
 from tests.tickets.desk import AUTHORIZATION, Desk, configuration
 
@@ -23,7 +22,7 @@ VAULTS = ("acorn-vault", "elm-vault", "oak-vault")
 
 
 @contextmanager
-def served(recording: EventGridWebhook) -> Iterator[str]:
+def served(desk: Desk) -> Iterator[str]:
     """The webhook at an address of its own."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -33,7 +32,7 @@ def served(recording: EventGridWebhook) -> Iterator[str]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            answer = recording.receive(self.command, dict(self.headers), body)
+            answer = desk.receive(self.command, dict(self.headers), body)
             content = b"" if answer.body is None else b'{"validationResponse":null}'
             if answer.body is not None and "validationResponse" in answer.body:
                 content = content.replace(b"null", f'"{answer.body["validationResponse"]}"'.encode())
@@ -114,7 +113,7 @@ def test_a_thousand_events_with_duplicates_shuffled_and_failing_storage_end_in_e
     events = history(1_000, random.Random(7))
     tables, dead = MemoryTables(), DeadLettersInMemory()
     desk = Desk(WatchedTables(tables, fail), configuration(*VAULTS))
-    with served(desk.recording) as address:
+    with served(desk) as address:
         subscription = EventSubscription(
             address,
             headers={"Authorization": AUTHORIZATION},

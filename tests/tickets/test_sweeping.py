@@ -66,7 +66,7 @@ class Swept:
 
     def worker(self, desk: Desk) -> VaultSweep:
         return VaultSweep(
-            lambda: desk.configured, lambda _store: self.vault, desk.repository, desk.settling, lambda: self.now
+            lambda: desk.configured, lambda _store: self.vault, desk.repository, desk.reconciler, lambda: self.now
         )
 
     def sweep(self, at: datetime | None = None) -> None:
@@ -139,7 +139,7 @@ def test_a_reminder_wakes_a_closed_ticket_and_the_same_one_again_does_not() -> N
     desk.sweep(desk.days_ahead(29))
     from shared.tickets.desk.editor import TicketEditor
 
-    people = TicketEditor(desk.desk.repository, desk.desk.settling, lambda: desk.desk.configured, lambda: desk.now)
+    people = TicketEditor(desk.desk.repository, desk.desk.reconciler, lambda: desk.desk.configured, lambda: desk.now)
     people.change(str(desk.desk.ticket("mail")["ticket_id"]), {"status": "closed"}, by="kim", if_match="*")
     desk.sweep(desk.days_ahead(20))
     assert desk.desk.ticket("mail")["status"] == "closed"
@@ -270,14 +270,14 @@ def test_a_sweep_beside_deliveries_that_keep_writing_is_patient_but_not_for_ever
 ) -> None:
     swept = Swept()
     swept.vault.put("mail-password", "v1")
-    settle, times = swept.desk.settling.settle, iter(range(conflicted))
+    settle, times = swept.desk.reconciler.settle, iter(range(conflicted))
 
     def contended(*args: Any) -> None:
         if next(times, None) is not None:
             raise TryLaterError(Reason.CONTENDED, "Others are writing to the same object all the time.")
         settle(*args)
 
-    monkeypatch.setattr(swept.desk.settling, "settle", contended)
+    monkeypatch.setattr(swept.desk.reconciler, "settle", contended)
     swept.now = swept.days_ahead(20)
     (report,) = swept.sweeping.sweep()
     assert (report.ok, len(swept.desk.tickets())) == (ok, 1 if ok else 0)

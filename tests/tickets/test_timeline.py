@@ -30,7 +30,7 @@ _EVENTS = [
 
 
 def _people(desk: Desk) -> TicketEditor:
-    return TicketEditor(desk.repository, desk.settling, lambda: desk.configured, lambda: desk.now)
+    return TicketEditor(desk.repository, desk.reconciler, lambda: desk.configured, lambda: desk.now)
 
 
 def _as_of_an_earlier_release(tables: MemoryTables) -> None:

@@ -48,7 +48,7 @@ def listed(lab: VaultLab) -> KeyVaultLister:
 
 def vault_sweep(lab: VaultLab, desk: Desk) -> VaultSweep:
     return VaultSweep(
-        lambda: desk.configured, lambda _store: listed(lab), desk.repository, desk.settling, lambda: datetime.now(UTC)
+        lambda: desk.configured, lambda _store: listed(lab), desk.repository, desk.reconciler, lambda: datetime.now(UTC)
     )
 
 

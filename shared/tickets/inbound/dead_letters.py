@@ -15,8 +15,8 @@ from shared.storage.continuation import invalid_continuation_token
 from shared.storage.cursors import decode_cursor, encode_cursor
 from shared.tickets.configuration import Configuration
 from shared.tickets.inbound.event_grid import parse_delivery
+from shared.tickets.inbound.ingestor import EventIngestor
 from shared.tickets.inbound.quarantine import Quarantine
-from shared.tickets.inbound.webhook import EventGridWebhook
 
 logger = logging.getLogger(__name__)
 
@@ -53,12 +53,12 @@ class DeadLetters:
         self,
         container: ContainerClient,
         configuration: Callable[[], Configuration | None],
-        recording: EventGridWebhook,
+        ingestor: EventIngestor,
         quarantine: Quarantine,
     ) -> None:
         self._container = container
         self._configuration = configuration
-        self._recording = recording
+        self._ingestor = ingestor
         self._quarantine = quarantine
 
     def list(self, size: int, after: str | None) -> tuple[list[DeadLetter], str | None]:
@@ -132,7 +132,7 @@ class DeadLetters:
             self._quarantine.keep({"blob": name, "content": text}, error.reason, f"The dead letter {name} is no JSON.")
             self._remove(name)
             return 0, 1
-        done = self._recording.record(members, configuration)
+        done = self._ingestor.record(members, configuration)
         self._remove(name)
         return done.events, len(done.quarantined)
 

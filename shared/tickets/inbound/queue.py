@@ -10,8 +10,8 @@ from shared.errors import DeskbridgeError, InvalidInputError, MisconfiguredError
 from shared.reasons import Reason
 from shared.tickets.configuration import Configuration
 from shared.tickets.inbound.event_grid import parse_delivery
+from shared.tickets.inbound.ingestor import EventIngestor, IngestResult
 from shared.tickets.inbound.quarantine import Quarantine
-from shared.tickets.inbound.webhook import EventGridWebhook, IngestResult
 
 logger = logging.getLogger(__name__)
 
@@ -20,10 +20,10 @@ class QueuedEvents:
     """Takes the content of queue messages: one event, or an array of them, as JSON."""
 
     def __init__(
-        self, configuration: Callable[[], Configuration | None], recording: EventGridWebhook, quarantine: Quarantine
+        self, configuration: Callable[[], Configuration | None], ingestor: EventIngestor, quarantine: Quarantine
     ) -> None:
         self._configuration = configuration
-        self._recording = recording
+        self._ingestor = ingestor
         self._quarantine = quarantine
 
     def record(self, content: bytes) -> IngestResult:
@@ -43,7 +43,7 @@ class QueuedEvents:
                 "Events wait in the queue, and there is no document key-vault-events/default.",
                 remedy="Apply the settings: docs/deploy.md, Settings.",
             )
-        return self._recording.record(delivery.members, configuration)
+        return self._ingestor.record(delivery.members, configuration)
 
     def give_up(self, content: bytes) -> IngestResult:
         """A message that failed for good: try it once more, else quarantine it, where it can be seen and replayed.

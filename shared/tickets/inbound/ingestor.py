@@ -1,0 +1,122 @@
+"""Takes events in, whichever door they came by: those of a vault to the reconciler, what is none to the quarantine."""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from shared.errors import DeskbridgeError
+from shared.reasons import Reason
+from shared.tickets.configuration import Configuration
+from shared.tickets.domain.model import ChangeType, KeyVaultEvent, ObjectType
+from shared.tickets.inbound.event_grid import EventRefusedError, parse_event
+from shared.tickets.inbound.quarantine import Quarantine, Quarantined
+from shared.tickets.reconciler import TicketReconciler, work_of
+from shared.tickets.store.repository import object_key
+from shared.tickets.transactions import UnstorableError
+
+logger = logging.getLogger(__name__)
+
+# What is done with an event that is refused: event, reason, message; the id of the item that it is kept as.
+_Keep = Callable[[Any, Reason, str], str]
+
+
+@dataclass(frozen=True)
+class IngestResult:
+    """What became of a delivery's members."""
+
+    events: int
+    quarantined: tuple[str, ...]
+
+
+class EventIngestor:
+    """Records events. `secret_changed` is called with (vault, secret) when a secret has a new version."""
+
+    def __init__(
+        self,
+        reconciler: TicketReconciler,
+        quarantine: Quarantine,
+        *,
+        secret_changed: Callable[[str, str], None] | None = None,
+    ) -> None:
+        self._reconciler = reconciler
+        self._quarantine = quarantine
+        self._secret_changed = secret_changed
+
+    def record(self, members: Iterable[Any], configuration: Configuration) -> IngestResult:
+        """Store what becomes of each member; what cannot become a ticket is quarantined.
+
+        Raises TryLaterError and MisconfiguredError of the storage; repeating the call does no harm.
+        """
+        return self._record(members, configuration, self._keep)
+
+    def replay(self, item: Quarantined, configuration: Configuration) -> bool:
+        """Whether a quarantined event is recorded now: then it is out of the quarantine.
+
+        One that is refused again stays; one that somebody removed meanwhile is not brought back. Raises as `record`.
+        """
+
+        def keep(_member: Any, reason: Reason, message: str) -> str:
+            return self._quarantine.change(item, reason, message)
+
+        if self._record([item.event], configuration, keep).quarantined:
+            return False
+        self._quarantine.remove(item)
+        return True
+
+    # Within
+
+    def _record(self, members: Iterable[Any], configuration: Configuration, keep: _Keep) -> IngestResult:
+        by_vault: dict[str, list[tuple[KeyVaultEvent, Any]]] = {}
+        quarantined: list[str] = []
+        count = 0
+        for member in members:
+            try:
+                event = _event_of(member, configuration)
+            except EventRefusedError as refusal:
+                quarantined.append(keep(member, refusal.reason, refusal.message))
+                continue
+            by_vault.setdefault(event.vault, []).append((event, member))
+            count += 1
+        for vault, found in by_vault.items():
+            for member, refusal_of_storage in self._reconcile(vault, found, configuration):
+                quarantined.append(keep(member, refusal_of_storage.reason, refusal_of_storage.message))
+                count -= 1
+        return IngestResult(count, tuple(quarantined))
+
+    def _reconcile(
+        self, vault: str, found: list[tuple[KeyVaultEvent, Any]], configuration: Configuration
+    ) -> list[tuple[Any, DeskbridgeError]]:
+        """Store the events of a vault; answers with the members whose object cannot be stored."""
+        unstorable: list[tuple[Any, DeskbridgeError]] = []
+        while True:
+            try:
+                events = [event for event, _ in found]
+                self._reconciler.settle(vault, work_of(events), configuration.context(vault), configuration.ruling)
+            except UnstorableError as error:
+                of_it = [one for one in found if object_key(one[0].object_type, one[0].object_name) == error.key]
+                unstorable += [(member, error) for _, member in of_it]
+                found = [one for one in found if one not in of_it]
+                continue
+            self._report_new_secrets(events)
+            return unstorable
+
+    def _report_new_secrets(self, events: list[KeyVaultEvent]) -> None:
+        if self._secret_changed is None:
+            return
+        for event in events:
+            if event.change is ChangeType.NEW_VERSION_CREATED and event.object_type is ObjectType.SECRET:
+                self._secret_changed(event.vault, event.object_name)
+
+    def _keep(self, member: Any, reason: Reason, message: str) -> str:
+        logger.warning("An event is quarantined (%s): %s", reason, message)
+        return self._quarantine.keep(member, reason, message)
+
+
+def _event_of(member: Any, configuration: Configuration) -> KeyVaultEvent:
+    event = parse_event(member)
+    if not configuration.allowed(event.vault, event.source):
+        raise EventRefusedError(
+            Reason.VAULT_NOT_ALLOWED, f"The vault {event.vault} ({event.source}) is not an allowed one."
+        )
+    return event
