@@ -48,7 +48,7 @@ class Stages:
 
         def feed(name: str) -> Any:
             made = feed_of(name)
-            read, want = made.read, made.want
+            read, want = made.read, made.map_record
 
             def timed_read(part: str) -> Iterator[Sequence[Any]]:
                 self.end("other")
@@ -64,7 +64,7 @@ class Stages:
                 self.end("map")
                 return wanted
 
-            made.read, made.want = timed_read, timed_want
+            made.read, made.map_record = timed_read, timed_want
             return made
 
         def timed_index(*given: Any) -> Any:

@@ -216,7 +216,7 @@ PLANTED_BUGS: Mapping[str, Planted] = {
     "the row of a vault's object written without its ETag": Planted("tickets", _objects_without_etag),
     "deactivating after a reading that broke off": Planted("ec2", _broken_reading_believed),
     "a refused password is not read again": Planted(
-        "tickets", lambda: patch.object(VaultCredentials, "refused", lambda *_: None)
+        "tickets", lambda: patch.object(VaultCredentials, "invalidate", lambda *_: None)
     ),
     "an event leaves the quarantine before it is recorded": Planted("tickets", _quarantine_left_first),
     "what a person holds is overwritten": Planted(

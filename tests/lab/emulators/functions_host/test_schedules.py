@@ -19,7 +19,7 @@ def after(text: str, *moment: int) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "moment", "authrocket_webhook"),
+    ("text", "moment", "following"),
     [
         ("0 */5 * * * *", (2024, 1, 1, 0, 5), "2024-01-01T00:10:00"),
         ("*/5 * * * *", (2024, 1, 1, 0, 5), "2024-01-01T00:10:00"),

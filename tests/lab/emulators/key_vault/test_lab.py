@@ -87,7 +87,7 @@ def test_a_faulty_document_is_refused_with_the_place_of_its_fault(fault: dict[st
 
 
 def test_the_example_fleet_starts_and_holds_what_it_says() -> None:
-    with VaultLab(ROOT / "lab" / "vault" / "fleet.yaml") as lab:
+    with VaultLab(ROOT / "lab" / "emulators" / "key_vault" / "fleet.yaml") as lab:
         names = {(held["object_type"], held["name"]) for held in contents(lab)}
         assert ("secrets", "sql-password") in names
         assert ("secrets", "deleted-password") not in names
