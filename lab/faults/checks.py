@@ -8,10 +8,10 @@ from typing import Any
 from lab.fakes.tables import MemoryTables
 from lab.faults.histories import Told, histories, moment_of, without_record
 from lab.faults.story import REALM_ID, Story
-from shared.imports.plan.model import Key
 from shared.imports.runs.model import PartState, RunState, summarise
 from shared.imports.runs.repository import RunRepository
 from shared.records.columns import column_of
+from shared.records.model import Key
 from shared.records.table import RecordTable
 from shared.storage.documents import unpack
 from shared.storage.names import ASSETS_TABLE, RUNS_TABLE, USERS_TABLE

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from lab.fakes.tables import MemoryTables
 from lab.faults.histories import HISTORY
 from lab.faults.story import REALM_ID, Story
-from shared.imports.plan.model import MANUAL_PARTITION
 from shared.records.history import is_history
+from shared.records.model import MANUAL_PARTITION
 from shared.storage.names import ASSETS_TABLE, RUNS_TABLE, SETTINGS_TABLE, TICKETS_TABLE, USERS_TABLE
 from shared.storage.rows import Value
 from shared.tickets.inbound.sweep import SWEEPS_PARTITION

@@ -17,9 +17,9 @@ from lab.faults.storage import Committed, DisturbedTables, Read
 from lab.faults.story import ACCOUNTS, BEGINS, REALM, REALM_ID, REGIONS, TENANT, VAULTS, Story, resource_id
 from shared import bootstrap
 from shared.environment import load_environment
-from shared.imports.plan.model import MANUAL_PARTITION
 from shared.reasons import Reason
 from shared.records.columns import column_of
+from shared.records.model import MANUAL_PARTITION
 from shared.settings.store import SettingsStore
 from shared.storage.names import TICKETS_TABLE
 from shared.storage.rows import Create, Row, Value

@@ -9,7 +9,7 @@ from typing import Any
 from lab.fakes.tables import MemoryTables
 from shared import bootstrap
 from shared.environment import load_environment
-from shared.imports.plan.model import Key
+from shared.records.model import Key
 from shared.storage.names import ASSETS_TABLE, USERS_TABLE
 from shared.storage.rows import Row
 

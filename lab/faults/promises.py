@@ -12,7 +12,7 @@ from lab.faults.histories import desks, histories
 from lab.faults.operators import Applied
 from lab.faults.story import REALM_ID, Story
 from shared import bootstrap
-from shared.imports.plan.model import Key
+from shared.records.model import Key
 from shared.storage.names import RUNS_TABLE, TICKETS_TABLE, USERS_TABLE
 from shared.users.grants import NOTE
 

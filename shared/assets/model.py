@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Collection, Mapping
 
-from shared.imports.plan.model import Key
+from shared.records.model import Key
 
 # The standard fields of an instance, for choosing. Names are EC2's own; account, region and tags are added to them.
 STANDARD_SOURCES: Mapping[str, str] = {

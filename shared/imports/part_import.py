@@ -15,8 +15,8 @@ from shared.imports.plan.planner import PartPlanner
 from shared.imports.prefilter import MatchPrefilter
 from shared.imports.runs.model import Mode, Part, Run
 from shared.imports.runs.repository import RunRepository
-from shared.imports.runs.telling import truncate_for_storage
 from shared.imports.sources import SourceType, SyncSource
+from shared.records.history import truncate_for_storage
 from shared.storage.limits import OPERATIONS_PER_TRANSACTION
 from shared.telemetry import spanned
 

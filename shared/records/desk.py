@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from shared.imports.plan.model import Key
 from shared.records.editor import RecordEditor
+from shared.records.model import Key
 from shared.records.table import RecordTable
 from shared.settings.store import SettingsStore
 from shared.storage.rows import Row

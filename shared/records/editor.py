@@ -6,14 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, ConflictError, Fault, InvalidInputError
-from shared.imports.plan.model import MANUAL_PARTITION, FieldChange, Key
 from shared.reasons import Reason
 from shared.records.columns import ACTIVE, SITE, TYPE, column_of, field_of, fields_of
+from shared.records.model import MANUAL_PARTITION, FieldChange, Key
 from shared.records.table import RecordTable, is_link
-from shared.storage.keys import escape_key
 from shared.storage.limits import CHARACTERS_PER_TEXT, size_of_text
 from shared.storage.rows import Row, Value
-from shared.text import LONE_SURROGATE
+from shared.text import LONE_SURROGATE, escape_key
 
 ANY_VERSION = "*"
 # Of an edit, while others write the same record.

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.imports.plan.model import FieldChange
-from shared.imports.runs.telling import truncate_for_storage
+from shared.records.model import FieldChange
 from shared.storage.cursors import decode_cursor, encode_cursor
 from shared.storage.documents import pack, unpack
 from shared.storage.keys import descending, microseconds
 from shared.storage.limits import ROWS_PER_PAGE
 from shared.storage.rows import Create, Row, Value, partition, row_key_prefix
 from shared.storage.tables import Table
+from shared.text import LONE_SURROGATE
 
 HISTORY = "~h:"
 COLUMN = "history"
@@ -34,6 +34,8 @@ _LINES = 40
 _CHARACTERS = 8_000
 # A row takes 1 MiB, two bytes a character.
 _LARGEST_LINE = 400_000
+# Characters of a text in what is too large to be kept whole.
+_CUT_AT = 500
 # Columns that the machinery keeps beside the values of the record.
 _MACHINERY = frozenset(
     {
@@ -227,3 +229,15 @@ def _moved(record: Row, line: Mapping[str, Any]) -> Row:
 def _fitting(changes: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
     """The changes, or their beginnings: as JSON they can be larger than the row that they were made in."""
     return changes if len(_encode(changes)) <= _LARGEST_LINE else truncate_for_storage(changes)
+
+
+def truncate_for_storage(told: Any) -> Any:
+    """JSON that fits into a row whatever is in it: long texts are cut, unpaired surrogates marked."""
+    if isinstance(told, str):
+        text = LONE_SURROGATE.sub("\ufffd", told)
+        return text if len(text) <= _CUT_AT else f"{text[:_CUT_AT]}…"
+    if isinstance(told, Mapping):
+        return {name: truncate_for_storage(value) for name, value in told.items()}
+    if isinstance(told, Sequence):
+        return [truncate_for_storage(value) for value in told]
+    return told

@@ -24,9 +24,7 @@ from shared.imports.plan.model import (
     Candidate,
     DesiredRecord,
     ExistingRecord,
-    FieldChange,
     IndexEntry,
-    Key,
     MatchOn,
     PlanEntry,
 )
@@ -34,6 +32,7 @@ from shared.imports.prefilter import MatchPrefilter
 from shared.reasons import Reason
 from shared.records import history
 from shared.records.history import HISTORY, HistoryEntry
+from shared.records.model import FieldChange, Key
 from shared.storage.documents import CHARACTERS_PER_COLUMN, pack
 from shared.storage.limits import CHARACTERS_PER_KEY, check_row
 from shared.storage.rows import (

@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from shared.imports.plan.model import Key
 from shared.records.columns import ACTIVE, CUSTOM, SITE, TYPE, column_of
 from shared.records.desk import RecordDesk
 from shared.records.documents.sites import SiteDocument
 from shared.records.editor import record_as_json
+from shared.records.model import Key
 from shared.settings.base import NAME_PATTERN
 from shared.storage.documents import unpack
-from shared.storage.keys import escape_key
 from shared.storage.rows import AnyOf, Condition, Row
+from shared.text import escape_key
 from shared.users.documents import STANDARD_FIELDS, AuthRocketRealmDocument
 from shared.users.mapping import ORGANISATIONS, UserMapper
 from shared.users.model import Membership, SourceUser, memberships_in, partition_of

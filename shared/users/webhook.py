@@ -22,7 +22,6 @@ from shared.imports.plan.model import (
     Candidate,
     ExistingRecord,
     IndexEntry,
-    Key,
     MatchOn,
     PlanEntry,
     Policy,
@@ -31,10 +30,11 @@ from shared.imports.plan.model import (
 from shared.imports.plan.planner import PartPlanner
 from shared.imports.runs.repository import RunRepository
 from shared.reasons import Reason
+from shared.records.model import Key
 from shared.records.table import RecordTable, records_of, to_digest
 from shared.settings.store import SettingsStore
-from shared.storage.keys import escape_key
 from shared.storage.tables import Table, scan
+from shared.text import escape_key
 from shared.users.authrocket.client import PING, AuthRocket, Event
 from shared.users.documents import AuthRocketRealmDocument
 from shared.users.source import ANSWER_SECONDS, KIND, Realms, RealmSource, RealmSourceType

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import InvalidInputError
-from shared.imports.plan.model import FieldChange, Key
 from shared.records import history
 from shared.records.columns import column_of
 from shared.records.history import HISTORY, HistoryEntry
+from shared.records.model import FieldChange, Key
 from shared.records.table import RecordTable
 from shared.storage.documents import pack
 from shared.storage.keys import descending

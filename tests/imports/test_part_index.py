@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.imports.part_index import PartIndex, SeenRows
-from shared.imports.plan.model import IndexEntry, Key
+from shared.imports.plan.model import IndexEntry
+from shared.records.model import Key
 from shared.storage.rows import Replace, Row, Value
 from tests.fakes.tables import WatchedTables
 from tests.imports.worlds import AuthRocketCase, World

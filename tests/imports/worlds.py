@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 from shared.assets.documents.aws_tenants import AccountDocument, AwsTenantDocument
 from shared.assets.source import Ec2SourceType
 from shared.imports.part_index import PartIndex
-from shared.imports.plan.model import Key, Trigger
+from shared.imports.plan.model import Trigger
 from shared.imports.runs.housekeeping import RunHousekeeping
 from shared.imports.runs.model import Summary
 from shared.imports.runs.repository import RunRepository
@@ -21,6 +21,7 @@ from shared.imports.sources import SourceType
 from shared.records.columns import column_of
 from shared.records.editor import RecordEditor
 from shared.records.history import HISTORY
+from shared.records.model import Key
 from shared.records.table import RecordTable
 from shared.settings.store import SettingsStore
 from shared.storage.rows import Value

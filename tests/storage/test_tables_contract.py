@@ -7,7 +7,6 @@ import pytest
 
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, InvalidInputError, RowRefusedError, TooLargeError
 from shared.storage.documents import pack, unpack
-from shared.storage.keys import escape_key
 from shared.storage.limits import split_transactions
 from shared.storage.rows import (
     AnyOf,
@@ -25,6 +24,7 @@ from shared.storage.rows import (
     row_key_prefix,
 )
 from shared.storage.tables import Table, scan
+from shared.text import escape_key
 from tests.fakes.tables import MemoryTables
 from tests.storage_emulator import Storage
 

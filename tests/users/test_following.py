@@ -127,7 +127,7 @@ def test_a_changed_user_is_at_the_desk_at_once(webhook: Webhook) -> None:
 
 
 def _key(webhook: Webhook, user_id: str) -> Any:
-    from shared.imports.plan.model import Key
+    from shared.records.model import Key
     from shared.users.model import partition_of
 
     return Key(partition_of(webhook.desk.lab.realm_id), user_id)

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from shared.imports.plan.model import Action, DesiredRecord, ExistingRecord, FieldChange, PlanEntry, Values
+from shared.imports.plan.model import Action, DesiredRecord, ExistingRecord, PlanEntry
 from shared.records.columns import field_of
+from shared.records.model import FieldChange, Values
 
 
 def plan_entry(

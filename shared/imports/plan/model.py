@@ -4,19 +4,14 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import NamedTuple
 
 from shared.reasons import Reason
-from shared.records.columns import field_of
-from shared.storage.keys import escape_key
+from shared.records.model import MANUAL_PARTITION, FieldChange, Key, Values, plain_value
 from shared.storage.rows import Row, Value
-
-Values = Mapping[str, Value | None]
-# Of records that a person made: no source has them.
-MANUAL_PARTITION = "manual"
+from shared.text import escape_key
 
 
 def no_reasons() -> tuple[str, ...]:
@@ -51,22 +46,6 @@ class Trigger(StrEnum):
 
     SCHEDULED = "scheduled"
     MANUAL = "manual"
-
-
-class Key(NamedTuple):
-    """Where a record's row is."""
-
-    partition: str
-    row: str
-
-    @property
-    def text(self) -> str:
-        return f"{self.partition}|{self.row}"
-
-    @classmethod
-    def parse(cls, text: str) -> "Key":
-        partition, _, row = text.partition("|")
-        return cls(partition, row)
 
 
 @dataclass(frozen=True)
@@ -217,21 +196,6 @@ class Policy:
         return self.digest_of(wanted).hex()
 
 
-class FieldChange(NamedTuple):
-    """One column, before and after; None is nothing."""
-
-    column: str
-    before: Value | None
-    after: Value | None
-
-    def as_json(self) -> dict[str, object]:
-        return {
-            "field": field_of(self.column) or self.column,
-            "before": _plain(self.before),
-            "after": _plain(self.after),
-        }
-
-
 @dataclass(frozen=True)
 class PlanEntry:
     """What is to be done with one record, and why.
@@ -312,10 +276,4 @@ MayMatch = Callable[[MatchOn, str], bool]
 Finder = Callable[[MatchOn, Sequence[str]], Mapping[str, Sequence[Candidate]]]
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    return value
-
-
-_encode = json.JSONEncoder(ensure_ascii=False, default=_plain).encode
+_encode = json.JSONEncoder(ensure_ascii=False, default=plain_value).encode

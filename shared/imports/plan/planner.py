@@ -9,14 +9,12 @@ from shared.imports.part_index import PartIndex, SeenRows
 from shared.imports.plan.entries import label_of, plan_entry
 from shared.imports.plan.model import (
     DONE_AS,
-    MANUAL_PARTITION,
     Action,
     Candidate,
     DesiredRecord,
     ExistingRecord,
     Finder,
     IndexEntry,
-    Key,
     Loader,
     MatchOn,
     MayMatch,
@@ -25,6 +23,7 @@ from shared.imports.plan.model import (
 )
 from shared.imports.plan.removals import RemovalPlanner
 from shared.imports.plan.updates import plan_update
+from shared.records.model import MANUAL_PARTITION, Key
 from shared.storage.rows import Row, Value
 
 # Columns that say what a candidate is.

@@ -5,18 +5,9 @@ from datetime import datetime
 
 from shared.imports.part_index import PartIndex
 from shared.imports.plan.entries import id_of, label_of
-from shared.imports.plan.model import (
-    DEACTIVATED,
-    Action,
-    ExistingRecord,
-    FieldChange,
-    IndexEntry,
-    Key,
-    Loader,
-    PlanEntry,
-    Policy,
-)
+from shared.imports.plan.model import DEACTIVATED, Action, ExistingRecord, IndexEntry, Loader, PlanEntry, Policy
 from shared.records.columns import ACTIVE
+from shared.records.model import FieldChange, Key
 from shared.storage.rows import Value
 
 

@@ -1,8 +1,9 @@
 """What an update of one row writes, and what it leaves: a person's values, what is set once, what is not blanked."""
 
 from shared.imports.plan.entries import kept_sentence, named, plan_entry
-from shared.imports.plan.model import Action, DesiredRecord, ExistingRecord, FieldChange, Key, PlanEntry, Policy
+from shared.imports.plan.model import Action, DesiredRecord, ExistingRecord, PlanEntry, Policy
 from shared.records.columns import ACTIVE
+from shared.records.model import FieldChange, Key
 from shared.storage.rows import Value
 
 

@@ -13,10 +13,11 @@ from shared.reasons import Reason
 from shared.storage.continuation import invalid_continuation_token
 from shared.storage.cursors import decode_cursor, encode_cursor
 from shared.storage.documents import pack, unpack
-from shared.storage.keys import descending, escape_key
+from shared.storage.keys import descending
 from shared.storage.limits import split_transactions
 from shared.storage.rows import Condition, Create, Delete, Replace, Row, Save, Value, partition, row_key_prefix
 from shared.storage.tables import Table, scan
+from shared.text import escape_key
 
 _RUNS = "runs"
 _LEASES = "leases"

@@ -14,7 +14,7 @@ from datetime import datetime
 from shared.errors import AlreadyExistsError
 from shared.storage.documents import pack_text, unpack
 from shared.storage.entities import Columns, MoreColumns
-from shared.storage.keys import ascending, descending, escape_key
+from shared.storage.keys import ascending, descending
 from shared.storage.limits import storable
 from shared.storage.rows import (
     Condition,
@@ -29,6 +29,7 @@ from shared.storage.rows import (
     row_key_prefix,
 )
 from shared.storage.tables import Table, scan
+from shared.text import escape_key
 from shared.tickets.domain.model import (
     DesiredTicket,
     KeyVaultEvent,
