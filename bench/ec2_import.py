@@ -14,6 +14,7 @@ from bench.table_service import TableProcess
 from bench.worlds import settle
 from lab.emulators.ec2.accounts import ACORN, LONDON
 from lab.emulators.ec2.process import EC2Process
+from shared.bootstrap.kinds import KINDS
 from shared.settings.store import SettingsStore
 from shared.storage.limits import OPERATIONS_PER_TRANSACTION, ROWS_PER_PAGE
 from shared.storage.rest_tables import RestTables
@@ -47,7 +48,7 @@ def world(instances: int) -> Iterator[World]:
         after.advance(changed_percent=1)
         after.prepare()
         service = RestTables.from_connection_string(tables.connection_string)
-        settle(SettingsStore(service.table("settings"), lambda: datetime.now(UTC)))
+        settle(SettingsStore(service.table("settings"), KINDS, lambda: datetime.now(UTC)))
         tables.keep("empty")
         made = World(tables, before, after)
         made.measure("import", before)

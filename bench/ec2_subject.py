@@ -18,6 +18,7 @@ from lab.emulators.ec2.accounts import ACCESS_KEY_ID, LONDON, SECRET_ACCESS_KEY
 from shared.assets.aws.client import Ec2
 from shared.assets.aws.parser import ask_for_gzip
 from shared.assets.source import Ec2SourceType
+from shared.bootstrap.kinds import KINDS
 from shared.imports.plan.model import Trigger
 from shared.imports.runs.repository import RunRepository
 from shared.imports.runs.runner import ImportRunner
@@ -125,7 +126,7 @@ class _TokenAlone(EC2QueryParser):
 def whole_import(tables_at: str, *, plain: bool = False, stages: bool = False, preview: bool = False) -> dict[str, Any]:
     kind = SdkTables if plain else RestTables
     tables = kind.from_connection_string(tables_at)
-    settings = SettingsStore(tables.table("settings"), _now)
+    settings = SettingsStore(tables.table("settings"), KINDS, _now)
     ec2 = Ec2(LabCredentials(), lambda *_: "", _now, plain=plain)
     records = RecordTable(tables.table("assets"))
     source = Ec2SourceType(records, settings, lambda: ec2)

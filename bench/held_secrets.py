@@ -14,6 +14,7 @@ from bench.figures import Figure, Results
 from bench.measuring import Effort, alternately, ratio
 from lab.emulators.key_vault import VaultInterface, VaultLab
 from lab.fakes.tables import MemoryTables
+from shared.bootstrap.kinds import KINDS
 from shared.environment import load_environment
 from shared.settings.store import SettingsStore
 from shared.vaults.credentials import VaultCredentials
@@ -33,7 +34,9 @@ def measure(effort: Effort, results: Results) -> None:
     with _vault() as vault:
         vault.add_secret("ec2-key", "s3cret")
         environment = load_environment({"AzureWebJobsStorage": "UseDevelopmentStorage=true", **os.environ})
-        settings = SettingsStore(MemoryTables().table("settings"), lambda: datetime.now(UTC), clock=time.monotonic)
+        settings = SettingsStore(
+            MemoryTables().table("settings"), KINDS, lambda: datetime.now(UTC), clock=time.monotonic
+        )
         content = {
             "vault_url": vault.url,
             "vault_name": vault.name,

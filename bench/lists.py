@@ -8,6 +8,7 @@ from bench.figures import Curve, Figure, Results
 from bench.measuring import Effort, alternately
 from bench.table_service import TableProcess
 from shared.assets.desk import AssetDesk
+from shared.bootstrap.kinds import KINDS
 from shared.records.table import RecordTable
 from shared.settings.store import SettingsStore
 from shared.storage.rest_tables import RestTables
@@ -77,7 +78,7 @@ def _token_at(desk: Any, deep: int) -> str | None:
 
 
 def _settings(tables: RestTables) -> SettingsStore:
-    return SettingsStore(tables.table("settings"), _never)
+    return SettingsStore(tables.table("settings"), KINDS, _never)
 
 
 def _never() -> Any:

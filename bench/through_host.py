@@ -22,6 +22,7 @@ from bench.webhook import HEADERS, TOPIC, VAULT, Events
 from lab.azurite import EXTRA_KEY, Azurite
 from lab.emulators.functions_host.process import HostProcess
 from lab.emulators.key_vault import VaultInterface, VaultLab
+from shared.bootstrap.kinds import KINDS
 from shared.settings.store import SettingsStore
 from shared.storage.rest_tables import RestTables
 
@@ -145,7 +146,7 @@ def _with_quick_tables(azurite: Azurite, tables: TableProcess) -> str:
 @contextlib.contextmanager
 def _product(vault: _Vault, connection_string: str) -> Iterator[_Send]:
     settings = SettingsStore(
-        RestTables.from_connection_string(connection_string).table("settings"), lambda: datetime.now(UTC)
+        RestTables.from_connection_string(connection_string).table("settings"), KINDS, lambda: datetime.now(UTC)
     )
     store = {"vault_url": vault.interface.url, "vault_name": vault.interface.name, "method": "system_assigned"}
     settings.put("credential-stores", "main", store, by="bench")

@@ -10,6 +10,7 @@ from bench.measuring import Effort, in_process
 from bench.table_service import TableProcess
 from lab.emulators.authrocket import AuthRocketLab
 from lab.emulators.key_vault.authority import CertificateAuthority
+from shared.bootstrap.kinds import KINDS
 from shared.settings.store import SettingsStore
 from shared.storage.rest_tables import RestTables
 
@@ -24,7 +25,7 @@ def measure(effort: Effort, results: Results) -> None:
     ):
         trusted = {"REQUESTS_CA_BUNDLE": str(CertificateAuthority(Path(folder)).certificate)}
         tables = RestTables.from_connection_string(service.connection_string)
-        settings = SettingsStore(tables.table("settings"), lambda: datetime.now(UTC))
+        settings = SettingsStore(tables.table("settings"), KINDS, lambda: datetime.now(UTC))
         store = {"vault_url": "https://vault.vault.azure.net", "method": "system_assigned"}
         settings.put("credential-stores", "vault", store, by="bench")
         settings.put("sites", "leeds", {"title": "Leeds", "customer": "Acorn Construction"}, by="bench")

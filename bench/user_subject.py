@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.measuring import Memory
 from lab.emulators.authrocket import READ_KEY
+from shared.bootstrap.kinds import KINDS
 from shared.imports.plan.model import Trigger
 from shared.imports.runs.repository import RunRepository
 from shared.imports.runs.runner import ImportRunner
@@ -43,7 +44,7 @@ def main() -> None:
         return datetime.now(UTC)
 
     tables = RestTables.from_connection_string(given["tables"])
-    settings = SettingsStore(tables.table("settings"), now)
+    settings = SettingsStore(tables.table("settings"), KINDS, now)
     realms, runs = Realms(settings, _Key()), RunRepository(tables.table("runs"))
     records = UserRecords(tables.table("users"))
     source = RealmSourceType(realms, settings, records, runs, GrantTickets(tables.table("users"), _no_ticket).deliver)

@@ -63,11 +63,10 @@ def _shown(kind: str, stored: Any) -> dict[str, Any]:
 )
 def list_settings(req: func.HttpRequest) -> func.HttpResponse:
     """By name."""
-    from shared.bootstrap.kinds import kind_of
-
     kind = req.route_params["kind"]
     limit, after = page_asked(req)
-    items, following = bootstrap.settings().page(kind_of(kind), limit, after)
+    settings = bootstrap.settings()
+    items, following = settings.page(settings.kinds.get(kind), limit, after)
     return answer(200, {"items": [_shown(kind, stored) for stored in items], "next": following})
 
 
@@ -81,10 +80,9 @@ def list_settings(req: func.HttpRequest) -> func.HttpResponse:
     refusals=[UNKNOWN, STORED],
 )
 def show_setting(req: func.HttpRequest) -> func.HttpResponse:
-    from shared.bootstrap.kinds import kind_of
-
     kind, name = req.route_params["kind"], req.route_params["name"]
-    stored = bootstrap.settings().get(kind_of(kind), name, fresh=True)
+    settings = bootstrap.settings()
+    stored = settings.get(settings.kinds.get(kind), name, fresh=True)
     return answer(200, _shown(kind, stored), etag=stored.etag)
 
 
@@ -146,14 +144,14 @@ def delete_setting(req: func.HttpRequest) -> func.HttpResponse:
 )
 def show_setting_history(req: func.HttpRequest) -> func.HttpResponse:
     """Newest first; also of a document that was removed. Empty for a name that was never used."""
-    from shared.bootstrap.kinds import kind_of
     from shared.settings.base import NAME_PATTERN
 
     kind, name = req.route_params["kind"], req.route_params["name"]
     if not NAME_PATTERN.match(name):
         raise NotFoundError(Reason.NOT_FOUND, f"No document can be named {name!r}.")
     limit, after = page_asked(req)
-    entries, following = bootstrap.settings().history_page(kind_of(kind), name, limit, after)
+    settings = bootstrap.settings()
+    entries, following = settings.history_page(settings.kinds.get(kind), name, limit, after)
     return answer(200, {"items": entries, "next": following})
 
 

@@ -153,7 +153,7 @@ def _path_parameter(declared: Endpoint, name: str) -> dict[str, Any]:
     if name == "kind":
         from shared.bootstrap.kinds import KINDS
 
-        schema = {"type": "string", "enum": list(KINDS)}
+        schema = {"type": "string", "enum": list(KINDS.names)}
         return {"description": "The kind of document.", "schema": schema, "example": "sites"}
     about, example = declared.path.get(name) or _PATH_PARAMETERS.get(name) or (f"The {name}.", name)
     any_text: dict[str, Any] = {"type": "string", "minLength": 1}

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     Kind = str
 else:
     # Each kind's own model, so that the document says every field of every kind.
-    AnyDocument = Union[tuple(KINDS.values())]  # noqa: UP007 - the members are known only here
-    Kind = Literal[tuple(KINDS)]
+    AnyDocument = Union[tuple(KINDS)]  # noqa: UP007 - the members are known only here
+    Kind = Literal[KINDS.names]
 
 
 class SettingAnswer(Answer):

@@ -23,7 +23,7 @@ _IDENTITIES = (
 
 def check(root: Path) -> Iterator[Problem]:
     """Every fault of every document, as the desk itself would tell it, and every reference to what is not there."""
-    from shared.bootstrap.kinds import kind_of
+    from shared.bootstrap.kinds import KINDS
     from shared.errors import DeskbridgeError
     from shared.settings.validation import parse_document, parse_yaml
 
@@ -40,7 +40,7 @@ def check(root: Path) -> Iterator[Problem]:
                 continue
             try:
                 for written in parse_yaml(text, name):
-                    document = parse_document(kind_of(written.kind), written.name, written.content)
+                    document = parse_document(KINDS.get(written.kind), written.name, written.content)
                     present.add((written.kind, written.name))
                     wanted += [(name, item.path, item.kind, item.name) for item in document.references()]
             except DeskbridgeError as error:

@@ -16,6 +16,7 @@ from lab.faults.simulation import Simulation
 from lab.faults.storage import Committed, DisturbedTables, Read
 from lab.faults.story import ACCOUNTS, BEGINS, REALM, REALM_ID, REGIONS, TENANT, VAULTS, Story, resource_id
 from shared import bootstrap
+from shared.bootstrap.kinds import KINDS
 from shared.environment import load_environment
 from shared.reasons import Reason
 from shared.records.columns import column_of
@@ -33,7 +34,7 @@ _STORE = {"vault_url": "https://acorn-vault.vault.azure.net", "method": "system_
 
 def furnish(tables: MemoryTables, story: Story) -> None:
     """Write the settings, and the assets that stand there by hand. Nothing goes wrong here."""
-    settings = SettingsStore(tables.table("settings"), lambda: BEGINS)
+    settings = SettingsStore(tables.table("settings"), KINDS, lambda: BEGINS)
 
     def put(kind: str, name: str, content: Mapping[str, Any]) -> None:
         settings.put(kind, name, content, by=SETTINGS_BY)

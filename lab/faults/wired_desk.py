@@ -31,6 +31,7 @@ from lab.faults.story import BEGINS, REALM, VAULTS, Story, SweptObject
 from lab.faults.wire import FaultProxy
 from lab.faults.wired_far_sides import FarSide, Forwarded, ForwardedVault, ServedRealm
 from shared import bootstrap, telemetry
+from shared.bootstrap.kinds import KINDS
 from shared.environment import load_environment
 from shared.settings.store import SettingsStore, plain
 from shared.storage.names import DEAD_LETTERS_CONTAINER
@@ -156,7 +157,7 @@ class WiredDesk:
         """The settings of the story, with the addresses of its proxies."""
         tables = MemoryTables()
         furnish(tables, self.story)
-        settings = SettingsStore(tables.table("settings"), lambda: BEGINS)
+        settings = SettingsStore(tables.table("settings"), KINDS, lambda: BEGINS)
         for store, vault in (("kv", _SECRETS_VAULT), *((f"of-{vault}", vault) for vault in VAULTS)):
             content = {"vault_url": self.proxies[vault].url, "vault_name": vault, "resource": _AZURE}
             content |= {"method": "system_assigned"}

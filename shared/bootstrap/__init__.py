@@ -155,6 +155,7 @@ def tables() -> "Tables":
 
 @singleton
 def settings() -> "SettingsStore":
+    from shared.bootstrap.kinds import KINDS
     from shared.settings.store import SettingsStore
     from shared.storage.names import SETTINGS_TABLE
 
@@ -163,7 +164,7 @@ def settings() -> "SettingsStore":
 
         return RecordUses({"assets": assets(), "users": users()})(document, name)
 
-    return SettingsStore(tables().table(SETTINGS_TABLE), now, used_by=used_by, clock=time.monotonic)
+    return SettingsStore(tables().table(SETTINGS_TABLE), KINDS, now, used_by=used_by, clock=time.monotonic)
 
 
 @singleton

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from shared.bootstrap.kinds import KINDS, kind_of
 from shared.errors import (
     AlreadyExistsError,
     ChangedMeanwhileError,
@@ -16,6 +15,7 @@ from shared.errors import (
 )
 from shared.reasons import Reason
 from shared.settings.base import SettingsDocument
+from shared.settings.kinds import DocumentKinds
 from shared.settings.stored import Find, Stored, StoredSettings
 from shared.settings.validation import ReceivedDocument, document_invalid, parse_document
 from shared.storage.documents import pack
@@ -57,12 +57,13 @@ class SettingsStore(StoredSettings):
     def __init__(
         self,
         table: Table,
+        kinds: DocumentKinds,
         now: Callable[[], datetime],
         *,
         used_by: UsedBy | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        super().__init__(table, now, clock=clock)
+        super().__init__(table, kinds, now, clock=clock)
         self._used_by = used_by
 
     def put(
@@ -73,7 +74,7 @@ class SettingsStore(StoredSettings):
         `if_match` is the ETag of the version that was read, `*` for any, None for a document that must be new.
         Raises InvalidInputError with every fault, ChangedMeanwhileError with the present ETag, ConflictError.
         """
-        cls = kind_of(kind)
+        cls = self.kinds.get(kind)
         document = parse_document(cls, name, content)
         return _tried_again(lambda: self._put(cls, name, document, by, if_match))
 
@@ -97,7 +98,7 @@ class SettingsStore(StoredSettings):
 
     def delete(self, kind: str, name: str, *, by: str, if_match: str) -> None:
         """Remove a document that nothing names. Raises ConflictError that lists what still does."""
-        cls = kind_of(kind)
+        cls = self.kinds.get(kind)
         _tried_again(lambda: self._delete(cls, name, by, if_match))
 
     def _delete(self, cls: type[SettingsDocument], name: str, by: str, if_match: str) -> None:
@@ -140,7 +141,7 @@ class SettingsStore(StoredSettings):
             changes = self._changes(documents)
             for change, document, present in () if dry_run else changes:
                 if change.action != "unchanged":
-                    self._write(kind_of(change.kind), change.name, document, present, by)
+                    self._write(self.kinds.get(change.kind), change.name, document, present, by)
                     # What the first of several writes replaced is what applying changed.
                     first = written.get((change.kind, change.name), change)
                     written[change.kind, change.name] = replace(change, action=first.action, before=first.before)
@@ -159,19 +160,19 @@ class SettingsStore(StoredSettings):
             try:
                 if key in checked:
                     raise document_invalid(f"{written.kind}/{written.name}", [Fault("", "stands twice")])
-                checked[key] = parse_document(kind_of(written.kind), written.name, written.content)
+                checked[key] = parse_document(self.kinds.get(written.kind), written.name, written.content)
             except InvalidInputError as error:
                 faults += [Fault(_path(key, fault.path), fault.message) for fault in error.faults]
             except NotFoundError as error:
                 faults.append(Fault(_path(key, "kind"), error.message))
-        order = {kind: position for position, kind in enumerate(KINDS)}
+        order = {kind: position for position, kind in enumerate(self.kinds.names)}
         find = self.view()
         changes: list[_Planned] = []
         for key in sorted(checked, key=lambda key: (order[key[0]], key[1])):
             kind, name = key
-            document, present = checked[key], find(kind_of(kind), name)
+            document, present = checked[key], find(self.kinds.get(kind), name)
             try:
-                self._check(kind_of(kind), name, document, present, checked, find)
+                self._check(self.kinds.get(kind), name, document, present, checked, find)
             except InvalidInputError as error:
                 faults += [Fault(_path(key, fault.path), fault.message) for fault in error.faults]
             before, after = None if present is None else plain(present.document), plain(document)
@@ -194,7 +195,7 @@ class SettingsStore(StoredSettings):
         for reference in document.references():
             named = also.get((reference.kind, reference.name))
             if named is None:
-                stored = find(kind_of(reference.kind), reference.name)
+                stored = find(self.kinds.get(reference.kind), reference.name)
                 named = None if stored is None else stored.document
             if named is None:
                 faults.append(Fault(reference.path, f"there is no document {reference.kind}/{reference.name}"))

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
 
-from shared.bootstrap.kinds import KINDS
 from shared.errors import InvalidInputError, MisconfiguredError, NotFoundError
 from shared.reasons import Reason
 from shared.settings.base import SettingsDocument
+from shared.settings.kinds import DocumentKinds
 from shared.settings.validation import parse_document
 from shared.storage.documents import unpack
 from shared.storage.rows import Row, partition, row_key_prefix
@@ -49,8 +49,16 @@ class StoredSettings:
     `clock` gives seconds that never run backwards; without one, `now` is the clock.
     """
 
-    def __init__(self, table: Table, now: Callable[[], datetime], *, clock: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self,
+        table: Table,
+        kinds: DocumentKinds,
+        now: Callable[[], datetime],
+        *,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
         self._table = table
+        self.kinds = kinds
         self._now = now
         self._clock = clock or (lambda: now().timestamp())
         self._lock = threading.Lock()
@@ -124,7 +132,7 @@ class StoredSettings:
 
     def everything(self) -> Sequence[tuple[str, Stored[SettingsDocument]]]:
         """All documents of all kinds, in the order in which they can be applied."""
-        return [(kind, stored) for kind, cls in KINDS.items() for stored in self.list(cls, fresh=True)]
+        return [(cls.kind, stored) for cls in self.kinds for stored in self.list(cls, fresh=True)]
 
     def _rows(self, kind: str, fresh: bool) -> dict[str, Row]:
         return self._held(kind, fresh).rows

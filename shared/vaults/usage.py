@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from shared.bootstrap.kinds import KINDS
 from shared.errors import MisconfiguredError
 from shared.settings.base import SettingsDocument
 from shared.settings.store import SettingsStore
@@ -67,11 +66,11 @@ class SecretUses:
 
     def all_uses(self) -> Iterator[SecretUse]:
         credentials = {stored.name: stored.document for stored in self._readable(Credential)}
-        for kind, cls in KINDS.items():
+        for cls in self._settings.kinds:
             if cls in {Credential, CredentialStore}:
                 continue
             for stored in self._readable(cls):
-                yield from _uses_in(kind, stored.name, stored.document, credentials)
+                yield from _uses_in(cls.kind, stored.name, stored.document, credentials)
 
     def _readable(self, cls: type[D]) -> Sequence[Stored[D]]:
         try:

@@ -14,6 +14,7 @@ from shared.assets.documents.aws_tenants import (
     FieldMappingDocument,
 )
 from shared.assets.model import STANDARD_SOURCES
+from shared.bootstrap.kinds import KINDS
 from shared.reasons import Reason
 from shared.rules.operators import OPERATOR_NAMES
 from shared.settings.store import SettingsStore
@@ -30,7 +31,7 @@ def _blocks(language: str) -> list[str]:
 
 
 def test_the_three_worked_tenants_are_accepted_as_they_stand() -> None:
-    settings = SettingsStore(MemoryTables().table("settings"), Clock())
+    settings = SettingsStore(MemoryTables().table("settings"), KINDS, Clock())
     documents = list(parse_yaml("\n---\n".join(_blocks("yaml"))))
     changes = settings.apply(documents, by="test")
     assert [change.name for change in changes if change.kind == "aws-tenants"] == ["acorn", "acorn-group", "keyless"]

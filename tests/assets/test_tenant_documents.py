@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from shared.assets.documents.aws_tenants import AwsTenantDocument
+from shared.bootstrap.kinds import KINDS
 from shared.errors import ConflictError, InvalidInputError
 from shared.settings.store import SettingsStore
 from shared.settings.validation import parse_document
@@ -139,7 +140,7 @@ def test_every_fault_is_told_at_once() -> None:
 
 @pytest.fixture
 def settings() -> SettingsStore:
-    store = SettingsStore(MemoryTables().table("settings"), Clock())
+    store = SettingsStore(MemoryTables().table("settings"), KINDS, Clock())
     settle(store)
     return store
 

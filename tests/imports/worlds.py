@@ -11,6 +11,7 @@ from typing import Any, Protocol, cast
 
 from shared.assets.documents.aws_tenants import AccountDocument, AwsTenantDocument
 from shared.assets.source import Ec2SourceType
+from shared.bootstrap.kinds import KINDS
 from shared.imports.part_index import PartIndex
 from shared.imports.plan.model import Trigger
 from shared.imports.runs.housekeeping import RunHousekeeping
@@ -283,7 +284,7 @@ class World:
     keeps: bool = True
 
     def __post_init__(self) -> None:
-        self.settings = SettingsStore(self.tables.table("settings"), self.clock)
+        self.settings = SettingsStore(self.tables.table("settings"), KINDS, self.clock)
         self.rebuild(self.tables)
 
     def rebuild(self, tables: Tables) -> None:

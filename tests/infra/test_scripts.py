@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from infra.check.__main__ import ROOT
-from shared.bootstrap.kinds import kind_of
+from shared.bootstrap.kinds import KINDS
 from shared.settings.validation import parse_document, parse_yaml
 from tests.infra.fake_azure import install
 
@@ -214,7 +214,7 @@ def test_after_the_code_come_password_health_settings_and_then_the_subscriptions
     (posted,) = state["posted"]
     documents = {}
     for written in parse_yaml(posted):
-        documents[written.kind, written.name] = parse_document(kind_of(written.kind), written.name, written.content)
+        documents[written.kind, written.name] = parse_document(KINDS.get(written.kind), written.name, written.content)
     stores = sorted(name for kind, name in documents if kind == "credential-stores")
     assert stores == ["desk", "vault-acorn-vault", "vault-oak"]
     acorn: Any = documents["credential-stores", "vault-acorn-vault"]

@@ -6,7 +6,6 @@ from typing import Any, ClassVar, cast
 
 import pytest
 
-from shared.bootstrap import kinds
 from shared.errors import (
     ChangedMeanwhileError,
     ConflictError,
@@ -15,8 +14,8 @@ from shared.errors import (
     MisconfiguredError,
     NotFoundError,
 )
-from shared.settings import store, stored
 from shared.settings.base import Reference, SettingsDocument, Text
+from shared.settings.kinds import DocumentKinds
 from shared.settings.store import SettingsStore, plain
 from shared.settings.validation import ReceivedDocument, parse_yaml, read_set, write_yaml
 from shared.storage.names import SETTINGS_TABLE
@@ -51,6 +50,9 @@ class Wall(SettingsDocument):
         return [Reference("colour", "colours", self.colour)]
 
 
+KINDS = DocumentKinds(Colour, Wall)
+
+
 class Clock:
     def __init__(self) -> None:
         self.moment = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
@@ -77,12 +79,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def documents(table: Table, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> SettingsStore:
-    both: dict[str, type[SettingsDocument]] = {"colours": Colour, "walls": Wall}
-    monkeypatch.setattr(kinds, "KINDS", both)
-    monkeypatch.setattr(store, "KINDS", both)
-    monkeypatch.setattr(stored, "KINDS", both)
-    return SettingsStore(table, clock)
+def documents(table: Table, clock: Clock) -> SettingsStore:
+    return SettingsStore(table, KINDS, clock)
 
 
 def test_a_document_is_written_read_changed_and_remembered(documents: SettingsStore) -> None:
@@ -205,7 +203,7 @@ def test_what_is_exported_can_be_applied_again(documents: SettingsStore) -> None
 
 def test_another_workers_change_is_seen_after_ten_seconds(table: Table, documents: SettingsStore, clock: Clock) -> None:
     documents.put("colours", "red", {"code": "f00"}, by="anna")
-    other = SettingsStore(table, clock)
+    other = SettingsStore(table, KINDS, clock)
     assert other.get(Colour, "red").document.code == "f00"
     documents.put("colours", "red", {"code": "e00"}, by="anna", if_match="*")
     clock.moment += timedelta(seconds=11)
@@ -245,7 +243,7 @@ class CountedReads:
 def test_a_large_set_reads_each_kind_once_however_often_it_is_named(documents: SettingsStore, clock: Clock) -> None:
     documents.put("colours", "red", {"code": "f00"}, by="anna")
     table = CountedReads(documents._table)
-    counted = SettingsStore(cast("Table", table), clock)
+    counted = SettingsStore(cast("Table", table), KINDS, clock)
     changes = counted.apply([ReceivedDocument("walls", f"w{at}", {"colour": "red"}) for at in range(30)], by="anna")
     assert {change.action for change in changes} == {"created"}
     assert table.pages == 2

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from shared.bootstrap.kinds import kind_of
+from shared.bootstrap.kinds import KINDS
 from shared.reasons import Reason
 from shared.settings.validation import parse_document
 from shared.tickets.documents import (
@@ -61,7 +61,7 @@ def test_the_pages_settings_are_accepted() -> None:
             entry["document"]["allowed_vaults"][0]["resource_id"] = (
                 "/subscriptions/s/resourceGroups/rg-acorn/providers/Microsoft.KeyVault/vaults/acorn-vault"
             )
-        parse_document(kind_of(entry["kind"]), entry["name"], entry["document"])
+        parse_document(KINDS.get(entry["kind"]), entry["name"], entry["document"])
     parse_document(KeyVaultEvents, "default", settings(**yaml.safe_load(blocks[1])))
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lab.emulators.authrocket import READ_KEY, AuthRocketLab
+from shared.bootstrap.kinds import KINDS
 from shared.imports.plan.model import Trigger
 from shared.imports.runs.model import Summary
 from shared.imports.runs.repository import RunRepository
@@ -101,7 +102,7 @@ class Desk:
         self.lab = lab
         self.tables = tables or MemoryTables()
         self.moment = BEGINNING
-        self.settings = SettingsStore(self.tables.table("settings"), self.now)
+        self.settings = SettingsStore(self.tables.table("settings"), KINDS, self.now)
         self.secrets = Secrets()
         self.tickets = tickets or Tickets()
         self.waits: list[float] = []

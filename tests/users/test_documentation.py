@@ -12,6 +12,7 @@ from shared.imports.runs.model import RunState, Summary
 from shared.imports.runs.repository import RunRepository
 from shared.imports.runs.runner import ImportRunner
 from shared.reasons import Reason
+from shared.settings.kinds import DocumentKinds
 from shared.settings.store import SettingsStore
 from shared.settings.validation import parse_yaml
 from shared.users.documents import STANDARD_FIELDS, AuthRocketRealmDocument
@@ -50,7 +51,7 @@ def test_the_page_names_every_reason_and_every_user_field(page: str) -> None:
 
 def test_the_example_settings_can_be_applied_as_they_are(page: str) -> None:  # AR-05 AR-06
     (example,) = blocks(page, "yaml")
-    settings = SettingsStore(MemoryTables().table("settings"), lambda: BEGINNING)
+    settings = SettingsStore(MemoryTables().table("settings"), KINDS, lambda: BEGINNING)
     changes = settings.apply(list(parse_yaml(example)), by="test")
     assert {change.action for change in changes} == {"created"}
     realm = settings.get(AuthRocketRealmDocument, "customers").document
@@ -58,13 +59,11 @@ def test_the_example_settings_can_be_applied_as_they_are(page: str) -> None:  # 
 
 
 @pytest.fixture
-def example(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the page on adding a source defines, with its document's kind known."""
+def example() -> dict[str, Any]:
+    """What the page on adding a source defines."""
     (code,) = blocks((DOCS / "extending.md").read_text("utf-8"), "python")
     defined: dict[str, Any] = {"__name__": "contractors"}
     exec(compile(code, "docs/extending.md", "exec"), defined)  # noqa: S102 - the page's own example
-    document = defined["ContractorListDocument"]
-    monkeypatch.setitem(KINDS, document.kind, document)
     return defined
 
 
@@ -76,7 +75,8 @@ class Contractors:
 
         self.path = path
         self.tables = MemoryTables()
-        self.settings = SettingsStore(self.tables.table("settings"), lambda: BEGINNING)
+        kinds = DocumentKinds(*KINDS, defined["ContractorListDocument"])
+        self.settings = SettingsStore(self.tables.table("settings"), kinds, lambda: BEGINNING)
         self.settings.put("sites", "leeds", {"title": "Leeds", "customer": "Acorn"}, by="test")
         content = {"title": "Builders", "syncing": True, "path": str(path), "default_site": "leeds"}
         self.settings.put("contractor-lists", "builders", content, by="test")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lab.emulators.key_vault import VaultInterface, VaultLab
+from shared.bootstrap.kinds import KINDS
 from shared.environment import load_environment
 from shared.settings.store import SettingsStore
 from shared.vaults.credentials import VaultCredentials
@@ -39,7 +40,7 @@ class Desk:
     def __init__(self, environ: dict[str, str]) -> None:
         self.environment = load_environment({"AzureWebJobsStorage": "UseDevelopmentStorage=true", **environ})
         self.table = MemoryTable("settings")
-        self.settings = SettingsStore(self.table, lambda: datetime.now(UTC))
+        self.settings = SettingsStore(self.table, KINDS, lambda: datetime.now(UTC))
         self.vaults = KeyVaults(self.environment)
         self.clock = Clock()
         self.credentials = VaultCredentials(self.settings, self.vaults, lambda: datetime.now(UTC), self.clock)

@@ -6,11 +6,12 @@ from typing import ClassVar
 import pytest
 from pydantic import Field
 
-from shared.bootstrap import kinds
 from shared.errors import Fault
 from shared.settings.base import Document, SettingsDocument
+from shared.settings.kinds import DocumentKinds
 from shared.settings.store import SettingsStore
-from shared.vaults.documents.credentials import CredentialReference
+from shared.vaults.documents.credential_stores import CredentialStore
+from shared.vaults.documents.credentials import Credential, CredentialReference
 from shared.vaults.usage import SecretUses, references_in
 from tests.vaults.conftest import Desk
 
@@ -32,18 +33,13 @@ class Realm(SettingsDocument):
     api_key: CredentialReference | None = None
 
 
-@pytest.fixture(autouse=True)
-def two_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two kinds that hold references, whatever the product's own documents look like."""
-    own = {kind: kinds.KINDS[kind] for kind in ("credential-stores", "credentials")}
-    changed = {**own, "aws-tenants": Tenant, "authrocket-realms": Realm}
-    monkeypatch.setattr(kinds, "KINDS", changed)
-    for module in ("shared.settings.store", "shared.settings.stored", "shared.vaults.usage"):
-        monkeypatch.setattr(f"{module}.KINDS", changed)
+# Two kinds that hold references, whatever the product's own documents look like.
+KINDS = DocumentKinds(CredentialStore, Credential, Tenant, Realm)
 
 
 @pytest.fixture
 def uses(desk: Desk) -> SecretUses:
+    desk.settings.kinds = KINDS
     main = {"vault_url": "https://Acorn.vault.azure.net", "method": "system_assigned"}
     desk.put("credential-stores", "main", **main)
     desk.put("credential-stores", "again", **main)
@@ -81,7 +77,7 @@ def test_settings_that_cannot_be_read_do_not_hide_the_other_uses(
 ) -> None:
     monkeypatch.setattr(Tenant, "check_name", lambda *_: (Fault("name", "is refused by a later release"),))
     # The later release is another process: it has checked nothing yet.
-    uses = SecretUses(SettingsStore(desk.table, lambda: datetime.now(UTC)))
+    uses = SecretUses(SettingsStore(desk.table, KINDS, lambda: datetime.now(UTC)))
     assert uses.uses_of("acorn", "ec2-key") == ["AuthRocket import of realm customers"]
 
 
