@@ -1,4 +1,4 @@
-"""`python -m lab.faults`: seeded schedules, one of them again, deaths at every storage call, planted bugs, broken
+"""`python -m lab.faults`: seeded schedules, one of them again, deaths at every storage call, mutations, broken
 sockets, and a soak."""
 
 import argparse
@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from functools import partial
 
 from lab.faults.flows import SKEWED, never_met
-from lab.faults.killing import kill_pass, rich_seeds
-from lab.faults.many import Total, run_many, spread
-from lab.faults.planted import PLANTED_BUGS, look_for
+from lab.faults.kill_points import kill_pass, rich_seeds
+from lab.faults.mutations import MUTATIONS, find_mutations
+from lab.faults.parallel_runs import Total, run_many, spread
+from lab.faults.scenario import FLOWS
 from lab.faults.schedule import Outcome, run_seed
-from lab.faults.story import FLOWS
 
 _MOST_SHOWN = 12
 
@@ -31,21 +31,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     replay.add_argument("seed", type=int)
     _add_flows(replay)
     replay.set_defaults(act=_replay)
-    kills = commands.add_parser("kills", help="a few stories, and a worker that dies at each storage call in turn")
-    kills.add_argument("--seed", type=int, action="append", help="a story; without, those with everything in them")
+    kills = commands.add_parser("kills", help="a few scenarios, and a worker that dies at each storage call in turn")
+    kills.add_argument("--seed", type=int, action="append", help="a scenario; without, those with everything in them")
     kills.add_argument("--every", type=int, default=1, help="take only each n-th of the points (default 1: all)")
     _add_jobs(kills)
     _add_flows(kills)
     kills.set_defaults(act=_kills)
-    plants = commands.add_parser("plants", help="planted bugs, one at a time: when each is found")
-    plants.add_argument("--most", type=int, default=300, help="schedules at most for each (default 300)")
-    plants.add_argument("--bug", action="append", choices=PLANTED_BUGS, help="only this one; may be given again")
-    _add_jobs(plants)
-    plants.set_defaults(act=_plants)
-    wire = commands.add_parser("wire", help="real client libraries on sockets that break")
-    wire.add_argument("--count", type=int, default=20, help="how many stories (default 20)")
-    wire.add_argument("--seed", type=int, default=1)
-    wire.set_defaults(act=_wire)
+    mutations = commands.add_parser("mutations", help="mutations, one at a time: when each is found")
+    mutations.add_argument("--most", type=int, default=300, help="schedules at most for each (default 300)")
+    mutations.add_argument("--bug", action="append", choices=MUTATIONS, help="only this one; may be given again")
+    _add_jobs(mutations)
+    mutations.set_defaults(act=_mutations)
+    network = commands.add_parser("network", help="real client libraries on sockets that break")
+    network.add_argument("--count", type=int, default=20, help="how many scenarios (default 20)")
+    network.add_argument("--seed", type=int, default=1)
+    network.set_defaults(act=_network)
     soaking = commands.add_parser("soak", help="the whole lab with all triggers firing: memory, handles, errors")
     soaking.add_argument("--minutes", type=float, default=30)
     soaking.set_defaults(act=_soak)
@@ -59,7 +59,7 @@ def _add_jobs(parser: argparse.ArgumentParser) -> None:
 
 def _add_flows(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--flow", action="append", choices=FLOWS, default=[], help="only stories of this flow; may be given again"
+        "--flow", action="append", choices=FLOWS, default=[], help="only scenarios of this flow; may be given again"
     )
 
 
@@ -94,32 +94,35 @@ def _kills(chosen: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _plants(chosen: argparse.Namespace) -> int:
+def _mutations(chosen: argparse.Namespace) -> int:
     missed = 0
-    for found in look_for(chosen.bug or list(PLANTED_BUGS), chosen.most, chosen.jobs):
+    for found in find_mutations(chosen.bug or list(MUTATIONS), chosen.most, chosen.jobs):
         after = found.after or f"not in {chosen.most}"
         print(f"{after:>12}  {found.bug} ({found.flow}): {found.finding[:120]}", flush=True)
         missed += found.after is None
     return 1 if missed else 0
 
 
-def _wire(chosen: argparse.Namespace) -> int:
+def _network(chosen: argparse.Namespace) -> int:
     from lab.azurite import Azurite
     from lab.emulators.ec2.accounts import ACORN, LONDON
     from lab.emulators.ec2.server import EC2Lab
-    from lab.faults.wired import run_wired
-    from lab.faults.wired_ec2 import read_ec2_wired
+    from lab.faults.network_level import run_on_network
+    from lab.faults.network_level_ec2 import read_ec2_on_network
 
     total = Total()
     began = time.monotonic()
     seeds = range(chosen.seed, chosen.seed + chosen.count)
-    names = {seed: f"wire{seed}" for seed in seeds}
+    names = {seed: f"network{seed}" for seed in seeds}
     with Azurite(accounts=list(names.values())) as azurite, EC2Lab({(ACORN, LONDON): 90}) as ec2:
         for seed, name in names.items():
-            for outcome in (run_wired(seed, azurite.connection_string_for(name)), read_ec2_wired(seed, ec2, 90)):
+            for outcome in (
+                run_on_network(seed, azurite.connection_string_for(name)),
+                read_ec2_on_network(seed, ec2, 90),
+            ):
                 total.add(outcome)
                 if outcome.findings:
-                    print(f"FAILED wire seed {seed}", *outcome.findings[:_MOST_SHOWN], sep="\n    ", flush=True)
+                    print(f"FAILED network seed {seed}", *outcome.findings[:_MOST_SHOWN], sep="\n    ", flush=True)
     total.seconds = time.monotonic() - began
     show(total)
     return 1 if total.failed else 0
@@ -161,7 +164,7 @@ def show(total: Total) -> None:
     for flow in sorted({flow for flow, _ in total.by_flow if flow}):
         met = {fault: n for (where, fault), n in total.by_flow.items() if where == flow and fault != SKEWED}
         print(f"  {flow}: {sum(met.values())} faults of {len(met)} kinds")
-    if total.profiles.keys() - {"wire"} and (missing := never_met(total.by_flow)):
+    if total.profiles.keys() - {"network"} and (missing := never_met(total.by_flow)):
         print(f"  never met: {'; '.join(missing[:_MOST_SHOWN])}")
     if total.failed:
         print(f"  failed seeds: {', '.join(str(outcome.seed) for outcome in total.failed)}")

@@ -1,4 +1,4 @@
-"""What is to happen when in a play of a story: timers, deliveries, people and operators."""
+"""What is to happen when in a play of a scenario: timers, deliveries, people and operators."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from lab.faults.flows import Flow
 from lab.faults.host import Outputs
 from lab.faults.operators import Operators
 from lab.faults.people import People
-from lab.faults.story import BEGINS, Story
+from lab.faults.scenario import BEGINS, Scenario
 from shared.storage.names import EVENTS_QUEUE, IMPORT_PARTS_QUEUE
 
 _DAY = timedelta(days=1)
@@ -22,45 +22,45 @@ _KINDS = {"ec2": "aws-tenants", "users": "authrocket-realms"}
 
 
 def fill_agenda(clients: Clients, people: People, operators: Operators, disturbances: Disturbances) -> None:
-    """All that happens in the story of the clients."""
-    story, host = clients.story, clients.host
+    """All that happens in the scenario of the clients."""
+    scenario, host = clients.scenario, clients.host
     host.add_queue(IMPORT_PARTS_QUEUE, _flow_of_part, _do_part, _fail_part, IMPORT_PARTS_QUEUE)
     host.add_queue(EVENTS_QUEUE, lambda _: Flow.QUEUE, _record_event, _quarantine_event)
     _fill_timers(clients)
-    for at, batch, door in story.deliveries:
-        host.at(at, partial(clients.deliver, batch, door))
-    for event in story.also.user_events:
+    for at, batch, channel in scenario.deliveries:
+        host.at(at, partial(clients.deliver, batch, channel))
+    for event in scenario.steps.user_events:
         for at in event.delivered_at:
-            host.at(at, partial(clients.tell, event))
-    for at, name, content in story.also.dead_letters:
+            host.at(at, partial(clients.deliver_user_event, event))
+    for at, name, content in scenario.steps.dead_letters:
         host.at(at, partial(clients.container.put, name, content))
     # Not before the first import: there is nothing to edit yet.
-    for edit in story.edits:
+    for edit in scenario.edits:
         host.at(max(edit.at, BEGINS + 4 * _HOUR), partial(people.edit, edit))
-    for rivalry in story.also.rivalries:
-        host.at(rivalry.at, partial(people.compete, rivalry))
-    for number, at in enumerate(story.also.busy_people):
+    for contest in scenario.steps.concurrent_edits:
+        host.at(contest.at, partial(people.edit_concurrently, contest))
+    for number, at in enumerate(scenario.steps.busy_people):
         host.at(at, partial(people.be_busy, number))
-    if story.also.busy_people:
-        host.at(story.calm_from + 12 * _HOUR, people.take_words_back)
+    if scenario.steps.busy_people:
+        host.at(scenario.calm_from + 12 * _HOUR, people.withdraw_overrides)
     _fill_operators(clients, operators)
-    host.at(story.calm_from, disturbances.calm_down)
-    if story.people_on_tickets:
+    host.at(scenario.calm_from, disturbances.calm_down)
+    if scenario.people_on_tickets:
         # What people say of a ticket stands until something new is said, so they speak when all events are told; and
         # the bad days begin again, for their sake.
         rates = disturbances.rates
-        host.at(story.calm_from + 12 * _HOUR, lambda: disturbances.begin_again(rates))
-        host.at(story.calm_from + 12.02 * _HOUR, people.work_on_tickets)
-        for batch in [batch for _, batch, door in story.deliveries if door == "webhook"][:3]:
-            host.at(story.calm_from + 12.1 * _HOUR, partial(clients.deliver, batch, "webhook"))
-        host.at(story.calm_from + 20 * _HOUR, disturbances.calm_down)
+        host.at(scenario.calm_from + 12 * _HOUR, lambda: disturbances.begin_again(rates))
+        host.at(scenario.calm_from + 12.02 * _HOUR, people.work_on_tickets)
+        for batch in [batch for _, batch, channel in scenario.deliveries if channel == "webhook"][:3]:
+            host.at(scenario.calm_from + 12.1 * _HOUR, partial(clients.deliver, batch, "webhook"))
+        host.at(scenario.calm_from + 20 * _HOUR, disturbances.calm_down)
 
 
 def _fill_timers(clients: Clients) -> None:
     from functions.import_schedules import import_authrocket_users, import_ec2_assets, keep_house
     from functions.ticket_schedules import record_dead_letters, remove_old_ticket_rows, sweep_vaults
 
-    story, host = clients.story, clients.host
+    scenario, host = clients.scenario, clients.host
 
     def timer(flow: Flow, function: Callable[..., None]) -> Callable[[], None]:
         return lambda: host.fire(flow, lambda outputs: function(timer=None, messages=outputs), IMPORT_PARTS_QUEUE)
@@ -68,52 +68,52 @@ def _fill_timers(clients: Clients) -> None:
     def without_outputs(flow: Flow, function: Callable[..., None]) -> Callable[[], None]:
         return lambda: host.fire(flow, lambda _: function(timer=None))
 
-    for day in _days(story):
-        if "ec2" in story.flows:
+    for day in _days(scenario):
+        if "ec2" in scenario.flows:
             host.at(day + 2 * _HOUR, timer(Flow.ASSETS, import_ec2_assets))
-        if "users" in story.flows:
+        if "users" in scenario.flows:
             host.at(day + 2.1 * _HOUR, timer(Flow.USERS, import_authrocket_users))
-        if "tickets" in story.flows:
+        if "tickets" in scenario.flows:
             host.at(day + 3 * _HOUR, without_outputs(Flow.OLD_ROWS, remove_old_ticket_rows))
-        if story.swept:
+        if scenario.swept:
             host.at(day + 3.1 * _HOUR, without_outputs(Flow.SWEEP, sweep_vaults))
-            if story.people_on_tickets and day == story.calm_from:
+            if scenario.people_on_tickets and day == scenario.calm_from:
                 # Once more before people speak: if the only sweep that saw a vault died, they would have no ticket of
                 # it yet, and the next day's sweep would open one that nobody said anything of.
                 host.at(day + 9.1 * _HOUR, without_outputs(Flow.SWEEP, sweep_vaults))
-        if story.also.dead_letters or story.also.gives_up_after:
+        if scenario.steps.dead_letters or scenario.steps.gives_up_after:
             for hour in (1, 7, 13, 19):
                 host.at(day + hour * _HOUR, without_outputs(Flow.DEAD_LETTERS, record_dead_letters))
-        for after in _HOUSEKEEPING if _KINDS.keys() & set(story.flows) else ():
+        for after in _HOUSEKEEPING if _KINDS.keys() & set(scenario.flows) else ():
             host.at(day + (2 + after) * _HOUR, timer(Flow.HOUSEKEEPING, keep_house))
 
 
 def _fill_operators(clients: Clients, operators: Operators) -> None:
-    story, host = clients.story, clients.host
-    kinds = [kind for flow, kind in _KINDS.items() if flow in story.flows]
-    for number, at in enumerate(story.previews):
+    scenario, host = clients.scenario, clients.host
+    kinds = [kind for flow, kind in _KINDS.items() if flow in scenario.flows]
+    for number, at in enumerate(scenario.previews):
         host.at(at, partial(operators.preview_and_apply, kinds[number % len(kinds)]))
-    for reform in story.also.reforms:
-        host.at(reform.at, partial(operators.reform, reform))
-    for day in _days(story):
-        if story.also.confirms_brake:
+    for change in scenario.steps.settings_changes:
+        host.at(change.at, partial(operators.change_settings, change))
+    for day in _days(scenario):
+        if scenario.steps.confirms_brake:
             for kind in kinds:
                 host.at(day + 8 * _HOUR, partial(operators.confirm, kind))
                 host.at(day + 16 * _HOUR, partial(operators.confirm, kind))
-        if story.also.keeps_dead_letters:
+        if scenario.steps.keeps_dead_letters:
             host.at(day + 9 * _HOUR, operators.replay_dead_letters)
-        if story.also.late_vault_at is not None:
+        if scenario.steps.late_vault_at is not None:
             for hour in (4, 10, 16):
                 host.at(day + hour * _HOUR, operators.replay_quarantine)
-    if story.also.late_vault_at is not None:
-        host.at(story.also.late_vault_at, operators.allow_the_late_vault)
-    if "tickets" in story.flows:
-        host.at(story.ends_at - 6 * _HOUR, partial(operators.replay_quarantine, must=True))
+    if scenario.steps.late_vault_at is not None:
+        host.at(scenario.steps.late_vault_at, operators.allow_the_late_vault)
+    if "tickets" in scenario.flows:
+        host.at(scenario.ends_at - 6 * _HOUR, partial(operators.replay_quarantine, must=True))
 
 
-def _days(story: Story) -> Iterator[datetime]:
+def _days(scenario: Scenario) -> Iterator[datetime]:
     moment = BEGINS
-    while moment < story.ends_at:
+    while moment < scenario.ends_at:
         yield moment
         moment += _DAY
 

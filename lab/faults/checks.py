@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from lab.fakes.tables import MemoryTables
-from lab.faults.histories import Told, histories, moment_of, without_record
-from lab.faults.story import REALM_ID, Story
+from lab.faults.histories import RecordHistory, histories, moment_of, without_record
+from lab.faults.scenario import REALM_ID, Scenario
 from shared.imports.runs.model import PartState, RunState, summarise
 from shared.imports.runs.repository import RunRepository
 from shared.records.columns import column_of
@@ -27,15 +27,15 @@ class Watch:
 
     def __init__(
         self,
-        story: Story,
+        scenario: Scenario,
         tables: MemoryTables,
         now: Callable[[], datetime],
-        following: Mapping[str, Sequence[datetime]],
+        deliveries_under_way: Mapping[str, Sequence[datetime]],
     ) -> None:
-        self._story = story
+        self._scenario = scenario
         self._tables = tables
         self._now = now
-        self._following = following
+        self._deliveries_under_way = deliveries_under_way
         self._inactive: set[tuple[str, Key]] = set()
         self.findings: list[str] = []
 
@@ -56,26 +56,26 @@ class Watch:
                     self._deactivated(partition_key, row)
 
     def _deactivated(self, partition_key: str, row: Row) -> None:
-        partition, _, thing = (row.text("claimed_by") or f"{partition_key}|{row.row_key}").partition("|")
+        partition, _, record = (row.text("claimed_by") or f"{partition_key}|{row.row_key}").partition("|")
         part = REALM_ID if partition.startswith("authrocket:") else partition.removeprefix("aws:")
         began = self._began(row.text("last_run"))
         if began is None:
-            self.findings.append(f"{thing} was deactivated by a run that is not there: {row.text('last_run')}")
-        elif self._story.present_between(part, thing, began - _SKEW, self._now() + _SKEW):
+            self.findings.append(f"{record} was deactivated by a run that is not there: {row.text('last_run')}")
+        elif self._scenario.present_between(part, record, began - _SKEW, self._now() + _SKEW):
             run_id = row.text("last_run")
-            self.findings.append(f"wrongly deactivated: {thing} of {part} was there all the time of {run_id}")
+            self.findings.append(f"wrongly deactivated: {record} of {part} was there all the time of {run_id}")
 
     def _began(self, run_id: str) -> datetime | None:
-        if run_id in self._following:
-            return min(self._following[run_id], default=None)
+        if run_id in self._deliveries_under_way:
+            return min(self._deliveries_under_way[run_id], default=None)
         run = self._tables.table(RUNS_TABLE).find("runs", run_id)
         return run.time("started_at") if run is not None else None
 
 
-def run_faults(tables: MemoryTables, *, one_clock: bool, reformed: Sequence[datetime] = ()) -> list[str]:
+def run_faults(tables: MemoryTables, *, one_clock: bool, changed_at: Sequence[datetime] = ()) -> list[str]:
     """Runs that are open for ever, that do not say what they did, and records whose history does not tell them.
 
-    `reformed` is when settings or users were changed: an attempt before and one after it do different things.
+    `changed_at` is when settings or users were changed: an attempt before and one after it do different things.
     """
     rows = tables.contents().get(RUNS_TABLE, {})
     told = histories(tables)
@@ -93,7 +93,7 @@ def run_faults(tables: MemoryTables, *, one_clock: bool, reformed: Sequence[date
         if run.text("mode") != "import" or any(values["state"] != "done" for values in parts):
             continue
         began, ended = run.time("started_at"), run.time("finished_at")
-        if began is None or ended is None or any(began - _SKEW <= at <= ended + _SKEW for at in reformed):
+        if began is None or ended is None or any(began - _SKEW <= at <= ended + _SKEW for at in changed_at):
             continue
         # What somebody changed between two attempts is rightly counted as the second one met it.
         slack = sum(began - _SKEW <= at <= ended + _SKEW for at in edited)
@@ -106,7 +106,9 @@ def run_faults(tables: MemoryTables, *, one_clock: bool, reformed: Sequence[date
         ]
     findings += [f"a history without its record: {key}" for key in without_record(tables)]
     if one_clock:
-        findings += [fault for records in told.values() for key, one in records.items() for fault in _untold(key, one)]
+        findings += [
+            fault for records in told.values() for key, one in records.items() for fault in _contradictions(key, one)
+        ]
     return findings
 
 
@@ -125,7 +127,7 @@ def _untrue(runs: RunRepository, run_id: str) -> list[str]:
     return findings
 
 
-def _untold(key: Key, told: Told) -> list[str]:
+def _contradictions(key: Key, told: RecordHistory) -> list[str]:
     """Where a record is not what its history, told from its beginning, makes of it."""
     findings: list[str] = []
     values: dict[str, Any] = {}

@@ -60,15 +60,15 @@ _OF_ALL = (
 
 @dataclass(frozen=True)
 class Rates:
-    """Chances, each between 0 and 1."""
+    """Probabilities, each between 0 and 1."""
 
     storage: float = 0.0
     kills: float = 0.0
-    far_side: float = 0.0
+    services: float = 0.0
     vaults: float = 0.0
     queue: float = 0.0
     skew_seconds: float = 0.0
-    meddling: float = 0.0
+    interference: float = 0.0
 
 
 CALM = Rates()
@@ -76,14 +76,14 @@ CALM = Rates()
 _PROFILES: Sequence[tuple[str, Rates]] = (
     ("storage", Rates(storage=0.06, queue=0.02)),
     ("kills", Rates(kills=0.03, queue=0.05)),
-    ("far side", Rates(far_side=0.4, vaults=0.15, meddling=0.3)),
-    ("queue", Rates(queue=0.3, kills=0.005, meddling=0.3)),
+    ("services", Rates(services=0.4, vaults=0.15, interference=0.3)),
+    ("queue", Rates(queue=0.3, kills=0.005, interference=0.3)),
     (
         "everything",
-        Rates(storage=0.03, kills=0.01, far_side=0.1, vaults=0.05, queue=0.08, skew_seconds=90, meddling=0.15),
+        Rates(storage=0.03, kills=0.01, services=0.1, vaults=0.05, queue=0.08, skew_seconds=90, interference=0.15),
     ),
-    ("storm", Rates(storage=0.2, kills=0.03, far_side=0.3, vaults=0.2, queue=0.3, skew_seconds=300)),
-    ("races", Rates(storage=0.002, meddling=0.5)),
+    ("storm", Rates(storage=0.2, kills=0.03, services=0.3, vaults=0.2, queue=0.3, skew_seconds=300)),
+    ("races", Rates(storage=0.002, interference=0.5)),
 )
 
 
@@ -91,12 +91,12 @@ _PROFILES: Sequence[tuple[str, Rates]] = (
 class Disturbances:
     """Decides at every step whether something goes wrong; counts what did, and in which flow.
 
-    `kill_at` kills at that storage call, as `kill_as` or as chance has it. `flow` tells what is being done,
+    `kill_at` kills at that storage call, as `kill_as` or at random. `flow` tells what is being done,
     `calls_in_days` how many storage calls there were before all was well. `first` chooses the first fault of a flow,
-    so that seeds that follow each other begin with each of them in turn; chance chooses the others.
+    so that seeds that follow each other begin with each of them in turn; the others are random.
     """
 
-    chances: random.Random
+    rng: random.Random
     rates: Rates
     profile: str = "calm"
     kill_at: int | None = None
@@ -109,12 +109,12 @@ class Disturbances:
     first: int = 0
 
     @classmethod
-    def of(cls, chances: random.Random, profile: str = "", first: int = 0) -> "Disturbances":
-        """Days of the kind that chance chooses, or of the given one."""
-        name, rates = chances.choice(_PROFILES)
+    def of(cls, rng: random.Random, profile: str = "", first: int = 0) -> "Disturbances":
+        """Days of the kind chosen at random, or of the given one."""
+        name, rates = rng.choice(_PROFILES)
         if profile:
             name, rates = profile, dict(_PROFILES)[profile]
-        return cls(chances, rates, name, first=first)
+        return cls(rng, rates, name, first=first)
 
     @property
     def skewed(self) -> bool:
@@ -133,10 +133,10 @@ class Disturbances:
     def at_storage_call(self, *, page: bool) -> Fault | None:
         self.storage_calls += 1
         if self.kill_at is not None and self.storage_calls == self.kill_at:
-            return self._note(self.kill_as or self.chances.choice(DEADLY))
-        if self.rates.kills and self.chances.random() < self.rates.kills:
-            return self._note(self.chances.choice(DEADLY))
-        if self.rates.storage and self.chances.random() < self.rates.storage:
+            return self._note(self.kill_as or self.rng.choice(DEADLY))
+        if self.rates.kills and self.rng.random() < self.rates.kills:
+            return self._note(self.rng.choice(DEADLY))
+        if self.rates.storage and self.rng.random() < self.rates.storage:
             kinds = tuple(dict.fromkeys(_OF_ALL)) + (OF_PAGES if page else (Fault.REPEATED,))
             often = _OF_ALL + (OF_PAGES * 3 if page else (Fault.REPEATED,) * 4)
             return self._note(self._choose("storage", kinds, often))
@@ -144,13 +144,13 @@ class Disturbances:
 
     def perhaps_kill(self) -> None:
         """A call that is not to a table: the process may die before it."""
-        if self.rates.kills and self.chances.random() < self.rates.kills:
+        if self.rates.kills and self.rng.random() < self.rates.kills:
             self._note(Fault.KILLED_BEFORE)
             raise KilledError
 
     def happens(self, what: str, rate: float, among: Sequence[str] = ("",)) -> str | None:
         """Whether something goes wrong now, and which of `among`."""
-        if not rate or self.chances.random() >= rate:
+        if not rate or self.rng.random() >= rate:
             return None
         kind = self._choose(what, among, among)
         self.count(f"{what} {kind}".strip())
@@ -163,12 +163,12 @@ class Disturbances:
 
     def slowness(self) -> float:
         """Seconds; now and then longer than the queue hides a message."""
-        return self.chances.choice((0.5, 5.0, 40.0, 700.0, 1300.0))
+        return self.rng.choice((0.5, 5.0, 40.0, 700.0, 1300.0))
 
     def _choose(self, what: str, kinds: Sequence[K], often: Sequence[K]) -> K:
         """One of the kinds, as often as they stand in `often`."""
         is_first = not any(fault.startswith(f"{what} ") for flow, fault in self.by_flow if flow == self.flow())
-        return kinds[self.first % len(kinds)] if is_first else self.chances.choice(often)
+        return kinds[self.first % len(kinds)] if is_first else self.rng.choice(often)
 
     def _note(self, fault: Fault) -> Fault:
         self.count(f"storage {fault}")

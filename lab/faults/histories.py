@@ -19,16 +19,16 @@ _AT_ONCE = 200
 
 
 @dataclass(frozen=True)
-class Told:
+class RecordHistory:
     """A record and all that happened to it, oldest first, each as the API answers it."""
 
     row: Row
     changes: Sequence[dict[str, Any]]
 
 
-def histories(tables: MemoryTables) -> dict[str, dict[Key, Told]]:
+def histories(tables: MemoryTables) -> dict[str, dict[Key, RecordHistory]]:
     """By table the records that are no links, with what is told of each."""
-    found: dict[str, dict[Key, Told]] = {}
+    found: dict[str, dict[Key, RecordHistory]] = {}
     with desks(tables) as opened:
         for table, desk in opened.items():
             found[table] = {}
@@ -42,7 +42,7 @@ def histories(tables: MemoryTables) -> dict[str, dict[Key, Told]]:
                     told += some
                     if after is None:
                         break
-                found[table][Key(partition_key, row_key)] = Told(row, told[::-1])
+                found[table][Key(partition_key, row_key)] = RecordHistory(row, told[::-1])
     return found
 
 

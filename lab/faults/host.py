@@ -133,7 +133,7 @@ class Host:
                 twice = self.disturbances.happens("queue", self.disturbances.rates.queue / 4, ("message doubled",))
                 for _ in range(2 if twice else 1):
                     late = self.disturbances.happens("queue", self.disturbances.rates.queue, ("message late",))
-                    wait = timedelta(seconds=self.disturbances.chances.choice((30, 700, 2000)) if late else 0.05)
+                    wait = timedelta(seconds=self.disturbances.rng.choice((30, 700, 2000)) if late else 0.05)
                     message = Message(f"m{next(self._numbers)}", body, self.simulation.at + wait)
                     self.queues[queue].messages.append(message)
         self.simulation.wake_idle()
@@ -284,7 +284,7 @@ class Host:
         ]
         if not due:
             return None
-        return due[self.disturbances.chances.randrange(len(due))]
+        return due[self.disturbances.rng.randrange(len(due))]
 
     def _next_on_the_agenda(self) -> None:
         heapq.heappop(self._agenda)[2]()

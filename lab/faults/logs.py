@@ -1,4 +1,4 @@
-"""What the product and its libraries log while a story is played, kept as it would be written."""
+"""What the product and its libraries log while a scenario is played, kept as it would be written."""
 
 import logging
 from collections.abc import Callable

@@ -7,11 +7,11 @@ from functools import partial
 from typing import Any
 
 from lab.faults.clients import Clients
-from lab.faults.desk import allowed
 from lab.faults.flows import Flow
 from lab.faults.host import Host, Outputs, request
 from lab.faults.people import PASSING, PATIENCE
-from lab.faults.story import REALM, TENANT, VAULTS, Reform
+from lab.faults.scenario import REALM, TENANT, VAULTS, SettingsChange
+from lab.faults.simulated_desk import allowed
 from shared.storage.names import IMPORT_PARTS_QUEUE
 
 _LOOKS = 60
@@ -118,13 +118,13 @@ class Operators:
 
     # Settings
 
-    def reform(self, reform: Reform) -> None:
+    def change_settings(self, change: SettingsChange) -> None:
         """Change members of a document as it is now, and again until they stand there."""
-        self._put(reform.kind, reform.name, reform.members)
+        self._put(change.kind, change.name, change.members)
 
     def allow_the_late_vault(self) -> None:
         """From now on events of the second vault are taken; those that came before are replayed until none is left."""
-        entries = allowed(self.clients.story, VAULTS)
+        entries = allowed(self.clients.scenario, VAULTS)
         self._put(*_EVENTS, {"allowed_vaults": entries})
 
     def _put(self, kind: str, name: str, members: Mapping[str, Any]) -> None:

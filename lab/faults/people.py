@@ -10,7 +10,7 @@ from typing import Any
 from lab.faults.clients import Clients
 from lab.faults.flows import Flow
 from lab.faults.host import Called, Host, request
-from lab.faults.story import REALM_ID, Edit, Rivalry
+from lab.faults.scenario import REALM_ID, ConcurrentEdit, Edit
 from shared.storage.names import ASSETS_TABLE, TICKETS_TABLE, USERS_TABLE
 
 # What a person does when an answer is late or wrong: looks again after this long, in seconds.
@@ -28,7 +28,7 @@ _WISHES: Sequence[dict[str, str]] = (
     {"priority": "critical", "team": "Platform"},
 )
 _WHILE_BUSY: Sequence[dict[str, str]] = ({"status": "resolved"}, {"status": "closed"}, {"priority": "high"})
-_TAKEN_BACK = {"status": None, "priority": None, "team": None, "assignee": None}
+_WITHDRAWN = {"status": None, "priority": None, "team": None, "assignee": None}
 
 
 @dataclass
@@ -48,44 +48,46 @@ class People:
 
     def edit(self, edit: Edit) -> None:
         """Look at the record, change it as it is now, and again until the desk has it so."""
-        record = f"aws:{edit.part}:{edit.thing}" if edit.feature == "assets" else f"authrocket:{REALM_ID}:{edit.thing}"
+        record = (
+            f"aws:{edit.part}:{edit.record}" if edit.feature == "assets" else f"authrocket:{REALM_ID}:{edit.record}"
+        )
         steps: list[dict[str, Any]] = [{"fields": dict(edit.fields)}]
         if edit.releases:
             steps.append({"release": list(edit.fields)})
         self._step(*_desk(edit.feature), record, steps)
 
-    def compete(self, rivalry: Rivalry) -> None:
+    def edit_concurrently(self, contest: ConcurrentEdit) -> None:
         """Two people count one field up, both at once."""
         for person in ("jim", "kim"):
-            self._host.after(0, partial(self._count_up, rivalry, person))
+            self._host.after(0, partial(self._count_up, contest, person))
 
-    def meddle(self, table: str, partition_key: str, row_key: str) -> None:
+    def interfere(self, table: str, partition_key: str, row_key: str) -> None:
         """Perhaps count in a record just when an import has read it and is about to write it."""
         host, disturbances = self._host, self._host.disturbances
         if host.simulation.doing not in _IMPORTING or table not in _FEATURES or ":" not in partition_key:
             return
-        if disturbances.happens("people", disturbances.rates.meddling, ("count meanwhile",)):
-            self.compete(Rivalry(host.simulation.at, _FEATURES[table], f"{partition_key}:{row_key}"))
+        if disturbances.happens("people", disturbances.rates.interference, ("count meanwhile",)):
+            self.edit_concurrently(ConcurrentEdit(host.simulation.at, _FEATURES[table], f"{partition_key}:{row_key}"))
             host.simulation.sleep(0.05)
 
-    def let_go(self, rivalry: Rivalry) -> None:
+    def release_fields(self, contest: ConcurrentEdit) -> None:
         """What they counted is the import's again."""
-        self._step(*_desk(rivalry.feature), rivalry.record, [{"release": [COUNTED[rivalry.feature]]}])
+        self._step(*_desk(contest.feature), contest.record, [{"release": [COUNTED[contest.feature]]}])
 
-    def _count_up(self, rivalry: Rivalry, person: str) -> None:
-        show, change = _desk(rivalry.feature)
-        name, route = COUNTED[rivalry.feature], {"id": rivalry.record}
+    def _count_up(self, contest: ConcurrentEdit, person: str) -> None:
+        show, change = _desk(contest.feature)
+        name, route = COUNTED[contest.feature], {"id": contest.record}
         shown = self._call(show, request("GET", route=route))
         if self.clients.status(shown) != 200:
             return
         number = _number_in(json.loads(shown.answer.get_body())["fields"].get(name)) + 1
         headers = {"If-Match": shown.answer.headers["ETag"], "X-MS-CLIENT-PRINCIPAL-NAME": person}
         body = {"fields": {name: f"count {number} by {person}"}}
-        if rivalry.record not in self._held:
-            self._held.add(rivalry.record)
-            self._host.at(self.clients.story.calm_from + timedelta(hours=6), partial(self.let_go, rivalry))
+        if contest.record not in self._held:
+            self._held.add(contest.record)
+            self._host.at(self.clients.scenario.calm_from + timedelta(hours=6), partial(self.release_fields, contest))
         changed = self._call(change, request("PATCH", route=route, body=body, headers=headers))
-        self._counted(rivalry.record, number, person, self.clients.status(changed))
+        self._counted(contest.record, number, person, self.clients.status(changed))
 
     def _counted(self, what: str, number: int, person: str, status: int | None) -> None:
         """Of those who counted on from the same number, one at most was told that it is written."""
@@ -145,10 +147,10 @@ class People:
         self._host.after(0, partial(self._note, second, f"note {number}: the supplier was asked"))
         self._host.after(0, lambda: self._finish(second, number))
 
-    def take_words_back(self) -> None:
+    def withdraw_overrides(self) -> None:
         """Let all tickets stand as the events alone have them."""
-        for ticket_id in self._listed(self.take_words_back):
-            self._have(ticket_id, _TAKEN_BACK, blindly=True)
+        for ticket_id in self._listed(self.withdraw_overrides):
+            self._have(ticket_id, _WITHDRAWN, blindly=True)
 
     def lost_notes(self) -> list[str]:
         """Notes that are not there as often as they were written: once."""

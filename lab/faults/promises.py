@@ -1,4 +1,4 @@
-"""What else is promised, held against the story: previews are written as shown, grants told of, and the like."""
+"""What else is promised, held against the scenario: previews are written as shown, grants told of, and the like."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from lab.fakes.tables import MemoryTables
-from lab.faults.chapters import ORGANISATIONS
-from lab.faults.comparing import deleted_objects, object_of
+from lab.faults.comparison import deleted_objects, object_of
 from lab.faults.histories import desks, histories
 from lab.faults.operators import Applied
-from lab.faults.story import REALM_ID, Story
+from lab.faults.scenario import REALM_ID, Scenario
+from lab.faults.scenario_steps import ORGANISATIONS
 from shared import bootstrap
 from shared.records.model import Key
 from shared.storage.names import RUNS_TABLE, TICKETS_TABLE, USERS_TABLE
@@ -22,7 +22,7 @@ _TOLD = frozenset({"changed_since_preview", "held_back", "error"})
 _FINISHED = frozenset({"resolved", "closed"})
 
 
-def applied_as_shown(story: Story, tables: MemoryTables, applied: Sequence[Applied]) -> list[str]:
+def applied_as_shown(scenario: Scenario, tables: MemoryTables, applied: Sequence[Applied]) -> list[str]:
     """Where a run that applied a preview wrote something else than that showed, or was silent about what it left."""
     if not applied:
         return []
@@ -47,8 +47,8 @@ def applied_as_shown(story: Story, tables: MemoryTables, applied: Sequence[Appli
         if run is None or run.text("state") != "succeeded":
             continue
         left = _told_of(tables, one.run)
-        changed = {thing for day in zip(story.days, story.days[1:], strict=False) for thing in _changed(*day)}
-        changed |= {thing for _, thing in story.also.returned}
+        changed = {record for day in zip(scenario.days, scenario.days[1:], strict=False) for record in _changed(*day)}
+        changed |= {record for _, record in scenario.steps.returned}
         findings += [
             f"the run {one.run} neither wrote nor told of what its preview had shown: {entry}"
             for (name, _), entry in planned.items()
@@ -57,7 +57,7 @@ def applied_as_shown(story: Story, tables: MemoryTables, applied: Sequence[Appli
     return findings[:_MOST_SHOWN]
 
 
-def grant_faults(story: Story, tables: MemoryTables) -> list[str]:
+def grant_faults(scenario: Scenario, tables: MemoryTables) -> list[str]:
     """Admin permissions that are new, and whose tickets are not there once; and what is noted and never told."""
     findings = [
         f"a grant is noted and no ticket was made of it: {key}"
@@ -74,10 +74,11 @@ def grant_faults(story: Story, tables: MemoryTables) -> list[str]:
     )
     first = _first_success(tables)
     # What was there before the realm's first import is not new.
-    wanted = Counter(grant for grant, at in story.also.grants.items() if first is not None and at >= first)
+    wanted = Counter(grant for grant, at in scenario.steps.grants.items() if first is not None and at >= first)
     findings += [f"a grant without its ticket: {one}" for one in sorted((wanted - found).keys())]
     findings += [
-        f"a grant with too many tickets: {one}" for one in sorted((found - Counter(story.also.grants.keys())).keys())
+        f"a grant with too many tickets: {one}"
+        for one in sorted((found - Counter(scenario.steps.grants.keys())).keys())
     ]
     return findings
 
@@ -94,7 +95,7 @@ def _first_success(tables: MemoryTables) -> datetime | None:
     return min(ends, default=None)
 
 
-def undisturbed_faults(story: Story, tables: MemoryTables) -> list[str]:
+def undisturbed_faults(scenario: Scenario, tables: MemoryTables) -> list[str]:
     """What an undisturbed play must come to, whatever it is compared with: runs that succeed, and a brake that holds
     until somebody confirms it."""
     runs = [(key[1], row) for key, row in tables.table(RUNS_TABLE).rows.items() if key[0] == "runs"]
@@ -103,27 +104,31 @@ def undisturbed_faults(story: Story, tables: MemoryTables) -> list[str]:
         for run_id, row in runs
         if row.text("state") != "succeeded"
     ]
-    if not story.policies["braking"]:
+    if not scenario.policies["braking"]:
         return findings
     for records in histories(tables).values():
         for key, record in records.items():
             part = REALM_ID if key.partition.startswith("authrocket:") else key.partition.removeprefix("aws:")
-            is_gone = part in story.parts and key.row in story.days[0][part] and key.row not in story.in_the_end(part)
+            is_gone = (
+                part in scenario.parts
+                and key.row in scenario.days[0][part]
+                and key.row not in scenario.final_records(part)
+            )
             # Of few records, a brake says nothing.
-            if not is_gone or len(story.days[0][part]) < _BRAKED_FROM:
+            if not is_gone or len(scenario.days[0][part]) < _BRAKED_FROM:
                 continue
             is_active = bool(record.row.values.get("active", True))
-            if is_active is story.also.confirms_brake:
+            if is_active is scenario.steps.confirms_brake:
                 findings.append(f"the brake: {key} is {'active' if is_active else 'inactive'}")
     return findings
 
 
-def deletion_faults(story: Story, tables: MemoryTables) -> list[str]:
+def deletion_faults(scenario: Scenario, tables: MemoryTables) -> list[str]:
     """Tickets that are still open though what they are about was deleted."""
-    if story.people_on_tickets:
+    if scenario.people_on_tickets:
         # What people then want of a ticket stands.
         return []
-    gone = set(deleted_objects(story))
+    gone = set(deleted_objects(scenario))
     return [
         f"its object is deleted, and it is {row.text('status')}: {row.text('ticket_id')} {row.text('summary')}"
         for key, row in tables.table(TICKETS_TABLE).rows.items()
@@ -153,8 +158,8 @@ def _told_of(tables: MemoryTables, run_id: str) -> set[str]:
 
 def _changed(before: Any, after: Any) -> set[str]:
     return {
-        thing
+        record
         for part in {*before, *after}
-        for thing in {*before.get(part, {}), *after.get(part, {})}
-        if before.get(part, {}).get(thing) != after.get(part, {}).get(thing)
+        for record in {*before.get(part, {}), *after.get(part, {})}
+        if before.get(part, {}).get(record) != after.get(part, {}).get(record)
     }

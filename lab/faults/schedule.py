@@ -1,4 +1,4 @@
-"""One schedule: a story played undisturbed and disturbed by the same product, and what comes of the comparison."""
+"""One schedule: a scenario played undisturbed and disturbed by the same product, and what comes of the comparison."""
 
 import hashlib
 import random
@@ -14,28 +14,28 @@ from lab.fakes.tables import MemoryTables
 from lab.faults.agenda import fill_agenda
 from lab.faults.checks import Watch, run_faults
 from lab.faults.clients import Clients
-from lab.faults.comparing import differences
-from lab.faults.desk import assemble, furnish
+from lab.faults.comparison import differences
+from lab.faults.concurrent_changes import ConcurrentChanges
 from lab.faults.disturbances import CALM, Disturbances
-from lab.faults.far_realm import FarRealm
-from lab.faults.far_sides import FarContainer
 from lab.faults.host import Host
 from lab.faults.leaks import LeakSearch
 from lab.faults.logs import KeptLogs
-from lab.faults.meanwhile import Meanwhile
 from lab.faults.operators import Operators
 from lab.faults.people import People
 from lab.faults.promises import applied_as_shown, deletion_faults, grant_faults, undisturbed_faults
-from lab.faults.rotating import PLANTED
+from lab.faults.scenario import BEGINS, Scenario
+from lab.faults.scenario_generator import make_scenario
+from lab.faults.secret_rotation import PLANTED_SECRETS
+from lab.faults.simulated_authrocket import SimulatedAuthRocket
+from lab.faults.simulated_desk import assemble, write_settings
+from lab.faults.simulated_services import SimulatedContainer
 from lab.faults.simulation import Simulation
-from lab.faults.story import BEGINS, Story
-from lab.faults.telling import make_story
 from shared import bootstrap
 
 
 @dataclass(frozen=True)
 class Played:
-    """What a story came to."""
+    """What a scenario came to."""
 
     tables: MemoryTables
     findings: Sequence[str]
@@ -76,28 +76,30 @@ class Outcome:
 
 
 def run_seed(seed: int, flows: Sequence[str] = (), *, profile: str = "", keep_log: bool = False) -> Outcome:
-    """Play the story of a seed undisturbed and disturbed. The same seed always does the same."""
-    story = make_story(random.Random(f"story {seed}"), flows)
-    calm = play_undisturbed(seed, story)
+    """Play the scenario of a seed undisturbed and disturbed. The same seed always does the same."""
+    scenario = make_scenario(random.Random(f"story {seed}"), flows)
+    calm = play_undisturbed(seed, scenario)
     disturbances = Disturbances.of(random.Random(f"faults {seed}"), profile, first=seed)
-    played = play(story, seed, disturbances, workers=random.Random(f"workers {seed}").choice((1, 2, 2, 3, 4)))
-    return compare(seed, story, disturbances.profile, calm, played, keep_log=keep_log)
+    played = play(scenario, seed, disturbances, workers=random.Random(f"workers {seed}").choice((1, 2, 2, 3, 4)))
+    return compare(seed, scenario, disturbances.profile, calm, played, keep_log=keep_log)
 
 
-def play_undisturbed(seed: int, story: Story) -> Played:
+def play_undisturbed(seed: int, scenario: Scenario) -> Played:
     """One worker, everything in order, nothing wrong."""
-    return play(story, seed, Disturbances(random.Random(0), rates=CALM), workers=1)
+    return play(scenario, seed, Disturbances(random.Random(0), rates=CALM), workers=1)
 
 
-def compare(seed: int, story: Story, profile: str, calm: Played, played: Played, *, keep_log: bool = False) -> Outcome:
+def compare(
+    seed: int, scenario: Scenario, profile: str, calm: Played, played: Played, *, keep_log: bool = False
+) -> Outcome:
     """What the disturbed play shows against the undisturbed one."""
     findings = [f"undisturbed: {finding}" for finding in calm.findings]
-    findings += [f"undisturbed: {finding}" for finding in undisturbed_faults(story, calm.tables)]
+    findings += [f"undisturbed: {finding}" for finding in undisturbed_faults(scenario, calm.tables)]
     findings += played.findings
-    findings += differences(story, calm.tables, played.tables)
+    findings += differences(scenario, calm.tables, played.tables)
     return Outcome(
         seed,
-        story.flows,
+        scenario.flows,
         profile,
         findings,
         played.injected,
@@ -111,25 +113,27 @@ def compare(seed: int, story: Story, profile: str, calm: Played, played: Played,
     )
 
 
-def play(story: Story, seed: int, disturbances: Disturbances, *, workers: int) -> Played:
-    """Play a story to its end."""
-    chances = random.Random(f"turns {seed}")
-    simulation = Simulation(chances, BEGINS, in_order=workers == 1)
+def play(scenario: Scenario, seed: int, disturbances: Disturbances, *, workers: int) -> Played:
+    """Play a scenario to its end."""
+    rng = random.Random(f"turns {seed}")
+    simulation = Simulation(rng, BEGINS, in_order=workers == 1)
     disturbances.flow = lambda: simulation.doing
-    host = Host(simulation, disturbances, story.ends_at)
+    host = Host(simulation, disturbances, scenario.ends_at)
     tables = MemoryTables()
-    container = FarContainer(simulation, disturbances)
-    meanwhile = Meanwhile(story, simulation, disturbances)
-    clients = Clients(host, story, tables, container, meanwhile)
+    container = SimulatedContainer(simulation, disturbances)
+    changes = ConcurrentChanges(scenario, simulation, disturbances)
+    clients = Clients(host, scenario, tables, container, changes)
     people, operators = People(clients), Operators(clients)
-    watch = Watch(story, tables, simulation.now, clients.following)
-    host.prepare = lambda: assemble(story, tables, simulation, disturbances, watch.committed, people.meddle, container)
+    watch = Watch(scenario, tables, simulation.now, clients.deliveries_under_way)
+    host.prepare = lambda: assemble(
+        scenario, tables, simulation, disturbances, watch.committed, people.interfere, container
+    )
     logs = KeptLogs(lambda: simulation.at)
-    with _simulated(seed, simulation, FarRealm(story, simulation, disturbances, meanwhile), logs):
-        furnish(tables, story)
+    with _simulated(seed, simulation, SimulatedAuthRocket(scenario, simulation, disturbances, changes), logs):
+        write_settings(tables, scenario)
         fill_agenda(clients, people, operators, disturbances)
         for number in range(workers):
-            skew = timedelta(seconds=chances.uniform(-1, 1) * disturbances.rates.skew_seconds)
+            skew = timedelta(seconds=rng.uniform(-1, 1) * disturbances.rates.skew_seconds)
             simulation.add_worker(f"worker {number}", host.live, skew)
         simulation.run()
     findings = [f"a bug in {bug.where}: {bug.error}" for bug in host.bugs]
@@ -137,11 +141,13 @@ def play(story: Story, seed: int, disturbances: Disturbances, *, workers: int) -
         clients.complaints
         + watch.findings
         + run_faults(
-            tables, one_clock=not disturbances.skewed, reformed=[*story.turning_points(), *meanwhile.changed_at]
+            tables,
+            one_clock=not disturbances.skewed,
+            changed_at=[*scenario.turning_points(), *changes.changed_at],
         )
     )
-    findings += people.lost_notes() + applied_as_shown(story, tables, operators.applied)
-    findings += grant_faults(story, tables) + deletion_faults(story, tables)
+    findings += people.lost_notes() + applied_as_shown(scenario, tables, operators.applied)
+    findings += grant_faults(scenario, tables) + deletion_faults(scenario, tables)
     findings += [f"left undone: {left}" for left in [*host.left(), *container.blobs]]
     findings += _leaks(tables, host, clients, logs)
     return Played(
@@ -158,13 +164,13 @@ def play(story: Story, seed: int, disturbances: Disturbances, *, workers: int) -
 
 
 @contextmanager
-def _simulated(seed: int, simulation: Simulation, far_realm: FarRealm, logs: KeptLogs) -> Iterator[None]:
-    """The product's clock, chances, network and logs are the simulation's."""
-    chances = random.Random(f"tokens {seed}")
+def _simulated(seed: int, simulation: Simulation, authrocket: SimulatedAuthRocket, logs: KeptLogs) -> Iterator[None]:
+    """The product's clock, random numbers, network and logs are the simulation's."""
+    rng = random.Random(f"tokens {seed}")
     with ExitStack() as stack:
         stack.enter_context(patch.object(bootstrap, "now", simulation.now))
-        stack.enter_context(patch.object(secrets, "token_hex", lambda size=32: chances.randbytes(size).hex()))
-        stack.enter_context(patch("requests.sessions.HTTPAdapter", lambda: far_realm))
+        stack.enter_context(patch.object(secrets, "token_hex", lambda size=32: rng.randbytes(size).hex()))
+        stack.enter_context(patch("requests.sessions.HTTPAdapter", lambda: authrocket))
         before = random.getstate()
         random.seed(seed)
         stack.callback(random.setstate, before)
@@ -173,7 +179,7 @@ def _simulated(seed: int, simulation: Simulation, far_realm: FarRealm, logs: Kep
 
 
 def _leaks(tables: MemoryTables, host: Host, clients: Clients, logs: KeptLogs) -> list[str]:
-    search = LeakSearch(PLANTED)
+    search = LeakSearch(PLANTED_SECRETS)
     search.search("the tables", repr(tables.contents()))
     search.search("the queues", "\n".join(host.sent))
     search.search("the answers", "\n".join(clients.answers))

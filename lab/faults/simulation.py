@@ -80,10 +80,10 @@ class Worker:
 
 
 class Simulation:
-    """The clock, the turns and the chances of one schedule."""
+    """The clock, the turns and the random numbers of one schedule."""
 
-    def __init__(self, chances: random.Random, begins_at: datetime, *, in_order: bool = False) -> None:
-        self.chances = chances
+    def __init__(self, rng: random.Random, begins_at: datetime, *, in_order: bool = False) -> None:
+        self.rng = rng
         self.at = begins_at
         self.stopped = False
         self.switches = 0
@@ -212,7 +212,7 @@ class Simulation:
             ready = [worker for worker in alive if worker.wakes_at is not None and worker.wakes_at <= self.at]
         if self._in_order or len(ready) == 1:
             return ready[0]
-        return ready[self.chances.randrange(len(ready))]
+        return ready[self.rng.randrange(len(ready))]
 
     def forget_objects(self) -> None:
         """The process of the worker whose turn it is has died: the next one builds everything anew."""

@@ -1,4 +1,4 @@
-"""A short run of the seeded schedules, and the proof that they would notice: defects are planted and must be found."""
+"""A short run of the seeded schedules, and the proof that they would notice: mutations must be found."""
 
 import logging
 import os
@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from lab.faults.flows import never_met
-from lab.faults.killing import kill_pass, points_of, rich_seeds
-from lab.faults.many import Total, run_many, spread
-from lab.faults.planted import PLANTED_BUGS
+from lab.faults.kill_points import kill_pass, points_of, rich_seeds
+from lab.faults.mutations import MUTATIONS
+from lab.faults.parallel_runs import Total, run_many, spread
+from lab.faults.scenario import FLOWS
 from lab.faults.schedule import run_seed
-from lab.faults.story import FLOWS
 from shared.errors import TryLaterError
 from shared.imports.applier import Applier
 from shared.imports.part_import import PartImport
@@ -81,7 +81,7 @@ def test_nothing_in_a_schedule_waits_in_real_time(monkeypatch: pytest.MonkeyPatc
     assert not waited
 
 
-# Planted defects
+# Mutations
 
 
 def _found(seeds: range, flow: str, words: str, *, profile: str = "") -> bool:
@@ -103,8 +103,8 @@ def test_a_write_that_is_given_up_silently_is_found(monkeypatch: pytest.MonkeyPa
 
 
 def test_deactivating_after_a_reading_that_broke_off_is_found() -> None:
-    with PLANTED_BUGS["deactivating after a reading that broke off"].plant():
-        assert _found(range(5, 45), "users", "wrongly deactivated", profile="far side")
+    with MUTATIONS["deactivating after a reading that broke off"].apply():
+        assert _found(range(5, 45), "users", "wrongly deactivated", profile="services")
 
 
 def test_a_worker_that_stood_still_and_goes_on_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,10 +155,10 @@ def test_an_error_without_a_reason_is_found(monkeypatch: pytest.MonkeyPatch) -> 
     assert _found(range(1, 60), "ec2", "a bug in the timer of the housekeeping: KeyError")
 
 
-@pytest.mark.parametrize("bug", sorted(PLANTED_BUGS))
-def test_each_of_the_planted_bugs_has_its_place_in_the_product(bug: str) -> None:
-    """`python -m lab.faults plants` says after how many schedules each is found."""
-    with PLANTED_BUGS[bug].plant():
+@pytest.mark.parametrize("bug", sorted(MUTATIONS))
+def test_each_mutation_has_its_place_in_the_product(bug: str) -> None:
+    """`python -m lab.faults mutations` says after how many schedules each is found."""
+    with MUTATIONS[bug].apply():
         pass
 
 
@@ -170,7 +170,7 @@ def test_each_of_the_planted_bugs_has_its_place_in_the_product(bug: str) -> None
         ("applying a preview writes whatever is wanted now", "preview had not shown", "queue"),
     ],
 )
-def test_a_planted_bug_is_found(bug: str, words: str, profile: str) -> None:
-    planted = PLANTED_BUGS[bug]
-    with planted.plant():
-        assert _found(range(1, 40), planted.flow, words, profile=profile)
+def test_a_mutation_is_found(bug: str, words: str, profile: str) -> None:
+    mutation = MUTATIONS[bug]
+    with mutation.apply():
+        assert _found(range(1, 40), mutation.flow, words, profile=profile)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from azure.storage.blob import ContainerClient
 
-from lab.faults.wire import FaultProxy
-from lab.faults.wired_far_sides import Answer, Asked, Forwarded
+from lab.faults.network_level_proxy import FaultProxy
+from lab.faults.network_level_services import Answer, ForwardedService, ProxiedRequest
 from shared.errors import MisconfiguredError, TryLaterError
 from shared.storage.names import DEAD_LETTERS_CONTAINER
 from shared.tickets.desk.housekeeping import TicketHousekeeping
@@ -37,7 +37,7 @@ class Gateway:
         assert found is not None
         self._connection_string, self._endpoint, self._page = connection_string, found[1], page
         self._proxy = FaultProxy(self, seed=1)
-        self._behind = Forwarded(self._endpoint)
+        self._behind = ForwardedService(self._endpoint)
 
     def __enter__(self) -> "Gateway":
         self._proxy.__enter__()
@@ -50,11 +50,11 @@ class Gateway:
         spoilt = self._connection_string.replace(f"{self._endpoint}/", f"{self._proxy.url}/")
         return ContainerClient.from_connection_string(spoilt, DEAD_LETTERS_CONTAINER, retry_total=0)
 
-    def kinds(self, asked: Asked) -> Sequence[str]:
+    def kinds(self, asked: ProxiedRequest) -> Sequence[str]:
         del asked
         return ()
 
-    def answer(self, asked: Asked, kind: str) -> Answer:
+    def answer(self, asked: ProxiedRequest, kind: str) -> Answer:
         status, headers, content = self._behind.answer(asked, kind)
         return status, headers, self._page if status in {200, 206} and ".json" in asked.path else content
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from functions import api_credentials
 from lab.emulators.key_vault import VaultInterface, VaultLab
 from lab.faults.leaks import LeakSearch, marker
-from lab.faults.wire import FaultProxy
-from lab.faults.wired_far_sides import Answer, Asked, Forwarded
+from lab.faults.network_level_proxy import FaultProxy
+from lab.faults.network_level_services import Answer, ForwardedService, ProxiedRequest
 from shared import bootstrap, telemetry
 from shared.errors import DeskbridgeError
 from shared.vaults.checks import CredentialChecks
@@ -125,13 +125,13 @@ class _Cut:
     """Passes on half of what the identity endpoint answers, as if it were all."""
 
     def __init__(self, address: str) -> None:
-        self._behind = Forwarded(address)
+        self._behind = ForwardedService(address)
 
-    def kinds(self, asked: Asked) -> Sequence[str]:
+    def kinds(self, asked: ProxiedRequest) -> Sequence[str]:
         del asked
         return ()
 
-    def answer(self, asked: Asked, kind: str) -> Answer:
+    def answer(self, asked: ProxiedRequest, kind: str) -> Answer:
         status, headers, content = self._behind.answer(asked, kind)
         return status, headers, content[: len(content) // 2]
 

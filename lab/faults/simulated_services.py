@@ -1,7 +1,7 @@
-"""Far sides of a simulation: Key Vault, EC2 and dead letters, as a story has them, and on their bad days.
+"""Far sides of a simulation: Key Vault, EC2 and dead letters, as a scenario has them, and on their bad days.
 
 EC2 is stood in for behind the product's own reader, with botocore's errors, and the container of dead letters behind
-its client, with azure-core's; AuthRocket is in `far_realm`.
+its client, with azure-core's; AuthRocket is in `simulated_authrocket`.
 """
 
 import threading
@@ -21,9 +21,9 @@ from azure.core.exceptions import (
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 
 from lab.faults.disturbances import Disturbances
-from lab.faults.rotating import accepted, stored
+from lab.faults.scenario import Scenario, SimulatedRecord, SweptObject
+from lab.faults.secret_rotation import accepted, stored
 from lab.faults.simulation import Simulation
-from lab.faults.story import Story, SweptObject, Thing
 from shared.assets.aws.client import AwsKeys, Caller, Ec2
 from shared.assets.aws.errors import AccessContext, classify
 from shared.assets.documents.aws_tenants import ALL_REGIONS, AccountDocument, AwsTenantDocument
@@ -47,11 +47,11 @@ _EC2_CODES = (
 _EC2_FAULTS = (*_EC2_CODES, "refused", "reset", "timed out", "unparsable", "slow")
 
 
-class FarVault:
+class SimulatedVault:
     """Key Vault: the secrets of the desk, which may change on the way."""
 
-    def __init__(self, story: Story, simulation: Simulation, disturbances: Disturbances) -> None:
-        self._story = story
+    def __init__(self, scenario: Scenario, simulation: Simulation, disturbances: Disturbances) -> None:
+        self._scenario = scenario
         self._simulation = simulation
         self._disturbances = disturbances
 
@@ -71,17 +71,17 @@ class FarVault:
         if fault == "slow":
             self._simulation.sleep(self._disturbances.slowness())
         at = self._simulation.at
-        text = stored(self._story, address.name, at)
-        rotation = self._story.also.rotations.get(address.name)
+        text = stored(self._scenario, address.name, at)
+        rotation = self._scenario.steps.rotations.get(address.name)
         version = "2" if rotation is not None and at >= rotation.stored_at else "1"
         return SecretValue(text, json_fields(text), store.name_of_vault, address.name, version)
 
 
-class FarObjects:
+class SimulatedVaultObjects:
     """The lists of one vault's objects, by their properties."""
 
-    def __init__(self, story: Story, vault: str, simulation: Simulation, disturbances: Disturbances) -> None:
-        self._all = story.swept.get(vault, ())
+    def __init__(self, scenario: Scenario, vault: str, simulation: Simulation, disturbances: Disturbances) -> None:
+        self._all = scenario.swept.get(vault, ())
         self._simulation = simulation
         self._disturbances = disturbances
 
@@ -116,18 +116,18 @@ class FarObjects:
             self._simulation.sleep(self._disturbances.slowness())
 
 
-class FarEc2(Ec2):
+class SimulatedEc2(Ec2):
     """Stands in for the reader of EC2, but for what that does when a key is refused. A read takes what is there when
     it begins, as EC2's snapshot does."""
 
     def __init__(
-        self, story: Story, simulation: Simulation, disturbances: Disturbances, credentials: Credentials
+        self, scenario: Scenario, simulation: Simulation, disturbances: Disturbances, credentials: Credentials
     ) -> None:
         # Without the real one's session of botocore: nothing here speaks to AWS.
         self._credentials = credentials
         self._lock = threading.RLock()
         self._assumed: dict[tuple[str, ...], AwsKeys] = {}
-        self._story = story
+        self._scenario = scenario
         self._simulation = simulation
         self._disturbances = disturbances
 
@@ -137,13 +137,13 @@ class FarEc2(Ec2):
             return regions
         _, caller = self._identify(document, account)
         self._perhaps_fail(caller.account, "us-east-1", "ec2:DescribeRegions")
-        return [part.split(":")[1] for part in self._story.parts if part.startswith(caller.account)]
+        return [part.split(":")[1] for part in self._scenario.parts if part.startswith(caller.account)]
 
     def _identify_once(self, document: AwsTenantDocument, account: AccountDocument | None) -> tuple[AwsKeys, Caller]:
         assert account is not None
         keys = self._base_keys(document)
         self._perhaps_fail(account.account, "us-east-1", "sts:GetCallerIdentity")
-        if keys.secret_access_key not in accepted(self._story, "aws", self._simulation.at):
+        if keys.secret_access_key not in accepted(self._scenario, "aws", self._simulation.at):
             context = AccessContext(account.account, "us-east-1", "sts:GetCallerIdentity")
             raise classify(_botocore_error("SignatureDoesNotMatch"), context)
         return keys, Caller(account.account, f"arn:aws:iam::{account.account}:user/deskbridge")
@@ -154,22 +154,22 @@ class FarEc2(Ec2):
         assert account is not None
         self._simulation.pause()
         self._identify(document, account)
-        things = dict(self._story.there_at(f"{account.account}:{region}", self._simulation.at))
-        ids = sorted(things)
-        self._disturbances.chances.shuffle(ids)
+        records = dict(self._scenario.records_at(f"{account.account}:{region}", self._simulation.at))
+        ids = sorted(records)
+        self._disturbances.rng.shuffle(ids)
         for start in range(0, max(len(ids), 1), page_size):
             self._simulation.pause()
             self._perhaps_fail(account.account, region, "ec2:DescribeInstances")
-            rate = self._disturbances.rates.far_side
+            rate = self._disturbances.rates.services
             if self._disturbances.happens("ec2", rate, ("empty page",)):
                 yield []
             page = ids[start : start + page_size]
             if start and self._disturbances.happens("ec2", rate, ("instance listed twice",)):
                 page = [ids[start - 1], *page]
-            yield [_instance(one, things[one], account.account, region) for one in page]
+            yield [_instance(one, records[one], account.account, region) for one in page]
 
     def _perhaps_fail(self, account: str, region: str, action: str) -> None:
-        fault = self._disturbances.happens("ec2", self._disturbances.rates.far_side / 2, _EC2_FAULTS)
+        fault = self._disturbances.happens("ec2", self._disturbances.rates.services / 2, _EC2_FAULTS)
         if fault is None:
             return
         if fault == "slow":
@@ -180,7 +180,7 @@ class FarEc2(Ec2):
 
 
 @dataclass
-class FarContainer:
+class SimulatedContainer:
     """The container of dead letters, behind the few calls of its client that the product makes."""
 
     simulation: Simulation
@@ -261,12 +261,12 @@ def _listed(one: SweptObject, *, with_version: bool) -> ObjectProperties:
     )
 
 
-def _instance(instance_id: str, thing: Thing, account: str, region: str) -> dict[str, Any]:
+def _instance(instance_id: str, record: SimulatedRecord, account: str, region: str) -> dict[str, Any]:
     return {
         "InstanceId": instance_id,
-        "State": {"Name": "terminated" if thing.gone else "running"},
-        "InstanceType": f"t3.{thing.kind}",
-        "tags": {"Name": thing.name, "AssetNumber": thing.number, "Note": thing.note},
+        "State": {"Name": "terminated" if record.gone else "running"},
+        "InstanceType": f"t3.{record.kind}",
+        "tags": {"Name": record.name, "AssetNumber": record.number, "Note": record.note},
         "account": account,
         "region": region,
     }

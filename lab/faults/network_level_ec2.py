@@ -1,4 +1,4 @@
-"""EC2's reader on its stand-in, through a proxy that spoils what passes."""
+"""EC2's reader on its emulator, through a proxy that spoils what passes."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -6,16 +6,16 @@ from unittest.mock import patch
 
 from lab.emulators.ec2.accounts import ACORN, LONDON
 from lab.emulators.ec2.server import EC2Lab
+from lab.faults.network_level_proxy import FaultProxy
 from lab.faults.schedule import Outcome
-from lab.faults.wire import FaultProxy
 from shared import bootstrap
 from shared.assets.documents.aws_tenants import AccountDocument, AwsTenantDocument
 from shared.errors import DeskbridgeError
 from shared.vaults.model import SecretValue
 
 
-def read_ec2_wired(seed: int, lab: EC2Lab, expected: int) -> Outcome:
-    """Read a region of the stand-in through a proxy: all of it, or a refusal in words; never a part taken for all."""
+def read_ec2_on_network(seed: int, lab: EC2Lab, expected: int) -> Outcome:
+    """Read a region of the emulator through a proxy: all of it, or a refusal in words; never a part taken for all."""
     from shared.assets.aws.client import Ec2
 
     findings: list[str] = []
@@ -39,7 +39,7 @@ def read_ec2_wired(seed: int, lab: EC2Lab, expected: int) -> Outcome:
                 found = [str(instance["InstanceId"]) for page in pages for instance in page]
                 if len(set(found)) != expected:
                     findings.append(f"{len(set(found))} instances of {expected} were taken for all of them")
-    return Outcome(seed, ("ec2",), "wire", findings, proxy.injected, storage_calls=proxy.requests)
+    return Outcome(seed, ("ec2",), "network", findings, proxy.injected, storage_calls=proxy.requests)
 
 
 def _tenant(access_key_id: str) -> AwsTenantDocument:

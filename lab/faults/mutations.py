@@ -1,8 +1,8 @@
-"""Bugs that are planted one at a time, to see after how many schedules they are found.
+"""Mutations: bugs that are put into the product one at a time, to see after how many schedules they are found.
 
 Each is what somebody might write who does not know why the line is there.
 """
-# ruff: noqa: SLF001 - a bug is planted where the line stands
+# ruff: noqa: SLF001 - a mutation stands where the line stands
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from lab.faults.many import spread
+from lab.faults.parallel_runs import spread
 from lab.faults.schedule import Outcome, run_seed
 from shared.errors import TryLaterError
 from shared.imports.applier import Applier
@@ -38,11 +38,11 @@ _AT_ONCE = 20
 
 
 @dataclass(frozen=True)
-class Planted:
-    """A bug, and the flow in whose schedules it is looked for. `plant` is within while it is there."""
+class Mutation:
+    """A bug, and the flow in whose schedules it is looked for. It is in the product within `apply()`."""
 
     flow: str
-    plant: Callable[[], AbstractContextManager[Any]]
+    apply: Callable[[], AbstractContextManager[Any]]
 
 
 @dataclass(frozen=True)
@@ -55,24 +55,24 @@ class Found:
     finding: str = ""
 
 
-def look_for(bugs: Sequence[str], most: int, jobs: int) -> Iterator[Found]:
+def find_mutations(bugs: Sequence[str], most: int, jobs: int) -> Iterator[Found]:
     """Each of the bugs in schedules from seed 1 on, `most` of them at most."""
     for bug in bugs:
-        yield _look_for(bug, most, jobs)
+        yield _find_mutation(bug, most, jobs)
 
 
-def run_planted(bug: str, seed: int) -> Outcome:
+def run_mutated(bug: str, seed: int) -> Outcome:
     """One schedule with the bug in the product."""
-    planted = PLANTED_BUGS[bug]
-    with planted.plant():
-        return run_seed(seed, (planted.flow,))
+    mutation = MUTATIONS[bug]
+    with mutation.apply():
+        return run_seed(seed, (mutation.flow,))
 
 
-def _look_for(bug: str, most: int, jobs: int) -> Found:
-    flow = PLANTED_BUGS[bug].flow
+def _find_mutation(bug: str, most: int, jobs: int) -> Found:
+    flow = MUTATIONS[bug].flow
     for start in range(1, most + 1, _AT_ONCE):
         seeds = range(start, min(start + _AT_ONCE, most + 1))
-        found = [one for one in spread(partial(run_planted, bug), seeds, jobs) if one.findings]
+        found = [one for one in spread(partial(run_mutated, bug), seeds, jobs) if one.findings]
         if found:
             first = min(found, key=lambda one: one.seed)
             return Found(bug, flow, first.seed, first.findings[0])
@@ -207,27 +207,27 @@ def _preview_disregarded() -> AbstractContextManager[Any]:
     return patch.object(PartImport, "_as_previewed", blind)
 
 
-PLANTED_BUGS: Mapping[str, Planted] = {
-    "no line of history for an update": Planted("ec2", _no_history_of_updates),
-    "a deleted object's ticket stays open": Planted("tickets", _gone_taken_for_seen),
-    "the dead letter removed before it is recorded": Planted("tickets", _letter_removed_first),
-    "a person's edit written without the ETag": Planted("ec2", _edit_without_etag),
-    "rows of an import written without their ETag": Planted("ec2", _rows_without_etag),
-    "the row of a vault's object written without its ETag": Planted("tickets", _objects_without_etag),
-    "deactivating after a reading that broke off": Planted("ec2", _broken_reading_believed),
-    "a refused password is not read again": Planted(
+MUTATIONS: Mapping[str, Mutation] = {
+    "no line of history for an update": Mutation("ec2", _no_history_of_updates),
+    "a deleted object's ticket stays open": Mutation("tickets", _gone_taken_for_seen),
+    "the dead letter removed before it is recorded": Mutation("tickets", _letter_removed_first),
+    "a person's edit written without the ETag": Mutation("ec2", _edit_without_etag),
+    "rows of an import written without their ETag": Mutation("ec2", _rows_without_etag),
+    "the row of a vault's object written without its ETag": Mutation("tickets", _objects_without_etag),
+    "deactivating after a reading that broke off": Mutation("ec2", _broken_reading_believed),
+    "a refused password is not read again": Mutation(
         "tickets", lambda: patch.object(VaultCredentials, "invalidate", lambda *_: None)
     ),
-    "an event leaves the quarantine before it is recorded": Planted("tickets", _quarantine_left_first),
-    "what a person holds is overwritten": Planted(
+    "an event leaves the quarantine before it is recorded": Mutation("tickets", _quarantine_left_first),
+    "what a person holds is overwritten": Mutation(
         "ec2", lambda: patch.object(ExistingRecord, "locks", property(lambda _: frozenset[str]()))
     ),
-    "`If-Match` of a ticket ignored": Planted("tickets", _if_match_ignored),
-    "applying a preview writes whatever is wanted now": Planted("ec2", _preview_disregarded),
-    "no brake": Planted("ec2", lambda: patch.object(Brake, "holds", lambda *_: False)),
-    "the note of a granted permission removed before its ticket is opened": Planted("users", _note_removed_first),
-    "the webhook of AuthRocket does not ask whether an import runs": Planted(
+    "`If-Match` of a ticket ignored": Mutation("tickets", _if_match_ignored),
+    "applying a preview writes whatever is wanted now": Mutation("ec2", _preview_disregarded),
+    "no brake": Mutation("ec2", lambda: patch.object(Brake, "holds", lambda *_: False)),
+    "the note of a granted permission removed before its ticket is opened": Mutation("users", _note_removed_first),
+    "the webhook of AuthRocket does not ask whether an import runs": Mutation(
         "users", lambda: patch.object(AuthRocketWebhook, "_check_no_import", lambda *_: None)
     ),
-    "confirming the brake also deactivates what came back": Planted("ec2", _confirmed_whatever_is_there),
+    "confirming the brake also deactivates what came back": Mutation("ec2", _confirmed_whatever_is_there),
 }

@@ -1,4 +1,4 @@
-"""AuthRocket in a simulation: its API for one realm, and the same behind requests, as answers on the wire.
+"""AuthRocket in a simulation: its API for one realm, and the same behind requests, as answers on the network.
 
 So that the product's own calls, with their retries and their reading, are part of what is tried.
 """
@@ -13,12 +13,12 @@ import requests
 import requests.adapters
 import urllib3
 
-from lab.faults.chapters import ORGANISATIONS
+from lab.faults.concurrent_changes import ConcurrentChanges
 from lab.faults.disturbances import Disturbances
-from lab.faults.meanwhile import Meanwhile
-from lab.faults.rotating import accepted
+from lab.faults.scenario import REALM_ID, Scenario, SimulatedRecord
+from lab.faults.scenario_steps import ORGANISATIONS
+from lab.faults.secret_rotation import accepted
 from lab.faults.simulation import Simulation
-from lab.faults.story import REALM_ID, Story, Thing
 
 ENDPOINT = "https://simulated.authrocket.example/v2"
 
@@ -41,12 +41,12 @@ _FAULTS_OF_LISTS = (*_FAULTS, *("repeated page", "empty page") * 3)
 
 
 class RealmApi:
-    """The realm's API as a story has it: what it answers to an address, with a key."""
+    """The realm's API as a scenario has it: what it answers to an address, with a key."""
 
-    def __init__(self, story: Story, simulation: Simulation, meanwhile: Meanwhile) -> None:
-        self._story = story
+    def __init__(self, scenario: Scenario, simulation: Simulation, changes: ConcurrentChanges) -> None:
+        self._scenario = scenario
         self._simulation = simulation
-        self._meanwhile = meanwhile
+        self._changes = changes
 
     @staticmethod
     def is_list(path: str) -> bool:
@@ -56,7 +56,7 @@ class RealmApi:
         """Status, body and headers. `url` may be a path with its query alone."""
         asked = urlsplit(url)
         path = _parts(asked.path)
-        if key not in accepted(self._story, "authrocket", self._simulation.at) or fault == "403":
+        if key not in accepted(self._scenario, "authrocket", self._simulation.at) or fault == "403":
             return 403, b'{"error": "API authentication failed"}', {}
         if fault is not None and fault[:3].isdigit():
             waits = {"Retry-After": "7"} if "Retry-After" in fault else {}
@@ -84,37 +84,43 @@ class RealmApi:
         if collection == "memberships":
             of_org, of_user = asked.get("org_id"), asked.get("user_id")
             return [
-                _membership(user, org, thing)
-                for user, thing in users.items()
+                _membership(user, org, record)
+                for user, record in users.items()
                 for org in ORGANISATIONS
-                if of_org in {None, org} and of_user in {None, user} and (org == "org_a" or org in thing.owns)
+                if of_org in {None, org} and of_user in {None, user} and (org == "org_a" or org in record.owns)
             ]
-        return [_user(one, thing) for one, thing in users.items()]
+        return [_user(one, record) for one, record in users.items()]
 
     def _find(self, collection: str, item: str) -> dict[str, Any] | None:
         if collection == "events":
             # Known from the moment on when it happened.
-            found = (one for one in self._meanwhile.events if one.id == item and one.at <= self._simulation.at)
+            found = (one for one in self._changes.events if one.id == item and one.at <= self._simulation.at)
             event = next(found, None)
             if event is None:
                 return None
             told = {"id": event.id, "event_type": event.type, "user_id": event.user, "event_at": event.at.timestamp()}
             return {**told, "object": "event", "realm_id": REALM_ID}
-        thing = self._users.get(item)
-        return None if thing is None or collection != "users" else _user(item, thing)
+        record = self._users.get(item)
+        return None if record is None or collection != "users" else _user(item, record)
 
     @property
-    def _users(self) -> dict[str, Thing]:
-        return dict(self._meanwhile.users_at(self._simulation.at))
+    def _users(self) -> dict[str, SimulatedRecord]:
+        return dict(self._changes.users_at(self._simulation.at))
 
 
-class FarRealm(requests.adapters.HTTPAdapter):
+class SimulatedAuthRocket(requests.adapters.HTTPAdapter):
     """Answers what the product asks of AuthRocket, in place of the network."""
 
-    def __init__(self, story: Story, simulation: Simulation, disturbances: Disturbances, meanwhile: Meanwhile) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        simulation: Simulation,
+        disturbances: Disturbances,
+        changes: ConcurrentChanges,
+    ) -> None:
         super().__init__()
-        self._api = RealmApi(story, simulation, meanwhile)
-        self._meanwhile = meanwhile
+        self._api = RealmApi(scenario, simulation, changes)
+        self._changes = changes
         self._simulation = simulation
         self._disturbances = disturbances
 
@@ -123,7 +129,7 @@ class FarRealm(requests.adapters.HTTPAdapter):
         self._simulation.pause()
         url = request.url or ""
         kinds = _FAULTS_OF_LISTS if self._api.is_list(urlsplit(url).path) else _FAULTS
-        fault = self._disturbances.happens("authrocket", self._disturbances.rates.far_side, kinds)
+        fault = self._disturbances.happens("authrocket", self._disturbances.rates.services, kinds)
         if fault == "slow":
             self._simulation.sleep(self._disturbances.slowness())
         if fault in {"refused", "reset"}:
@@ -132,7 +138,7 @@ class FarRealm(requests.adapters.HTTPAdapter):
             raise requests.exceptions.ReadTimeout("simulated")
         status, body, headers = self._api.answer(url, request.headers.get("Authrocket-Api-Key"), fault)
         if fault is None and status == 200 and _parts(urlsplit(url).path) == ["users"]:
-            self._meanwhile.was_read([str(user["id"]) for user in json.loads(body)["collection"]])
+            self._changes.was_read([str(user["id"]) for user in json.loads(body)["collection"]])
         content: Any = io.BytesIO(body)
         headers = {"Content-Length": str(len(body)), "Content-Type": "application/json", **headers}
         if fault == "truncated":
@@ -151,28 +157,28 @@ def _organisation(org: str) -> dict[str, Any]:
     return {"id": org, "object": "org", "realm_id": REALM_ID, "name": ORGANISATIONS[org], "reference": None}
 
 
-def _membership(user: str, org: str, thing: Thing) -> dict[str, Any]:
+def _membership(user: str, org: str, record: SimulatedRecord) -> dict[str, Any]:
     return {
         "id": f"mb_{org}_{user}",
         "object": "membership",
         "user_id": user,
         "org_id": org,
         "org": _organisation(org),
-        "permissions": ["ar:owner"] if org in thing.owns else ["member"],
+        "permissions": ["ar:owner"] if org in record.owns else ["member"],
         "expires_at": None,
     }
 
 
-def _user(user_id: str, thing: Thing) -> dict[str, Any]:
+def _user(user_id: str, record: SimulatedRecord) -> dict[str, Any]:
     return {
         "id": user_id,
         "object": "user",
         "realm_id": REALM_ID,
-        "state": "inactive" if thing.gone else "active",
-        "email": f"{thing.number.lower()}@acorn.example",
-        "name": thing.name,
-        "first_name": thing.name,
-        "last_name": thing.note or None,
-        "reference": thing.number,
+        "state": "inactive" if record.gone else "active",
+        "email": f"{record.number.lower()}@acorn.example",
+        "name": record.name,
+        "first_name": record.name,
+        "last_name": record.note or None,
+        "reference": record.number,
         "custom": {},
     }

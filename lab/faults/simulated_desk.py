@@ -9,12 +9,12 @@ from azure.storage.blob import ContainerClient
 
 from lab.fakes.tables import MemoryTables
 from lab.faults.disturbances import Disturbances
-from lab.faults.far_realm import ENDPOINT
-from lab.faults.far_sides import FarContainer, FarEc2, FarObjects, FarVault
-from lab.faults.rotating import SECRETS
+from lab.faults.disturbed_tables import Committed, DisturbedTables, Read
+from lab.faults.scenario import ACCOUNTS, BEGINS, REALM, REALM_ID, REGIONS, TENANT, VAULTS, Scenario, resource_id
+from lab.faults.secret_rotation import SECRETS
+from lab.faults.simulated_authrocket import ENDPOINT
+from lab.faults.simulated_services import SimulatedContainer, SimulatedEc2, SimulatedVault, SimulatedVaultObjects
 from lab.faults.simulation import Simulation
-from lab.faults.storage import Committed, DisturbedTables, Read
-from lab.faults.story import ACCOUNTS, BEGINS, REALM, REALM_ID, REGIONS, TENANT, VAULTS, Story, resource_id
 from shared import bootstrap
 from shared.bootstrap.kinds import KINDS
 from shared.environment import load_environment
@@ -32,7 +32,7 @@ SETTINGS_BY = "operator"
 _STORE = {"vault_url": "https://acorn-vault.vault.azure.net", "method": "system_assigned"}
 
 
-def furnish(tables: MemoryTables, story: Story) -> None:
+def write_settings(tables: MemoryTables, scenario: Scenario) -> None:
     """Write the settings, and the assets that stand there by hand. Nothing goes wrong here."""
     settings = SettingsStore(tables.table("settings"), KINDS, lambda: BEGINS)
 
@@ -45,17 +45,17 @@ def furnish(tables: MemoryTables, story: Story) -> None:
     put("sites", "leeds", {"title": "Leeds", "customer": "St Johns High School"})
     put("sites", "york", {"title": "York", "customer": "St Johns High School"})
     put("asset-types", "server", {"title": "Server"})
-    if "tickets" in story.flows:
+    if "tickets" in scenario.flows:
         for vault in VAULTS:
             put("credential-stores", f"of-{vault}", {**_STORE, "vault_url": f"https://{vault}.vault.azure.net"})
-        vaults = VAULTS if story.also.late_vault_at is None else VAULTS[:1]
-        put("key-vault-events", "default", _events(story, vaults))
+        vaults = VAULTS if scenario.steps.late_vault_at is None else VAULTS[:1]
+        put("key-vault-events", "default", _events(scenario, vaults))
         _leave_old_rows(tables)
-    if "ec2" in story.flows:
-        put("aws-tenants", TENANT, _tenant(story))
-    if "users" in story.flows:
-        put("authrocket-realms", REALM, _realm(story))
-    for name, number in story.by_hand.items():
+    if "ec2" in scenario.flows:
+        put("aws-tenants", TENANT, _tenant(scenario))
+    if "users" in scenario.flows:
+        put("authrocket-realms", REALM, _realm(scenario))
+    for name, number in scenario.manual_assets.items():
         columns: dict[str, Value] = {"active": True, "source_id": name, "created_at": BEGINS}
         columns |= {column_of("name"): name, column_of("asset-number"): number}
         tables.table("assets").transact(MANUAL_PARTITION, [Create(Row(MANUAL_PARTITION, name, columns))])
@@ -74,26 +74,26 @@ def _leave_old_rows(tables: MemoryTables) -> None:
 
 
 def assemble(
-    story: Story,
+    scenario: Scenario,
     tables: MemoryTables,
     simulation: Simulation,
     disturbances: Disturbances,
     committed: Committed,
     read: Read,
-    container: FarContainer,
+    container: SimulatedContainer,
 ) -> None:
     """Stand the simulated parts in for the real ones, in the objects of the worker whose turn it is."""
     bootstrap.replace("environment", load_environment({**_environment(), "AzureWebJobsStorage": "simulated"}))
     bootstrap.replace("callers_are_signed_in", False)
     bootstrap.replace("tables", DisturbedTables(tables, simulation, disturbances, committed, read))
-    bootstrap.replace("vaults", FarVault(story, simulation, disturbances))
-    bootstrap.replace("ec2", FarEc2(story, simulation, disturbances, bootstrap.credentials()))
+    bootstrap.replace("vaults", SimulatedVault(scenario, simulation, disturbances))
+    bootstrap.replace("ec2", SimulatedEc2(scenario, simulation, disturbances, bootstrap.credentials()))
     from shared.tickets.inbound.dead_letters import DeadLetters
     from shared.tickets.inbound.sweep import VaultSweep
     from shared.users.source import Clock, Realms
 
-    def open_vault(store: str) -> FarObjects:
-        return FarObjects(story, store.removeprefix("of-"), simulation, disturbances)
+    def open_vault(store: str) -> SimulatedVaultObjects:
+        return SimulatedVaultObjects(scenario, store.removeprefix("of-"), simulation, disturbances)
 
     configuration, settling = bootstrap.ticket_configuration(), bootstrap.ticket_reconciler()
     sweeping = VaultSweep(configuration, open_vault, bootstrap.tickets(), settling, bootstrap.now)
@@ -109,15 +109,15 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith("DESKBRIDGE_")}
 
 
-def allowed(story: Story, vaults: Sequence[str]) -> list[dict[str, Any]]:
+def allowed(scenario: Scenario, vaults: Sequence[str]) -> list[dict[str, Any]]:
     """The entries of allowed vaults."""
     return [
-        {"name": vault, "resource_id": resource_id(vault), **({"store": f"of-{vault}"} if story.swept else {})}
+        {"name": vault, "resource_id": resource_id(vault), **({"store": f"of-{vault}"} if scenario.swept else {})}
         for vault in vaults
     ]
 
 
-def _events(story: Story, vaults: Sequence[str]) -> dict[str, Any]:
+def _events(scenario: Scenario, vaults: Sequence[str]) -> dict[str, Any]:
     rules = [
         {
             "name": "pressing",
@@ -136,22 +136,22 @@ def _events(story: Story, vaults: Sequence[str]) -> dict[str, Any]:
     ]
     return {
         "credentials": {"current": {"credential": "webhook"}, "previous": {"credential": "webhook-previous"}},
-        "allowed_vaults": allowed(story, vaults),
+        "allowed_vaults": allowed(scenario, vaults),
         "ticket_rules": rules,
-        "dead_letters": "keep" if story.also.keeps_dead_letters else "replay",
+        "dead_letters": "keep" if scenario.steps.keeps_dead_letters else "replay",
     }
 
 
-def _tenant(story: Story) -> dict[str, Any]:
+def _tenant(scenario: Scenario) -> dict[str, Any]:
     places: dict[str, list[str]] = {}
-    for part in story.parts:
+    for part in scenario.parts:
         if part != REALM_ID:
             account, _, region = part.partition(":")
             places.setdefault(account, []).append(region)
     accounts: list[dict[str, Any]] = []
     for account, regions in places.items():
         entry: dict[str, Any] = {"account": account}
-        entry["regions"] = "all" if story.policies["all_regions"] else regions
+        entry["regions"] = "all" if scenario.policies["all_regions"] else regions
         if account != ACCOUNTS[0]:
             entry["role"] = f"arn:aws:iam::{account}:role/deskbridge"
         accounts.append(entry)
@@ -160,11 +160,11 @@ def _tenant(story: Story) -> dict[str, Any]:
         {"source": "tags.AssetNumber", "field": "asset-number"},
         {"source": "tags.Note", "field": "notes"},
     ]
-    if story.policies["new_fields"]:
+    if scenario.policies["new_fields"]:
         size = {"source": "InstanceType", "field": "size", "field_type": "custom_field", "create_field": True}
         mappings.append(size)
     types: dict[str, Any] = {"default": "server"}
-    if story.policies["types_by_field"]:
+    if scenario.policies["types_by_field"]:
         mappings.append({"source": "InstanceType", "field": "model"})
         types = {"mode": "field", "field": "model", "default": "server"}
     content: dict[str, Any] = {
@@ -176,12 +176,12 @@ def _tenant(story: Story) -> dict[str, Any]:
         "field_mappings": mappings,
         "asset_type": types,
         "default_site": "leeds",
-        **_leaving(story, "deactivate_deleted"),
+        **_leaving(scenario, "deactivate_deleted"),
     }
-    return content | ({"matching_field": "asset-number"} if story.policies["matching"] else {})
+    return content | ({"matching_field": "asset-number"} if scenario.policies["matching"] else {})
 
 
-def _realm(story: Story) -> dict[str, Any]:
+def _realm(scenario: Scenario) -> dict[str, Any]:
     return {
         "title": "Customers",
         "syncing": True,
@@ -191,16 +191,16 @@ def _realm(story: Story) -> dict[str, Any]:
         "page_size": 3,
         "default_site": "leeds",
         "deactivate_inactive": True,
-        "organisations": story.also.organisations,
-        "ticket_on_admin_grant": story.also.organisations,
+        "organisations": scenario.steps.organisations,
+        "ticket_on_admin_grant": scenario.steps.organisations,
         "webhook": {
             "current": {"credential": "authrocket-webhook"},
             "previous": {"credential": "authrocket-webhook-previous"},
         },
-        **_leaving(story, "deactivate_vanished"),
+        **_leaving(scenario, "deactivate_vanished"),
     }
 
 
-def _leaving(story: Story, deactivates: str) -> dict[str, Any]:
-    brake = {"share": 0.3, "at_least": 2} if story.policies["braking"] else {"share": 0.3, "at_least": 100}
-    return {deactivates: True, "grace_days": story.policies["grace_days"], "brake": brake}
+def _leaving(scenario: Scenario, deactivates: str) -> dict[str, Any]:
+    brake = {"share": 0.3, "at_least": 2} if scenario.policies["braking"] else {"share": 0.3, "at_least": 100}
+    return {deactivates: True, "grace_days": scenario.policies["grace_days"], "brake": brake}

@@ -1,7 +1,7 @@
-"""The wire level: every flow on sockets that break, with the client libraries that the product uses.
+"""The network level: every flow on sockets that break, with the client libraries that the product uses.
 
-A story is played once with nothing wrong, and once through proxies that spoil what passes; then the tables of both are
-held against each other.
+A scenario is played once with nothing wrong, and once through proxies that spoil what passes. Then the tables of both
+are compared.
 """
 
 import json
@@ -17,29 +17,29 @@ from azure.functions.queue import QueueMessage
 
 from lab.emulators.event_grid.subscription import basic_authorization
 from lab.fakes.tables import MemoryTables
-from lab.faults.chapters import make_dead_letters
 from lab.faults.checks import run_faults
-from lab.faults.comparing import differences
+from lab.faults.comparison import differences
 from lab.faults.host import request
 from lab.faults.leaks import LeakSearch
 from lab.faults.logs import KeptLogs
+from lab.faults.network_level_desk import NetworkLevelDesk, VirtualClock, vault_holds
 from lab.faults.promises import grant_faults, undisturbed_faults
-from lab.faults.rotating import PLANTED, SECRETS, WEBHOOK_USER
-from lab.faults.schedule import Outcome
-from lab.faults.story import (
+from lab.faults.scenario import (
     BEGINS,
     FLOWS,
     REALM,
     TENANT,
     VAULTS,
-    Chapters,
     Event,
-    Story,
+    Scenario,
+    ScenarioSteps,
     SweptObject,
     UserEvent,
 )
-from lab.faults.telling import make_story, swept_objects
-from lab.faults.wired_desk import Moment, WiredDesk, vault_holds
+from lab.faults.scenario_generator import make_scenario, swept_objects
+from lab.faults.scenario_steps import make_dead_letters
+from lab.faults.schedule import Outcome
+from lab.faults.secret_rotation import PLANTED_SECRETS, SECRETS, WEBHOOK_USER
 from shared import bootstrap
 from shared.errors import ChangedMeanwhileError, ConflictError, DeskbridgeError
 from shared.imports.plan.model import Trigger
@@ -57,16 +57,16 @@ _TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{8}")
 _CALM_DAYS = 2
 
 
-def run_wired(seed: int, connection_string: str) -> Outcome:
-    """Play the story of a seed on an empty storage account, first as if undisturbed."""
-    story = wired_story(seed)
-    with WiredDesk(story, seed, connection_string) as desk:
+def run_on_network(seed: int, connection_string: str) -> Outcome:
+    """Play the scenario of a seed on an empty storage account, first as if undisturbed."""
+    scenario = network_scenario(seed)
+    with NetworkLevelDesk(scenario, seed, connection_string) as desk:
         calm = MemoryTables()
-        findings = _play(desk, calm, calm) + undisturbed_faults(story, calm)
+        findings = _play(desk, calm, calm) + undisturbed_faults(scenario, calm)
         findings = [f"undisturbed: {finding}" for finding in findings]
         before = desk.requests
         direct = desk.direct_tables()
-        desk.moment.begin_anew()
+        desk.clock.restart()
         desk.begin_trouble()
         try:
             findings += _play(desk, direct, desk.spoilt_tables())
@@ -78,39 +78,39 @@ def run_wired(seed: int, connection_string: str) -> Outcome:
             findings.append(f"an error without a reason: {type(error).__name__}: {error} at {where[:400]}")
         desk.calm_down()
         played = _copy(direct)
-        findings += differences(story, calm, played) + run_faults(played, one_clock=True)
-        findings += grant_faults(story, played)
-        return Outcome(seed, story.flows, "wire", findings, desk.injected, storage_calls=desk.requests - before)
+        findings += differences(scenario, calm, played) + run_faults(played, one_clock=True)
+        findings += grant_faults(scenario, played)
+        return Outcome(seed, scenario.flows, "network", findings, desk.injected, storage_calls=desk.requests - before)
 
 
-def wired_story(seed: int) -> Story:
-    """A story that real vaults can hold, without people and operators: they ask tables alone."""
-    story = make_story(random.Random(f"story {seed}"), FLOWS)
-    # No story is without them here: there are few, and their requests are few.
-    chances = random.Random(f"wire {seed}")
-    objects = story.swept or swept_objects(chances)
+def network_scenario(seed: int) -> Scenario:
+    """A scenario that real vaults can hold, without people and operators: they ask tables alone."""
+    scenario = make_scenario(random.Random(f"story {seed}"), FLOWS)
+    # No scenario is without them here: there are few, and their requests are few.
+    rng = random.Random(f"wire {seed}")
+    objects = scenario.swept or swept_objects(rng)
     certified: dict[str, str] = dict(zip(VAULTS, ("mail", "disk"), strict=True))
     swept = {vault: [_as_held(one) for one in vault_holds(objects[vault], certified[vault])] for vault in VAULTS}
     # Of a certificate that is in no vault the sweep says that it is gone, at the time when it came by.
-    kept = {event["id"]: _with_version(event) for event in story.events if _is_held(event, certified)}
+    kept = {event["id"]: _with_version(event) for event in scenario.events if _is_held(event, certified)}
     deliveries = [
-        (at, [kept[event["id"]] for event in batch if event["id"] in kept], door)
-        for at, batch, door in story.deliveries
+        (at, [kept[event["id"]] for event in batch if event["id"] in kept], channel)
+        for at, batch, channel in scenario.deliveries
     ]
     return replace(
-        story,
+        scenario,
         swept=swept,
         events=list(kept.values()),
         deliveries=[delivery for delivery in deliveries if delivery[1]],
         edits=(),
         previews=(),
         people_on_tickets=False,
-        also=Chapters(
+        steps=ScenarioSteps(
             # What a brake holds depends on how many were deactivated one by one before it.
-            user_events=() if story.policies["braking"] else story.also.user_events,
-            organisations=story.also.organisations,
-            grants=story.also.grants,
-            dead_letters=story.also.dead_letters or make_dead_letters(chances, story),
+            user_events=() if scenario.policies["braking"] else scenario.steps.user_events,
+            organisations=scenario.steps.organisations,
+            grants=scenario.steps.grants,
+            dead_letters=scenario.steps.dead_letters or make_dead_letters(rng, scenario),
         ),
     )
 
@@ -138,44 +138,44 @@ def _version(short: str) -> str:
 # Playing
 
 
-def _play(desk: WiredDesk, direct: Tables, tables: Tables) -> list[str]:
-    """All that happens, each thing tried again until it is taken. `direct` are the tables without faults."""
-    for name, table in desk.furnished().tables.items():
+def _play(desk: NetworkLevelDesk, direct: Tables, tables: Tables) -> list[str]:
+    """All that happens, each step tried again until it is taken. `direct` are the tables without faults."""
+    for name, table in desk.settings_rows().tables.items():
         for (partition_key, _), row in table.rows.items():
             direct.table(name).transact(partition_key, [Save(row)])
     container = desk.direct_letters()
     if not container.exists():
         container.create_container()
-    story, told = desk.story, set[str]()
+    scenario, told = desk.scenario, set[str]()
     findings: list[str] = []
-    with KeptLogs(desk.moment.now, libraries=True) as logs, desk.composed(tables):
-        for _, name, content in story.also.dead_letters:
+    with KeptLogs(desk.clock.now, libraries=True) as logs, desk.composed(tables):
+        for _, name, content in scenario.steps.dead_letters:
             container.upload_blob(name, content)
-        for _, batch, door in story.deliveries:
-            findings += _record(desk.moment, batch) if door == "webhook" else _record_queued(batch)
-        for number in range(len(story.days) + _CALM_DAYS):
-            is_calm = number >= len(story.days)
+        for _, batch, channel in scenario.deliveries:
+            findings += _record(desk.clock, batch) if channel == "webhook" else _record_queued(batch)
+        for number in range(len(scenario.days) + _CALM_DAYS):
+            is_calm = number >= len(scenario.days)
             if is_calm:
                 desk.calm_down()
             findings += _live_a_day(desk, told, is_calm=is_calm)
-            desk.moment.at += _DAY
+            desk.clock.at += _DAY
     findings += [f"a dead letter is left: {blob.name}" for blob in container.list_blobs()]
-    search = LeakSearch(PLANTED)
+    search = LeakSearch(PLANTED_SECRETS)
     search.search("the tables", repr(_copy(direct).contents()))
     search.search("the log", "\n".join(logs.lines))
     findings += [f"a token in the log: {line[:100]}" for line in logs.lines if _TOKEN.search(line)]
     return findings + [f"a secret leaked: {leak.purpose} as {leak.form} in {leak.place}" for leak in search.found]
 
 
-def _live_a_day(desk: WiredDesk, told: set[str], *, is_calm: bool) -> list[str]:
+def _live_a_day(desk: NetworkLevelDesk, told: set[str], *, is_calm: bool) -> list[str]:
     from functions.ticket_schedules import record_dead_letters, sweep_vaults
 
     timer: Any = None
-    findings = _import(desk.moment, "aws-tenants", TENANT) + _import(desk.moment, "authrocket-realms", REALM)
-    for event in desk.story.also.user_events:
-        if event.at <= desk.moment.at and event.id not in told:
+    findings = _import(desk.clock, "aws-tenants", TENANT) + _import(desk.clock, "authrocket-realms", REALM)
+    for event in desk.scenario.steps.user_events:
+        if event.at <= desk.clock.at and event.id not in told:
             told.add(event.id)
-            findings += _follow(desk.moment, event)
+            findings += _deliver_user_event(desk.clock, event)
     for what in (sweep_vaults, record_dead_letters):
         # They come again tomorrow; of the days on which nothing goes wrong there are few, and the machine may be busy.
         for left in reversed(range(_TRIES_OF_CALM if is_calm else 1)):
@@ -188,7 +188,7 @@ def _live_a_day(desk: WiredDesk, told: set[str], *, is_calm: bool) -> list[str]:
     return findings
 
 
-def _record(moment: Moment, batch: Sequence[Event]) -> list[str]:
+def _record(clock: VirtualClock, batch: Sequence[Event]) -> list[str]:
     from functions.key_vault_events import receive_key_vault_events
 
     headers = {
@@ -196,7 +196,7 @@ def _record(moment: Moment, batch: Sequence[Event]) -> list[str]:
         "Authorization": basic_authorization(WEBHOOK_USER, SECRETS["webhook"]),
     }
     asked = request("POST", body=list(batch), headers=headers)
-    return _until_taken(moment, "a delivery", lambda: receive_key_vault_events(req=asked))
+    return _until_taken(clock, "a delivery", lambda: receive_key_vault_events(req=asked))
 
 
 def _record_queued(batch: Sequence[Event]) -> list[str]:
@@ -215,20 +215,20 @@ def _record_queued(batch: Sequence[Event]) -> list[str]:
     return []
 
 
-def _follow(moment: Moment, event: UserEvent) -> list[str]:
+def _deliver_user_event(clock: VirtualClock, event: UserEvent) -> list[str]:
     from functions.authrocket_webhook import receive_authrocket_event
 
     headers = {"Authorization": basic_authorization(WEBHOOK_USER, SECRETS["authrocket-webhook"])}
 
     def deliver() -> Any:
-        moment.at += _MINUTE
+        clock.at += _MINUTE
         asked = request("POST", route={"realm": REALM}, body={"id": event.id}, headers=headers)
         return receive_authrocket_event(req=asked)
 
-    return _until_taken(moment, f"the event {event.id}", deliver)
+    return _until_taken(clock, f"the event {event.id}", deliver)
 
 
-def _until_taken(moment: Moment, what: str, deliver: Callable[[], Any]) -> list[str]:
+def _until_taken(clock: VirtualClock, what: str, deliver: Callable[[], Any]) -> list[str]:
     answer: Any = None
     for _ in range(_MOST_TRIES):
         answer = deliver()
@@ -237,11 +237,11 @@ def _until_taken(moment: Moment, what: str, deliver: Callable[[], Any]) -> list[
         if answer.status_code < 500 or b'"internal"' in answer.get_body():
             return [f"{what} was answered {answer.status_code}: {answer.get_body()!r}"]
         # As Event Grid waits at first; a vault in trouble is not asked again at once.
-        moment.sleep(10)
+        clock.sleep(10)
     return [f"{what} is never taken: {answer.get_body()!r}"]
 
 
-def _import(moment: Moment, kind: str, name: str) -> list[str]:
+def _import(clock: VirtualClock, kind: str, name: str) -> list[str]:
     """A day's import, its parts given again until they are done, as the queue and the housekeeping do it."""
     messages: list[Any] = []
     for _ in range(_MOST_TRIES):
@@ -250,7 +250,7 @@ def _import(moment: Moment, kind: str, name: str) -> list[str]:
         except (ConflictError, ChangedMeanwhileError):
             break
         except DeskbridgeError:
-            moment.at += _MINUTE
+            clock.at += _MINUTE
             continue
         messages = list(started.messages)
         break
@@ -262,8 +262,8 @@ def _import(moment: Moment, kind: str, name: str) -> list[str]:
                     messages += bootstrap.imports().do_part(message, redelivered=attempt > 0)
                     break
                 except DeskbridgeError:
-                    moment.at += _MINUTE
-        moment.at += 16 * _MINUTE
+                    clock.at += _MINUTE
+        clock.at += 16 * _MINUTE
         try:
             messages += bootstrap.run_housekeeping().keep()
             if not bootstrap.runs().open_runs():

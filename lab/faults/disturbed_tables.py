@@ -87,7 +87,9 @@ class _DisturbedTable:
         around = self._around
         if self.name not in {ASSETS_TABLE, USERS_TABLE} or around.simulation.doing not in {Flow.ASSETS, Flow.USERS}:
             return
-        if around.disturbances.happens("worker", around.disturbances.rates.meddling / 4, ("stalled before a write",)):
+        if around.disturbances.happens(
+            "worker", around.disturbances.rates.interference / 4, ("stalled before a write",)
+        ):
             around.simulation.sleep(_STALLED_SECONDS)
 
     def page(
@@ -97,7 +99,7 @@ class _DisturbedTable:
         if fault is Fault.EMPTY_PAGE:
             return Page((), after or encode_continuation(("", "")))
         if fault is Fault.SHORT_PAGE:
-            size = min(size, self._around.disturbances.chances.randint(1, 3))
+            size = min(size, self._around.disturbances.rng.randint(1, 3))
         page = self._inner.page(where, select=select, size=size, after=after)
         self._after(fault)
         return page

@@ -1,11 +1,11 @@
-"""The tables of two plays of the same story, held against each other in all that is not of the moment."""
+"""The tables of two plays of the same scenario, held against each other in all that is not of the moment."""
 
 import re
 from collections.abc import Mapping
 
 from lab.fakes.tables import MemoryTables
 from lab.faults.histories import HISTORY
-from lab.faults.story import REALM_ID, Story
+from lab.faults.scenario import REALM_ID, Scenario
 from shared.records.history import is_history
 from shared.records.model import MANUAL_PARTITION
 from shared.storage.names import ASSETS_TABLE, RUNS_TABLE, SETTINGS_TABLE, TICKETS_TABLE, USERS_TABLE
@@ -13,7 +13,7 @@ from shared.storage.rows import Value
 from shared.tickets.inbound.sweep import SWEEPS_PARTITION
 from shared.tickets.store.repository import VAULTS_PARTITION
 
-# When and by which run something was done differs between two runs of a story; what was done does not.
+# When and by which run something was done differs between two runs of a scenario; what was done does not.
 _OF_THE_MOMENT: Mapping[str, frozenset[str]] = {
     TICKETS_TABLE: frozenset({"received_at"}),
     SETTINGS_TABLE: frozenset({"changed_at", "changed_by"}),
@@ -22,7 +22,7 @@ _OF_THE_MOMENT: Mapping[str, frozenset[str]] = {
 _OF_PEOPLE = frozenset({"updated_at", "finished_at"})
 _PERSON = "operator"
 # How notes begin that follow from what a person had said.
-_OF_WORDS = ("Reopened, because", "Woken, because")
+_FOLLOWS_OVERRIDES = ("Reopened, because", "Woken, because")
 _OF_THE_RUN = frozenset(
     {
         "created_at",
@@ -43,14 +43,14 @@ _MOST_SHOWN = 5
 Rows = dict[tuple[str, str], dict[str, Value]]
 
 
-def differences(story: Story, calm: MemoryTables, played: MemoryTables) -> list[str]:
-    """Where the tables of two runs of the same story differ in what is not of the moment."""
-    expected, found = _comparable(story, calm), _comparable(story, played)
+def differences(scenario: Scenario, calm: MemoryTables, played: MemoryTables) -> list[str]:
+    """Where the tables of two runs of the same scenario differ in what is not of the moment."""
+    expected, found = _comparable(scenario, calm), _comparable(scenario, played)
     for table in _ENTITIES:
-        # What left the far side keeps the values of the last import that saw it, if one did: only that it is not
+        # What left the other side keeps the values of the last import that saw it, if one did: only that it is not
         # active, if it is not held active by the brake, may be compared.
         before, after = expected.get(table, {}), found.get(table, {})
-        left = {key for key in {*before, *after} if not _stays(story, key)}
+        left = {key for key in {*before, *after} if not _stays(scenario, key)}
         gone = {
             key
             for key in left
@@ -64,7 +64,7 @@ def differences(story: Story, calm: MemoryTables, played: MemoryTables) -> list[
                 for key, values in rows.get(table, {}).items()
                 if key not in gone
             }
-    # A type or field that only such a thing had need not be there; what a record names must be.
+    # A type or field that only such a record had need not be there; what a record names must be.
     made = {key: values for key, values in expected.get(SETTINGS_TABLE, {}).items() if key[0] in _MADE_BY_IMPORTS}
     for key in made:
         if key not in found.get(SETTINGS_TABLE, {}):
@@ -90,25 +90,25 @@ def differences(story: Story, calm: MemoryTables, played: MemoryTables) -> list[
     return findings
 
 
-def _stays(story: Story, key: tuple[str, str]) -> bool:
-    """Whether the record's thing is there, alive, in the end; of a record made by hand, the one of its number."""
+def _stays(scenario: Scenario, key: tuple[str, str]) -> bool:
+    """Whether the other side has the record, alive, in the end; of a manual asset, the one of its number."""
     if key[0] == MANUAL_PARTITION:
-        number = story.by_hand.get(key[1])
+        number = scenario.manual_assets.get(key[1])
         return any(
-            thing.number == number and not thing.gone
-            for part in story.days[-1]
-            for thing in story.in_the_end(part).values()
+            record.number == number and not record.gone
+            for part in scenario.days[-1]
+            for record in scenario.final_records(part).values()
         )
     part = REALM_ID if key[0].startswith("authrocket:") else key[0].removeprefix("aws:")
-    thing = story.in_the_end(part).get(key[1])
-    return part not in story.parts or (thing is not None and not thing.gone)
+    record = scenario.final_records(part).get(key[1])
+    return part not in scenario.parts or (record is not None and not record.gone)
 
 
 def _is_active(rows: Rows, key: tuple[str, str]) -> bool:
     return bool(rows.get(key, {}).get("active", False))
 
 
-def _comparable(story: Story, tables: MemoryTables) -> dict[str, Rows]:
+def _comparable(scenario: Scenario, tables: MemoryTables) -> dict[str, Rows]:
     found: dict[str, Rows] = {}
     for table, rows in tables.contents().items():
         if table == RUNS_TABLE:
@@ -125,18 +125,18 @@ def _comparable(story: Story, tables: MemoryTables) -> dict[str, Rows]:
     tickets = found.get(TICKETS_TABLE, {})
     # Tickets about users bear the run or the event that found out; they are counted instead.
     tickets = {key: values for key, values in tickets.items() if "authrocket:" not in f"{key[0]}|{key[1]}"}
-    tickets = without_deleted(story, tickets)
-    if story.also.busy_people:
-        tickets = _without_words(tickets)
-    if story.people_on_tickets or story.also.busy_people:
+    tickets = without_deleted(scenario, tickets)
+    if scenario.steps.busy_people:
+        tickets = _without_overrides(tickets)
+    if scenario.people_on_tickets or scenario.steps.busy_people:
         tickets = _with_people(tickets)
     found[TICKETS_TABLE] = tickets
     return found
 
 
-def without_deleted(story: Story, rows: Rows) -> Rows:
+def without_deleted(scenario: Scenario, rows: Rows) -> Rows:
     """Without what is about deleted objects: how far they were known depends on who came first, sweep or deletion."""
-    gone = set(deleted_objects(story))
+    gone = set(deleted_objects(scenario))
     if not gone:
         return rows
     ids = {
@@ -155,11 +155,11 @@ def without_deleted(story: Story, rows: Rows) -> Rows:
     return {key: values for key, values in left.items() if key[0] != VAULTS_PARTITION or key[1] in updated}
 
 
-def deleted_objects(story: Story) -> list[tuple[str, str, str]]:
+def deleted_objects(scenario: Scenario) -> list[tuple[str, str, str]]:
     """Vault, type and name of what the vaults have no more in the end."""
     return [
         (vault, one.object_type, one.name)
-        for vault, objects in story.swept.items()
+        for vault, objects in scenario.swept.items()
         for one in objects
         if one.deleted_at is not None
     ]
@@ -170,13 +170,13 @@ def object_of(vault: str, values: Mapping[str, Value]) -> tuple[str, str, str]:
     return (vault, str(values.get("object_type")), str(values.get("object_name")).casefold())
 
 
-def _without_words(rows: Rows) -> Rows:
+def _without_overrides(rows: Rows) -> Rows:
     """Without the notes of people, and of what their words led to and no longer holds: all words were taken back."""
     return {
         key: values
         for key, values in rows.items()
         if not key[1].startswith("note:")
-        or (values.get("author") != _PERSON and not str(values.get("text")).startswith(_OF_WORDS))
+        or (values.get("author") != _PERSON and not str(values.get("text")).startswith(_FOLLOWS_OVERRIDES))
     }
 
 

@@ -1,8 +1,8 @@
-"""A proxy on loopback that spoils HTTP on the wire, from a seed: real sockets, real client libraries.
+"""A proxy on loopback that spoils HTTP on the network, from a seed: real sockets, real client libraries.
 
-It takes one request, may ask the far side for its answer, and then answers, or not: connections that are reset before
+It takes one request, may ask its upstream for its answer, and then answers, or not: connections that are reset before
 or after the request took place, silence, 429 and 503 with and without Retry-After, answers that come slowly, break off
-in the middle, or are nonsense. What else can go wrong is the far side's own (`wired_far_sides`).
+in the middle, or are nonsense. What else can go wrong is the upstream's own (`network_level_services`).
 """
 
 import random
@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
-from lab.faults.wired_far_sides import HOP_BY_HOP, Asked, FarSide, Forwarded
+from lab.faults.network_level_services import HOP_BY_HOP, ForwardedService, ProxiedRequest, Upstream
 from lab.ports import LOOPBACK
 
 KINDS = (
@@ -37,15 +37,15 @@ KINDS = (
 
 
 class FaultProxy:
-    """Stands between a client and a far side (one that answers, or http://host:port).
+    """Stands between a client and its upstream (one that answers, or http://host:port).
 
-    `rate` is the chance that a request is spoilt; 0 and it only passes on. With `tls` it is an HTTPS server, named
+    `rate` is the probability that a request is spoilt; 0 and it only passes on. With `tls` it is an HTTPS server, named
     localhost. `name` is what its faults are counted under.
     """
 
     def __init__(
         self,
-        far_side: FarSide | str,
+        upstream: Upstream | str,
         *,
         seed: int,
         rate: float = 0.0,
@@ -53,13 +53,13 @@ class FaultProxy:
         name: str = "",
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self.far_side: FarSide = Forwarded(far_side) if isinstance(far_side, str) else far_side
+        self.upstream: Upstream = ForwardedService(upstream) if isinstance(upstream, str) else upstream
         self.rate = rate
         self.silent_seconds = silent_seconds
         self.injected: Counter[str] = Counter()
         self.requests = 0
         self._name = f"{name} " if name else ""
-        self._chances = random.Random(f"wire {name} {seed}" if name else f"wire {seed}")
+        self._rng = random.Random(f"wire {name} {seed}" if name else f"wire {seed}")
         self._tls = tls
         self._lock = threading.Lock()
         self._server: _Server | None = None
@@ -86,15 +86,15 @@ class FaultProxy:
         port = int(self._server.server_address[1])
         return f"https://localhost:{port}" if self._tls else f"http://{LOOPBACK}:{port}"
 
-    def choose(self, asked: Asked) -> str:
+    def choose(self, asked: ProxiedRequest) -> str:
         """What happens to this request; nothing when it is empty."""
         with self._lock:
             self.requests += 1
-            if self._chances.random() >= self.rate:
+            if self._rng.random() >= self.rate:
                 return ""
-            kinds: Sequence[str] = (*KINDS, *self.far_side.kinds(asked))
-            kind = self._chances.choice(kinds)
-            self.injected[f"wire {self._name}{kind}"] += 1
+            kinds: Sequence[str] = (*KINDS, *self.upstream.kinds(asked))
+            kind = self._rng.choice(kinds)
+            self.injected[f"network {self._name}{kind}"] += 1
             return kind
 
 
@@ -124,7 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
         assert isinstance(self.server, _Server)
         proxy = self.server.proxy
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        asked = Asked(self.command, self.path, dict(self.headers.items()), body, proxy.url)
+        asked = ProxiedRequest(self.command, self.path, dict(self.headers.items()), body, proxy.url)
         kind = proxy.choose(asked)
         if kind == "reset before":
             self._reset()
@@ -136,7 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
         if kind in {"429", "429 Retry-After", "503", "503 Retry-After"}:
             self._refuse(int(kind[:3]), "Retry-After" in kind)
             return
-        status, headers, content = proxy.far_side.answer(asked, kind)
+        status, headers, content = proxy.upstream.answer(asked, kind)
         if kind == "slow":
             time.sleep(proxy.silent_seconds / 4)
         elif kind == "silent after":

@@ -1,8 +1,9 @@
-"""The desk of the wire level: Microsoft's clients, and requests, on stand-ins behind proxies; nothing simulated but
-time, and EC2, whose reader is tried by itself (`wired_ec2`).
+"""The desk of the network level: Microsoft's clients, and requests, on emulators behind proxies.
 
-Tables and dead letters are on the storage emulator, secrets and objects in vaults of the lab that hold what the story
-has, their tokens from the lab's identity endpoint, and the realm is served over TLS.
+Only time is simulated, and EC2, whose reader is tried by itself (`network_level_ec2`).
+
+Tables and dead letters are on the storage emulator. Secrets and objects are in vaults of the lab that hold what the
+scenario has. Tokens come from the lab's identity endpoint, and the realm is served over TLS.
 """
 
 import random
@@ -20,16 +21,16 @@ from azure.storage.blob import ContainerClient
 
 from lab.emulators.key_vault import VaultLab
 from lab.fakes.tables import MemoryTables
-from lab.faults.desk import SETTINGS_BY, furnish
+from lab.faults.concurrent_changes import ConcurrentChanges
 from lab.faults.disturbances import CALM, Disturbances
-from lab.faults.far_realm import ENDPOINT, RealmApi
-from lab.faults.far_sides import FarEc2
-from lab.faults.meanwhile import Meanwhile
-from lab.faults.rotating import SECRETS, stored
+from lab.faults.network_level_proxy import FaultProxy
+from lab.faults.network_level_services import ForwardedService, ForwardedVault, ServedRealm, Upstream
+from lab.faults.scenario import BEGINS, REALM, VAULTS, Scenario, SweptObject
+from lab.faults.secret_rotation import SECRETS, stored
+from lab.faults.simulated_authrocket import ENDPOINT, RealmApi
+from lab.faults.simulated_desk import SETTINGS_BY, write_settings
+from lab.faults.simulated_services import SimulatedEc2
 from lab.faults.simulation import instead_of_real_time
-from lab.faults.story import BEGINS, REALM, VAULTS, Story, SweptObject
-from lab.faults.wire import FaultProxy
-from lab.faults.wired_far_sides import FarSide, Forwarded, ForwardedVault, ServedRealm
 from shared import bootstrap, telemetry
 from shared.bootstrap.kinds import KINDS
 from shared.environment import load_environment
@@ -56,13 +57,13 @@ _COUNTED_AS = {_SECRETS_VAULT: "secrets", **dict.fromkeys(VAULTS, "vault")}
 _RATES = {"tables": 0.1, "blobs": 0.3, "identity": 0.4, "authrocket": 0.2, "secrets": 0.3, "vault": 0.25}
 
 
-class Moment:
+class VirtualClock:
     """The time of a play: it goes on by itself, and by every wait."""
 
     def __init__(self) -> None:
         self.at = _BEGINS
 
-    def begin_anew(self) -> None:
+    def restart(self) -> None:
         self.at = _BEGINS
 
     def now(self) -> datetime:
@@ -79,42 +80,42 @@ class Moment:
         """Nobody else is there."""
 
 
-class WiredDesk:
-    """All far sides of one story, each behind its proxy; `connection_string` is of an empty storage account."""
+class NetworkLevelDesk:
+    """All other services of one scenario, each behind its proxy; `connection_string` is of an empty storage account."""
 
-    def __init__(self, story: Story, seed: int, connection_string: str) -> None:
-        self.story = story
-        self.moment = Moment()
+    def __init__(self, scenario: Scenario, seed: int, connection_string: str) -> None:
+        self.scenario = scenario
+        self.clock = VirtualClock()
         self.proxies: dict[str, FaultProxy] = {}
         self._seed = seed
         self._connection_string = connection_string
         self._stack = ExitStack()
-        self._lab = VaultLab(_vaults(story))
+        self._lab = VaultLab(_vaults(scenario))
 
-    def __enter__(self) -> "WiredDesk":
+    def __enter__(self) -> "NetworkLevelDesk":
         with self._stack:
             self._stack.enter_context(self._lab)
             for service, kind in (("tables", "Table"), ("blobs", "Blob")):
-                self._stand_before(service, Forwarded(_endpoint(self._connection_string, kind)))
+                self._put_proxy_before(service, ForwardedService(_endpoint(self._connection_string, kind)))
             identity = urlsplit(self._lab.identity_url)
-            self._stand_before("identity", Forwarded(f"{identity.scheme}://{identity.netloc}"))
-            moment: Any = self.moment
-            meanwhile = Meanwhile(self.story, moment, Disturbances(random.Random(0), rates=CALM))
-            self._stand_before("authrocket", ServedRealm(RealmApi(self.story, moment, meanwhile)), tls=True)
+            self._put_proxy_before("identity", ForwardedService(f"{identity.scheme}://{identity.netloc}"))
+            clock: Any = self.clock
+            changes = ConcurrentChanges(self.scenario, clock, Disturbances(random.Random(0), rates=CALM))
+            self._put_proxy_before("authrocket", ServedRealm(RealmApi(self.scenario, clock, changes)), tls=True)
             for vault in (_SECRETS_VAULT, *VAULTS):
-                far_side = ForwardedVault(self._lab.vault(vault).url, self._lab.ca_certificate)
-                self._stand_before(vault, far_side, tls=True)
+                upstream = ForwardedVault(self._lab.vault(vault).url, self._lab.ca_certificate)
+                self._put_proxy_before(vault, upstream, tls=True)
             self._stack = self._stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def _stand_before(self, service: str, far_side: FarSide, *, tls: bool = False) -> None:
+    def _put_proxy_before(self, service: str, upstream: Upstream, *, tls: bool = False) -> None:
         context = self._lab.authority.server_context() if tls else None
         name = _COUNTED_AS.get(service, service)
         seed = self._seed + 1000 * len(self.proxies)
-        proxy = FaultProxy(far_side, seed=seed, silent_seconds=_SILENT_SECONDS, name=name, tls=context)
+        proxy = FaultProxy(upstream, seed=seed, silent_seconds=_SILENT_SECONDS, name=name, tls=context)
         self.proxies[service] = self._stack.enter_context(proxy)
 
     # Moods
@@ -153,10 +154,10 @@ class WiredDesk:
             found = found.replace(f"{_endpoint(found, kind)}/", f"{self.proxies[service].url}/")
         return found
 
-    def furnished(self) -> MemoryTables:
-        """The settings of the story, with the addresses of its proxies."""
+    def settings_rows(self) -> MemoryTables:
+        """The settings of the scenario, with the addresses of its proxies."""
         tables = MemoryTables()
-        furnish(tables, self.story)
+        write_settings(tables, self.scenario)
         settings = SettingsStore(tables.table("settings"), KINDS, lambda: BEGINS)
         for store, vault in (("kv", _SECRETS_VAULT), *((f"of-{vault}", vault) for vault in VAULTS)):
             content = {"vault_url": self.proxies[vault].url, "vault_name": vault, "resource": _AZURE}
@@ -177,10 +178,10 @@ class WiredDesk:
         with ExitStack() as stack:
             stack.callback(bootstrap.swap_instances, before)
             stack.enter_context(patch.dict("os.environ", environment))
-            stack.enter_context(patch.object(bootstrap, "now", self.moment.now))
+            stack.enter_context(patch.object(bootstrap, "now", self.clock.now))
             stack.enter_context(patch("shared.users.authrocket.http.SILENCE_SECONDS", _PATIENCE_SECONDS))
             me = {threading.current_thread()}
-            stack.enter_context(instead_of_real_time(me, self.moment.sleep, self.moment.monotonic))
+            stack.enter_context(instead_of_real_time(me, self.clock.sleep, self.clock.monotonic))
             self._assemble(tables, environment)
             yield
 
@@ -197,8 +198,8 @@ class WiredDesk:
         bootstrap.replace("tables", tables)
         bootstrap.replace("vaults", KeyVaults(loaded, read_seconds=_PATIENCE_SECONDS))
         calm = Disturbances(random.Random(0), rates=CALM)
-        moment: Any = self.moment
-        bootstrap.replace("ec2", FarEc2(self.story, moment, calm, bootstrap.credentials()))
+        clock: Any = self.clock
+        bootstrap.replace("ec2", SimulatedEc2(self.scenario, clock, calm, bootstrap.credentials()))
         container = ContainerClient.from_connection_string(
             self._spoilt, DEAD_LETTERS_CONTAINER, retry_total=3, connection_timeout=2, read_timeout=_PATIENCE_SECONDS
         )
@@ -206,7 +207,7 @@ class WiredDesk:
             container, bootstrap.ticket_configuration(), bootstrap.event_ingestor(), bootstrap.quarantine()
         )
         bootstrap.replace("dead_letters", letters)
-        clock = Clock(self.moment.monotonic, self.moment.sleep)
+        clock = Clock(self.clock.monotonic, self.clock.sleep)
         bootstrap.replace("realms", Realms(bootstrap.settings(), bootstrap.credentials(), clock))
 
     def _environment(self) -> dict[str, str]:
@@ -226,10 +227,10 @@ def _endpoint(connection_string: str, kind: str) -> str:
     return found[1]
 
 
-def _vaults(story: Story) -> dict[str, Any]:
-    """A lab whose vaults hold the desk's secrets, and what the story's vaults have."""
+def _vaults(scenario: Scenario) -> dict[str, Any]:
+    """A lab whose vaults hold the desk's secrets, and what the scenario's vaults have."""
     secrets = [
-        {"name": name, "value": stored(story, name, BEGINS)}
+        {"name": name, "value": stored(scenario, name, BEGINS)}
         for name in (*SECRETS, "webhook-previous", "authrocket-webhook-previous")
     ]
     reads = [{"principal": "desk", "roles": ["Key Vault Secrets User"]}]
@@ -237,7 +238,7 @@ def _vaults(story: Story) -> dict[str, Any]:
     vaults: list[dict[str, Any]] = [{"name": _SECRETS_VAULT, "grants": reads, "secrets": secrets}]
     for vault in VAULTS:
         held: dict[str, Any] = {"name": vault, "grants": lists, "secrets": [], "keys": [], "certificates": []}
-        for one in story.swept[vault]:
+        for one in scenario.swept[vault]:
             held[f"{one.object_type}s"].append(_document(one))
         vaults.append(held)
     return {"identities": [{"name": "desk", "kind": "system"}], "vaults": vaults}
@@ -259,4 +260,4 @@ def vault_holds(objects: Sequence[SweptObject], certified: str) -> list[SweptObj
     return [one for one in objects if (one.object_type == "certificate") == (one.name == certified)]
 
 
-__all__ = ["Moment", "WiredDesk", "vault_holds"]
+__all__ = ["NetworkLevelDesk", "VirtualClock", "vault_holds"]

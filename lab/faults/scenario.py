@@ -1,7 +1,7 @@
 """What happens in the world in one schedule, whatever goes wrong beside it.
 
-Days of EC2 instances and of AuthRocket users, events of both, vaults, and people who edit and operate. A story ends in
-one state only, however late or often its parts arrive: that is what makes two runs of it comparable.
+Days of EC2 instances and of AuthRocket users, events of both, vaults, and people who edit and operate. A scenario ends
+in one state only, however late or often its parts arrive: that is what makes two runs of it comparable.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,8 +22,8 @@ Event = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Thing:
-    """An instance or a user of the far side. `gone`: still listed, as terminated or inactive. `owns` are the
+class SimulatedRecord:
+    """An instance or a user of the other side. `gone`: still listed, as terminated or inactive. `owns` are the
     organisations that a user may administer."""
 
     name: str
@@ -34,8 +34,8 @@ class Thing:
     owns: tuple[str, ...] = ()
 
 
-# By part (account:region, or the realm) the things by id.
-Day = Mapping[str, Mapping[str, Thing]]
+# By part (account:region, or the realm) the records by id.
+Day = Mapping[str, Mapping[str, SimulatedRecord]]
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,14 @@ class Edit:
     at: datetime
     feature: str
     part: str
-    thing: str
+    record: str
     fields: Mapping[str, Any]
     releases: bool
 
 
 @dataclass(frozen=True)
 class SweptObject:
-    """A secret, key or certificate that a vault lists: the same all through the story, until it is deleted."""
+    """A secret, key or certificate that a vault lists: the same all through the scenario, until it is deleted."""
 
     object_type: str
     name: str
@@ -83,7 +83,7 @@ class Rotation:
 
 
 @dataclass(frozen=True)
-class Reform:
+class SettingsChange:
     """An operator's change of a settings document: members that are set, in the middle of whatever runs."""
 
     at: datetime
@@ -93,7 +93,7 @@ class Reform:
 
 
 @dataclass(frozen=True)
-class Rivalry:
+class ConcurrentEdit:
     """Two people who count in the same field of one record, each on what they have just read."""
 
     at: datetime
@@ -102,13 +102,13 @@ class Rivalry:
 
 
 @dataclass(frozen=True)
-class Chapters:
-    """What else happens in a story.
+class ScenarioSteps:
+    """What else happens in a scenario.
 
     `grants` are the admin permissions (user, organisation) that are new in it, and when. `dead_letters` are blobs that
     lie there whatever happens, `gives_up_after` is the number of tries after which Event Grid makes one of a delivery,
     0 for never. `late_vault_at` is when the second vault becomes an allowed one. Users change so long after midnight:
-    perhaps while they are imported. `returned` are things (part, id) that were gone in the morning's import, and when
+    perhaps while they are imported. `returned` are records (part, id) that were gone in the morning's import, and when
     they were there again on the same day.
     """
 
@@ -122,22 +122,22 @@ class Chapters:
     late_vault_at: datetime | None = None
     confirms_brake: bool = False
     rotations: Mapping[str, Rotation] = field(default_factory=dict[str, Rotation])
-    reforms: Sequence[Reform] = ()
-    rivalries: Sequence[Rivalry] = ()
+    settings_changes: Sequence[SettingsChange] = ()
+    concurrent_edits: Sequence[ConcurrentEdit] = ()
     busy_people: Sequence[datetime] = ()
     returned: Mapping[tuple[str, str], datetime] = field(default_factory=dict[tuple[str, str], datetime])
 
 
 @dataclass(frozen=True)
-class Story:
-    """`days` holds the far sides' state from each midnight on; `calm_from` is when nothing goes wrong any more."""
+class Scenario:
+    """`days` holds the other sides' state from each midnight on; `calm_from` is when nothing goes wrong any more."""
 
     flows: Sequence[str]
     days: Sequence[Day]
     events: Sequence[Event]
     deliveries: Sequence[tuple[datetime, Sequence[Event], str]]
     edits: Sequence[Edit]
-    by_hand: Mapping[str, str]
+    manual_assets: Mapping[str, str]
     previews: Sequence[datetime]
     policies: Mapping[str, Any]
     calm_from: datetime
@@ -145,39 +145,43 @@ class Story:
     parts: Sequence[str] = field(default=())
     people_on_tickets: bool = False
     swept: Mapping[str, Sequence[SweptObject]] = field(default_factory=dict[str, "Sequence[SweptObject]"])
-    also: Chapters = field(default_factory=Chapters)
+    steps: ScenarioSteps = field(default_factory=ScenarioSteps)
 
-    def there_at(self, part: str, moment: datetime) -> Mapping[str, Thing]:
+    def records_at(self, part: str, moment: datetime) -> Mapping[str, SimulatedRecord]:
         """What a part has at a time."""
         index = (moment - self._begins(part)) // timedelta(days=1)
         there = self.days[min(max(index, 0), len(self.days) - 1)].get(part, {})
-        back = [thing for (place, thing), at in self.also.returned.items() if place == part and at <= moment]
-        return {**{thing: self._as_it_was(part, thing) for thing in back}, **there} if back else there
+        back = [record for (place, record), at in self.steps.returned.items() if place == part and at <= moment]
+        return {**{record: self._as_it_was(part, record) for record in back}, **there} if back else there
 
-    def in_the_end(self, part: str) -> Mapping[str, Thing]:
+    def final_records(self, part: str) -> Mapping[str, SimulatedRecord]:
         """What a part has when all is over."""
-        return self.there_at(part, self.ends_at)
+        return self.records_at(part, self.ends_at)
 
-    def present_between(self, part: str, thing: str, begin: datetime, end: datetime) -> bool:
-        """Whether the thing was there and alive on every day from `begin` to `end`."""
-        if begin >= self.also.returned.get((part, thing), self.ends_at):
+    def present_between(self, part: str, record: str, begin: datetime, end: datetime) -> bool:
+        """Whether the record was there and alive on every day from `begin` to `end`."""
+        if begin >= self.steps.returned.get((part, record), self.ends_at):
             return True
         first, last = ((moment - self._begins(part)) // timedelta(days=1) for moment in (begin, end))
         days = self.days[max(first, 0) : max(last, 0) + 1] or self.days[-1:]
-        found = [day.get(part, {}).get(thing) for day in days]
+        found = [day.get(part, {}).get(record) for day in days]
         return all(one is not None and not one.gone for one in found)
 
     def turning_points(self) -> list[datetime]:
         """When settings change, or users while they are imported: attempts before and after do different things."""
-        shift = self.also.users_change_after
+        shift = self.steps.users_change_after
         days = [BEGINS + number * timedelta(days=1) + shift for number in range(1, len(self.days))] if shift else []
-        return [*(reform.at for reform in self.also.reforms), *days, *self.also.returned.values()]
+        return [
+            *(change.at for change in self.steps.settings_changes),
+            *days,
+            *self.steps.returned.values(),
+        ]
 
-    def _as_it_was(self, part: str, thing: str) -> Thing:
-        return next(day[part][thing] for day in reversed(self.days) if thing in day[part])
+    def _as_it_was(self, part: str, record: str) -> SimulatedRecord:
+        return next(day[part][record] for day in reversed(self.days) if record in day[part])
 
     def _begins(self, part: str) -> datetime:
-        return BEGINS + self.also.users_change_after if part == REALM_ID else BEGINS
+        return BEGINS + self.steps.users_change_after if part == REALM_ID else BEGINS
 
 
 def resource_id(vault: str) -> str:

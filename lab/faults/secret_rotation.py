@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 
-from lab.faults.story import Story
+from lab.faults.scenario import Scenario
 
 WEBHOOK_USER = "event-grid"
 _PAIRS = frozenset({"webhook", "authrocket-webhook"})
@@ -22,27 +22,27 @@ NEW_SECRETS: Mapping[str, str] = {
     "webhook": "leak-new-webhook-0d95ac6e37-~/+ &secret",
     "authrocket-webhook": "leak-new-realm-webhook-5ee1f48c26-~/+ &secret",
 }
-PLANTED: Mapping[str, str] = {**SECRETS, **{f"new {name}": secret for name, secret in NEW_SECRETS.items()}}
+PLANTED_SECRETS: Mapping[str, str] = {**SECRETS, **{f"new {name}": secret for name, secret in NEW_SECRETS.items()}}
 
 
-def stored(story: Story, name: str, at: datetime) -> str:
+def stored(scenario: Scenario, name: str, at: datetime) -> str:
     """The secret as the vault has it. One that ends with `-previous` keeps the pair from before the change."""
     plain = name.removesuffix(_PREVIOUS)
-    rotation = story.also.rotations.get(plain)
+    rotation = scenario.steps.rotations.get(plain)
     is_new = rotation is not None and at >= rotation.stored_at and not name.endswith(_PREVIOUS)
     text = (NEW_SECRETS if is_new else SECRETS)[plain]
     return json.dumps({"username": WEBHOOK_USER, "password": text}) if plain in _PAIRS else text
 
 
-def sent(story: Story, name: str, at: datetime) -> str:
+def sent(scenario: Scenario, name: str, at: datetime) -> str:
     """The password that the other side sends with its deliveries."""
-    rotation = story.also.rotations.get(name)
+    rotation = scenario.steps.rotations.get(name)
     return (NEW_SECRETS if rotation is not None and at >= rotation.revoked_at else SECRETS)[name]
 
 
-def accepted(story: Story, name: str, at: datetime) -> frozenset[str]:
+def accepted(scenario: Scenario, name: str, at: datetime) -> frozenset[str]:
     """The keys that the other side accepts: for a while both, as keys are changed."""
-    rotation = story.also.rotations.get(name)
+    rotation = scenario.steps.rotations.get(name)
     if rotation is None:
         return frozenset({SECRETS[name]})
     return frozenset({NEW_SECRETS[name]} if at >= rotation.revoked_at else {SECRETS[name], NEW_SECRETS[name]})

@@ -7,9 +7,9 @@ import pytest
 
 from lab.emulators.ec2.accounts import ACORN, LONDON
 from lab.emulators.ec2.server import EC2Lab
-from lab.faults.wire import KINDS
-from lab.faults.wired import run_wired, wired_story
-from lab.faults.wired_ec2 import read_ec2_wired
+from lab.faults.network_level import network_scenario, run_on_network
+from lab.faults.network_level_ec2 import read_ec2_on_network
+from lab.faults.network_level_proxy import KINDS
 from tests.storage_emulator import Storage
 
 SERVICES = {"tables", "blobs", "identity", "secrets", "vault", "authrocket"}
@@ -19,7 +19,7 @@ SERVICES = {"tables", "blobs", "identity", "secrets", "vault", "authrocket"}
 def test_on_a_wire_that_breaks_every_flow_ends_as_if_undisturbed(new_storage: Callable[[], Storage]) -> None:
     injected: Counter[str] = Counter()
     for seed in (2, 4):
-        outcome = run_wired(seed, new_storage().connection_string)
+        outcome = run_on_network(seed, new_storage().connection_string)
         assert not outcome.findings, (seed, *outcome.findings)
         injected += outcome.injected
     assert {fault.split()[1] for fault in injected} == SERVICES
@@ -28,10 +28,12 @@ def test_on_a_wire_that_breaks_every_flow_ends_as_if_undisturbed(new_storage: Ca
 
 def test_a_story_on_the_wire_has_something_for_every_far_side() -> None:
     """Nothing is shown by flows in which nothing happens."""
-    stories = [wired_story(seed) for seed in (2, 4)]
-    assert all(story.also.dead_letters and story.deliveries and all(story.swept.values()) for story in stories)
-    assert any(story.also.user_events for story in stories)
-    assert any(story.also.grants for story in stories)
+    scenarios = [network_scenario(seed) for seed in (2, 4)]
+    assert all(
+        scenario.steps.dead_letters and scenario.deliveries and all(scenario.swept.values()) for scenario in scenarios
+    )
+    assert any(scenario.steps.user_events for scenario in scenarios)
+    assert any(scenario.steps.grants for scenario in scenarios)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,7 @@ def ec2() -> Iterator[EC2Lab]:
 def test_a_region_is_read_whole_or_refused_in_words(ec2: EC2Lab) -> None:  # Q-10
     injected: Counter[str] = Counter()
     for seed in range(1, 9):
-        outcome = read_ec2_wired(seed, ec2, 90)
+        outcome = read_ec2_on_network(seed, ec2, 90)
         assert not outcome.findings, (seed, *outcome.findings)
         injected += outcome.injected
     assert sum(injected.values()) > 5
