@@ -20,7 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from lab.starting import ServingProcess, Startable
+from lab.emulators.startable import ServingProcess, Startable
 
 _ADDRESS = re.compile(r"/acorn/(\w+)\(PartitionKey='(.*)',RowKey='(.*)'\)")
 _WORD = re.compile(r"'(?:[^']|'')*'|[()]|[^\s()']+")

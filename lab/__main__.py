@@ -8,8 +8,8 @@ import threading
 from lab.azurite import AzuriteError
 from lab.desk import Choices, Desk, DeskError
 from lab.emulators.functions_host.process import HostError
+from lab.emulators.ports import PortTakenError
 from lab.first_run import run_once
-from lab.ports import PortTakenError
 from lab.summary import describe, where_to_look
 
 

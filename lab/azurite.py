@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
 
-from lab import ports as port_choice
-from lab.starting import ROOT, Startable
+from lab.emulators import ports as port_choice
+from lab.emulators.startable import ROOT, Startable
 
 SCRIPT = ROOT / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
 NODE_AT_LEAST = 20

@@ -18,8 +18,8 @@ from typing import Any, Self
 
 import yaml
 
-from lab import ports
 from lab.azurite import Azurite, StoragePorts
+from lab.emulators import ports
 from lab.emulators.authrocket import READ_KEY, AuthRocketLab
 from lab.emulators.functions_host.process import HostProcess
 from lab.emulators.key_vault import VaultLab

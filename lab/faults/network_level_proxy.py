@@ -17,8 +17,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
+from lab.emulators.ports import LOOPBACK
 from lab.faults.network_level_services import HOP_BY_HOP, ForwardedService, ProxiedRequest, Upstream
-from lab.ports import LOOPBACK
 
 KINDS = (
     "reset before",

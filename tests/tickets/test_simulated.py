@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from lab.emulators.event_grid.dead_letters import DeadLettersInMemory
+from lab.emulators.event_grid.delivery_plan import Disorder
 from lab.emulators.event_grid.events import KeyVaultEvent, Schema, make_event, vault_resource_id
-from lab.emulators.event_grid.planning import Disorder
 from lab.emulators.event_grid.simulator import EventGrid
 from lab.emulators.event_grid.subscription import EventSubscription
 from shared.errors import TryLaterError

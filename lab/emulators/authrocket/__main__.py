@@ -10,7 +10,7 @@ import requests
 
 from lab.emulators.authrocket import webhooks
 from lab.emulators.authrocket.server import AuthRocketLab
-from lab.ports import choose
+from lab.emulators.ports import choose
 
 
 def main(arguments: list[str] | None = None) -> int:

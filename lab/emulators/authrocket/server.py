@@ -14,8 +14,8 @@ from lab.emulators.authrocket.api import Api, Request
 from lab.emulators.authrocket.faults import Faults, Kind, Script, ScriptOptions
 from lab.emulators.authrocket.population import ACORN_REALM, ST_JOHNS_REALM, users
 from lab.emulators.authrocket.realms import ApiKey, Realm, Realms
-from lab.ports import LOOPBACK
-from lab.starting import ServingThread, Startable
+from lab.emulators.ports import LOOPBACK
+from lab.emulators.startable import ServingThread, Startable
 
 # Keys of the lab, of no use anywhere else. What each may do is in its name.
 READ_KEY = "ks_0vLabReadDeskbridge0001-4c6162206f6e6c792c206e6f20736563"

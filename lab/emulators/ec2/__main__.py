@@ -5,7 +5,7 @@ import sys
 import threading
 
 from lab.emulators.ec2.server import EC2Lab, Place
-from lab.ports import choose
+from lab.emulators.ports import choose
 
 
 def place(text: str) -> tuple[Place, int]:

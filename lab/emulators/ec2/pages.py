@@ -13,10 +13,10 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 from lab.emulators.ec2.filters import Filter, compile_filters, read_filters
+from lab.emulators.ec2.instance_xml import describe_instances
 from lab.emulators.ec2.records import Record, Records
 from lab.emulators.ec2.refusals import RefusalError
 from lab.emulators.ec2.regions import numbered
-from lab.emulators.ec2.rendering import describe_instances
 
 LEAST, MOST = 5, 1_000
 _TOKEN_KEY = b"the lab's tokens are opaque to others, and the same at every start"

@@ -8,7 +8,7 @@ from typing import Any, Self
 from lab.emulators.ec2.accounts import ACORN, LONDON, Credentials
 from lab.emulators.ec2.faults import Kind
 from lab.emulators.ec2.server import Place
-from lab.starting import ServingProcess, Startable
+from lab.emulators.startable import ServingProcess, Startable
 
 
 class EC2Process(Startable):

@@ -16,8 +16,8 @@ from lab.emulators.ec2.faults import Kind, Script, ScriptOptions
 from lab.emulators.ec2.identity import Directory, Signed
 from lab.emulators.ec2.records import Generated, Generation, Listed, Record, Records
 from lab.emulators.ec2.service import Answer, Call, Desk
-from lab.ports import LOOPBACK
-from lab.starting import ServingThread, Startable
+from lab.emulators.ports import LOOPBACK
+from lab.emulators.startable import ServingThread, Startable
 
 Place = tuple[str, str]  # account and region
 

@@ -3,10 +3,11 @@
     python -m lab.emulators.event_grid --help
 
 From Python, see `EventGrid`. What it knows of the real service, and where Microsoft's pages leave a question open, is
-said beside each rule: `events`, `headers`, `handshake`, `retrying`, `dead_letters`.
+said beside each rule: `events`, `headers`, `handshake`, `retries`, `dead_letters`.
 """
 
 from lab.emulators.event_grid.dead_letters import DeadLetterBlobs, DeadLettersInMemory
+from lab.emulators.event_grid.delivery_plan import Disorder
 from lab.emulators.event_grid.destinations import Answer, StorageQueue
 from lab.emulators.event_grid.events import (
     EVENT_TYPES,
@@ -17,9 +18,8 @@ from lab.emulators.event_grid.events import (
     vault_resource_id,
 )
 from lab.emulators.event_grid.handshake import HandshakeResult, ProvisioningState
-from lab.emulators.event_grid.planning import Disorder
 from lab.emulators.event_grid.report import Attempt, DeliveryNotice, EventReport, Outcome, Report
-from lab.emulators.event_grid.retrying import RetryPolicy
+from lab.emulators.event_grid.retries import RetryPolicy
 from lab.emulators.event_grid.simulator import EventGrid
 from lab.emulators.event_grid.subscription import EventSubscription, SubscriptionError, basic_authorization
 

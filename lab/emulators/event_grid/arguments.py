@@ -7,23 +7,24 @@ import os
 from datetime import UTC, datetime
 from typing import Final
 
-from lab.azurite import DEFAULT_ACCOUNT, DEFAULT_KEY
 from lab.emulators.event_grid.dead_letters import DeadLetters
+from lab.emulators.event_grid.delivery_plan import Disorder
 from lab.emulators.event_grid.events import EVENT_PREFIX, EVENT_TYPES, Schema, vault_resource_id
-from lab.emulators.event_grid.planning import Disorder
-from lab.emulators.event_grid.retrying import DEFAULT_MAX_ATTEMPTS, DEFAULT_TTL_MINUTES, RetryPolicy
+from lab.emulators.event_grid.retries import DEFAULT_MAX_ATTEMPTS, DEFAULT_TTL_MINUTES, RetryPolicy
 from lab.emulators.event_grid.subscription import EventSubscription, basic_authorization
 
 PASSWORD_VARIABLE: Final = "EVENT_GRID_PASSWORD"
 STORAGE_VARIABLE: Final = "EVENT_GRID_STORAGE"
 DEFAULT_ENDPOINT: Final = "http://localhost:7071/api/events/key-vault"
 DEFAULT_SPEED: Final = 1000.0
-# Azurite on its default ports: what Functions' tools mean by UseDevelopmentStorage=true.
+# Azurite on its default ports: what Functions' tools mean by UseDevelopmentStorage=true. Microsoft publishes the key.
+_ACCOUNT: Final = "devstoreaccount1"
+_KEY: Final = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 _DEVELOPMENT_STORAGE: Final = (
-    f"DefaultEndpointsProtocol=http;AccountName={DEFAULT_ACCOUNT};AccountKey={DEFAULT_KEY};"
-    f"BlobEndpoint=http://127.0.0.1:10000/{DEFAULT_ACCOUNT};"
-    f"QueueEndpoint=http://127.0.0.1:10001/{DEFAULT_ACCOUNT};"
-    f"TableEndpoint=http://127.0.0.1:10002/{DEFAULT_ACCOUNT};"
+    f"DefaultEndpointsProtocol=http;AccountName={_ACCOUNT};AccountKey={_KEY};"
+    f"BlobEndpoint=http://127.0.0.1:10000/{_ACCOUNT};"
+    f"QueueEndpoint=http://127.0.0.1:10001/{_ACCOUNT};"
+    f"TableEndpoint=http://127.0.0.1:10002/{_ACCOUNT};"
 )
 
 _DESCRIPTION = """\

@@ -30,7 +30,7 @@ from lab.emulators.event_grid.events import (
 )
 from lab.emulators.event_grid.handshake import HandshakeResult
 from lab.emulators.event_grid.report import DeliveryNotice, Outcome, Report
-from lab.emulators.event_grid.retrying import Delivered, GiveUp, Retry, in_words
+from lab.emulators.event_grid.retries import Delivered, GiveUp, Retry, in_words
 from lab.emulators.event_grid.simulator import EventGrid
 
 _SAID_SHOWN = 200

@@ -16,7 +16,7 @@ from azure.core.exceptions import AzureError, HttpResponseError, ServiceRequestE
 from azure.storage.queue import QueueClient
 
 from lab.emulators.event_grid.headers import notification_headers
-from lab.emulators.event_grid.retrying import NoAnswer
+from lab.emulators.event_grid.retries import NoAnswer
 
 if TYPE_CHECKING:
     from lab.emulators.event_grid.subscription import EventSubscription

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from lab.emulators.event_grid.retrying import NextStep
+from lab.emulators.event_grid.retries import NextStep
 
 
 class Outcome(StrEnum):

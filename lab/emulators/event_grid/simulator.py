@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+from lab.emulators.event_grid.delivery_plan import Disorder
+from lab.emulators.event_grid.delivery_run import Pace, Run
 from lab.emulators.event_grid.destinations import Answer, Destination, Webhook
 from lab.emulators.event_grid.events import KeyVaultEvent
 from lab.emulators.event_grid.handshake import HandshakeResult, ProvisioningState, announce_deletion, shake_hands
-from lab.emulators.event_grid.planning import Disorder
 from lab.emulators.event_grid.report import DeliveryNotice, Report
-from lab.emulators.event_grid.running import Pace, Run
 from lab.emulators.event_grid.subscription import EventSubscription
 
 

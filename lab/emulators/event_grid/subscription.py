@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from lab.emulators.event_grid.events import Schema, vault_resource_id
-from lab.emulators.event_grid.retrying import RESPONSE_TIMEOUT_SECONDS, RetryPolicy
+from lab.emulators.event_grid.retries import RESPONSE_TIMEOUT_SECONDS, RetryPolicy
 
 if TYPE_CHECKING:
     from lab.emulators.event_grid.dead_letters import DeadLetters

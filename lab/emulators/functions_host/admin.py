@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from lab.emulators.functions_host.functions import App, HostedFunction, HttpTrigger, QueueTrigger, TimerTrigger
-from lab.emulators.functions_host.invoking import Invoker
+from lab.emulators.functions_host.invoker import Invoker
 from lab.emulators.functions_host.keys import Keys
 from lab.emulators.functions_host.queues import queue_call_by_hand
 from lab.emulators.functions_host.server import given_key

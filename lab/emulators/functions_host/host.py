@@ -16,7 +16,7 @@ from lab.emulators.functions_host.admin import Admin, url_path
 from lab.emulators.functions_host.configuration import HostConfiguration, load_configuration
 from lab.emulators.functions_host.errors import StartError
 from lab.emulators.functions_host.functions import App, HttpTrigger, QueueTrigger, TimerTrigger, host_app
-from lab.emulators.functions_host.invoking import Invoker
+from lab.emulators.functions_host.invoker import Invoker
 from lab.emulators.functions_host.keys import Keys, load_keys
 from lab.emulators.functions_host.logs import say, set_up_logging
 from lab.emulators.functions_host.queue_store import QueueStore

@@ -15,10 +15,10 @@ from azure.storage.queue import QueueMessage
 
 from lab.emulators.functions_host.configuration import QueueConfiguration
 from lab.emulators.functions_host.functions import HostedFunction, QueueAddress, QueueTrigger
-from lab.emulators.functions_host.invoking import Call, Invoker
-from lab.emulators.functions_host.pausing import is_set_within
+from lab.emulators.functions_host.invoker import Call, Invoker
 from lab.emulators.functions_host.queue_store import QueueStore, UndecodableMessageError
 from lab.emulators.functions_host.timespan import write_time
+from lab.emulators.functions_host.waits import is_set_within
 from lab.emulators.functions_host.worker import InvocationResult, JsonText
 
 _log = logging.getLogger("lab.emulators.functions_host")

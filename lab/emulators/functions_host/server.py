@@ -12,7 +12,7 @@ from lab.emulators.functions_host.configuration import HostConfiguration
 from lab.emulators.functions_host.errors import PortTakenError
 from lab.emulators.functions_host.functions import App, HostedFunction, HttpTrigger
 from lab.emulators.functions_host.http_messages import query_of, request_message, response_of
-from lab.emulators.functions_host.invoking import Call, Invoker
+from lab.emulators.functions_host.invoker import Call, Invoker
 from lab.emulators.functions_host.keys import Keys
 
 _log = logging.getLogger("lab.emulators.functions_host")

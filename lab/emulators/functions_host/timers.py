@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import IO
 
 from lab.emulators.functions_host.functions import HostedFunction, TimerTrigger
-from lab.emulators.functions_host.invoking import Call, Invoker
-from lab.emulators.functions_host.pausing import is_set_within
+from lab.emulators.functions_host.invoker import Call, Invoker
 from lab.emulators.functions_host.timer_status import TimerStatus, TimerStatuses
 from lab.emulators.functions_host.timespan import write_time
+from lab.emulators.functions_host.waits import is_set_within
 from lab.emulators.functions_host.worker import InvocationResult, JsonText, RetryAttempt, RetryPolicy
 
 _log = logging.getLogger("lab.emulators.functions_host")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lab.emulators.key_vault.lab import VaultLab
 from lab.emulators.key_vault.state import LabError
-from lab.ports import PortTakenError
+from lab.emulators.ports import PortTakenError
 
 
 def main(arguments: list[str] | None = None) -> int:

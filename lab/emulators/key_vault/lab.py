@@ -25,7 +25,7 @@ from lab.emulators.key_vault.operations import Operations, Place, describe_vault
 from lab.emulators.key_vault.server import Servers
 from lab.emulators.key_vault.state import LabError, LabState, Vault
 from lab.emulators.key_vault.tokens import Tokens
-from lab.starting import Startable
+from lab.emulators.startable import Startable
 
 
 def _header(key: bytes) -> str:

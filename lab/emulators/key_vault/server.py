@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from lab.emulators.key_vault.exchange import Received, Reply, Service
-from lab.ports import LOOPBACK, PortTakenError
+from lab.emulators.ports import LOOPBACK, PortTakenError
 
 _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")

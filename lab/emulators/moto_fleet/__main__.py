@@ -4,7 +4,7 @@ import argparse
 import threading
 
 from lab.emulators.moto_fleet import NOT_OPTED_IN, REGIONS, Fleet
-from lab.ports import choose
+from lab.emulators.ports import choose
 
 
 def main() -> None:

@@ -27,8 +27,8 @@ from lab.emulators.ec2.refusals import RefusalError, auth_failure, opt_in_requir
 from lab.emulators.moto_fleet.guard import Call, Guard
 from lab.emulators.moto_fleet.machines import MACHINES, Machine
 from lab.emulators.moto_fleet.seeding import add, prepare_region, set_state
-from lab.ports import LOOPBACK
-from lab.starting import ServingThread, Startable
+from lab.emulators.ports import LOOPBACK
+from lab.emulators.startable import ServingThread, Startable
 
 RefusalCode = Literal["UnauthorizedOperation", "OptInRequired", "AuthFailure", "RequestLimitExceeded", "InternalError"]
 

@@ -16,8 +16,8 @@ from azure.storage.queue import QueueClient
 
 from lab import azurite as azurite_part
 from lab.azurite import Azurite, AzuriteError, StoragePorts
-from lab.ports import PortTakenError, choose, free_port, is_free, require
-from lab.starting import ROOT
+from lab.emulators.ports import PortTakenError, choose, free_port, is_free, require
+from lab.emulators.startable import ROOT
 from tests.storage_emulator import Storage
 
 

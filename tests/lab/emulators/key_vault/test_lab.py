@@ -18,7 +18,7 @@ import requests
 
 from lab.emulators.key_vault import LabError, VaultControl, VaultLab
 from lab.emulators.key_vault.moments import resolve, written
-from lab.ports import LOOPBACK, PortTakenError
+from lab.emulators.ports import LOOPBACK, PortTakenError
 from tests.lab.emulators.key_vault.conftest import DOCUMENT, Clients
 
 ROOT = Path(__file__).resolve().parents[4]

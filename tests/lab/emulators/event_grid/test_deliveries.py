@@ -22,7 +22,7 @@ from lab.emulators.event_grid import (
     make_event,
     one_of_each_type,
 )
-from lab.emulators.event_grid.retrying import Delivered, Retry
+from lab.emulators.event_grid.retries import Delivered, Retry
 from tests.lab.emulators.event_grid.endpoint import Endpoint, Received, Reply, serving, validating
 
 SPEED = 1_000_000.0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.emulators.event_grid.retrying import (
+from lab.emulators.event_grid.retries import (
     DELIVERED,
     MAX_ATTEMPTS_EXCEEDED,
     NEVER_RETRIED,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from lab.emulators.event_grid import retrying
+from lab.emulators.event_grid import retries
 from lab.emulators.event_grid.dead_letters import (
     DeadLetterContainerMissingError,
     DeadLetterStoreUnavailableError,
@@ -20,13 +20,13 @@ from lab.emulators.event_grid.dead_letters import (
     blob_name,
     dead_letter,
 )
+from lab.emulators.event_grid.delivery_plan import Copy, Disorder, plan_deliveries
 from lab.emulators.event_grid.destinations import Answer, Destination, compact
-from lab.emulators.event_grid.planning import Copy, Disorder, plan_deliveries
 from lab.emulators.event_grid.report import Attempt, DeliveryNotice, EventReport, Outcome, Report
-from lab.emulators.event_grid.retrying import Delivered, GiveUp, Retry
+from lab.emulators.event_grid.retries import Delivered, GiveUp, Retry
 from lab.emulators.event_grid.subscription import EventSubscription
 
-DEAD_LETTER_PATIENCE_SECONDS: Final = 4 * retrying.HOUR
+DEAD_LETTER_PATIENCE_SECONDS: Final = 4 * retries.HOUR
 _SAID_KEPT: Final = 300
 
 
@@ -158,14 +158,14 @@ class Run:
 
     def _attempt(self, delivery: _Delivery) -> None:
         policy = self._subscription.retry
-        if retrying.expired(delivery.age, policy):
-            self._give_up(delivery, retrying.TTL_EXCEEDED)
+        if retries.expired(delivery.age, policy):
+            self._give_up(delivery, retries.TTL_EXCEEDED)
             return
         events = tuple(self._report.events[copy.event] for copy in delivery.copies)
         answer = self._destination.deliver([event.event for event in events], earlier_attempts=delivery.attempts)
         delivery.attempts += 1
         delivery.last, delivery.last_attempt_age = answer, delivery.age
-        step = retrying.next_step(answer.result, delivery.attempts, policy)
+        step = retries.next_step(answer.result, delivery.attempts, policy)
         self._note(delivery, answer, events, step)
         delivery.age += answer.seconds
         match step:
@@ -181,7 +181,7 @@ class Run:
                 self._give_up(delivery, reason)
 
     def _note(
-        self, delivery: _Delivery, answer: Answer, events: tuple[EventReport, ...], step: retrying.NextStep
+        self, delivery: _Delivery, answer: Answer, events: tuple[EventReport, ...], step: retries.NextStep
     ) -> None:
         with self._changed:
             self._report.requests += 1
@@ -189,7 +189,7 @@ class Run:
                 attempt = Attempt(
                     number=delivery.attempts,
                     status=answer.status,
-                    outcome=retrying.outcome(answer.result),
+                    outcome=retries.outcome(answer.result),
                     seconds=answer.seconds,
                     age_seconds=delivery.age,
                     batch_size=len(events),
@@ -212,7 +212,7 @@ class Run:
         failure = Failure(
             reason=reason,
             attempts=delivery.attempts,
-            last_outcome=retrying.outcome(delivery.last.result) if delivery.last else "Aborted",
+            last_outcome=retries.outcome(delivery.last.result) if delivery.last else "Aborted",
             last_status=delivery.last.status if delivery.last else None,
             published_at=self._published_at,
             last_attempt_at=None if delivery.last_attempt_age is None else self._at(delivery.last_attempt_age),
@@ -224,8 +224,8 @@ class Run:
             if self._blob is not None:
                 self._blob.letters.extend(letters)
             elif letters:
-                self._blob = _DeadLetterBlob(letters, delivery.age + retrying.DEAD_LETTER_DELAY_SECONDS)
-                self._schedule(self._blob, retrying.DEAD_LETTER_DELAY_SECONDS)
+                self._blob = _DeadLetterBlob(letters, delivery.age + retries.DEAD_LETTER_DELAY_SECONDS)
+                self._schedule(self._blob, retries.DEAD_LETTER_DELAY_SECONDS)
 
     def _write(self, blob: _DeadLetterBlob) -> None:
         store = self._subscription.dead_letters
@@ -239,7 +239,7 @@ class Run:
             if blob.waited >= DEAD_LETTER_PATIENCE_SECONDS:
                 self._lose(blob, f"dead letters could not be written for four hours: {error}")
                 return
-            pause = retrying.DEAD_LETTER_DELAY_SECONDS
+            pause = retries.DEAD_LETTER_DELAY_SECONDS
             blob.waited += pause
             blob.age += pause
             self._schedule(blob, pause)

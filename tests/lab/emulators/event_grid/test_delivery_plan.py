@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.emulators.event_grid.planning import KIB, Copy, Disorder, PlannedDelivery, plan_deliveries
+from lab.emulators.event_grid.delivery_plan import KIB, Copy, Disorder, PlannedDelivery, plan_deliveries
 
 SIZES = st.lists(st.integers(1, 3 * KIB), max_size=40)
 DISORDERS = st.builds(
