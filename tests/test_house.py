@@ -1,0 +1,84 @@
+"""What a reader may expect of every file: its size, the length of its functions, and names that mean one thing."""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("shared", "functions", "lab", "bench", "infra")
+MOST_LINES_OF_A_FILE = 350
+MOST_LINES_OF_A_FUNCTION = 50
+# The checker of the infrastructure goes: Microsoft's own compiler takes its place.
+GOING = "infra/check/"
+# Nouns of the field that end like a gerund.
+NOUNS = frozenset({"housekeeping", "mapping"})
+# What is longer than it may be, and in whose hands it is: nothing may be added.
+LONG_FILES = frozenset(
+    {
+        "bench/table_service.py",
+        "lab/api_writes.py",
+        "lab/emulators/functions_host/library_worker.py",
+        "lab/emulators/key_vault/data_plane.py",
+        "shared/imports/plan/planner.py",
+        "shared/imports/runs/repository.py",
+        "shared/imports/runs/runner.py",
+        "shared/records/table.py",
+        "shared/tickets/domain/decide.py",
+        "shared/users/authrocket/http.py",
+    }
+)
+LONG_FUNCTIONS = frozenset(
+    {
+        "bench/held_secrets.py measure",
+        "bench/storage_clients.py measure",
+        "bench/webhook.py _with_storage",
+        "functions/http/endpoints.py endpoint",
+        "functions/http/record_endpoints.py declare_records",
+        "lab/emulators/ec2/rendering.py _instance",
+        "lab/emulators/ec2/rendering.py _network",
+        "shared/imports/plan/updates.py plan_update",
+        "shared/imports/runs/runner.py start",
+        "shared/tickets/transactions.py plan",
+    }
+)
+
+
+def _files(*rooms: str) -> Iterator[tuple[str, str]]:
+    for room in rooms:
+        for path in sorted((ROOT / room).rglob("*.py")):
+            name = path.relative_to(ROOT).as_posix()
+            if not name.startswith(GOING):
+                yield name, path.read_text("utf-8")
+
+
+def test_no_file_is_longer_than_one_reads_in_one_go() -> None:
+    long = {name for name, text in _files(*ROOMS) if len(text.splitlines()) > MOST_LINES_OF_A_FILE}
+    assert not long - LONG_FILES
+
+
+def test_no_function_is_longer_than_a_screen() -> None:
+    long = {
+        f"{name} {node.name}"
+        for name, text in _files(*ROOMS)
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (node.end_lineno or 0) - node.lineno + 1 > MOST_LINES_OF_A_FUNCTION
+    }
+    assert not long - LONG_FUNCTIONS
+
+
+def test_no_public_class_of_the_product_has_its_name_twice() -> None:
+    """One word, one meaning: whoever searches a name finds one thing."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for name, text in _files("shared"):
+        for node in ast.parse(text).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found[node.name].add(name)
+    assert not {name: sorted(files) for name, files in found.items() if len(files) > 1}
+
+
+def test_no_file_of_the_product_is_named_by_a_gerund_alone() -> None:
+    """A file is named after what it holds."""
+    stems = {name: Path(name).stem for name, _ in _files("shared", "functions")}
+    assert not [name for name, stem in stems.items() if stem.endswith("ing") and "_" not in stem and stem not in NOUNS]
