@@ -1,6 +1,6 @@
 # `make help` lists the targets. Everything runs from .venv and node_modules, which `make setup` makes.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench faults api-load api-test fmt lock settings-apply
+.PHONY: help setup run test check bench paths faults api-load api-test fmt lock settings-apply
 PY := .venv/bin/python
 
 help: ## this list
@@ -34,6 +34,9 @@ lock: setup ## write uv.lock and both requirements files anew from pyproject.tom
 
 bench: setup ## figures against a floor measured in the same run, into docs/performance.md: some 40 minutes; QUICK=1 tries it out, ONLY=rules,lists
 	@$(PY) -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
+
+paths: setup ## files entered, and moves between them, for one event, one unchanged and one changed instance, one document
+	@$(PY) -m bench.paths
 
 faults: setup ## seeded faults on every flow; N=… schedules (2000) from SEED=… (1) on; a failing seed is printed and replays exactly
 	@$(PY) -m lab.faults run --count $(or $(N),2000) --seed $(or $(SEED),1)
