@@ -41,6 +41,8 @@ def check(root: Path) -> Iterator[Problem]:
             try:
                 for written in parse_yaml(text, name):
                     document = parse_document(KINDS.get(written.kind), written.name, written.content)
+                    for fault in document.check_kinds(KINDS):
+                        yield Problem(name, 0, f"{fault.path} {fault.message}")
                     present.add((written.kind, written.name))
                     wanted += [(name, item.path, item.kind, item.name) for item in document.references()]
             except DeskbridgeError as error:

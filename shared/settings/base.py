@@ -1,7 +1,7 @@
 """What all settings documents share: unknown fields refused, text trimmed, nothing changed after reading."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
@@ -44,6 +44,8 @@ class SettingsDocument(Document):
     """Base of the documents that are stored under a name of their own."""
 
     kind: ClassVar[str]
+    # What stops when its credential does, as `EC2 import of tenant {name}`. Empty for a kind that names no credential.
+    credential_use: ClassVar[str] = ""
 
     def references(self) -> Sequence[Reference]:
         """The documents that must exist for this one, and cannot be removed while it does."""
@@ -56,6 +58,10 @@ class SettingsDocument(Document):
     def check_use(self, kind: str, name: str) -> str | None:  # noqa: ARG002 - kinds that mind override it
         """Why the document kind/name may not name this one; None when it may."""
         return None
+
+    def check_kinds(self, kinds: Iterable[type["SettingsDocument"]]) -> Sequence[Fault]:  # noqa: ARG002 - as above
+        """What a document that speaks of kinds may say of those that there are."""
+        return ()
 
     def check_name(self, name: str) -> Sequence[Fault]:  # noqa: ARG002 - kinds that mind override it
         """What the name must be, beyond being one."""

@@ -191,7 +191,9 @@ class SettingsStore(StoredSettings):
         also: Mapping[tuple[str, str], SettingsDocument],
         find: Find,
     ) -> None:
-        faults = [] if present is None else list(document.check_change(present.document))
+        faults = list(document.check_kinds(self.kinds))
+        if present is not None:
+            faults += document.check_change(present.document)
         for reference in document.references():
             named = also.get((reference.kind, reference.name))
             if named is None:

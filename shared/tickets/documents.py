@@ -123,6 +123,7 @@ class KeyVaultEvents(SettingsDocument):
     """
 
     kind: ClassVar[str] = "key-vault-events"
+    credential_use: ClassVar[str] = "Event Grid webhook {name}"
 
     credentials: WebhookCredentials
     allowed_vaults: tuple[AllowedVault, ...] = ()

@@ -122,6 +122,7 @@ class AuthRocketRealmDocument(SettingsDocument):
     """One realm: access, mapping, site, matching and policies."""
 
     kind: ClassVar[str] = "authrocket-realms"
+    credential_use: ClassVar[str] = "AuthRocket import of realm {name}"
 
     title: Text
     syncing: bool = False

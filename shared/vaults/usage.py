@@ -18,27 +18,22 @@ D = TypeVar("D", bound=SettingsDocument)
 
 logger = logging.getLogger(__name__)
 
-# What breaks when the secret does, in words; a kind that is not here is named as its document.
-_WORDS = {
-    "aws-tenants": "EC2 import of tenant {name}",
-    "authrocket-realms": "AuthRocket import of realm {name}",
-    "key-vault-events": "Event Grid webhook {name}",
-}
-
 
 @dataclass(frozen=True)
 class SecretUse:
-    """One place that names a secret. `credential` is the credential's name, None when the secret stands in place."""
+    """One place that names a secret. `words` say what stops without it; `credential` is the credential's name, None
+    when the secret stands in place."""
 
     kind: str
     name: str
+    words: str
     path: str
     store: str
     source: SecretSource
     credential: str | None
 
     def __str__(self) -> str:
-        return _WORDS.get(self.kind, "{kind}/{name}").format(kind=self.kind, name=self.name)
+        return self.words
 
 
 class SecretUses:
@@ -67,10 +62,8 @@ class SecretUses:
     def all_uses(self) -> Iterator[SecretUse]:
         credentials = {stored.name: stored.document for stored in self._readable(Credential)}
         for cls in self._settings.kinds:
-            if cls in {Credential, CredentialStore}:
-                continue
-            for stored in self._readable(cls):
-                yield from _uses_in(cls.kind, stored.name, stored.document, credentials)
+            for stored in self._readable(cls) if cls.credential_use else ():
+                yield from _uses_in(stored, credentials)
 
     def _readable(self, cls: type[D]) -> Sequence[Stored[D]]:
         try:
@@ -81,13 +74,13 @@ class SecretUses:
             return ()
 
 
-def _uses_in(
-    kind: str, name: str, document: SettingsDocument, credentials: Mapping[str, Credential]
-) -> Iterator[SecretUse]:
+def _uses_in(stored: Stored[SettingsDocument], credentials: Mapping[str, Credential]) -> Iterator[SecretUse]:
+    document = stored.document
+    words = document.credential_use.format(name=stored.name)
     for path, reference in references_in(document):
         source = reference.in_place or credentials.get(reference.credential or "")
         if source is not None:
-            yield SecretUse(kind, name, path, source.store, source, reference.credential)
+            yield SecretUse(document.kind, stored.name, words, path, source.store, source, reference.credential)
 
 
 def references_in(document: BaseModel) -> Iterator[tuple[str, CredentialReference]]:

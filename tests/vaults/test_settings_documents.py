@@ -214,8 +214,11 @@ def test_a_credential_has_a_scope(scope: str) -> None:
 
 
 @pytest.mark.parametrize("scope", ["", "aws", "aws-tenants/", "aws-tenants/Acorn", "sites"])
-def test_a_scope_that_is_none_is_refused(scope: str) -> None:
-    assert "scope" in faults(Credential, scope=scope, store="main", secret="a")
+def test_a_scope_that_is_none_is_refused(desk: Desk, scope: str) -> None:
+    desk.put("credential-stores", "main", vault_url="https://acorn.vault.azure.net", method="system_assigned")
+    with pytest.raises(InvalidInputError) as refused:
+        desk.put("credentials", "aws", scope=scope, store="main", secret="a")
+    assert [fault.path for fault in refused.value.faults] == ["scope"]
 
 
 def test_the_scope_of_a_credential_cannot_change_and_everything_else_can(desk: Desk) -> None:

@@ -6,6 +6,7 @@ from typing import ClassVar
 import pytest
 from pydantic import Field
 
+from shared.bootstrap import kinds as bootstrap_kinds
 from shared.errors import Fault
 from shared.settings.base import Document, SettingsDocument
 from shared.settings.kinds import DocumentKinds
@@ -22,6 +23,7 @@ class Account(Document):
 
 class Tenant(SettingsDocument):
     kind: ClassVar[str] = "aws-tenants"
+    credential_use: ClassVar[str] = "EC2 import of tenant {name}"
 
     accounts: tuple[Account, ...] = ()
     by_name: dict[str, CredentialReference] = Field(default_factory=dict)
@@ -29,6 +31,7 @@ class Tenant(SettingsDocument):
 
 class Realm(SettingsDocument):
     kind: ClassVar[str] = "authrocket-realms"
+    credential_use: ClassVar[str] = "AuthRocket import of realm {name}"
 
     api_key: CredentialReference | None = None
 
@@ -79,6 +82,12 @@ def test_settings_that_cannot_be_read_do_not_hide_the_other_uses(
     # The later release is another process: it has checked nothing yet.
     uses = SecretUses(SettingsStore(desk.table, KINDS, lambda: datetime.now(UTC)))
     assert uses.uses_of("acorn", "ec2-key") == ["AuthRocket import of realm customers"]
+
+
+def test_every_kind_that_names_a_credential_says_what_it_is_used_for() -> None:
+    for cls in bootstrap_kinds.KINDS:
+        names_one = "CredentialReference" in cls.model_json_schema().get("$defs", {})
+        assert names_one == bool(cls.credential_use), cls.kind
 
 
 def test_references_are_found_at_any_depth() -> None:

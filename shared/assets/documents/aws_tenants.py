@@ -177,6 +177,7 @@ class AwsTenantDocument(SettingsDocument):
     """One tenant: access, accounts, regions, mapping, type, site and policies."""
 
     kind: ClassVar[str] = "aws-tenants"
+    credential_use: ClassVar[str] = "EC2 import of tenant {name}"
 
     title: Text
     syncing: bool = False

@@ -1,6 +1,6 @@
 """Where a password comes from: a credential by name, or written in place."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, ClassVar, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -19,7 +19,7 @@ SecretText = Annotated[Text, AfterValidator(_readable_address)]
 # Where a credential may be used: anywhere, in all documents of one kind, or in one document.
 ScopeText = Annotated[
     str,
-    Field(pattern=r"^(any|(key-vault-events|aws-tenants|authrocket-realms)(/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?)$"),
+    Field(pattern=r"^(any|[a-z0-9-]+(/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?)$"),
 ]
 DEFAULT_USERNAME_FIELD = "username"
 DEFAULT_PASSWORD_FIELD = "password"  # noqa: S105 - the name of a JSON field
@@ -57,6 +57,12 @@ class Credential(SecretSource, SettingsDocument):
 
     scope: ScopeText
     description: Text | None = None
+
+    def check_kinds(self, kinds: Iterable[type[SettingsDocument]]) -> Sequence[Fault]:
+        usable = ["any", *(cls.kind for cls in kinds if cls.credential_use)]
+        if self.scope.partition("/")[0] in usable:
+            return ()
+        return (Fault("scope", f"must be one of {', '.join(usable)}, or such a kind with a name: aws-tenants/acorn"),)
 
     def check_use(self, kind: str, name: str) -> str | None:
         if self.scope in {"any", kind, f"{kind}/{name}"}:
