@@ -1,8 +1,6 @@
 """One reading of the fleet in a process of its own: botocore's bare loop, or a whole import of it."""
 
-import gzip
 import json
-import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -10,13 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import boto3
-from botocore.parsers import EC2QueryParser, ResponseParserFactory
 
 from bench.measuring import Memory
 from bench.worlds import DOCUMENT, LabCredentials
 from lab.emulators.ec2.accounts import ACCESS_KEY_ID, LONDON, SECRET_ACCESS_KEY
 from shared.assets.aws.client import Ec2
-from shared.assets.aws.parser import ask_for_gzip
 from shared.assets.source import Ec2SourceType
 from shared.bootstrap.kinds import KINDS
 from shared.imports.plan.model import Trigger
@@ -49,7 +45,7 @@ class Stages:
 
         def feed(name: str) -> Any:
             made = feed_of(name)
-            read, want = made.read, made.map_record
+            read, map_record = made.read, made.map_record
 
             def timed_read(part: str) -> Iterator[Sequence[Any]]:
                 self.end("other")
@@ -59,13 +55,13 @@ class Stages:
                     self.end("plan")
                 self.end("read")
 
-            def timed_want(part: str, raw: Any) -> Any:
+            def timed_map(part: str, raw: Any) -> Any:
                 self.end("plan")
-                wanted = want(part, raw)
+                desired = map_record(part, raw)
                 self.end("map")
-                return wanted
+                return desired
 
-            made.read, made.map_record = timed_read, timed_want
+            made.read, made.map_record = timed_read, timed_map
             return made
 
         def timed_index(*given: Any) -> Any:
@@ -95,39 +91,11 @@ def floor() -> dict[str, Any]:
     return _measured(memory, cpu, wall, {"read": count})
 
 
-def chain() -> dict[str, Any]:
-    """What it takes to ask for one page after the other, compressed as the product has them, and no more."""
-    session = boto3.Session(ACCESS_KEY_ID, SECRET_ACCESS_KEY)
-    core: Any = session._session  # noqa: SLF001 - parsers have no public place in boto3
-    core.register_component("response_parser_factory", _TokensAlone())
-    ec2 = session.client("ec2", region_name=LONDON)
-    ask_for_gzip(ec2)
-    ec2.describe_instances(MaxResults=5)
-    memory, cpu, wall = Memory(), time.process_time(), time.perf_counter()
-    pages = sum(1 for _ in ec2.get_paginator("describe_instances").paginate(PaginationConfig={"PageSize": 1_000}))
-    return _measured(memory, cpu, wall, {"pages": pages})
-
-
-class _TokensAlone(ResponseParserFactory):
-    """Of an answer nothing is read but where it goes on."""
-
-    def create_parser(self, protocol_name: str) -> Any:
-        return _TokenAlone() if protocol_name == "ec2" else super().create_parser(protocol_name)
-
-
-class _TokenAlone(EC2QueryParser):
-    def parse(self, response: Any, shape: Any) -> Any:
-        if response["status_code"] != 200:
-            return super().parse(response, shape)
-        token = re.search(rb"<nextToken>([^<]*)<", gzip.decompress(response["body"]))
-        return {"Reservations": [], **({"NextToken": token.group(1).decode()} if token else {})}
-
-
 def whole_import(tables_at: str, *, plain: bool = False, stages: bool = False, preview: bool = False) -> dict[str, Any]:
     kind = SdkTables if plain else RestTables
     tables = kind.from_connection_string(tables_at)
     settings = SettingsStore(tables.table("settings"), KINDS, _now)
-    ec2 = Ec2(LabCredentials(), lambda *_: "", _now, plain=plain)
+    ec2 = Ec2(LabCredentials(), lambda *_: "", _now)
     records = RecordTable(tables.table("assets"))
     source = Ec2SourceType(records, settings, lambda: ec2)
     runner = ImportRunner(RunRepository(tables.table("runs")), {source.kind: source}, _now)
@@ -164,8 +132,8 @@ def _now() -> datetime:
 
 def main() -> None:
     given = json.load(sys.stdin)
-    if given["subject"] in {"floor", "chain"}:
-        result = floor() if given["subject"] == "floor" else chain()
+    if given["subject"] == "floor":
+        result = floor()
     else:
         how = {name: given[name] for name in ("plain", "stages") if name in given}
         # Several previews may run at the same time; imports of one tenant may not.

@@ -1,13 +1,12 @@
-"""Parts over worker processes: how the wall time of an import falls, and whether reading and working overlap."""
+"""Parts over worker processes: how the wall time of an import falls."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from statistics import median
 from typing import Any
 
 from bench.ec2_import import World, world
 from bench.figures import Curve, Figure, Results
-from bench.measuring import Effort, in_process, ratio
+from bench.measuring import Effort, in_process
 
 GROUP = "Parts in parallel"
 
@@ -15,29 +14,12 @@ GROUP = "Parts in parallel"
 def measure(effort: Effort, results: Results) -> None:
     instances = min(effort.instances)
     with world(instances) as made:
-        alone: list[dict[str, Any]] = []
-        chains: list[float] = []
-        for _ in range(effort.rounds):
-            chains.append(made.measure("chain", made.before)["wall"])
-            alone.append(made.measure("import", made.before, "imported"))
-        longest = [max(one["cpu"], chain) for one, chain in zip(alone, chains, strict=True)]
         points = []
         for workers in (1, 2, 4):
             with ThreadPoolExecutor(workers) as pool:
                 walls = [one["wall"] for one in pool.map(lambda _: _unchanged(made), range(workers))]
             points.append((float(workers), workers * instances / max(walls)))
     results.add(
-        Figure(
-            GROUP,
-            f"wall time of one part of {instances:,} unchanged",
-            ratio([one["wall"] for one in alone], longest),
-            "×",
-            f"the longer of its CPU time ({median(one['cpu'] for one in alone):.1f} s) and asking for one page after "
-            f"the other ({median(chains):.1f} s)",
-            f"{median(one['wall'] for one in alone):.1f} s",
-            aim=1.25,
-            note="the stand-ins compute on the same cores here",
-        ),
         Figure(
             GROUP,
             "4 worker processes",

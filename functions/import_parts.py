@@ -1,7 +1,5 @@
 """Queue: one part of an import."""
 
-import gc
-
 import azure.functions as func
 
 from functions.import_schedules import send
@@ -19,9 +17,4 @@ def import_part(message: func.QueueMessage, messages: QueueMessages) -> None:
     from shared.imports.runs.runner import to_message
 
     part = to_message(message.get_json())
-    try:
-        send(messages, bootstrap.imports().do_part(part, redelivered=(message.dequeue_count or 1) > 1))
-    finally:
-        # A client of AWS is thousands of objects in circles. They are young yet, and to look for them takes a
-        # millisecond; once they are old, the collector comes for them only when there are very many.
-        gc.collect(1)
+    send(messages, bootstrap.imports().do_part(part, redelivered=(message.dequeue_count or 1) > 1))

@@ -125,7 +125,7 @@ class SimulatedEc2(Ec2):
     ) -> None:
         # Without the real one's session of botocore: nothing here speaks to AWS.
         self._credentials = credentials
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._assumed: dict[tuple[str, ...], AwsKeys] = {}
         self._scenario = scenario
         self._simulation = simulation

@@ -56,12 +56,7 @@ def identity_token(audience: str, client_id: str | None) -> str:
 def ec2() -> "Ec2":
     from shared.assets.aws.client import Ec2
 
-    return Ec2(
-        bootstrap.credentials(),
-        bootstrap.identity_token,
-        bootstrap.now,
-        plain=bootstrap.environment().flag("DESKBRIDGE_PLAIN_CLIENTS"),
-    )
+    return Ec2(bootstrap.credentials(), bootstrap.identity_token, bootstrap.now)
 
 
 @singleton

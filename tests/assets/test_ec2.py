@@ -1,6 +1,8 @@
 """Reading EC2: real paging, throttling, refusals, broken answers, roles and tokens, against the lab's stand-in."""
 
+import gc
 import json
+import weakref
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +20,8 @@ from lab.emulators.ec2.accounts import (
     ROLE_ARN,
 )
 from lab.emulators.ec2.accounts import ST_JOHNS as OTHER
-from lab.emulators.ec2.records import Record
+from lab.emulators.ec2.identity import Role
+from lab.emulators.ec2.records import Listed, Record
 from lab.emulators.ec2.server import EC2Lab
 from shared.assets.aws.client import Ec2
 from shared.assets.aws.errors import CODES
@@ -315,3 +318,27 @@ def test_no_secret_shows_in_the_keys_that_are_held(lab: EC2Lab, ec2: Ec2) -> Non
     keys, _ = ec2._identify(_document(), AccountDocument(account=ACORN))
     assert lab.credentials().secret_access_key not in repr(keys)
     assert lab.credentials().access_key_id not in repr(keys)
+
+
+def test_of_many_accounts_only_so_many_clients_stay(
+    lab: EC2Lab, credentials: FakeCredentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Soak: the clients of AWS, one for each part, once stayed until they filled the memory."""
+    made: list[weakref.ref[Any]] = []
+    make = Ec2._make_client
+
+    def watch(self: Ec2, *given: Any) -> Any:
+        client = make(self, *given)
+        made.append(weakref.ref(client))
+        return client
+
+    monkeypatch.setattr(Ec2, "_make_client", watch)
+    ec2 = Ec2(credentials, _token, lambda: datetime.now(UTC), attempts=3)
+    roles = {f"{number:012}": f"arn:aws:iam::{number:012}:role/reader" for number in range(1, 101)}
+    lab.desk.directory.add_roles(Role(role, trusted_accounts=(ACORN,)) for role in roles.values())
+    for account, role in roles.items():
+        monkeypatch.setitem(lab.desk.records, (account, LONDON), Listed())
+        assert _read(ec2, _document(accounts=[{"account": account, "role": role}])) == []
+    gc.collect()
+    assert len(made) > 100
+    assert sum(client() is not None for client in made) <= 32

@@ -1,23 +1,15 @@
 """What the seeded schedules found, each as the smallest test that shows it."""
 
-import json
-import weakref
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from azure.core.exceptions import DecodeError
-from azure.functions.queue import QueueMessage
 
-from functions.import_parts import import_part
 from lab.fakes.tables import MemoryTables
-from lab.faults.host import Outputs
-from shared import bootstrap
 from shared.errors import TryLaterError
 from shared.imports.runs.model import RunState
-from shared.imports.runs.runner import PartMessage
 from shared.storage.documents import pack
 from shared.storage.errors import translated
 from shared.storage.rows import Create, Operation, Row, Value
@@ -146,27 +138,3 @@ def test_two_workers_that_tell_of_one_grant_open_one_ticket_and_neither_fails() 
     assert GrantTickets(table, open_ticket).deliver(row.partition_key) == 1
     assert len(set(opened)) == 1
     assert not table.rows
-
-
-def test_what_a_part_leaves_behind_in_circles_goes_with_it() -> None:
-    """Soak: the clients of AWS, one for each part, stayed until the collector came by for all of the heap."""
-
-    class Circle:
-        own: "Circle"
-
-    left: list[weakref.ref[Circle]] = []
-
-    def do_part(message: PartMessage, *, redelivered: bool) -> list[PartMessage]:
-        del message, redelivered
-        circle = Circle()
-        circle.own = circle
-        left.append(weakref.ref(circle))
-        return []
-
-    before = bootstrap.swap_instances({"imports": SimpleNamespace(do_part=do_part)})
-    try:
-        message = QueueMessage(id="1", body=json.dumps({"run_id": "run", "part": "part"}).encode())
-        import_part(message=message, messages=Outputs())
-    finally:
-        bootstrap.swap_instances(before)
-    assert [one() for one in left] == [None]

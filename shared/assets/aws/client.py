@@ -1,11 +1,12 @@
 """AWS as the import sees it: credentials, regions and instances. The only place that knows EC2's own shapes."""
 
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 import botocore.session
@@ -14,8 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from shared.assets.aws.errors import AccessContext, classify, refused_key
-from shared.assets.aws.parser import EC2Parsers, ask_for_gzip, members_of, reservations_of
-from shared.assets.aws.prefetch import Turn, ahead
+from shared.assets.aws.parser import EC2ParserFactory, ask_for_gzip, members_of
 from shared.assets.documents.aws_tenants import (
     ALL_REGIONS,
     AccessKeyDocument,
@@ -41,6 +41,8 @@ _ATTEMPTS = 10
 _HOME = {"aws": "us-east-1", "aws-us-gov": "us-gov-west-1", "aws-cn": "cn-north-1"}
 _SESSION_NAME = "deskbridge"
 _PARSERS = "response_parser_factory"
+# Each has some MB and is full of circles: more of them at a time, and many accounts would fill the memory.
+_MOST_CLIENTS = 32
 _RENEW_BEFORE = timedelta(minutes=10)
 
 
@@ -68,8 +70,7 @@ class Caller:
 class Ec2:
     """Reads the accounts of tenants. Safe to share between threads.
 
-    `identity_token` gives the managed identity's token for an audience, for access without keys. `plain` has botocore
-    read EC2's answers with its own parser.
+    `identity_token` gives the managed identity's token for an audience, for access without keys.
     """
 
     def __init__(
@@ -79,7 +80,6 @@ class Ec2:
         now: Callable[[], datetime],
         *,
         attempts: int = _ATTEMPTS,
-        plain: bool = False,
     ) -> None:
         self._config = Config(
             retries={"mode": "standard", "total_max_attempts": attempts},
@@ -93,8 +93,9 @@ class Ec2:
         # One session for the process: a second one costs some 37 MiB, another client of the same one 9 ms.
         self._core = botocore.session.get_session()
         self._session = boto3.session.Session(botocore_session=self._core)
-        self._plain = plain
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
+        # By keys and region: keys are of one account. What is used least goes first.
+        self._client: Callable[..., Any] = lru_cache(_MOST_CLIENTS)(self._make_client)
         self._assumed: dict[tuple[str, ...], AwsKeys] = {}
 
     def caller(self, document: AwsTenantDocument, account: AccountDocument | None) -> Caller:
@@ -122,29 +123,18 @@ class Ec2:
         keys, caller = self._identify(document, account)
         filters: list[FilterTypeDef] = [{"Name": one.name, "Values": list(one.values)} for one in document.filters]
         with self._errors(AccessContext(caller.account, region, "ec2:DescribeInstances", caller.arn)):
-            members = members_of(document, self._instance_shape())
-            turn = Turn()
-            asked = (
-                self._reader(keys, region, members, turn)
-                .get_paginator("describe_instances")
-                .paginate(Filters=filters, PaginationConfig={"PageSize": page_size})
-            )
-            answers: Generator[Any, None, None] = (page for page in asked) if self._plain else ahead(asked, turn)
-            with closing(answers) as pages:
-                for page in pages:
-                    # Taken out, and let go of: the paginator keeps its answer until it has the next one.
-                    found: list[Mapping[str, Any]] = [
-                        _completed(
-                            # The lean reader gives no other members than these.
-                            _kept(instance, members) if self._plain else instance,
-                            reservation.get("OwnerId", caller.account),
-                            region,
-                        )
-                        for reservation in reservations_of(page)
-                        for instance in reservation.get("Instances", ())
-                    ]
-                    yield found
-                    del found
+            client = self._ec2(keys, region, members_of(document, self._instance_shape()))
+            paginator = client.get_paginator("describe_instances")
+            pages: Iterable[Any] = paginator.paginate(Filters=filters, PaginationConfig={"PageSize": page_size})
+            for page in pages:
+                # Taken out, and let go of: the paginator keeps its answer until it has the next one.
+                found: list[Mapping[str, Any]] = [
+                    _completed(instance, reservation.get("OwnerId", caller.account), region)
+                    for reservation in page.pop("Reservations", [])
+                    for instance in reservation.get("Instances", ())
+                ]
+                yield found
+                del found
 
     # Within
 
@@ -232,47 +222,33 @@ class Ec2:
         del account
         return _HOME[document.partition]
 
-    def _ec2(self, keys: AwsKeys, region: str) -> "EC2Client":
-        # Making a client is not thread-safe in boto3; using one is.
-        with self._lock:
-            return self._session.client(
-                "ec2",
-                region_name=region,
-                aws_access_key_id=keys.access_key_id,
-                aws_secret_access_key=keys.secret_access_key,
-                aws_session_token=keys.session_token,
-                config=self._config,
-            )
-
     def _instance_shape(self) -> Any:
         output: Any = self._core.get_service_model("ec2").operation_model("DescribeInstances").output_shape
         return output.members["Reservations"].member.members["Instances"].member
 
-    def _reader(self, keys: AwsKeys, region: str, members: frozenset[str], turn: Turn) -> "EC2Client":
-        """A client for reading instances: botocore's own, or one whose answers are read leanly."""
-        if self._plain:
-            return self._ec2(keys, region)
-        with self._lock:
-            usual = self._core.get_component(_PARSERS)
-            # A client takes the parsers that its session has when it is made.
-            self._core.register_component(_PARSERS, EC2Parsers(members, turn))
-            try:
-                client = self._ec2(keys, region)
-            finally:
-                self._core.register_component(_PARSERS, usual)
-        ask_for_gzip(client)
-        return client
+    def _ec2(self, keys: AwsKeys, region: str, members: frozenset[str] = frozenset()) -> "EC2Client":
+        """A client whose instances have these members."""
+        return cast("EC2Client", self._client("ec2", keys, region, members))
 
     def _sts(self, keys: AwsKeys, region: str) -> "STSClient":
+        return cast("STSClient", self._client("sts", keys, region))
+
+    def _make_client(self, service: Any, keys: AwsKeys, region: str, members: frozenset[str] = frozenset()) -> Any:
+        # Making a client is not thread-safe in boto3; using one is.
         with self._lock:
-            return self._session.client(
-                "sts",
+            # A client takes the parsers that its session has when it is made.
+            self._core.register_component(_PARSERS, EC2ParserFactory(members))
+            client: Any = self._session.client(
+                service,
                 region_name=region,
                 aws_access_key_id=keys.access_key_id,
                 aws_secret_access_key=keys.secret_access_key,
                 aws_session_token=keys.session_token,
                 config=self._config,
             )
+        if service == "ec2":
+            ask_for_gzip(client)
+        return client
 
     @contextmanager
     def _errors(self, context: AccessContext) -> Iterator[None]:
@@ -289,10 +265,6 @@ def _to_keys(credentials: Any) -> AwsKeys:
         credentials["SessionToken"],
         credentials["Expiration"].astimezone(UTC),
     )
-
-
-def _kept(instance: Any, members: frozenset[str]) -> dict[str, Any]:
-    return {name: value for name, value in instance.items() if name in members}
 
 
 def _completed(instance: Any, account: str, region: str) -> dict[str, Any]:

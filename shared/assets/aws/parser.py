@@ -1,40 +1,38 @@
-"""DescribeInstances' answers read leanly: the same botocore client asks, signs, pages and retries; the parser differs.
+"""DescribeInstances' answers, unpacked and read piece by piece. Of each instance only the members that mappings need.
 
-botocore makes Python objects of every member of every instance. Here the answer is unpacked and read piece by piece,
-and only the members that a tenant's document needs become objects, each with the value that botocore would give it.
+botocore makes objects of every member; this takes a seventh of its time, and a page's tree is never whole in memory.
+The values are those that botocore gives, and botocore reads all other answers.
 """
 
+import base64
+import gzip
+import io
 import re
-from collections import deque
-from collections.abc import Callable, Iterator
-from itertools import chain
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
 
-from botocore.model import Shape, StructureShape
+from botocore.model import ListShape, Shape, StructureShape
 from botocore.parsers import EC2QueryParser, ResponseParserError, ResponseParserFactory
+from botocore.utils import parse_timestamp
 
-from shared.assets.aws.parser_pieces import inflated, pieces_of, tags_to_cut, without
-from shared.assets.aws.parser_values import Read, is_plain, reservation_reader
-from shared.assets.aws.prefetch import Turn
 from shared.assets.documents.aws_tenants import AwsTenantDocument
 from shared.imports.documents import RAW
 from shared.rules.expressions import names_in
 
 _OPERATION = "DescribeInstances"
-# What is larger is not held unpacked while it waits to be read.
-_LARGEST_HELD = 32 * 1024 * 1024
-# Of a page before or behind its instances, where little stands.
-_LARGEST_EDGE = 256 * 1024
-_UNREAD = "Unread"
-# All of a page that comes after its instances: nothing but short texts, each as it will be read, of which the token is
-# one.
-_END = re.compile(
-    rb"(?:</reservationSet>|<reservationSet/>)((?:\s*<(\w+)>[^<&\r\x80-\xff]*</\2>)*)\s*</\w+>\s*", re.ASCII
-)
-_TOKEN = re.compile(rb"<nextToken>([^<&]*)</nextToken>")
+_PIECE = 64 * 1024
+# A page of 1,000 instances has some 10 MB; what is far beyond that is no page but an attack on the memory.
+_LARGEST_PAGE = 256 * 1024 * 1024
 # Needed whatever is mapped: states, tags by name, and where an instance is.
 _ALWAYS = frozenset({"State", "Tags", "Placement"})
+_NOT_PLAIN = frozenset({"structure", "list", "map"})
+# How EC2 writes times. botocore's own reading of them takes longer than all else of an instance.
+_UTC_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z", re.ASCII)
+
+Read = Callable[[Element], Any]
 
 
 def members_of(document: AwsTenantDocument, instance: StructureShape) -> frozenset[str]:
@@ -51,36 +49,12 @@ def members_of(document: AwsTenantDocument, instance: StructureShape) -> frozens
             return frozenset(instance.members)
         named |= names
     return frozenset(
-        name for name, shape in instance.members.items() if name in named or name in _ALWAYS or is_plain(shape)
+        name for name, shape in instance.members.items() if name in named or name in _ALWAYS or _is_plain(shape)
     )
 
 
-class EC2Parsers(ResponseParserFactory):
-    """botocore's parsers, with the lean one for EC2. `members` are those of an instance that are read.
-
-    With a `turn`, pages come unread, and `reservations_of` reads them.
-    """
-
-    def __init__(self, members: frozenset[str], turn: Turn | None = None) -> None:
-        super().__init__()
-        self._members = members
-        self._turn = turn
-
-    def create_parser(self, protocol_name: str) -> Any:
-        if protocol_name == "ec2":
-            return EC2Parser(self._members, self._turn)
-        return super().create_parser(protocol_name)
-
-
-def reservations_of(page: Any) -> list[Any]:
-    """The reservations of a page, taken out of it. Raises ResponseParserError."""
-    unread: Callable[[], list[Any]] | None = page.pop(_UNREAD, None)
-    found: list[Any] = page.pop("Reservations", [])
-    return found if unread is None else unread()
-
-
 def ask_for_gzip(client: Any) -> None:
-    """Have the client's DescribeInstances ask for a compressed answer, which only the lean parser unpacks."""
+    """Have the client's DescribeInstances ask for a compressed answer: a page of 10 MB travels as half of one."""
 
     def add_header(request: Any, **_: Any) -> None:
         # After the signature: what a proxy makes of this header must not break it.
@@ -89,66 +63,58 @@ def ask_for_gzip(client: Any) -> None:
     client.meta.events.register(f"before-send.ec2.{_OPERATION}", add_header)
 
 
-class EC2Parser(EC2QueryParser):
-    """Reads DescribeInstances' answers in pieces; all others, refusals too, as botocore does. Safe under threads."""
+class EC2ParserFactory(ResponseParserFactory):
+    """botocore's parsers, with `EC2Parser` for EC2. `members` are those of an instance that are read."""
 
-    def __init__(self, members: frozenset[str], turn: Turn | None = None) -> None:
+    def __init__(self, members: frozenset[str]) -> None:
+        super().__init__()
+        self._ec2 = EC2Parser(members)
+
+    def create_parser(self, protocol_name: str) -> Any:
+        return self._ec2 if protocol_name == "ec2" else super().create_parser(protocol_name)
+
+
+class EC2Parser(EC2QueryParser):
+    """Reads DescribeInstances' answers as they are unpacked. Safe to share between threads."""
+
+    def __init__(self, members: frozenset[str]) -> None:
         super().__init__()
         self._members = members
-        self._turn = turn
-        self._compiled: dict[str, Read] = {}
-        self._cut: tuple[bytes, ...] | None = None
+        self._readers: dict[str, Read] = {}
 
     def parse(self, response: Any, shape: Any) -> Any:
-        if response["headers"].get("content-encoding") == "gzip" and (
-            response["status_code"] >= 301 or not _is_listing(shape)
-        ):
-            response = {**response, "body": b"".join(inflated(response["body"]))}
+        if response["status_code"] >= 301 or not _is_listing(shape):
+            response = {**response, "body": b"".join(_pieces(response))}
         return super().parse(response, shape)
 
     def _do_parse(self, response: Any, shape: Any) -> Any:
         if not _is_listing(shape):
             return super()._do_parse(response, shape)  # type: ignore[misc] # the stubs leave it out
-        body = response["body"]
-        unpack = inflated if response["headers"].get("content-encoding") == "gzip" else pieces_of
-        reservation = shape.members["Reservations"].member
-        if self._cut is None:
-            self._cut = tags_to_cut(reservation.members["Instances"].member, self._members)
-        pieces = without(unpack(body), self._cut)
-
-        def read(pieces: Iterator[bytes]) -> dict[str, Any]:
-            try:
-                return self._read(pieces, reservation)
-            except ParseError:
-                # What is no XML without the parts that were cut out may be XML with them.
-                pass
-            try:
-                return self._read(unpack(body), reservation)
-            except ParseError as error:
-                raise ResponseParserError(f"EC2's answer is no XML that can be read: {error}.") from error
-
-        if self._turn is None:
-            return read(pieces)
-        self._turn.wait()
-        return _unread(pieces, read)
+        try:
+            return self._read(_pieces(response), shape.members["Reservations"].member)
+        except ParseError as error:
+            raise ResponseParserError(f"EC2's answer is no XML that can be read: {error}.") from error
 
     def _read(self, pieces: Iterator[bytes], shape: Any) -> dict[str, Any]:
         builder = TreeBuilder()
+        # The answer grows beneath an element of our own, so that it can be read meanwhile.
+        answer = builder.start("answer", {})
         # As botocore does it; a document type, which could define entities, is refused below.
         parser = XMLParser(target=builder, encoding=self.DEFAULT_ENCODING)  # noqa: S314
         reservations: list[Any] = []
-        root: Element | None = None
+        is_first = True
         for piece in pieces:
             parser.feed(piece)
-            if root is None:
-                root = _root(builder, piece)
-            self._take(root, shape, reservations, all_but=1)
+            if is_first and (len(answer) == 0 or b"<!DOCTYPE" in piece):
+                raise ResponseParserError("EC2's answer does not begin as one does.")
+            is_first = False
+            self._take(answer[0], shape, reservations, all_but=1)
         parser.close()
-        if root is None:
+        if is_first:
             raise ResponseParserError("EC2's answer is empty.")
-        self._take(root, shape, reservations, all_but=0)
+        self._take(answer[0], shape, reservations, all_but=0)
         parsed: dict[str, Any] = {"Reservations": reservations}
-        for child in root:
+        for child in answer[0]:
             tag = child.tag.rpartition("}")[2]
             if tag == "nextToken":
                 parsed["NextToken"] = child.text or ""
@@ -162,60 +128,115 @@ class EC2Parser(EC2QueryParser):
         present = root.find(f"{namespace}reservationSet")
         if present is None or len(present) <= all_but:
             return
-        if namespace not in self._compiled:
-            self._compiled[namespace] = reservation_reader(shape, namespace, self._members)
-        read = self._compiled[namespace]
+        if namespace not in self._readers:
+            self._readers[namespace] = _reservation_reader(shape, namespace, self._members)
+        read = self._readers[namespace]
         complete = present[: len(present) - all_but]
         reservations += [read(element) for element in complete]
         del present[: len(complete)]
-
-
-def _unread(pieces: Iterator[bytes], read: Callable[[Iterator[bytes]], dict[str, Any]]) -> dict[str, Any]:
-    """A page of which only the token is known yet; one that is not as pages are is read at once."""
-    held: deque[bytes] = deque()
-    size = 0
-    for piece in pieces:
-        held.append(piece)
-        size += len(piece)
-        if size > _LARGEST_HELD:
-            return read(chain(_emptied(held), pieces))
-    start, end = b"", b""
-    for piece in held:
-        start += piece
-        if b"reservationSet" in start or len(start) > _LARGEST_EDGE:
-            break
-    for piece in reversed(held):
-        end = piece + end
-        if b"reservationSet" in end or len(end) > _LARGEST_EDGE:
-            break
-    match = _END.fullmatch(end, end.rfind(b"<", 0, end.rfind(b"reservationSet")))
-    if match is None or b"nextToken" in start[: start.find(b"reservationSet")]:
-        return read(_emptied(held))
-    token = _TOKEN.search(match.group(1))
-    told = {} if token is None else {"NextToken": token.group(1).decode()}
-
-    def read_held() -> list[Any]:
-        parsed = read(_emptied(held))
-        if parsed.get("NextToken") != told.get("NextToken"):
-            raise ResponseParserError("EC2's answer has another token than its end says.")
-        found: list[Any] = parsed["Reservations"]
-        return found
-
-    return {"Reservations": [], _UNREAD: read_held, **told}
-
-
-def _emptied(held: deque[bytes]) -> Iterator[bytes]:
-    while held:
-        yield held.popleft()
 
 
 def _is_listing(shape: Shape | None) -> bool:
     return isinstance(shape, StructureShape) and shape.name == f"{_OPERATION}Result"
 
 
-def _root(builder: TreeBuilder, first_piece: bytes) -> Element:
-    # The tree as far as it is built: what the builder gives at its end it gives at any time.
-    root: object = builder.close()
-    if not isinstance(root, Element) or b"<!DOCTYPE" in first_piece:
-        raise ResponseParserError("EC2's answer does not begin as one does.")
-    return root
+def _pieces(response: Any) -> Iterator[bytes]:
+    """The pieces of a body, unpacked. Raises ResponseParserError for one that is cut off, broken, or without end."""
+    body: io.BytesIO | gzip.GzipFile = io.BytesIO(response["body"])
+    if response["headers"].get("content-encoding") == "gzip":
+        body = gzip.GzipFile(fileobj=body)
+    size = 0
+    try:
+        while piece := body.read(_PIECE):
+            size += len(piece)
+            if size > _LARGEST_PAGE:
+                raise ResponseParserError(f"EC2's answer has more than {_LARGEST_PAGE} bytes.")
+            yield piece
+    except (EOFError, OSError, zlib.error) as error:
+        raise ResponseParserError(f"EC2's compressed answer cannot be unpacked: {error}.") from error
+
+
+# Readers, made once of the service's shapes: each gives of an element what botocore would.
+
+
+def _reservation_reader(shape: StructureShape, namespace: str, members: frozenset[str]) -> Read:
+    plain = {name for name, member in shape.members.items() if _is_plain(member)}
+    instance = _structure(shape.members["Instances"].member, namespace, members)  # type: ignore[attr-defined] # the stubs leave it out
+    return _structure(shape, namespace, frozenset(plain | {"Instances"}), {"Instances": _list_of(instance)})
+
+
+def _structure(
+    shape: StructureShape, namespace: str, members: frozenset[str], made: Mapping[str, Read] | None = None
+) -> Read:
+    texts: dict[str, str] = {}
+    readers: dict[str, tuple[str, Read]] = {}
+    for name, member in shape.members.items():
+        if name not in members:
+            continue
+        tag = namespace + member.serialization.get("name", name)
+        read_member = made[name] if made and name in made else _reader(member, namespace)
+        if read_member is None:
+            texts[tag] = name
+        else:
+            readers[tag] = (name, read_member)
+    find_text, find_reader = texts.get, readers.get
+
+    def read(element: Element) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for child in element:
+            tag = child.tag
+            text_name = find_text(tag)
+            if text_name is not None:
+                found[text_name] = child.text or ""
+            elif (known := find_reader(tag)) is not None:
+                found[known[0]] = known[1](child)
+        return found
+
+    return read
+
+
+def _reader(shape: Shape, namespace: str) -> Read | None:
+    """How a value is read; None for a text."""
+    if isinstance(shape, StructureShape):
+        return _structure(shape, namespace, frozenset(shape.members))
+    if isinstance(shape, ListShape):
+        member = _reader(shape.member, namespace)
+        return _list_of(member or _text)
+    return _SCALARS[shape.type_name]
+
+
+def _is_plain(shape: Shape) -> bool:
+    """Whether a value of the shape is one value, and not made of others."""
+    return shape.type_name not in _NOT_PLAIN
+
+
+def _list_of(read: Read) -> Read:
+    return lambda element: [read(child) for child in element]
+
+
+def _text(element: Element) -> str:
+    return element.text or ""
+
+
+def _moment(element: Element) -> datetime:
+    text = element.text or ""
+    if _UTC_TIME.fullmatch(text):
+        try:
+            return datetime.fromisoformat(text)
+        except ValueError:
+            # botocore says what is wrong with it.
+            return parse_timestamp(text)
+    return parse_timestamp(text)
+
+
+_SCALARS: Mapping[str, Read | None] = {
+    "string": None,
+    "character": None,
+    "boolean": lambda element: element.text == "true",
+    "integer": lambda element: int(element.text or ""),
+    "long": lambda element: int(element.text or ""),
+    "float": lambda element: float(element.text or ""),
+    "double": lambda element: float(element.text or ""),
+    "timestamp": _moment,
+    "blob": lambda element: base64.b64decode(element.text or ""),
+}

@@ -1,14 +1,15 @@
-"""The lean reader of EC2's answers against botocore's own: the same values, whatever the answer holds."""
+"""The parser of EC2's answers against botocore's own: the same values, whatever the answer holds."""
 
 import gzip
 import random
 import string
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from xml.sax.saxutils import escape
 
+import boto3
 import botocore.session
 import pytest
 from botocore.parsers import EC2QueryParser, ResponseParserError
@@ -19,10 +20,9 @@ from lab.emulators.ec2.accounts import ACORN, LONDON
 from lab.emulators.ec2.pages import Pages, Query
 from lab.emulators.ec2.records import Generated
 from lab.emulators.ec2.server import EC2Lab
-from shared.assets.aws import parser_pieces as lean_pieces
+from shared.assets.aws import parser
 from shared.assets.aws.client import Ec2
-from shared.assets.aws.parser import EC2Parser, members_of, reservations_of
-from shared.assets.aws.prefetch import Turn
+from shared.assets.aws.parser import EC2Parser, members_of
 from shared.assets.documents.aws_tenants import AwsTenantDocument
 from shared.rules.expressions import compile_expression, names_in
 from tests.assets.tenants import FakeCredentials, tenant
@@ -48,7 +48,7 @@ class _CaseBlind(dict[str, str]):
         return {key.lower(): value for key, value in self.items()}.get(name.lower(), default)
 
 
-def _plain(body: bytes, members: frozenset[str] = _ALL) -> dict[str, Any]:
+def _read_by_botocore(body: bytes, members: frozenset[str] = _ALL) -> dict[str, Any]:
     """What botocore reads, with the members of the instances that are asked for."""
     parsed: dict[str, Any] = EC2QueryParser().parse(_response(body), _SHAPE)
     for reservation in parsed.get("Reservations", ()):
@@ -59,21 +59,10 @@ def _plain(body: bytes, members: frozenset[str] = _ALL) -> dict[str, Any]:
     return parsed
 
 
-def _lean(body: bytes, members: frozenset[str] = _ALL, *, zipped: bool = False) -> dict[str, Any]:
+def _read(body: bytes, members: frozenset[str] = _ALL, *, zipped: bool = False) -> dict[str, Any]:
     parsed: dict[str, Any] = EC2Parser(members).parse(_response(body, zipped=zipped), _SHAPE)
     parsed["ResponseMetadata"]["HTTPHeaders"].pop("content-encoding", None)
-    later = _later(body, members, zipped=zipped)
-    # A page that is read later has the same instances, and its token at once.
-    assert later.get("NextToken") == parsed.get("NextToken")
-    assert reservations_of(later) == parsed["Reservations"]
     return parsed
-
-
-def _later(body: bytes, members: frozenset[str] = _ALL, *, zipped: bool = False) -> dict[str, Any]:
-    turn = Turn()
-    turn.give()
-    found: dict[str, Any] = EC2Parser(members, turn).parse(_response(body, zipped=zipped), _SHAPE)
-    return found
 
 
 def _document(*sources: str) -> AwsTenantDocument:
@@ -104,10 +93,10 @@ def page() -> bytes:
 @pytest.mark.parametrize("zipped", [True, False])
 @pytest.mark.parametrize("members", [_ALL, frozenset({"InstanceId"}), frozenset({"Tags", "NetworkInterfaces"})])
 def test_a_full_page_is_read_as_botocore_reads_it(page: bytes, members: frozenset[str], zipped: bool) -> None:
-    expected = _plain(page, members)
+    expected = _read_by_botocore(page, members)
     assert sum(len(reservation["Instances"]) for reservation in expected["Reservations"]) == 200
     assert expected["NextToken"]
-    assert _lean(page, members, zipped=zipped) == expected
+    assert _read(page, members, zipped=zipped) == expected
 
 
 def _element(draw: st.DrawFn, shape: Any, tag: str) -> str:
@@ -174,11 +163,11 @@ def _outcome(read: Callable[[], dict[str, Any]]) -> Any:
 @settings(max_examples=300)
 @given(_answers(), st.booleans(), st.integers(300, 5_000))
 def test_any_answer_is_read_as_botocore_reads_it(body: bytes, zipped: bool, piece: int) -> None:
-    before, lean_pieces._PIECE = lean_pieces._PIECE, piece
+    before, parser._PIECE = parser._PIECE, piece
     try:
-        assert _outcome(lambda: _lean(body, zipped=zipped)) == _outcome(lambda: _plain(body))
+        assert _outcome(lambda: _read(body, zipped=zipped)) == _outcome(lambda: _read_by_botocore(body))
     finally:
-        lean_pieces._PIECE = before
+        parser._PIECE = before
 
 
 def test_a_page_is_read_in_pieces_and_never_held_as_a_whole_tree(page: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +180,7 @@ def test_a_page_is_read_in_pieces_and_never_held_as_a_whole_tree(page: bytes, mo
         take(self, root, *arguments, **named)
 
     monkeypatch.setattr(EC2Parser, "_take", watch)
-    _lean(page, zipped=True)
+    _read(page, zipped=True)
     whole = sum(1 for _ in ET.fromstring(page).iter())  # noqa: S314 - our own page
     assert largest < whole / 10
 
@@ -203,7 +192,7 @@ def test_a_page_is_read_in_pieces_and_never_held_as_a_whole_tree(page: bytes, mo
 @pytest.mark.parametrize("cut", [0, 10, 5_000, 100_000, -1])
 def test_an_answer_that_is_cut_off_is_never_taken_for_a_short_one(page: bytes, cut: int, zipped: bool) -> None:
     with pytest.raises(ResponseParserError):
-        _lean(page[:cut], zipped=zipped)
+        _read(page[:cut], zipped=zipped)
 
 
 @pytest.mark.parametrize("cut", [1, 15, 1_000, -1, -9])
@@ -219,10 +208,10 @@ def test_a_compressed_answer_that_is_cut_off_or_broken_is_refused(page: bytes, c
 
 
 def test_a_compressed_answer_without_end_is_refused_before_it_fills_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lean_pieces, "_LARGEST_PAGE", 1_000_000)
+    monkeypatch.setattr(parser, "_LARGEST_PAGE", 1_000_000)
     bomb = b"<a>" + b" " * 50_000_000
     with pytest.raises(ResponseParserError, match="more than 1000000 bytes"):
-        _lean(bomb, zipped=True)
+        _read(bomb, zipped=True)
 
 
 _ENTITIES = b"""<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;">
@@ -233,12 +222,12 @@ _ENTITIES = b"""<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a "aaaaaaaaaa"><!E
 @pytest.mark.parametrize("more", [b"", b"&f;", b"x" * 100_000])
 def test_entities_are_refused(more: bytes) -> None:
     with pytest.raises(ResponseParserError):
-        _lean(_ENTITIES % more)
+        _read(_ENTITIES % more)
 
 
 @pytest.mark.parametrize("body", [b"", b"   ", b"<html><body>Sign in</body></html>", b"nothing", b"<a><b></a>"])
 def test_another_answer_than_ec2s_is_refused_or_read_as_botocore_does(body: bytes) -> None:
-    read, expected = _outcome(lambda: _lean(body)), _outcome(lambda: _plain(body))
+    read, expected = _outcome(lambda: _read(body)), _outcome(lambda: _read_by_botocore(body))
     assert read is expected is ResponseParserError or read["Reservations"] == expected.get("Reservations", [])
 
 
@@ -290,7 +279,7 @@ def test_an_expression_finds_the_same_in_what_is_read_as_in_the_whole(page: byte
     read = compile_expression(source, literal_under="tags")
     found = []
     for members in (_ALL, members_of(_document(source), _INSTANCE)):
-        instances = [one for each in _lean(page, members)["Reservations"] for one in each["Instances"]]
+        instances = [one for each in _read(page, members)["Reservations"] for one in each["Instances"]]
         for one in instances:
             one["tags"] = {tag["Key"]: tag["Value"] for tag in one.get("Tags", ())}
         found.append([read(one) for one in instances])
@@ -301,9 +290,7 @@ def test_an_expression_finds_the_same_in_what_is_read_as_in_the_whole(page: byte
 # The whole way
 
 
-def test_both_clients_read_the_same_instances_and_only_the_lean_one_asks_for_gzip(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_client_reads_what_boto3_reads_and_asks_for_gzip(monkeypatch: pytest.MonkeyPatch) -> None:
     with EC2Lab({(ACORN, LONDON): 130}) as lab:
         for name, value in lab.environment().items():
             monkeypatch.setenv(name, value)
@@ -318,18 +305,28 @@ def test_both_clients_read_the_same_instances_and_only_the_lean_one_asks_for_gzi
                 field_mappings=[*tenant()["field_mappings"], {"source": "SecurityGroups[0].GroupId", "field": "notes"}],
             )
         )
-        read = {}
-        for plain in (True, False):
-            credentials = FakeCredentials({"aws-acorn": keys.secret_access_key})
-            ec2 = Ec2(credentials, lambda *_: "", lambda: datetime.now(UTC), plain=plain)
-            lab.journal.clear()
-            pages = list(ec2.read_instances(document, document.accounts[0], LONDON, page_size=50))
-            read[plain] = pages
-            calls = [call for call in lab.journal if call.action == "DescribeInstances"]
-            assert [call.page for call in calls] == [1, 2, 3]
-            assert {call.gzip for call in calls} == {not plain}
-        assert read[True] == read[False]
-        assert {"SecurityGroups", "account", "region", "tags"} <= set(read[False][0][0])
+        ec2 = Ec2(FakeCredentials({"aws-acorn": keys.secret_access_key}), lambda *_: "", lambda: datetime.now(UTC))
+        pages = list(ec2.read_instances(document, document.accounts[0], LONDON, page_size=50))
+        calls = [call for call in lab.journal if call.action == "DescribeInstances"]
+        assert [(call.page, call.gzip) for call in calls] == [(1, True), (2, True), (3, True)]
+        plain = boto3.Session(keys.access_key_id, keys.secret_access_key).client("ec2", region_name=LONDON)
+        asked = plain.get_paginator("describe_instances").paginate(PaginationConfig={"PageSize": 50})
+        members = members_of(document, _INSTANCE)
+        expected = [
+            [
+                {name: value for name, value in instance.items() if name in members}
+                for reservation in page["Reservations"]
+                for instance in reservation["Instances"]
+            ]
+            for page in asked
+        ]
+        added = {"account", "region", "tags"}
+        assert [[_without(instance, added) for instance in page] for page in pages] == expected
+        assert {"SecurityGroups", *added} <= set(pages[0][0])
+
+
+def _without(instance: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
+    return {name: value for name, value in instance.items() if name not in names}
 
 
 def test_times_are_in_utc_whichever_way_they_are_read() -> None:
@@ -340,4 +337,4 @@ def test_times_are_in_utc_whichever_way_they_are_read() -> None:
             f"<R><reservationSet><item><instancesSet><item><launchTime>{text}</launchTime></item></instancesSet></item>"
             "</reservationSet><requestId>1</requestId></R>"
         ).encode()
-        assert _outcome(lambda body=body: _lean(body)) == _outcome(lambda body=body: _plain(body))  # type: ignore[misc] # bound at once
+        assert _outcome(lambda body=body: _read(body)) == _outcome(lambda body=body: _read_by_botocore(body))  # type: ignore[misc] # bound at once
