@@ -21,9 +21,9 @@ import yaml
 from lab.azurite import Azurite, StoragePorts
 from lab.emulators import ports
 from lab.emulators.authrocket import READ_KEY, AuthRocketLab
+from lab.emulators.ec2.fleet import Fleet
 from lab.emulators.functions_host.process import HostProcess
 from lab.emulators.key_vault import VaultLab
-from lab.emulators.moto_fleet import Fleet
 
 ROOT = Path(__file__).resolve().parents[1]
 LAB = Path(__file__).resolve().parent
@@ -112,7 +112,7 @@ class Desk:
         self._say("starting Azurite, the storage emulator")
         self._parts.enter_context(azurite)
         self.connection_string = azurite.connection_string
-        self._say("starting EC2 and STS (moto), AuthRocket, Key Vault and its identities (stand-ins)")
+        self._say("starting the emulators of EC2 and STS, AuthRocket, Key Vault and its identities")
         fleet = self._parts.enter_context(Fleet(self._port("fleet", "EC2")))
         vaults = self._parts.enter_context(self._vaults(fleet))
         authrocket = self._parts.enter_context(self._authrocket(vaults))

@@ -7,8 +7,8 @@ from typing import Any
 import azure.functions as func
 import pytest
 
-from lab.emulators.moto_fleet import Fleet
 from shared import bootstrap
+from tests.assets.moto_ec2 import MotoFleet
 from tests.assets.tenants import FakeCredentials, settle
 from tests.fakes.tables import MemoryTables
 from tests.imports.worlds import Clock
@@ -75,8 +75,8 @@ class _Message(func.QueueMessage):
 
 
 @pytest.fixture(scope="module")
-def running_fleet() -> Iterator[Fleet]:
-    with Fleet() as fleet:
+def running_fleet() -> Iterator[MotoFleet]:
+    with MotoFleet() as fleet:
         yield fleet
 
 

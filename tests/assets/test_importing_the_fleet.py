@@ -6,19 +6,21 @@ from typing import Any
 
 import pytest
 
-from lab.emulators.moto_fleet import ACORN, NOT_OPTED_IN, ST_JOHNS, Fleet, Machine
+from lab.emulators.ec2.accounts import ACORN, NOT_OPTED_IN, ST_JOHNS
+from lab.emulators.ec2.machines import Machine
 from shared import bootstrap
 from shared.errors import ConflictError, DeskbridgeError, MisconfiguredError, TryLaterError
 from shared.reasons import Reason
 from shared.storage.rows import Create, Row
 from tests.assets.conftest import Desk
+from tests.assets.moto_ec2 import MotoFleet
 from tests.assets.tenants import tenant
 
 LONDON, IRELAND = "eu-west-2", "eu-west-1"
 
 
 @pytest.fixture
-def fleet(running_fleet: Fleet, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
+def fleet(running_fleet: MotoFleet, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[MotoFleet]:
     for name, value in running_fleet.environment().items():
         monkeypatch.setenv(name, value)
     keys = running_fleet.credentials()
@@ -30,7 +32,7 @@ def fleet(running_fleet: Fleet, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> 
             running_fleet.refuse(account, region, None)
 
 
-def _settle(fleet: Fleet, **changes: Any) -> None:
+def _settle(fleet: MotoFleet, **changes: Any) -> None:
     keys = fleet.credentials()
     accounts = [
         {"account": ACORN},
@@ -66,7 +68,7 @@ def _last(desk: Desk) -> dict[str, Any]:
     return bootstrap.run_reports().run(newest.id)
 
 
-def test_the_daily_import_brings_every_living_instance_of_both_accounts(desk: Desk, fleet: Fleet) -> None:
+def test_the_daily_import_brings_every_living_instance_of_both_accounts(desk: Desk, fleet: MotoFleet) -> None:
     # AWS-01, AWS-03, AWS-10, AWS-71
     _settle(fleet)
     run = _run(desk)
@@ -85,7 +87,7 @@ def test_the_daily_import_brings_every_living_instance_of_both_accounts(desk: De
     assert desk.assets()[fleet.instance_id(ACORN, "no-tags")].get("f_name") is None
 
 
-def test_types_and_fields_are_made_by_the_import_that_needs_them_once(desk: Desk, fleet: Fleet) -> None:
+def test_types_and_fields_are_made_by_the_import_that_needs_them_once(desk: Desk, fleet: MotoFleet) -> None:
     # AWS-23, AWS-34
     _settle(fleet)
     _run(desk)
@@ -99,7 +101,7 @@ def test_types_and_fields_are_made_by_the_import_that_needs_them_once(desk: Desk
     assert desk.tables.contents()["settings"] == before
 
 
-def test_a_preview_makes_neither_types_nor_fields(desk: Desk, fleet: Fleet) -> None:
+def test_a_preview_makes_neither_types_nor_fields(desk: Desk, fleet: MotoFleet) -> None:
     _settle(fleet)
     before = desk.tables.contents()["settings"]
     from shared.imports.plan.model import Trigger
@@ -114,7 +116,7 @@ def test_a_preview_makes_neither_types_nor_fields(desk: Desk, fleet: Fleet) -> N
     assert any('it is made in the group "Network Equipment"' in reason for reason in entries[0]["reasons"])
 
 
-def test_a_refused_region_fails_its_part_and_the_others_stand(desk: Desk, fleet: Fleet) -> None:
+def test_a_refused_region_fails_its_part_and_the_others_stand(desk: Desk, fleet: MotoFleet) -> None:
     _settle(fleet)
     _run(desk)
     fleet.refuse(ACORN, IRELAND, "UnauthorizedOperation")
@@ -131,7 +133,7 @@ def test_a_refused_region_fails_its_part_and_the_others_stand(desk: Desk, fleet:
     fleet.forget(gone)
 
 
-def test_a_terminated_instance_is_deactivated_and_a_restarted_one_is_back(desk: Desk, fleet: Fleet) -> None:
+def test_a_terminated_instance_is_deactivated_and_a_restarted_one_is_back(desk: Desk, fleet: MotoFleet) -> None:
     # AWS-50, AWS-51, Q-09, Q-11
     _settle(fleet)
     instance_id = fleet.add(Machine(ACORN, LONDON, "lives-and-dies", {"Name": "x"}))
@@ -147,7 +149,7 @@ def test_a_terminated_instance_is_deactivated_and_a_restarted_one_is_back(desk: 
     assert desk.assets()[instance_id]["active"] is False
 
 
-def test_all_regions_are_found_by_a_part_of_its_own(desk: Desk, fleet: Fleet) -> None:
+def test_all_regions_are_found_by_a_part_of_its_own(desk: Desk, fleet: MotoFleet) -> None:
     _settle(fleet, regions="all", accounts=None, matching_field=None)
     run = _run(desk)
     assert run["status"] == "succeeded"
@@ -158,7 +160,7 @@ def test_all_regions_are_found_by_a_part_of_its_own(desk: Desk, fleet: Fleet) ->
     assert len(desk.assets()) == 11 + 12 + 6
 
 
-def test_without_the_password_nothing_is_imported_and_nothing_deactivated(desk: Desk, fleet: Fleet) -> None:
+def test_without_the_password_nothing_is_imported_and_nothing_deactivated(desk: Desk, fleet: MotoFleet) -> None:
     _settle(fleet)
     _run(desk)
     before = desk.tables.contents()["assets"]
@@ -178,7 +180,7 @@ def test_without_the_password_nothing_is_imported_and_nothing_deactivated(desk: 
     assert desk.tables.contents()["assets"] == before
 
 
-def test_a_part_that_the_queue_gives_up_on_is_failed_in_its_run(desk: Desk, fleet: Fleet) -> None:
+def test_a_part_that_the_queue_gives_up_on_is_failed_in_its_run(desk: Desk, fleet: MotoFleet) -> None:
     _settle(fleet)
     desk.timer("import_ec2_assets")
     message, *others = desk.queue
@@ -200,7 +202,7 @@ def test_a_part_that_the_queue_gives_up_on_is_failed_in_its_run(desk: Desk, flee
     assert "AWS failed inside" in failed["message"]
 
 
-def test_a_lost_message_is_sent_again_by_housekeeping(desk: Desk, fleet: Fleet) -> None:
+def test_a_lost_message_is_sent_again_by_housekeeping(desk: Desk, fleet: MotoFleet) -> None:
     _settle(fleet)
     desk.timer("import_ec2_assets")
     desk.queue.clear()
@@ -211,7 +213,7 @@ def test_a_lost_message_is_sent_again_by_housekeeping(desk: Desk, fleet: Fleet) 
     assert _last(desk)["status"] == "succeeded"
 
 
-def test_two_tenants_on_one_region_are_told_so_before_either_undoes_the_other(desk: Desk, fleet: Fleet) -> None:
+def test_two_tenants_on_one_region_are_told_so_before_either_undoes_the_other(desk: Desk, fleet: MotoFleet) -> None:
     _settle(fleet)
     bootstrap.settings().put("aws-tenants", "twin", tenant(regions="all"), by="test")
     run = _run(desk)
@@ -219,7 +221,7 @@ def test_two_tenants_on_one_region_are_told_so_before_either_undoes_the_other(de
     assert shared == [f"{ACORN}:{IRELAND}", f"{ACORN}:{LONDON}"]
 
 
-def test_an_asset_is_explained_from_the_instance_to_the_rule(desk: Desk, fleet: Fleet) -> None:
+def test_an_asset_is_explained_from_the_instance_to_the_rule(desk: Desk, fleet: MotoFleet) -> None:
     _settle(fleet)
     _run(desk)
     instance_id = fleet.instance_id(ACORN, "web-1")
@@ -243,7 +245,7 @@ def test_an_asset_is_explained_from_the_instance_to_the_rule(desk: Desk, fleet: 
     assert explained["history"][0]["by"] == "jim"
 
 
-def test_no_secret_stands_in_any_table(desk: Desk, fleet: Fleet) -> None:
+def test_no_secret_stands_in_any_table(desk: Desk, fleet: MotoFleet) -> None:
     _settle(fleet)
     _run(desk)
     stored = repr(desk.tables.contents())
@@ -251,7 +253,7 @@ def test_no_secret_stands_in_any_table(desk: Desk, fleet: Fleet) -> None:
     assert fleet.credentials().access_key_id not in stored
 
 
-def test_an_edit_with_faults_names_each_and_changes_nothing(desk: Desk, fleet: Fleet) -> None:
+def test_an_edit_with_faults_names_each_and_changes_nothing(desk: Desk, fleet: MotoFleet) -> None:
     _settle(fleet)
     _run(desk)
     asset_id = f"aws:{ACORN}:{LONDON}:{fleet.instance_id(ACORN, 'web-1')}"
@@ -270,7 +272,7 @@ def test_an_edit_with_faults_names_each_and_changes_nothing(desk: Desk, fleet: F
     assert desk.tables.contents()["assets"] == before
 
 
-def test_types_fields_and_sites_that_assets_bear_cannot_be_removed(desk: Desk, fleet: Fleet) -> None:
+def test_types_fields_and_sites_that_assets_bear_cannot_be_removed(desk: Desk, fleet: MotoFleet) -> None:
     _settle(fleet)
     _run(desk)
     # The tenant names none of them any more; the assets do.
@@ -287,7 +289,7 @@ def test_types_fields_and_sites_that_assets_bear_cannot_be_removed(desk: Desk, f
     settings.delete("asset-types", "unused", by="test", if_match="*")
 
 
-def test_a_type_is_made_only_where_it_is_written(desk: Desk, fleet: Fleet) -> None:  # AWS-53
+def test_a_type_is_made_only_where_it_is_written(desk: Desk, fleet: MotoFleet) -> None:  # AWS-53
     _settle(fleet, asset_type={"default": "server"}, update_asset_type=False, update_asset_site=False)
     _run(desk)
     _settle(
@@ -305,7 +307,7 @@ def test_a_type_is_made_only_where_it_is_written(desk: Desk, fleet: Fleet) -> No
     assert (web["type"], web["site"]) == ("server", "london-hq")  # AWS-53, AWS-54
 
 
-def test_a_type_whose_name_another_title_has_gets_one_of_its_own(desk: Desk, fleet: Fleet) -> None:
+def test_a_type_whose_name_another_title_has_gets_one_of_its_own(desk: Desk, fleet: MotoFleet) -> None:
     bootstrap.settings().put("asset-types", "arm64", {"title": "Something else"}, by="test")
     _settle(fleet)
     _run(desk)
@@ -315,7 +317,7 @@ def test_a_type_whose_name_another_title_has_gets_one_of_its_own(desk: Desk, fle
     assert json.loads(str(stored["document"])) == {"title": "arm64"}
 
 
-def test_a_field_that_is_a_custom_one_is_not_taken_for_an_asset_field(desk: Desk, fleet: Fleet) -> None:
+def test_a_field_that_is_a_custom_one_is_not_taken_for_an_asset_field(desk: Desk, fleet: MotoFleet) -> None:
     bootstrap.settings().put("asset-fields", "architecture", {"title": "Architecture", "custom": True}, by="test")
     _settle(fleet)
     desk.timer("import_ec2_assets")
@@ -325,7 +327,7 @@ def test_a_field_that_is_a_custom_one_is_not_taken_for_an_asset_field(desk: Desk
     assert desk.assets() == {}
 
 
-def test_a_tenant_that_an_upgrade_made_unreadable_fails_alone_and_is_seen(desk: Desk, fleet: Fleet) -> None:
+def test_a_tenant_that_an_upgrade_made_unreadable_fails_alone_and_is_seen(desk: Desk, fleet: MotoFleet) -> None:
     _settle(fleet)
     row = Row("aws-tenants", "d:aged", {"document": "{}", "changed_at": desk.clock(), "changed_by": "t", "version": 1})
     desk.tables.table("settings").transact("aws-tenants", [Create(row)])

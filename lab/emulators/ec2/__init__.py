@@ -1,1 +1,1 @@
-"""The lab's own EC2 and STS: what moto cannot show (scale, real paging rules, throttling, refusals, broken answers)."""
+"""The lab's own EC2 and STS: a small fleet, or 100,000 instances; real paging rules, throttling, refusals, faults."""

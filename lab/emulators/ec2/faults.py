@@ -69,6 +69,12 @@ class Faults:
             self.cleared.clear()
             self._scripts.append(script)
 
+    def remove(self, script: Script) -> None:
+        """End one script; one that has ended already is no fault."""
+        with self._lock:
+            if script in self._scripts:
+                self._scripts.remove(script)
+
     def clear(self) -> None:
         """Forget scripts and rate, and wake what is slow."""
         with self._lock:

@@ -67,7 +67,7 @@ def _instance(account: str, region: str, record: Record) -> str:
                     </placement>
 {_optional("platform", "windows" if record.windows else None)}\
                     <monitoring>
-                        <state>disabled</state>
+                        <state>{"enabled" if record.monitored else "disabled"}</state>
                     </monitoring>
 {"" if gone else _network(account, region, record, launched)}\
 {_state_reason() if stopped else ""}\

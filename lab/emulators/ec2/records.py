@@ -41,6 +41,7 @@ class Record:
     ipv6: str | None = None
     key_name: str | None = None
     profile: str | None = None
+    monitored: bool = False
     volumes: int = 1
     launched_at: datetime = _EPOCH
 

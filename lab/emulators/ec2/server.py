@@ -136,6 +136,33 @@ class EC2Lab(Startable):
         """Tokens given out so far are not taken any more."""
         self.desk.epoch += 1
 
+    def control(self, what: str, given: Mapping[str, Any]) -> object:
+        """What another process asks by POST /_lab/<what>. Raises LookupError for what there is not."""
+        match what:
+            case "advance":
+                self.advance(**given)
+            case "prepare":
+                return self.prepare(**given)
+            case "script":
+                self.script(**given)
+            case "limit_rate":
+                self.limit_rate(**given)
+            case "deny":
+                self.deny(**given)
+            case "expire_tokens":
+                self.expire_tokens()
+            case "clear":
+                self.desk.faults.clear()
+                self.desk.denied.clear()
+            case "journal":
+                result = [asdict(call) for call in self.journal]
+                if given.get("forget"):
+                    self.journal.clear()
+                return result
+            case _:
+                raise LookupError(what)
+        return None
+
     def _listed(self, account: str, region: str) -> Listed:
         records = self.desk.records[account, region]
         assert isinstance(records, Listed), f"{account} {region} is generated: instances cannot be put there"
@@ -203,31 +230,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer.body)
 
     def _control(self, lab: EC2Lab, what: str, given: dict[str, Any]) -> None:
-        """For a lab in another process: what the methods of EC2Lab do."""
-        result: object = None
-        match what:
-            case "advance":
-                lab.advance(**given)
-            case "prepare":
-                result = lab.prepare(**given)
-            case "script":
-                lab.script(**given)
-            case "limit_rate":
-                lab.limit_rate(**given)
-            case "deny":
-                lab.deny(**given)
-            case "expire_tokens":
-                lab.expire_tokens()
-            case "clear":
-                lab.desk.faults.clear()
-                lab.desk.denied.clear()
-            case "journal":
-                result = [asdict(call) for call in lab.journal]
-                if given.get("forget"):
-                    lab.journal.clear()
-            case _:
-                self._send(Answer(404, b"", "text/plain"))
-                return
+        try:
+            result = lab.control(what, given)
+        except LookupError:
+            self._send(Answer(404, b"", "text/plain"))
+            return
+        except (TypeError, ValueError) as error:
+            self._send(Answer(400, f"{error}\n".encode(), "text/plain"))
+            return
         self._send(Answer(200, json.dumps({"result": result}, default=str).encode(), "application/json"))
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name

@@ -1,9 +1,9 @@
-"""The fleet as a part of the lab: start, stop, where it is, which keys open it, and how to change what it holds."""
+"""moto's EC2 and STS: start, stop, where it is, which keys open it, and how to change what it holds."""
 
 import functools
 import threading
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 from moto.ec2.models import ec2_backends
 from moto.iam.models import iam_backends
@@ -22,18 +22,17 @@ from lab.emulators.ec2.accounts import (
     Credentials,
     directory,
 )
+from lab.emulators.ec2.fleet import RefusalCode
 from lab.emulators.ec2.identity import AccessKey
+from lab.emulators.ec2.machines import MACHINES, Machine
 from lab.emulators.ec2.refusals import RefusalError, auth_failure, opt_in_required, throttled, unauthorized_operation
-from lab.emulators.moto_fleet.guard import Call, Guard
-from lab.emulators.moto_fleet.machines import MACHINES, Machine
-from lab.emulators.moto_fleet.seeding import add, prepare_region, set_state
 from lab.emulators.ports import LOOPBACK
 from lab.emulators.startable import ServingThread, Startable
+from tests.assets.moto_ec2.guard import Call, Guard
+from tests.assets.moto_ec2.instances import add, prepare_region, set_state
 
-RefusalCode = Literal["UnauthorizedOperation", "OptInRequired", "AuthFailure", "RequestLimitExceeded", "InternalError"]
 
-
-class Fleet(Startable):
+class MotoFleet(Startable):
     """EC2 and STS of two accounts on one loopback port.
 
     moto keeps its state in the process, so a process holds one running fleet at a time.

@@ -31,7 +31,7 @@ class Call:
     account: str
     region: str
     parameters: dict[str, str] = field(compare=False)
-    refusal: str | None = None
+    code: str | None = None
 
 
 class Guard:

@@ -1,4 +1,4 @@
-"""The fleet, read by the real boto3: two accounts, three regions, the same machines at every start."""
+"""The lab's machines, read by the real boto3: in the lab's own EC2, and in moto's as an independent reading of EC2."""
 
 import json
 import subprocess
@@ -11,10 +11,21 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from lab.emulators.ec2.accounts import EXTERNAL_ID, KEYLESS_AUDIENCE, KEYLESS_ROLE_ARN, ROLE_ARN
-from lab.emulators.moto_fleet import ACORN, MACHINES, REGIONS, ST_JOHNS, Fleet, Machine
+from lab.emulators.ec2.accounts import (
+    ACORN,
+    EXTERNAL_ID,
+    KEYLESS_AUDIENCE,
+    KEYLESS_ROLE_ARN,
+    REGIONS,
+    ROLE_ARN,
+    ST_JOHNS,
+)
+from lab.emulators.ec2.fleet import Fleet
+from lab.emulators.ec2.machines import MACHINES, Machine
+from tests.assets.moto_ec2 import MotoFleet
 from tests.lab.emulators.ec2.tokens import unsigned_token
 
+AnyFleet = Fleet | MotoFleet
 ONCE = Config(retries={"total_max_attempts": 1})
 
 
@@ -22,7 +33,7 @@ class Reader:
     """boto3 as an administrator would use it, with the fleet's keys or another pair."""
 
     def __init__(
-        self, fleet: Fleet, key: str | None = None, secret: str | None = None, token: str | None = None
+        self, fleet: AnyFleet, key: str | None = None, secret: str | None = None, token: str | None = None
     ) -> None:
         credentials = fleet.credentials()
         self.url = fleet.url
@@ -45,24 +56,24 @@ class Reader:
             for instance in reservation["Instances"]
         }
 
-    def as_st_johns(self, fleet: Fleet) -> "Reader":
+    def as_st_johns(self, fleet: AnyFleet) -> "Reader":
         found = self.sts().assume_role(RoleArn=ROLE_ARN, RoleSessionName="deskbridge", ExternalId=EXTERNAL_ID)
         keys = found["Credentials"]
         return Reader(fleet, keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
 
 
-@pytest.fixture(scope="module")
-def fleet() -> Iterator[Fleet]:
-    with Fleet() as running:
+@pytest.fixture(scope="module", params=[Fleet, MotoFleet])
+def fleet(request: pytest.FixtureRequest) -> Iterator[AnyFleet]:
+    with request.param() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def acorn(fleet: Fleet) -> Reader:
+def acorn(fleet: AnyFleet) -> Reader:
     return Reader(fleet)
 
 
-def everything(fleet: Fleet) -> str:
+def everything(fleet: AnyFleet) -> str:
     acorn = Reader(fleet)
     found = [reader.instances(region) for reader in (acorn, acorn.as_st_johns(fleet)) for region in REGIONS]
     return json.dumps(found, default=str, sort_keys=True)
@@ -73,7 +84,7 @@ def refused(error: pytest.ExceptionInfo[ClientError]) -> tuple[str, int]:
     return response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"]
 
 
-def test_every_machine_is_listed_in_its_account_and_region(fleet: Fleet, acorn: Reader) -> None:
+def test_every_machine_is_listed_in_its_account_and_region(fleet: AnyFleet, acorn: Reader) -> None:
     for account, reader in ((ACORN, acorn), (ST_JOHNS, acorn.as_st_johns(fleet))):
         for region in REGIONS:
             expected = {
@@ -92,7 +103,7 @@ def test_every_machine_is_listed_in_its_account_and_region(fleet: Fleet, acorn: 
     assert len(MACHINES) >= 40
 
 
-def test_the_fleet_has_what_real_fleets_have(fleet: Fleet, acorn: Reader) -> None:
+def test_the_fleet_has_what_real_fleets_have(fleet: AnyFleet, acorn: Reader) -> None:
     found = [
         one
         for reader in (acorn, acorn.as_st_johns(fleet))
@@ -129,16 +140,16 @@ def test_the_fleet_has_what_real_fleets_have(fleet: Fleet, acorn: Reader) -> Non
     assert len({one["LaunchTime"] for one in found}) > 3
 
 
-def test_a_second_start_holds_an_unchanged_fleet(fleet: Fleet) -> None:
-    # moto makes up ids, addresses and times: the lab leaves nothing of it to chance, nor to what ran before it.
-    code = "from tests.lab.emulators.moto_fleet.test_fleet import *\n"
-    code += "with Fleet() as fleet: print(everything(fleet), end='')"
+def test_a_second_start_holds_an_unchanged_fleet(fleet: AnyFleet) -> None:
+    # Ids, addresses and times are made up: nothing of it is left to chance, nor to what ran before.
+    code = "from tests.lab.emulators.ec2.test_fleet import *\n"
+    code += f"with {type(fleet).__name__}() as fleet: print(everything(fleet), end='')"
     another = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert len(another.stdout) > 10_000
     assert another.stdout == everything(fleet)
 
 
-def test_account_role_and_external_id_are_checked(fleet: Fleet, acorn: Reader) -> None:
+def test_account_role_and_external_id_are_checked(fleet: AnyFleet, acorn: Reader) -> None:
     assert acorn.sts().get_caller_identity()["Account"] == ACORN
     identity = acorn.as_st_johns(fleet).sts().get_caller_identity()
     assert (identity["Account"], identity["Arn"]) == (
@@ -151,7 +162,7 @@ def test_account_role_and_external_id_are_checked(fleet: Fleet, acorn: Reader) -
         assert refused(error) == ("AccessDenied", 403)
 
 
-def test_a_wrong_key_or_secret_is_refused_as_aws_does(fleet: Fleet, acorn: Reader) -> None:
+def test_a_wrong_key_or_secret_is_refused_as_aws_does(fleet: AnyFleet, acorn: Reader) -> None:
     for reader in (Reader(fleet, key="AKIAUNKNOWN000000000"), Reader(fleet, secret="wrong")):
         with pytest.raises(ClientError) as error:
             reader.ec2("eu-west-2").describe_instances()
@@ -175,7 +186,7 @@ def test_a_region_not_opted_in_answers_auth_failure_and_is_listed_only_among_all
     assert status["eu-west-2"] == "opt-in-not-required"
 
 
-def test_a_managed_identitys_token_becomes_a_session(fleet: Fleet) -> None:
+def test_a_managed_identitys_token_becomes_a_session(fleet: AnyFleet) -> None:
     sts = Reader(fleet).sts()
 
     def exchange(token: str) -> Any:
@@ -197,7 +208,7 @@ def test_a_managed_identitys_token_becomes_a_session(fleet: Fleet) -> None:
         assert refused(error) == (code, 400)
 
 
-def test_changes_to_the_fleet_are_seen_by_the_next_read(fleet: Fleet, acorn: Reader) -> None:
+def test_changes_to_the_fleet_are_seen_by_the_next_read(fleet: AnyFleet, acorn: Reader) -> None:
     added = fleet.add(Machine(ACORN, "eu-west-1", "added-later", {"Name": "ACORN-DUB-NEW"}))
     assert acorn.instances("eu-west-1")[added]["Tags"] == [{"Key": "Name", "Value": "ACORN-DUB-NEW"}]
     fleet.tag(added, Name="ACORN-DUB-RENAMED", Extra="1")
@@ -214,13 +225,13 @@ def test_changes_to_the_fleet_are_seen_by_the_next_read(fleet: Fleet, acorn: Rea
     assert added not in acorn.instances("eu-west-1")
 
 
-def test_a_region_refuses_on_request_and_the_journal_has_it(fleet: Fleet, acorn: Reader) -> None:
+def test_a_region_refuses_on_request_and_the_journal_has_it(fleet: AnyFleet, acorn: Reader) -> None:
     fleet.refuse(ACORN, "us-east-1", "UnauthorizedOperation")
     with pytest.raises(ClientError, match="Encoded authorization failure message") as error:
         acorn.ec2("us-east-1").describe_instances()
     assert refused(error) == ("UnauthorizedOperation", 403)
     call = fleet.journal[-1]
-    assert (call.action, call.account, call.region, call.refusal) == (
+    assert (call.action, call.account, call.region, call.code) == (
         "DescribeInstances",
         ACORN,
         "us-east-1",
@@ -230,6 +241,6 @@ def test_a_region_refuses_on_request_and_the_journal_has_it(fleet: Fleet, acorn:
     assert acorn.instances("us-east-1")
 
 
-def test_one_process_holds_one_fleet(fleet: Fleet) -> None:
-    with pytest.raises(RuntimeError, match="another fleet is running"):
-        Fleet().start()
+def test_one_process_holds_one_fleet_of_moto() -> None:
+    with pytest.raises(RuntimeError, match="another fleet is running"), MotoFleet(), MotoFleet():
+        pass

@@ -9,7 +9,7 @@ from moto.ec2.models.instances import StateReason
 from moto.moto_api._internal import mock_random
 
 from lab.emulators.ec2.accounts import REGIONS
-from lab.emulators.moto_fleet.machines import Machine
+from lab.emulators.ec2.machines import Machine
 
 STATE_CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 _IMAGES = {"x86_64": "ami-0a1b2c3d4e5f60001", "arm64": "ami-0a1b2c3d4e5f60002", "windows": "ami-0a1b2c3d4e5f60003"}
@@ -95,9 +95,9 @@ def set_state(instance: Any, state: str, at: datetime) -> None:
         instance.terminate()
     elif state == "stopped":
         instance.stop()
-    instance._state.name, instance._state.code = state, STATE_CODES[state]  # noqa: SLF001 - moto has no setter
+    instance._state.name, instance._state.code = state, STATE_CODES[state]
     stopped = state in {"stopped", "stopping", "terminated", "shutting-down"}
-    instance._reason = f"User initiated ({at:%Y-%m-%d %H:%M:%S} GMT)" if stopped else ""  # noqa: SLF001
+    instance._reason = f"User initiated ({at:%Y-%m-%d %H:%M:%S} GMT)" if stopped else ""
     instance.state_reason = StateReason(f"{_REASON}: User initiated shutdown", _REASON) if stopped else None
 
 
