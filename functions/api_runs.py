@@ -6,24 +6,26 @@ from typing import Any
 import azure.functions as func
 
 from functions.http.answers import answer, caller, json_body
-from functions.http.endpoints import BODY, PAGED, STORED, UNKNOWN, Content, Refusals, endpoint
+from functions.http.endpoints import BODY, PAGED, STORED, UNKNOWN, Content, Refusals, endpoint, named
 from functions.http.query import PAGE, page_asked, some_of, text
 from functions.import_schedules import send
 from functions.queue_messages import QueueMessages
 from shared import bootstrap
+from shared.bootstrap.sources import SOURCES
 from shared.errors import Fault, InvalidInputError
+from shared.imports.registration import RegisteredSource
 from shared.reasons import Reason
 from shared.storage.names import IMPORT_PARTS_QUEUE
 
 runs_api = func.Blueprint()
 
-STARTING = Content("runs:StartImport", example={"preview": True})
-STARTED = {
+_STARTING = Content("runs:StartImport", example={"preview": True})
+_STARTED = {
     202: Content(
         "runs:RunWithParts", about="The run has begun.", headers={"Location": "The run's address, to follow it."}
     )
 }
-STARTING_REFUSED: Refusals = {
+_STARTING_REFUSED: Refusals = {
     400: (Reason.PREVIEW_UNUSABLE,),
     409: (Reason.IMPORT_RUNNING, Reason.PREVIEW_UNUSABLE),
 }
@@ -35,21 +37,32 @@ _PART = text("part", "Only entries of this part.", example="111122223333:eu-west
 _ID = {"id": ("The run's id.", "998204690743439166-aws-tenants-93e54c")}
 
 
-@runs_api.queue_output("messages", queue_name=IMPORT_PARTS_QUEUE, connection="AzureWebJobsStorage")
-@endpoint(
-    runs_api,
-    "POST",
-    "aws-tenants/{name}/imports",
-    tag="runs",
-    summary="Start an import of an AWS tenant",
-    body=STARTING,
-    body_needed=False,
-    answers=STARTED,
-    refusals=[BODY, UNKNOWN, STORED, STARTING_REFUSED],
-)
-def start_ec2_import(req: func.HttpRequest, messages: QueueMessages) -> func.HttpResponse:
-    """An import, or a `preview`; or `apply` a preview, or `confirm` what a brake withheld. Follow it by its run."""
-    return start_import("aws-tenants", req, messages)
+def declare_start(blueprint: func.Blueprint, source: RegisteredSource) -> Any:
+    """Make the function `start_<name>_import` of the blueprint."""
+
+    @blueprint.queue_output("messages", queue_name=IMPORT_PARTS_QUEUE, connection="AzureWebJobsStorage")
+    @endpoint(
+        blueprint,
+        "POST",
+        f"{source.kind}/{{name}}/imports",
+        tag="runs",
+        summary=f"Start an import of {source.document}",
+        body=_STARTING,
+        body_needed=False,
+        answers=_STARTED,
+        refusals=[BODY, UNKNOWN, STORED, _STARTING_REFUSED],
+    )
+    @named(
+        f"start_{source.name}_import",
+        "An import, or a `preview`; or `apply` a preview, or `confirm` what a brake withheld. Follow it by its run.",
+    )
+    def start(req: func.HttpRequest, messages: QueueMessages) -> func.HttpResponse:
+        return _start_import(source.kind, req, messages)
+
+    return start
+
+
+STARTS = {source.kind: declare_start(runs_api, source) for source in SOURCES}
 
 
 @endpoint(
@@ -176,7 +189,7 @@ def list_run_plan(req: func.HttpRequest) -> func.HttpResponse:
     return answer(200, {"items": items, "next": following})
 
 
-def start_import(kind: str, req: func.HttpRequest, messages: QueueMessages) -> func.HttpResponse:
+def _start_import(kind: str, req: func.HttpRequest, messages: QueueMessages) -> func.HttpResponse:
     """Start a run of the document that the address names, as the body asks: of any source."""
     from shared.imports.plan.model import Trigger
 

@@ -4,14 +4,11 @@ from dataclasses import asdict
 
 import azure.functions as func
 
-from functions.api_runs import STARTED, STARTING, STARTING_REFUSED, start_import
 from functions.http.answers import answer
-from functions.http.endpoints import BODY, STORED, UNKNOWN, endpoint
+from functions.http.endpoints import STORED, UNKNOWN, endpoint
 from functions.http.query import FIELD, VALUE, one_of, text
 from functions.http.record_endpoints import Records, declare_records
-from functions.queue_messages import QueueMessages
 from shared import bootstrap
-from shared.storage.names import IMPORT_PARTS_QUEUE
 
 users_api = func.Blueprint()
 
@@ -46,23 +43,6 @@ list_users, add_user, show_user, edit_user, list_user_history, explain_user = de
         ),
     ),
 )
-
-
-@users_api.queue_output("messages", queue_name=IMPORT_PARTS_QUEUE, connection="AzureWebJobsStorage")
-@endpoint(
-    users_api,
-    "POST",
-    "authrocket-realms/{name}/imports",
-    tag="runs",
-    summary="Start an import of an AuthRocket realm",
-    body=STARTING,
-    body_needed=False,
-    answers=STARTED,
-    refusals=[BODY, UNKNOWN, STORED, STARTING_REFUSED],
-)
-def start_authrocket_import(req: func.HttpRequest, messages: QueueMessages) -> func.HttpResponse:
-    """An import, or a `preview`; or `apply` a preview, or `confirm` what a brake withheld. Follow it by its run."""
-    return start_import("authrocket-realms", req, messages)
 
 
 @endpoint(

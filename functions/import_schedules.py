@@ -1,4 +1,4 @@
-"""Timers of imports: the daily imports of every tenant and of every realm, and housekeeping of runs."""
+"""Timers of imports: one a source, which starts the imports of all its documents, and housekeeping of runs."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,8 +6,11 @@ from typing import Any
 
 import azure.functions as func
 
+from functions.http.endpoints import named
 from functions.queue_messages import QueueMessages
 from shared import bootstrap
+from shared.bootstrap.sources import SOURCES
+from shared.imports.registration import RegisteredSource
 from shared.storage.names import IMPORT_PARTS_QUEUE
 
 import_schedules = func.Blueprint()
@@ -16,22 +19,21 @@ import_schedules = func.Blueprint()
 _RETRY: dict[str, Any] = {"strategy": "fixed_delay", "max_retry_count": "5", "delay_interval": "00:02:00"}
 
 
-@import_schedules.retry(**_RETRY)
-@import_schedules.timer_trigger("timer", "%DESKBRIDGE_EC2_SCHEDULE%", run_on_startup=False, use_monitor=True)
-@import_schedules.queue_output("messages", queue_name=IMPORT_PARTS_QUEUE, connection="AzureWebJobsStorage")
-def import_ec2_assets(timer: func.TimerRequest, messages: QueueMessages) -> None:
-    """Start the import of every AWS tenant whose schedule is on."""
-    del timer
-    send(messages, bootstrap.imports().start_scheduled("aws-tenants"))
+def declare_timer(blueprint: func.Blueprint, source: RegisteredSource) -> Any:
+    """Make the function `import_<name>_<records>` of the blueprint."""
+
+    @blueprint.retry(**_RETRY)
+    @blueprint.timer_trigger("timer", f"%{source.schedule}%", run_on_startup=False, use_monitor=True)
+    @blueprint.queue_output("messages", queue_name=IMPORT_PARTS_QUEUE, connection="AzureWebJobsStorage")
+    @named(f"import_{source.name}_{source.records}")
+    def start_imports(timer: func.TimerRequest, messages: QueueMessages) -> None:
+        del timer
+        send(messages, bootstrap.imports().start_scheduled(source.kind))
+
+    return start_imports
 
 
-@import_schedules.retry(**_RETRY)
-@import_schedules.timer_trigger("timer", "%DESKBRIDGE_AUTHROCKET_SCHEDULE%", run_on_startup=False, use_monitor=True)
-@import_schedules.queue_output("messages", queue_name=IMPORT_PARTS_QUEUE, connection="AzureWebJobsStorage")
-def import_authrocket_users(timer: func.TimerRequest, messages: QueueMessages) -> None:
-    """Start the import of every AuthRocket realm whose schedule is on."""
-    del timer
-    send(messages, bootstrap.imports().start_scheduled("authrocket-realms"))
+TIMERS = {source.kind: declare_timer(import_schedules, source) for source in SOURCES}
 
 
 @import_schedules.timer_trigger("timer", "%DESKBRIDGE_HOUSEKEEPING_SCHEDULE%", run_on_startup=False, use_monitor=True)

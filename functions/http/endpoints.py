@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from functools import wraps
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import azure.functions as func
 
@@ -21,6 +21,8 @@ from shared.errors import DeskbridgeError, NotFoundError
 from shared.reasons import Reason
 
 logger = logging.getLogger(__name__)
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 Refusals = Mapping[int, Sequence[Reason]]
 
@@ -150,6 +152,17 @@ def endpoint(
         )
 
     return declare
+
+
+def named(name: str, about: str = "") -> Callable[[F], F]:
+    """Name a function that is made by another: the portal and the OpenAPI document show it, and the description."""
+
+    def name_it(handle: F) -> F:
+        handle.__name__ = handle.__qualname__ = name
+        handle.__doc__ = about
+        return handle
+
+    return name_it
 
 
 def report_undeclared(declared: Endpoint, error: DeskbridgeError) -> None:

@@ -1,13 +1,13 @@
 """The endpoints that every kind of record has: list, add by hand, show, edit, history, explain. Declared once."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 import azure.functions as func
 
 from functions.http.answers import answer, caller, json_body
-from functions.http.endpoints import BODY, MOVED, PAGED, STORABLE, STORED, UNKNOWN, Content, endpoint
+from functions.http.endpoints import BODY, MOVED, PAGED, STORABLE, STORED, UNKNOWN, Content, endpoint, named
 from functions.http.query import PAGE, Query, filters_of, page_asked
 from shared.errors import Fault, InvalidInputError
 from shared.reasons import Reason
@@ -15,8 +15,6 @@ from shared.reasons import Reason
 if TYPE_CHECKING:
     from shared.assets.desk import AssetDesk
     from shared.users.desk import UserDesk
-
-H = TypeVar("H", bound=Callable[..., func.HttpResponse])
 
 _WORDS: dict[type[Any], str] = {str: "text", dict: "object", list: "list"}
 
@@ -61,7 +59,7 @@ def declare_records(blueprint: func.Blueprint, records: Records) -> tuple[Any, A
         answers={200: f"records:{records.model}Page"},
         refusals=[PAGED],
     )
-    @_named(f"list_{many}", records.about_list)
+    @named(f"list_{many}", records.about_list)
     def list_records(req: func.HttpRequest) -> func.HttpResponse:
         limit, after = page_asked(req)
         items, following = desk().page(filters_of(req, records.filters), size=limit, after=after)
@@ -77,7 +75,7 @@ def declare_records(blueprint: func.Blueprint, records: Records) -> tuple[Any, A
         answers={201: Content(shown, headers={**version, "Location": f"The {one}'s address."})},
         refusals=[BODY, STORABLE, STORED, {409: (Reason.ALREADY_EXISTS,)}],
     )
-    @_named(f"add_{one}", records.about_add)
+    @named(f"add_{one}", records.about_add)
     def add_record(req: func.HttpRequest) -> func.HttpResponse:
         body = _read_body(json_body(req), {"id": "", "fields": {}})
         record, etag = desk().add(body["id"], body["fields"], by=caller(req))
@@ -93,7 +91,7 @@ def declare_records(blueprint: func.Blueprint, records: Records) -> tuple[Any, A
         answers={200: Content(shown, headers=version)},
         refusals=[UNKNOWN],
     )
-    @_named(f"show_{one}")
+    @named(f"show_{one}")
     def show_record(req: func.HttpRequest) -> func.HttpResponse:
         record, etag = desk().get(req.route_params["id"])
         return answer(200, record, etag=etag)
@@ -110,7 +108,7 @@ def declare_records(blueprint: func.Blueprint, records: Records) -> tuple[Any, A
         refusals=[BODY, STORABLE, STORED, UNKNOWN, MOVED, {409: (Reason.VERSION_NEEDED,)}],
         if_match="The ETag of the version that was read, or `*` for any version. It is needed.",
     )
-    @_named(
+    @named(
         f"edit_{one}",
         "`fields` then stay as they are set, whatever the source says; `release` gives fields back to the import.",
     )
@@ -136,7 +134,7 @@ def declare_records(blueprint: func.Blueprint, records: Records) -> tuple[Any, A
         answers={200: "records:HistoryPage"},
         refusals=[PAGED, UNKNOWN],
     )
-    @_named(f"list_{one}_history", records.about_history)
+    @named(f"list_{one}_history", records.about_history)
     def list_history(req: func.HttpRequest) -> func.HttpResponse:
         items, following = desk().history(req.route_params["id"], *page_asked(req))
         return answer(200, {"items": items, "next": following})
@@ -151,22 +149,11 @@ def declare_records(blueprint: func.Blueprint, records: Records) -> tuple[Any, A
         answers={200: f"records:{records.model}Explanation"},
         refusals=[UNKNOWN, STORED],
     )
-    @_named(f"explain_{one}", records.about_explain)
+    @named(f"explain_{one}", records.about_explain)
     def explain_record(req: func.HttpRequest) -> func.HttpResponse:
         return answer(200, desk().explain(req.route_params["id"]))
 
     return list_records, add_record, show_record, edit_record, list_history, explain_record
-
-
-def _named(name: str, about: str = "") -> Callable[[H], H]:
-    """The name that the portal and the OpenAPI document show, and the description."""
-
-    def name_it(handle: H) -> H:
-        handle.__name__ = handle.__qualname__ = name
-        handle.__doc__ = about
-        return handle
-
-    return name_it
 
 
 def _read_body(body: Any, defaults: dict[str, Any]) -> dict[str, Any]:

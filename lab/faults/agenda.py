@@ -57,7 +57,7 @@ def fill_agenda(clients: Clients, people: People, operators: Operators, disturba
 
 
 def _fill_timers(clients: Clients) -> None:
-    from functions.import_schedules import import_authrocket_users, import_ec2_assets, keep_house
+    from functions.import_schedules import TIMERS, keep_house
     from functions.ticket_schedules import record_dead_letters, remove_old_ticket_rows, sweep_vaults
 
     scenario, host = clients.scenario, clients.host
@@ -70,9 +70,9 @@ def _fill_timers(clients: Clients) -> None:
 
     for day in _days(scenario):
         if "ec2" in scenario.flows:
-            host.at(day + 2 * _HOUR, timer(Flow.ASSETS, import_ec2_assets))
+            host.at(day + 2 * _HOUR, timer(Flow.ASSETS, TIMERS[_KINDS["ec2"]]))
         if "users" in scenario.flows:
-            host.at(day + 2.1 * _HOUR, timer(Flow.USERS, import_authrocket_users))
+            host.at(day + 2.1 * _HOUR, timer(Flow.USERS, TIMERS[_KINDS["users"]]))
         if "tickets" in scenario.flows:
             host.at(day + 3 * _HOUR, without_outputs(Flow.OLD_ROWS, remove_old_ticket_rows))
         if scenario.swept:

@@ -147,13 +147,9 @@ class Operators:
     # Within
 
     def _start(self, kind: str, body: dict[str, Any]) -> str | None:
-        from functions.api_runs import start_ec2_import
-        from functions.api_users import start_authrocket_import
+        from functions.api_runs import STARTS
 
-        start, name = {
-            "aws-tenants": (start_ec2_import, TENANT),
-            "authrocket-realms": (start_authrocket_import, REALM),
-        }[kind]
+        start, name = STARTS[kind], {"aws-tenants": TENANT, "authrocket-realms": REALM}[kind]
         outputs = Outputs()
         asked = request("POST", route={"name": name}, body=body)
         called = self._host.call(Flow.STARTING, "the start of a run", lambda: start(req=asked, messages=outputs))

@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING, cast
 
 from shared import bootstrap
 from shared.bootstrap.singleton import LazyProxy, singleton
+from shared.bootstrap.sources import SOURCES
 
 if TYPE_CHECKING:
     from shared.assets.aws.client import Ec2
     from shared.assets.desk import AssetDesk
-    from shared.assets.source import Ec2SourceType
     from shared.imports.runs.housekeeping import RunHousekeeping
     from shared.imports.runs.reports import RunReports
     from shared.imports.runs.repository import RunRepository
     from shared.imports.runs.runner import ImportRunner
-    from shared.imports.sources import SourceType
     from shared.records.table import RecordTable
     from shared.users.desk import UserDesk
     from shared.users.grants import GrantTickets
@@ -57,13 +56,6 @@ def ec2() -> "Ec2":
     from shared.assets.aws.client import Ec2
 
     return Ec2(bootstrap.credentials(), bootstrap.identity_token, bootstrap.now)
-
-
-@singleton
-def ec2_source() -> "Ec2SourceType":
-    from shared.assets.source import Ec2SourceType
-
-    return Ec2SourceType(bootstrap.assets(), bootstrap.settings(), bootstrap.ec2)
 
 
 @singleton
@@ -127,8 +119,8 @@ def authrocket_webhook() -> "AuthRocketWebhook":
 def imports() -> "ImportRunner":
     from shared.imports.runs.runner import ImportRunner
 
-    sources: tuple[SourceType, ...] = (bootstrap.ec2_source(), bootstrap.realm_source())
-    return ImportRunner(bootstrap.runs(), {source.kind: source for source in sources}, bootstrap.now)
+    sources = {source.kind: source.build(bootstrap) for source in SOURCES}
+    return ImportRunner(bootstrap.runs(), sources, bootstrap.now)
 
 
 @singleton

@@ -4,14 +4,19 @@ import re
 from pathlib import Path
 from typing import Any
 
+import azure.functions as func
 import pytest
 
+from functions.api_runs import declare_start
+from functions.import_schedules import declare_timer
 from shared.bootstrap.kinds import KINDS
 from shared.imports.plan.model import Trigger
+from shared.imports.registration import RegisteredSource
 from shared.imports.runs.model import RunState, Summary
 from shared.imports.runs.repository import RunRepository
 from shared.imports.runs.runner import ImportRunner
 from shared.reasons import Reason
+from shared.records.table import RecordTable
 from shared.settings.kinds import DocumentKinds
 from shared.settings.store import SettingsStore
 from shared.settings.validation import parse_yaml
@@ -71,18 +76,23 @@ class Contractors:
     """The example behind the engine."""
 
     def __init__(self, defined: dict[str, Any], path: Path) -> None:
-        from shared.records.table import RecordTable
-
         self.path = path
         self.tables = MemoryTables()
-        kinds = DocumentKinds(*KINDS, defined["ContractorListDocument"])
-        self.settings = SettingsStore(self.tables.table("settings"), kinds, lambda: BEGINNING)
-        self.settings.put("sites", "leeds", {"title": "Leeds", "customer": "Acorn"}, by="test")
+        registered: RegisteredSource = defined["CONTRACTORS"]
+        kinds = DocumentKinds(*KINDS, *registered.documents())
+        self.store = SettingsStore(self.tables.table("settings"), kinds, lambda: BEGINNING)
+        self.store.put("sites", "leeds", {"title": "Leeds", "customer": "Acorn"}, by="test")
         content = {"title": "Builders", "syncing": True, "path": str(path), "default_site": "leeds"}
-        self.settings.put("contractor-lists", "builders", content, by="test")
+        self.store.put("contractor-lists", "builders", content, by="test")
         self.runs = RunRepository(self.tables.table("runs"))
-        source = defined["ContractorSource"](RecordTable(self.tables.table("users")), self.settings)
+        source = registered.build(self)
         self.runner = ImportRunner(self.runs, {source.kind: source}, lambda: BEGINNING)
+
+    def settings(self) -> SettingsStore:
+        return self.store
+
+    def users(self) -> RecordTable:
+        return RecordTable(self.tables.table("users"))
 
     def write(self, *lines: str) -> None:
         self.path.write_text("\n".join(["number,name,email,left", *lines]), "utf-8")
@@ -133,3 +143,14 @@ def test_the_example_source_deactivates_nobody_after_a_broken_reading(example: d
     contractors.path.unlink()
     assert contractors.run().state is RunState.FAILED
     assert [active for _, _, active in contractors.people().values()] == [True, True]
+
+
+def test_the_example_source_has_a_timer_and_an_endpoint_by_its_registration(example: dict[str, Any]) -> None:
+    app, blueprint = func.FunctionApp(), func.Blueprint()
+    declare_timer(blueprint, example["CONTRACTORS"])
+    declare_start(blueprint, example["CONTRACTORS"])
+    app.register_functions(blueprint)
+    functions: list[Any] = app.get_functions()
+    triggers = {each.get_function_name(): each.get_trigger().get_dict_repr() for each in functions}
+    assert triggers["import_contractors_users"]["schedule"] == "%DESKBRIDGE_AUTHROCKET_SCHEDULE%"
+    assert triggers["start_contractors_import"]["route"] == "contractor-lists/{name}/imports"
