@@ -97,7 +97,7 @@ class AssetMapping:
             skip = "No rule gives it a type, and instances without one are not imported."
             return DesiredRecord(instance_id, label=label, skip=skip, explain=self._explainer(view))
         values[TYPE] = asset_type
-        values[SITE] = self._site_rules.decide(view).outcome or self._document.default_site
+        values[SITE] = self._site_rules.outcome(view) or self._document.default_site
         source = {**instance}
         # They stand there as EC2 lists them.
         source.pop(TAGS, None)
@@ -123,8 +123,7 @@ class AssetMapping:
     def _type_of(self, record: Mapping[str, object]) -> tuple[str | None, tuple[str, ...]]:
         choice = self._document.asset_type
         if choice.mode == "rules":
-            decided = self._type_rules.decide(record).outcome
-            return decided or (choice.default if choice.import_unmatched else None), ()
+            return self._type_rules.outcome(record) or (choice.default if choice.import_unmatched else None), ()
         if choice.mode == "field" and choice.field is not None:
             # The name must be identical: neither case nor inner spaces are evened out.
             title = text_of(record.get(choice.field)).strip()
@@ -151,10 +150,9 @@ class AssetMapping:
             yield f'Type: there is none of that title, so it is made in the group "{choice.new_types_group}".'
         elif asset_type is not None and asset_type == choice.default:
             yield f"Type: {asset_type}, the default, unless a rule or field named it."
-        decided = self._site_rules.decide(record)
         for reason in self._site_rules.explain(record):
             yield f"Site: {reason}"
-        if decided.outcome is None:
+        if self._site_rules.first_match(record) is None:
             yield f"Site: {self._document.default_site}, the default."
 
 

@@ -1,4 +1,4 @@
-"""Rules as operators write them. What holds of every rule is here; what a rule decides is its feature's own."""
+"""Rules as operators write them. What all rules share is here; their outcomes are each feature's own."""
 
 from datetime import date, datetime
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""What a rule is, as plain values. What its operators mean stands in `operators`, how it is tried in `deciding`."""
+"""What a rule is, as plain values. `operators` says what its operators mean, `rule_set` how it is tried."""
 
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -21,7 +21,7 @@ class Criterion:
 
 @dataclass(frozen=True)
 class Rule(Generic[T]):
-    """All criteria must hold; then `outcome` is what the rule decides."""
+    """All criteria must hold; then `outcome` holds."""
 
     name: str
     criteria: tuple[Criterion, ...] = field(default=())

@@ -1,4 +1,4 @@
-"""The operators of a criterion: a plain table, name to function. Each is checked whole before anything is decided."""
+"""The operators of a criterion: a plain table, name to function. Each is checked whole before any rule is tried."""
 
 import math
 from collections.abc import Callable, Mapping

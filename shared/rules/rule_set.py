@@ -1,4 +1,4 @@
-"""Trying rules on a record, first match wins. Deciding is cheap; the reasons are worked out only when asked for."""
+"""A rule set: first match wins. Matching is cheap; the reasons are worked out only when asked for."""
 
 from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
@@ -13,27 +13,6 @@ T = TypeVar("T")
 _SHOWN = 80
 
 
-class Verdict(Generic[T]):
-    """What the rules decided: `outcome` and `rule` (its name) are None when no rule matched."""
-
-    # No dataclass: one is made for every record of an import, and a frozen one takes three times as long.
-    __slots__ = ("_record", "_rules", "outcome", "rule")
-
-    def __init__(self, outcome: T | None, rule: str | None, rules: "RuleSet[T]", record: Mapping[str, object]) -> None:
-        self.outcome = outcome
-        self.rule = rule
-        self._rules = rules
-        self._record = record
-
-    def __repr__(self) -> str:
-        return f"Verdict(outcome={self.outcome!r}, rule={self.rule!r})"
-
-    @property
-    def reasons(self) -> tuple[str, ...]:
-        """Sentences: why each earlier rule did not match, and which criteria made the deciding one match."""
-        return self._rules.explain(self._record)
-
-
 class RuleSet(Generic[T]):
     """Compiled rules. Safe to share between threads."""
 
@@ -43,8 +22,8 @@ class RuleSet(Generic[T]):
         self._index = RuleIndex([rule.criteria for rule in self._rules])
         self.fields = frozenset(criterion.field for rule in self._rules for criterion in rule.criteria)
 
-    def decide(self, record: Mapping[str, object]) -> Verdict[T]:
-        """The outcome of the first rule all of whose criteria hold."""
+    def first_match(self, record: Mapping[str, object]) -> Rule[T] | None:
+        """The first rule all of whose criteria hold."""
         find = record.get
         for number in self._index.candidates(record):
             rule, tests = self._compiled[number]
@@ -52,11 +31,16 @@ class RuleSet(Generic[T]):
                 if not test(find(name)):
                     break
             else:
-                return Verdict(rule.outcome, rule.name, self, record)
-        return Verdict(None, None, self, record)
+                return rule
+        return None
+
+    def outcome(self, record: Mapping[str, object]) -> T | None:
+        """The outcome of the first rule that matches."""
+        rule = self.first_match(record)
+        return None if rule is None else rule.outcome
 
     def explain(self, record: Mapping[str, object]) -> tuple[str, ...]:
-        """As `Verdict.reasons`."""
+        """Sentences: why each earlier rule did not match, and which criteria made the first match."""
         reasons: list[str] = []
         for rule, tests in self._compiled:
             failed = next(
@@ -78,7 +62,7 @@ class RuleSet(Generic[T]):
 
 
 def compile_rules(rules: Sequence[Rule[T]]) -> RuleSet[T]:
-    """The rules, ready to decide. Raises InvalidInputError with the path of every fault: `0.criteria.1.value`."""
+    """The rules, ready to be tried. Raises InvalidInputError with the path of every fault: `0.criteria.1.value`."""
     return RuleSet(rules)
 
 

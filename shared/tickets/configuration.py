@@ -37,7 +37,7 @@ class Configuration:
 
     def ruling(self, record: RuleRecord) -> RuleResult:
         """What the ticket rules say, and the vault's site where they name none."""
-        outcome = self.rules.decide(record).outcome or _DEFAULTS
+        outcome = self.rules.outcome(record) or _DEFAULTS
         entry = self.entry(str(record["vault"]))
         return outcome if entry is None or not entry.site or outcome.site else replace(outcome, site=entry.site)
 

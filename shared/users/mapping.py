@@ -1,6 +1,6 @@
 """A realm's user becomes a desk user: fields by the mappings, site by the rules. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from shared.records.values import RawRecord, ValueFaultError, storable
 from shared.rules.documents import to_criteria
 from shared.rules.expressions import ExpressionError, Read, compile_expression
 from shared.rules.model import Rule
-from shared.rules.rule_set import RuleSet, Verdict, compile_rules
+from shared.rules.rule_set import RuleSet, compile_rules
 from shared.storage.limits import CHARACTERS_PER_TEXT
 from shared.storage.rows import Value
 from shared.users.documents import (
@@ -88,14 +88,14 @@ class UserMapper:
                 values[column_of(ORGANISATIONS)] = _cut(", ".join(one.org_name for one in memberships)) or None
         except ValueFaultError as error:
             return MappedUser(user.id, label=label, error=error.message, error_reason=error.reason, source=source)
-        verdict = self._site(RawRecord(record, user.fields, self._raw), memberships or ())
-        values[SITE] = verdict.outcome or self._document.default_site
+        rule, tried = self._site_rule(RawRecord(record, user.fields, self._raw), memberships or ())
+        values[SITE] = (rule.outcome if rule is not None else None) or self._document.default_site
         return MappedUser(
             user.id,
             values,
             label=label,
             source=source,
-            explain=lambda: tuple(self._reasons(verdict)),
+            explain=lambda: tuple(self._reasons(tried)),
             grants=self._document.ticket_on_admin_grant,
             settled=self._settled,
         )
@@ -110,20 +110,23 @@ class UserMapper:
                 shown |= {"value": None, "problem": error.message}
             yield shown
 
-    def _site(self, record: RawRecord, memberships: Sequence[Membership]) -> Verdict[str]:
-        """The first rule that matches; a user of several organisations is tried with each of them."""
+    def _site_rule(
+        self, record: RawRecord, memberships: Sequence[Membership]
+    ) -> tuple[Rule[str] | None, Mapping[str, object]]:
+        """The first rule that matches, and what it matched: the user with one of their organisations, if any."""
         if not memberships or not self._rules.fields & {ORGANISATION, ORGANISATION_REFERENCE}:
-            return self._rules.decide(record)
-        verdicts: list[Verdict[str]] = []
+            return self._rules.first_match(record), record
+        found: list[tuple[Rule[str] | None, Mapping[str, object]]] = []
         for one in memberships:
             tried = record.with_values({ORGANISATION: one.org_name, ORGANISATION_REFERENCE: one.org_reference})
-            verdicts.append(self._rules.decide(tried))
-        return min(verdicts, key=lambda verdict: self._order.get(verdict.rule or "", len(self._order)))
+            found.append((self._rules.first_match(tried), tried))
+        last = len(self._order)
+        return min(found, key=lambda match: last if match[0] is None else self._order[match[0].name])
 
-    def _reasons(self, verdict: Verdict[str]) -> Iterator[str]:
-        for reason in verdict.reasons:
+    def _reasons(self, record: Mapping[str, object]) -> Iterator[str]:
+        for reason in self._rules.explain(record):
             yield f"Site: {reason}"
-        if verdict.outcome is None:
+        if self._rules.first_match(record) is None:
             yield f"Site: {self._document.default_site}, the default."
 
 

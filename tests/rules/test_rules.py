@@ -111,7 +111,7 @@ def test_a_pattern_that_would_run_away_elsewhere_answers_at_once() -> None:
     assert time.perf_counter() - started < 1
 
 
-def test_the_first_rule_that_matches_decides() -> None:
+def test_the_first_match_wins() -> None:
     rules = compile_rules(
         [
             Rule("both", (Criterion("a", "equals", "1"), Criterion("b", "equals", "2")), "both"),
@@ -119,14 +119,14 @@ def test_the_first_rule_that_matches_decides() -> None:  # Q-07
             Rule("a again", (Criterion("a", "equals", "1"),), "never"),
         ]
     )
-    assert rules.decide({"a": "1", "b": "2"}).outcome == "both"
-    assert rules.decide({"a": "1", "b": "3"}).outcome == "a"
-    assert rules.decide({"a": "2", "b": "2"}).outcome is None
-    assert rules.decide({"a": "2"}).rule is None
+    assert rules.outcome({"a": "1", "b": "2"}) == "both"
+    assert rules.outcome({"a": "1", "b": "3"}) == "a"
+    assert rules.outcome({"a": "2", "b": "2"}) is None
+    assert rules.first_match({"a": "2"}) is None
     assert rules.fields == {"a", "b"}
 
 
-def test_reasons_say_which_criterion_decided_and_why_the_rules_before_did_not() -> None:
+def test_reasons_say_which_criteria_held_and_why_the_rules_before_did_not() -> None:
     rules = compile_rules(
         [
             Rule("Servers", (Criterion("asset_number", "starts_with", "SERV-"),), "Server"),
@@ -135,11 +135,11 @@ def test_reasons_say_which_criterion_decided_and_why_the_rules_before_did_not() 
             ),
         ]
     )
-    assert rules.decide({"asset_number": "WS-1", "name": "ACORN-LDN-7", "owner": "Jim"}).reasons == (
+    assert rules.explain({"asset_number": "WS-1", "name": "ACORN-LDN-7", "owner": "Jim"}) == (
         'Rule "Servers" did not match: asset_number is "WS-1", the rule asks that it starts with "SERV-".',
         'Rule "London" matched: name contains "ACORN-LDN" (it is "ACORN-LDN-7") and owner is not empty (it is "Jim").',
     )
-    assert rules.decide({"name": "x"}).reasons == (
+    assert rules.explain({"name": "x"}) == (
         'Rule "Servers" did not match: asset_number is empty, the rule asks that it starts with "SERV-".',
         'Rule "London" did not match: name is "x", the rule asks that it contains "ACORN-LDN".',
         "No rule matched.",

@@ -1,4 +1,4 @@
-"""Looking rules up decides what trying them one by one does."""
+"""Looking rules up finds the match that trying them one by one finds."""
 
 from datetime import UTC, datetime
 
@@ -58,7 +58,7 @@ def _one_by_one(rules: list[list[Criterion]], record: dict[str, object]) -> int 
 @given(_RULES, st.lists(_RECORDS, min_size=1, max_size=4))
 @example([[Criterion("name", "contains", "ſ", True)]], [{"name": "S"}])
 @example([[Criterion("name", "matches", "^$")]], [{}])
-def test_any_rules_decide_as_if_each_were_tried_in_turn(
+def test_any_rule_set_matches_as_if_each_rule_were_tried_in_turn(
     criteria: list[list[Criterion]], found: list[dict[str, object]]
 ) -> None:
     try:
@@ -67,18 +67,18 @@ def test_any_rules_decide_as_if_each_were_tried_in_turn(
         # A pattern that is none; what is wrong with it is another test's.
         return
     for record in found:
-        assert rules.decide(record).outcome == _one_by_one(criteria, record)
+        assert rules.outcome(record) == _one_by_one(criteria, record)
 
 
-def test_a_large_set_as_operators_write_them_decides_as_if_each_were_tried_in_turn() -> None:
+def test_a_large_rule_set_as_operators_write_it_matches_as_if_each_rule_were_tried_in_turn() -> None:
     rules = rule_set(400)
     criteria = [list(rule.criteria) for rule in rules._rules]
-    decided = 0
+    matched = 0
     for record in records(200):
         number = _one_by_one(criteria, record)
-        assert rules.decide(record).rule == (None if number is None else f"rule {number}")
-        decided += number is not None
-    assert decided
+        assert rules.outcome(record) == (None if number is None else f"outcome {number}")
+        matched += number is not None
+    assert matched
 
 
 def test_most_rules_are_not_even_tried() -> None:
