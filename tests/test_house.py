@@ -16,7 +16,6 @@ NOUNS = frozenset({"housekeeping", "mapping"})
 # What is longer than it may be, and in whose hands it is: nothing may be added.
 LONG_FILES = frozenset(
     {
-        "bench/table_service.py",
         "lab/api_writes.py",
         "lab/emulators/functions_host/library_worker.py",
         "lab/emulators/key_vault/data_plane.py",
@@ -30,9 +29,6 @@ LONG_FILES = frozenset(
 )
 LONG_FUNCTIONS = frozenset(
     {
-        "bench/held_secrets.py measure",
-        "bench/storage_clients.py measure",
-        "bench/webhook.py _with_storage",
         "functions/http/endpoints.py endpoint",
         "functions/http/record_endpoints.py declare_records",
         "lab/emulators/ec2/rendering.py _instance",
