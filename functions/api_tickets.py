@@ -20,7 +20,7 @@ _VERSION = {"ETag": "The ticket's version, for `If-Match`."}
 _STATE = one_of("state", "Open ones, finished ones (resolved, closed), or all.", ("open", "finished", "all"))
 _ORDER = one_of("order", "Newest first, or by expiry, soonest first (open ones only).", ("newest", "expiry"))
 _SNOOZED = one_of("snoozed", "Whether tickets that are snoozed at present are shown.", ("hide", "show", "only"))
-_VAULT = text("vault", "Tickets of this vault.", longest=64, example="acorn-vault")
+_SCOPE = text("scope", "Of this vault, or of this realm.", longest=200, example="acorn-vault")
 _FILTERS: tuple[Query[Any], ...] = (
     some_of("status", "Of these statuses.", ("open", "in_progress", "on_hold", "resolved", "closed")),
     some_of("priority", "Of these priorities.", ("low", "medium", "high", "critical")),
@@ -53,25 +53,25 @@ def read_body(model: str, content: Any) -> Any:
     "tickets",
     tag="tickets",
     summary="List tickets",
-    query=(_STATE, _ORDER, _SNOOZED, _VAULT, *_FILTERS, *PAGE),
+    query=(_STATE, _ORDER, _SNOOZED, _SCOPE, *_FILTERS, *PAGE),
     answers={200: "tickets:TicketPage"},
     refusals=[PAGED],
 )
 def list_tickets(req: func.HttpRequest) -> func.HttpResponse:
-    """Open tickets over all vaults, without reading any that is closed. Texts are compared without case."""
-    from shared.tickets.desk import lists as listing
+    """Open tickets of all sources, without reading any that is closed. Texts are compared without case."""
+    from shared.tickets.desk import lists
 
     limit, after = page_asked(req)
-    query = listing.query_of(
+    query = lists.query_of(
         state=_STATE.read(req),
         order=_ORDER.read(req),
         snoozed=_SNOOZED.read(req),
-        vault=_VAULT.read(req),
+        scope=_SCOPE.read(req),
         filters={one.name: one.read(req) for one in _FILTERS},
         size=limit,
         after=after,
     )
-    items, following = listing.list_tickets(bootstrap.tickets(), query, bootstrap.now())
+    items, following = lists.list_tickets(bootstrap.tickets(), query, bootstrap.now())
     return answer(200, {"items": [_shown(ticket) for ticket in items], "next": following})
 
 
@@ -103,8 +103,8 @@ def show_ticket(req: func.HttpRequest) -> func.HttpResponse:
     if_match="The ETag of the version that was read, or `*` for any version. It is needed.",
 )
 def change_ticket(req: func.HttpRequest) -> func.HttpResponse:
-    """What a person says stands until an event says something new: then a finished ticket opens again, a snoozed one
-    wakes, and the priority can only rise."""
+    """What a person decides stands until an event brings something new: then a finished ticket opens again, a snoozed
+    one wakes, and the priority can only rise."""
     body = read_body("TicketChange", json_body(req))
     changes = {name: getattr(body, name) for name in body.model_fields_set if name != "note"}
     changed = bootstrap.ticket_editor().change(

@@ -14,7 +14,7 @@ from shared.reasons import Reason
 from shared.telemetry import span
 
 if TYPE_CHECKING:
-    from shared.tickets.inbound.webhook import EventGridWebhook, WebhookOutcome
+    from shared.tickets.inbound.webhook import DeliveryOutcome, EventGridWebhook
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ def answer_delivery(
         return webhook_problem(bug, allowed_methods=_ALLOWED)
 
 
-def _answer_of(outcome: "WebhookOutcome") -> func.HttpResponse:
+def _answer_of(outcome: "DeliveryOutcome") -> func.HttpResponse:
     from shared.tickets.inbound.webhook import OriginAllowed, SubscriptionValidated
 
     if isinstance(outcome, OriginAllowed):

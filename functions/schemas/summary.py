@@ -14,8 +14,8 @@ class ByPriority(Answer):
     low: int
 
 
-class VaultTickets(Answer):
-    vault: str
+class ScopeTickets(Answer):
+    scope: str
     open: int
     by_priority: ByPriority
 
@@ -23,7 +23,7 @@ class VaultTickets(Answer):
 class TicketCounts(Answer):
     open: int = Field(description="Every ticket that is neither resolved nor closed.")
     by_priority: ByPriority
-    by_vault: list[VaultTickets]
+    by_scope: list[ScopeTickets]
 
 
 class ObjectCounts(Answer):

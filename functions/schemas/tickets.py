@@ -31,7 +31,7 @@ class TicketAnswer(Answer):
     priority: Priority
     ticket_type: str
     summary: str
-    vault: str
+    scope: str = Field(description="The part of its source: a vault, or a realm of AuthRocket.")
     object_type: ObjectType
     object_name: str
     version: str = Field(description="Empty for a ticket about the vault itself.")
@@ -71,7 +71,7 @@ class TicketDetailAnswer(TicketAnswer):
 
 
 class TicketChange(Document):
-    """What to change. A field that is left out stays; null takes a person's word back, so that the rules' shows."""
+    """What to change. A field that is left out stays; null lets the rules' value show again."""
 
     status: Status | None = None
     priority: Priority | None = None

@@ -11,7 +11,7 @@ from shared.records.model import MANUAL_PARTITION
 from shared.storage.names import ASSETS_TABLE, RUNS_TABLE, SETTINGS_TABLE, TICKETS_TABLE, USERS_TABLE
 from shared.storage.rows import Value
 from shared.tickets.inbound.sweep import SWEEPS_PARTITION
-from shared.tickets.store.repository import VAULTS_PARTITION
+from shared.tickets.store.repository import SCOPES_PARTITION
 
 # When and by which run something was done differs between two runs of a scenario; what was done does not.
 _OF_THE_MOMENT: Mapping[str, frozenset[str]] = {
@@ -152,7 +152,7 @@ def without_deleted(scenario: Scenario, rows: Rows) -> Rows:
     }
     # A vault of which nothing else was ever said need not be known.
     updated = {key[0] for key in left}
-    return {key: values for key, values in left.items() if key[0] != VAULTS_PARTITION or key[1] in updated}
+    return {key: values for key, values in left.items() if key[0] != SCOPES_PARTITION or key[1] in updated}
 
 
 def deleted_objects(scenario: Scenario) -> list[tuple[str, str, str]]:

@@ -26,7 +26,7 @@ from shared.records.table import RecordTable
 from shared.storage.rows import Delete, Operation, Row, Save
 from shared.tickets.desk.editor import ANY_VERSION, TicketEditor
 from shared.tickets.domain.observations import ObjectSeen
-from shared.tickets.inbound import sweep as sweeping
+from shared.tickets.inbound import sweep
 from shared.tickets.inbound.dead_letters import DeadLetters
 from shared.tickets.inbound.ingestor import EventIngestor
 from shared.tickets.store.repository import save_object
@@ -88,7 +88,7 @@ def _no_history_of_updates() -> AbstractContextManager[Any]:
 
 
 def _gone_taken_for_seen() -> AbstractContextManager[Any]:
-    return patch.object(sweeping, "ObjectGone", ObjectSeen)
+    return patch.object(sweep, "ObjectGone", ObjectSeen)
 
 
 def _letter_removed_first() -> AbstractContextManager[Any]:

@@ -64,7 +64,7 @@ def write_settings(tables: MemoryTables, scenario: Scenario) -> None:
 def _leave_old_rows(tables: MemoryTables) -> None:
     """What the removal of old rows finds: receipts of an event, and an event that nobody took up."""
     repository, long_ago = TicketRepository(tables.table(TICKETS_TABLE)), BEGINS - timedelta(days=100)
-    repository.ensure_vault(VAULTS[0])
+    repository.ensure_scope(VAULTS[0])
     for number in range(3):
         event = KeyVaultEvent(
             f"old-{number}", "any", VAULTS[0], ChangeType.EXPIRED, ObjectType.SECRET, "old", "aa", long_ago
@@ -95,9 +95,9 @@ def assemble(
     def open_vault(store: str) -> SimulatedVaultObjects:
         return SimulatedVaultObjects(scenario, store.removeprefix("of-"), simulation, disturbances)
 
-    configuration, settling = bootstrap.ticket_configuration(), bootstrap.ticket_reconciler()
-    sweeping = VaultSweep(configuration, open_vault, bootstrap.tickets(), settling, bootstrap.now)
-    bootstrap.replace("vault_sweep", sweeping)
+    configuration, reconciler = bootstrap.ticket_configuration(), bootstrap.ticket_reconciler()
+    sweep = VaultSweep(configuration, open_vault, bootstrap.tickets(), reconciler, bootstrap.now)
+    bootstrap.replace("vault_sweep", sweep)
     client = cast("ContainerClient", container)
     letters = DeadLetters(client, configuration, bootstrap.event_ingestor(), bootstrap.quarantine())
     bootstrap.replace("dead_letters", letters)

@@ -140,8 +140,10 @@ def open_grant_ticket(
     from shared.tickets.desk.opener import TicketOpener, TicketRequest
     from shared.tickets.domain.model import ObjectType, Priority, TicketKind
 
-    asked = TicketRequest(
-        place=f"authrocket:{realm.casefold()}",
+    request = TicketRequest(
+        source="AuthRocket",
+        id_prefix="AR",
+        scope=realm,
         condition=condition,
         kind=TicketKind.ADMIN_GRANT,
         object_type=ObjectType.USER,
@@ -150,8 +152,7 @@ def open_grant_ticket(
         ticket_type="Security",
         summary=summary,
         details=details,
-        source="AuthRocket",
         at=at,
         site=site or None,
     )
-    TicketOpener(bootstrap.tickets()).open(asked)
+    TicketOpener(bootstrap.tickets()).open(request)

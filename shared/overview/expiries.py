@@ -27,7 +27,7 @@ class Expiry:
 
 def expiries(tickets: TicketRepository) -> Iterator[Expiry]:
     """Every object that is known and not gone, by its newest version. Reads the objects' rows, page by page."""
-    for vault in tickets.vaults():
+    for vault in tickets.scopes():
         for record in tickets.records(vault):
             state = record.state
             if state.object_type is ObjectType.VAULT or state.gone or not state.versions:

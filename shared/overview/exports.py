@@ -43,7 +43,7 @@ _USER_FIELDS = ("name", "first-name", "last-name", "email", "username", "referen
 
 
 class Exports:
-    """Pages of everything: of all vaults, accounts and realms, finished and inactive ones too."""
+    """Pages of everything: of all scopes of tickets, accounts and realms, finished and inactive ones too."""
 
     def __init__(
         self, tickets: TicketRepository, assets: RecordTable, users: RecordTable, settings: SettingsStore
@@ -71,14 +71,14 @@ class Exports:
 
     def _ticket_page(self, size: int, after: str | None) -> tuple[Records, str | None]:
         # One partition after the other: a filter over all of them would read the notes and receipts too.
-        vaults = sorted(self._tickets.vaults())
+        scopes = sorted(self._tickets.scopes())
         begun, token = ("", None) if after is None else decode_cursor(after, str, str | None)
-        left = [vault for vault in vaults if vault >= begun]
-        for index, vault in enumerate(left):
+        left = [scope for scope in scopes if scope >= begun]
+        for index, scope in enumerate(left):
             page = self._tickets.table.page(
-                [partition(vault), *row_key_prefix("ticket:")], size=size, after=token if vault == begun else None
+                [partition(scope), *row_key_prefix("ticket:")], size=size, after=token if scope == begun else None
             )
-            following = encode_cursor(vault, page.next) if page.next else None
+            following = encode_cursor(scope, page.next) if page.next else None
             if following is None and index + 1 < len(left):
                 following = encode_cursor(left[index + 1], None)
             if page.rows or page.next:

@@ -67,17 +67,19 @@ class DeskSummary:
 
     def _open_tickets(self) -> dict[str, Any]:
         total: Counter[str] = Counter()
-        by_vault: list[dict[str, Any]] = []
-        for vault in self._tickets.vaults():
+        by_scope: list[dict[str, Any]] = []
+        for scope in self._tickets.scopes():
             rows = scan(
-                self._tickets.table, [partition(vault), *row_key_prefix(f"{OPEN}:")], select=("priority", "status")
+                self._tickets.table, [partition(scope), *row_key_prefix(f"{OPEN}:")], select=("priority", "status")
             )
             found = Counter(row.text("priority") for row in rows)
             total.update(found)
             if found:
-                by_vault.append({"vault": vault, "open": found.total(), "by_priority": _by_priority(found)})
-        by_vault.sort(key=lambda one: (-one["open"], one["vault"]))
-        return {"open": total.total(), "by_priority": _by_priority(total), "by_vault": by_vault}
+                by_scope.append(
+                    {"scope": scope.rpartition(":")[2], "open": found.total(), "by_priority": _by_priority(found)}
+                )
+        by_scope.sort(key=lambda one: (-one["open"], one["scope"]))
+        return {"open": total.total(), "by_priority": _by_priority(total), "by_scope": by_scope}
 
     def _objects(self, now: datetime) -> dict[str, int]:
         bands = dict.fromkeys([*(name for _, name in _BANDS), "later", "without_expiry_date"], 0)

@@ -9,8 +9,6 @@ from shared.settings.store import SettingsStore
 from shared.tickets.documents import NAME, AllowedVault, KeyVaultEvents
 from shared.tickets.domain.model import Context, RuleRecord, RuleResult
 
-_DEFAULTS = RuleResult()
-
 
 @dataclass(frozen=True)
 class Configuration:
@@ -33,13 +31,13 @@ class Configuration:
 
     def context(self, vault: str) -> Context:
         """What the decision needs to know of the vault's settings."""
-        return Context(vault=vault, include_disabled=self.document.sweep.include_disabled)
+        return Context(vault, self.document.sweep.include_disabled, self.evaluate)
 
-    def ruling(self, record: RuleRecord) -> RuleResult:
-        """What the ticket rules say, and the vault's site where they name none."""
-        outcome = self.rules.outcome(record) or _DEFAULTS
+    def evaluate(self, record: RuleRecord) -> RuleResult:
+        """What the ticket rules decide, and the vault's site where they name none."""
+        result = self.rules.outcome(record) or RuleResult()
         entry = self.entry(str(record["vault"]))
-        return outcome if entry is None or not entry.site or outcome.site else replace(outcome, site=entry.site)
+        return result if entry is None or not entry.site or result.site else replace(result, site=entry.site)
 
 
 def configurations(settings: SettingsStore) -> Callable[[], Configuration | None]:

@@ -1,30 +1,22 @@
-"""Takes observations in and brings a vault's tickets to what they say, one transaction after the other.
+"""Merges observations and brings a vault's tickets to what follows from them, one transaction after the other.
 
 Each transaction holds the object's row (by its ETag), the receipts of the events it took in, and rows of the tickets
-that follow. What did not fit follows in the next one: the object's row says what is already written. So a worker may
+that follow. What did not fit follows in the next one: the object's row says what is already stored. So a worker may
 be killed between any two calls, and whoever comes next, with the same event or another, goes on from there.
 """
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import islice
 
 from shared.errors import ConflictError, DeskbridgeError, RowRefusedError, TryLaterError
 from shared.reasons import Reason
 from shared.storage.limits import in_transactions
 from shared.storage.rows import Delete, Operation, Row
-from shared.tickets.domain.decide import RuleEvaluator, decide
-from shared.tickets.domain.model import (
-    Context,
-    DesiredTicket,
-    KeyVaultEvent,
-    ManualOverride,
-    Note,
-    RuleResult,
-)
+from shared.tickets.domain.decide import decide
+from shared.tickets.domain.model import Context, DesiredTicket, KeyVaultEvent, ManualOverride, Note
 from shared.tickets.domain.observations import Observation, merge_observations
 from shared.tickets.store.object_json import ObjectRecord
 from shared.tickets.store.repository import (
@@ -34,15 +26,14 @@ from shared.tickets.store.repository import (
     create_receipt,
     object_key,
 )
-from shared.tickets.transactions import TicketTransactions, UsesOf, remembered
+from shared.tickets.transactions import TicketTransactions, UsesOf
 
 _TRIES = 5
-# Of a person's change, which is one ticket's only: it need not give up as early as a delivery of hundreds.
+# Of a person's edit, which is one ticket's only: it need not give up as early as a delivery of hundreds.
 _TRIES_OF_PEOPLE = 12
 _EVENTS_AT_ONCE = 20
 # From as many objects on, one reading of the vault's range of them costs less than asking for each.
 _READ_TOGETHER = 40
-_PLANNED_AHEAD = 12
 _FIRST_WAIT_SECONDS = 0.05
 # Event Grid waits 30 s for an answer.
 _SECONDS = 18.0
@@ -50,19 +41,26 @@ _SECONDS = 18.0
 
 @dataclass(frozen=True)
 class TicketEdit:
-    """A person's new word about a ticket, and the notes that tell it."""
+    """A person's new override of a ticket, and the notes that tell it."""
 
-    word: ManualOverride
+    override: ManualOverride
     notes: tuple[Note, ...]
 
 
-# From the word that stands and the ticket as it is, the new word; None when it changes nothing.
+# From the override that stands and the ticket as it is, the edit; None when it changes nothing.
 EditTicket = Callable[[ManualOverride | None, DesiredTicket], TicketEdit | None]
 
 
 @dataclass(frozen=True)
+class EditedTicket:
+    """A person's edit took effect. `row` is the ticket's as it was written; None when it has to be read."""
+
+    row: Row | None
+
+
+@dataclass(frozen=True)
 class ObjectChanges:
-    """What is to be taken in about one object."""
+    """What was observed of one object."""
 
     key: ObjectKey
     name: str
@@ -71,7 +69,7 @@ class ObjectChanges:
 
 @dataclass
 class _Progress:
-    work: ObjectChanges
+    changes: ObjectChanges
     taken: int = 0
     done: bool = False
     failures: int = 0
@@ -81,28 +79,25 @@ class _Progress:
 
 @dataclass(frozen=True)
 class _Step:
+    progress: _Progress
     operations: list[Operation]
     taken: int
     done: bool
 
-
-@dataclass(frozen=True)
-class EditedTicket:
-    """A person's word took effect. `row` is the ticket's as it was written; None when it has to be read."""
-
-    row: Row | None
+    def finish(self) -> None:
+        self.progress.taken, self.progress.done = self.taken, self.done
 
 
-def work_of(events: Iterable[KeyVaultEvent]) -> list[ObjectChanges]:
+def changes_of(events: Iterable[KeyVaultEvent]) -> list[ObjectChanges]:
     """The events of one vault, by object, in the order of their first appearance."""
     by_object: dict[ObjectKey, list[KeyVaultEvent]] = {}
-    for event in {event.receipt: event for event in events}.values():
+    for event in dict.fromkeys(events):
         by_object.setdefault(object_key(event.object_type, event.object_name), []).append(event)
     return [ObjectChanges(key, found[0].object_name, tuple(found)) for key, found in by_object.items()]
 
 
 class TicketReconciler:
-    """Brings a vault's rows to what was said. `wait` takes seconds, `clock` gives seconds that never run backwards."""
+    """Brings tickets to what was observed. `wait` takes seconds, `clock` gives seconds that never run backwards."""
 
     def __init__(
         self,
@@ -117,113 +112,96 @@ class TicketReconciler:
         self._now = now
         self._wait = wait
         self._clock = clock
-        self._planning = TicketTransactions(repository, uses_of)
+        self._transactions = TicketTransactions(repository, uses_of)
 
-    def settle(self, vault: str, works: Sequence[ObjectChanges], context: Context, ruling: RuleEvaluator) -> None:
-        """Take all of it in.
+    def reconcile(self, changes: Sequence[ObjectChanges], context: Context) -> None:
+        """Merge all changes of one vault, and store the tickets that follow.
 
         Raises TryLaterError when storage fails or others keep writing: then nothing is lost, and repeating the call
         goes on from there. Raises UnstorableError for an object whose rows would be refused.
         """
-        self._repository.ensure_vault(vault)
+        self._repository.ensure_scope(context.vault)
         deadline = self._clock() + _SECONDS
-        ahead: Mapping[ObjectKey, ObjectRecord] = {}
-        if len(works) >= _READ_TOGETHER:
-            # What fails here is asked for one by one, where a failure is counted and waited for.
-            with suppress(TryLaterError):
-                ahead = self._repository.load_all(vault, {work.key: work.name for work in works})
-        pending = [_Progress(work, record=ahead.get(work.key)) for work in works]
+        ahead = self._read_ahead(changes, context) if len(changes) >= _READ_TOGETHER else {}
+        pending = [_Progress(each, record=ahead.get(each.key)) for each in changes]
         while pending:
-            self._settle_some(vault, pending, context, ruling, deadline)
+            self._advance(pending, context, deadline)
             pending = [progress for progress in pending if not progress.done]
 
-    def change(
-        self, vault: str, key: ObjectKey, ticket_key: str, say: EditTicket, context: Context, ruling: RuleEvaluator
-    ) -> EditedTicket | None:
-        """Let a person's word about one ticket take effect. `say` is asked again when others wrote meanwhile.
+    def edit(self, key: ObjectKey, ticket_key: str, edit: EditTicket, context: Context) -> EditedTicket | None:
+        """Let a person's edit of one ticket take effect. `edit` is asked again when others wrote meanwhile.
 
-        Answers None when nothing is known about the ticket's condition any more. Raises what `say` raises, and
+        Answers None when nothing is known about the ticket's condition any more. Raises what `edit` raises, and
         TryLaterError.
         """
         for tries in range(_TRIES_OF_PEOPLE):
-            record = self._repository.load(vault, key, key[1])
-            rulings: dict[str, RuleResult] = {}
-            wanted = decide(record.state, record.words, context, remembered(rulings, record.rulings, ruling))
-            present = next((one for one in wanted if one.key == ticket_key), None)
-            if present is None or ticket_key not in record.written:
+            record = self._repository.load(context.vault, key, key[1])
+            decision = decide(record.state, record.overrides, context, record.rule_results)
+            present = next((one for one in decision.tickets if one.key == ticket_key), None)
+            if present is None or ticket_key not in record.stored:
                 return None
-            said = say(record.words.get(ticket_key), present)
-            if said is None:
+            edited = edit(record.overrides.get(ticket_key), present)
+            if edited is None:
                 return EditedTicket(None)
-            updated = replace(record, words={**record.words, ticket_key: said.word})
-            own = [create_note(vault, record.written[ticket_key].ticket_id, note) for note in said.notes]
-            plan = self._planning.plan(vault, key, record, updated, own, context, ruling, look=False)
+            updated = replace(record, overrides={**record.overrides, ticket_key: edited.override})
+            ticket_id = record.stored[ticket_key].ticket_id
+            own = [create_note(context.vault, ticket_id, note) for note in edited.notes]
+            plan = self._transactions.plan(key, record, updated, own, context, check_id_collisions=False)
             try:
-                etags = self._repository.table.transact(vault, plan.operations)
+                etags = self._repository.table.transact(context.vault, plan.operations)
             except ConflictError:
                 self._wait(_pause(min(tries, _TRIES)))
                 continue
             if not plan.done:
-                self.settle(vault, [ObjectChanges(key, record.state.name, ())], context, ruling)
+                self.reconcile([ObjectChanges(key, record.state.name, ())], context)
                 return EditedTicket(None)
-            ticket = f"ticket:{record.written[ticket_key].ticket_id}"
-            for operation, etag in zip(plan.operations, etags, strict=True):
-                if not isinstance(operation, Delete) and operation.row.row_key == ticket:
-                    return EditedTicket(replace(operation.row, etag=etag))
-            return EditedTicket(None)
+            return EditedTicket(_written(f"ticket:{ticket_id}", plan.operations, etags))
         raise _contended()
 
     # Within
 
-    def _settle_some(
-        self, vault: str, group: list[_Progress], context: Context, ruling: RuleEvaluator, deadline: float
-    ) -> None:
-        """One step of each, in as few transactions as they fit into; what an object needs stays together."""
-        steps = self._steps(vault, group, context, ruling, deadline)
-        transactions = in_transactions(((progress, step), step.operations) for progress, step in steps)
-        # Planned by the dozen and then sent: in turns, either has left the processor's caches when it is due again.
-        while planned := list(islice(transactions, _PLANNED_AHEAD)):
-            for together in planned:
-                self._transact(vault, together, context, ruling, deadline)
+    def _read_ahead(self, changes: Sequence[ObjectChanges], context: Context) -> Mapping[ObjectKey, ObjectRecord]:
+        # What fails here is asked for one by one, where a failure is counted and waited for.
+        with suppress(TryLaterError):
+            return self._repository.load_all(context.vault, {each.key: each.name for each in changes})
+        return {}
 
-    def _transact(
-        self,
-        vault: str,
-        together: list[tuple[_Progress, _Step]],
-        context: Context,
-        ruling: RuleEvaluator,
-        deadline: float,
-    ) -> None:
-        operations = [operation for _, step in together for operation in step.operations]
+    def _advance(self, pending: list[_Progress], context: Context, deadline: float) -> None:
+        """One step of each, in as few transactions as they fit into; what an object needs stays together."""
+        steps = [(step, step.operations) for step in self._steps(pending, context, deadline)]
+        for together in in_transactions(steps):
+            self._transact(together, context, deadline)
+
+    def _transact(self, together: list[_Step], context: Context, deadline: float) -> None:
+        operations = [operation for step in together for operation in step.operations]
         try:
-            self._repository.table.transact(vault, operations)
+            self._repository.table.transact(context.vault, operations)
         except RowRefusedError:
             # Two objects may want one new ticket id; apart, the second of them finds it taken.
             if len(together) == 1:
                 raise
-            for progress, _ in together:
-                self._settle_some(vault, [progress], context, ruling, deadline)
-            return
+            for step in together:
+                self._advance([step.progress], context, deadline)
         except (ConflictError, TryLaterError) as error:
-            self._failed([progress for progress, _ in together], error, deadline)
-            return
-        for progress, step in together:
-            progress.taken, progress.done = step.taken, step.done
+            self._failed([step.progress for step in together], error, deadline)
+        else:
+            for step in together:
+                step.finish()
 
-    def _steps(
-        self, vault: str, group: list[_Progress], context: Context, ruling: RuleEvaluator, deadline: float
-    ) -> Iterator[tuple[_Progress, _Step]]:
+    def _steps(self, pending: list[_Progress], context: Context, deadline: float) -> list[_Step]:
         """The next step of each that has anything to write."""
-        for progress in group:
+        steps: list[_Step] = []
+        for progress in pending:
             try:
-                step = self._step(vault, progress, context, ruling)
+                step = self._step(progress, context)
             except TryLaterError as error:
                 self._failed([progress], error, deadline)
                 continue
             if step.operations:
-                yield progress, step
+                steps.append(step)
             else:
-                progress.taken, progress.done = step.taken, step.done
+                step.finish()
+        return steps
 
     def _failed(self, group: list[_Progress], error: DeskbridgeError, deadline: float) -> None:
         # A transaction whose answer was lost may have taken place: the next step reads and decides again.
@@ -234,36 +212,35 @@ class TicketReconciler:
             raise error if isinstance(error, TryLaterError) else _contended() from error
         self._wait(_pause(tries))
 
-    def _step(self, vault: str, progress: _Progress, context: Context, ruling: RuleEvaluator) -> _Step:
-        work = progress.work
-        record, progress.record = progress.record or self._repository.load(vault, work.key, work.name), None
-        chunk = work.observations[progress.taken : progress.taken + _EVENTS_AT_ONCE]
-        state = record.state
-        if work.name < state.name:
-            # One spelling for all workers: names differ in their case alone.
-            state = replace(state, name=work.name)
-        state = merge_observations(state, chunk)
+    def _step(self, progress: _Progress, context: Context) -> _Step:
+        changes, vault = progress.changes, context.vault
+        record, progress.record = progress.record or self._repository.load(vault, changes.key, changes.name), None
+        chunk = changes.observations[progress.taken : progress.taken + _EVENTS_AT_ONCE]
+        # One spelling for all workers: names differ in their case alone.
+        named = replace(record.state, name=min(record.state.name, changes.name))
+        state = merge_observations(named, chunk)
         events = {
             one.receipt: one for one in chunk if isinstance(one, KeyVaultEvent) and not record.has_taken(one.receipt)
         }
         if events and (progress.failures or state == record.state):
-            # What says nothing new has likely been here before; asking is cheaper than a refused transaction.
+            # What changes nothing has likely been here before; asking is cheaper than a refused transaction.
             for receipt in self._repository.known_receipts(vault, list(events)):
                 del events[receipt]
-        taken_in = ObjectRecord(
-            state,
-            record.words,
-            record.rulings,
-            record.written,
-            record.unsettled,
-            record.receipts_with(events),
-            record.etag,
-        )
+        after = replace(record, state=state, receipts=record.receipts_with(events))
         receipts = [create_receipt(event, self._now()) for event in events.values()]
-        look = progress.failures > 0
-        plan = self._planning.plan(vault, work.key, record, taken_in, receipts, context, ruling, look=look)
+        plan = self._transactions.plan(
+            changes.key, record, after, receipts, context, check_id_collisions=progress.failures > 0
+        )
         taken = progress.taken + len(chunk)
-        return _Step(plan.operations, taken, plan.done and taken >= len(work.observations))
+        return _Step(progress, plan.operations, taken, plan.done and taken >= len(changes.observations))
+
+
+def _written(row_key: str, operations: Sequence[Operation], etags: Sequence[str]) -> Row | None:
+    """The row of that key as it was written, with its new ETag."""
+    for operation, etag in zip(operations, etags, strict=True):
+        if not isinstance(operation, Delete) and operation.row.row_key == row_key:
+            return replace(operation.row, etag=etag)
+    return None
 
 
 def _pause(tries: int) -> float:

@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NoReturn
 
-from shared.access.basic_auth import check_basic, credential_refused, parse_basic_header
 from shared.errors import InvalidInputError, NotFoundError, TooLargeError, TryLaterError
 from shared.imports.applier import Applier
 from shared.imports.part_index import PartIndex
@@ -39,7 +38,8 @@ from shared.text import escape_key
 from shared.users.authrocket.client import PING, AuthRocket, Event
 from shared.users.documents import AuthRocketRealmDocument
 from shared.users.source import ANSWER_SECONDS, KIND, Realms, RealmSource, RealmSourceType
-from shared.vaults.model import Credentials, accepted_pairs
+from shared.vaults.model import Credentials
+from shared.vaults.webhook_auth import authorise_by, given_credential, refused
 
 logger = logging.getLogger(__name__)
 
@@ -133,13 +133,14 @@ class AuthRocketWebhook:
     def _authorised(self, name: str, authorization: str | None) -> AuthRocketRealmDocument:
         stored = self._settings.find(AuthRocketRealmDocument, name)
         webhook = stored.document.webhook if stored is not None else None
-        given = parse_basic_header(authorization)
+        given = given_credential(authorization)
+        references = [one for one in (webhook.current, webhook.previous) if one is not None] if webhook else []
         if given is None:
-            raise credential_refused()
+            raise refused()
         # A realm that there is not, or that has no webhook, is refused like a wrong password.
-        check_basic(given, [] if webhook is None else accepted_pairs(self._credentials, webhook))
+        authorise_by(self._credentials, given, references)
         if stored is None:
-            raise credential_refused()
+            raise refused()
         return stored.document
 
     def _check_no_import(self, name: str) -> None:

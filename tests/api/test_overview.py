@@ -41,7 +41,7 @@ def test_the_summary_counts_what_is_there(desk: MemoryTables) -> None:
     found = call("GET", "summary").json
     assert found["tickets"]["open"] == sum(found["tickets"]["by_priority"].values()) == 4
     assert found["tickets"]["by_priority"]["high"] == 1
-    assert [(one["vault"], one["open"]) for one in found["tickets"]["by_vault"]] == [
+    assert [(one["scope"], one["open"]) for one in found["tickets"]["by_scope"]] == [
         ("acorn-vault", 3),
         ("oak-vault", 1),
     ]

@@ -54,7 +54,7 @@ def test_an_event_by_queue_becomes_a_ticket_and_what_is_no_event_is_quarantined(
     deliver(desk, event, event, {"no": "event"})
     tickets = eventually(lambda: desk.call("GET", "/api/tickets?limit=50")["items"])
     assert eventually(lambda: waiting(desk) == 0)
-    assert [(ticket["vault"], ticket["object_name"]) for ticket in tickets] == [("acorn-vault", "mail-password")]
+    assert [(ticket["scope"], ticket["object_name"]) for ticket in tickets] == [("acorn-vault", "mail-password")]
     quarantined = eventually(lambda: desk.call("GET", "/api/quarantine")["items"])
     assert [item["reason"] for item in quarantined] == ["event_type_unknown"]
     assert len(desk.call("GET", "/api/tickets?limit=50")["items"]) == 1

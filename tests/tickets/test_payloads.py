@@ -126,7 +126,7 @@ def test_the_life_of_one_secret_ends_with_its_expiry_ticket_resolved() -> None: 
 def test_a_vault_is_taken_from_the_topic_in_any_case() -> None:
     desk = Desk()
     desk.post_file("secret_near_expiry_topic_in_upper_case.json")
-    assert desk.ticket("mail-password")["vault"] == VAULT
+    assert desk.ticket("mail-password")["scope"] == VAULT
 
 
 def test_a_dead_letter_is_recorded_like_the_event_it_was() -> None:

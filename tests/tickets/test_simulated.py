@@ -131,7 +131,7 @@ def test_a_thousand_events_with_duplicates_shuffled_and_failing_storage_end_in_e
     left = Desk(tables, configuration(*VAULTS))
     assert left.rows("item:") == []
     found = [
-        tuple(str(row[name]) for name in ("vault", "object_type", "object_name", "version", "kind"))
+        tuple(str(row[name]) for name in ("scope", "object_type", "object_name", "version", "kind"))
         for row in left.tickets()
     ]
     assert len(found) == len(set(found))

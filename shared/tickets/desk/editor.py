@@ -1,4 +1,4 @@
-"""What people do with a ticket: look at it, change it, write a note. Their word stands until something new is said."""
+"""What people do with a ticket: look at it, change it, write a note. What they decide stands until news comes."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -19,7 +19,6 @@ from shared.tickets.domain.model import (
     ObjectType,
     Phase,
     Priority,
-    RuleResult,
     Status,
     Ticket,
     may_be_of,
@@ -30,9 +29,9 @@ from shared.tickets.store.repository import TicketRepository, create_note, objec
 E = TypeVar("E")
 
 ANY_VERSION = "*"
-_TICKET_ID = re.compile(r"^KV-[0-9A-Z]{5}-[0-9A-Z]{5,12}$")
+_TICKET_ID = re.compile(r"^[A-Z]{2}-[0-9A-Z]{5}-[0-9A-Z]{5,12}$")
 
-# The fields that people can change; None takes their word back, so that the rules' value shows again.
+# The fields that people can change; None takes back what they decided, so that the rules' value shows.
 Changes = Mapping[str, str | datetime | None]
 CHANGEABLE = ("status", "priority", "team", "assignee", "site", "snoozed_until")
 
@@ -47,17 +46,17 @@ class StoredTicket:
 
 
 class TicketEditor:
-    """Finds tickets by their id, and lets people's words take effect."""
+    """Finds tickets by their id, and lets people's edits take effect."""
 
     def __init__(
         self,
         repository: TicketRepository,
-        settling: TicketReconciler,
+        reconciler: TicketReconciler,
         configuration: Callable[[], Configuration | None],
         now: Callable[[], datetime],
     ) -> None:
         self._repository = repository
-        self._settling = settling
+        self._reconciler = reconciler
         self._configuration = configuration
         self._now = now
 
@@ -77,24 +76,23 @@ class TicketEditor:
                 remedy="Send the ticket's ETag as If-Match, or * for any version.",
             )
         row = self._find(ticket_id)
-        vault, found_id = row.partition_key, row.text("ticket_id")
+        scope, found_id = row.partition_key, row.text("ticket_id")
 
-        def say(word: ManualOverride | None, wanted: DesiredTicket) -> TicketEdit | None:
+        def edit(override: ManualOverride | None, desired: DesiredTicket) -> TicketEdit | None:
             # Read after the object's row, whose ETag guards the write: so nobody comes in between.
             present = self._find(ticket_id)
             if if_match not in {ANY_VERSION, present.etag}:
                 raise ChangedMeanwhileError(
                     f"The ticket {found_id} changed meanwhile.", row_key=present.row_key, present_etag=present.etag
                 )
-            return _speech(word, wanted, changes, by, self._now(), note)
+            return _edit(override, desired, changes, by, self._now(), note)
 
         configuration = self._configuration()
-        context = configuration.context(vault) if configuration is not None else Context(vault)
-        ruling = configuration.ruling if configuration is not None else lambda _record: RuleResult()
+        context = configuration.context(scope) if configuration is not None else Context(scope)
         key = object_key(ObjectType(row.text("object_type")), row.text("object_name"))
-        changed = self._settling.change(vault, key, row.text("ticket_key"), say, context, ruling)
+        changed = self._reconciler.edit(key, row.text("ticket_key"), edit, context)
         if changed is None:
-            self._change_row(ticket_id, say)
+            self._edit_row(ticket_id, edit)
         if changed is None or changed.row is None:
             return self.get(found_id)
         # Not read again: what is there by now may be somebody else's, and its ETag must not stand for this change.
@@ -112,71 +110,71 @@ class TicketEditor:
     def _stored(self, row: Row) -> StoredTicket:
         return StoredTicket(ticket_of(row), row.etag, tuple(self._repository.notes(row)))
 
-    def _change_row(self, ticket_id: str, say: EditTicket) -> None:
-        """Change a ticket whose version is so old that nothing more is known of it than the ticket itself."""
+    def _edit_row(self, ticket_id: str, edit: EditTicket) -> None:
+        """Edit a ticket of which nothing more is known than the ticket itself: of another source, or very old."""
         row = self._find(ticket_id)
         ticket = ticket_of(row)
-        standing = ConditionState(Phase.OPEN, 0, ticket.expires_at)
-        said = say(
-            ManualOverride(standing, ticket.updated_at, ticket.status, ticket.priority),
-            DesiredTicket("", ticket, standing, ()),
+        condition = ConditionState(Phase.OPEN, 0, ticket.expires_at)
+        edited = edit(
+            ManualOverride(condition, ticket.updated_at, ticket.status, ticket.priority),
+            DesiredTicket("", ticket, condition, ()),
         )
-        if said is None:
+        if edited is None:
             return
-        word = said.word
-        status = word.status or ticket.status
+        override = edited.override
+        status = override.status or ticket.status
         changed = replace(
             ticket,
             status=status,
-            priority=word.priority or ticket.priority,
-            team=word.team or ticket.team,
-            assignee=word.assignee or ticket.assignee,
-            site=word.site or ticket.site,
-            snoozed_until=word.snoozed_until,
-            updated_at=word.at,
-            finished_at=(ticket.finished_at or word.at) if status.finished else None,
+            priority=override.priority or ticket.priority,
+            team=override.team or ticket.team,
+            assignee=override.assignee or ticket.assignee,
+            site=override.site or ticket.site,
+            snoozed_until=override.snoozed_until,
+            updated_at=override.at,
+            finished_at=(ticket.finished_at or override.at) if status.finished else None,
         )
-        notes = [create_note(row.partition_key, ticket.ticket_id, note) for note in said.notes]
+        notes = [create_note(row.partition_key, ticket.ticket_id, note) for note in edited.notes]
         self._repository.table.transact(row.partition_key, [*rewrite(row, changed), *notes])
 
     def _find(self, ticket_id: str) -> Row:
         wanted = ticket_id.strip().upper()
         if _TICKET_ID.match(wanted):
-            for vault in self._repository.vaults():
-                if may_be_of(vault, wanted):
-                    row = self._repository.find_ticket(vault, wanted)
+            for scope in self._repository.scopes():
+                if may_be_of(scope, wanted):
+                    row = self._repository.find_ticket(scope, wanted)
                     if row is not None:
                         return row
         raise NotFoundError(Reason.NOT_FOUND, f"There is no ticket {ticket_id[:40]!r}.")
 
 
-def _speech(
-    word: ManualOverride | None, wanted: DesiredTicket, changes: Changes, by: str, now: datetime, note: str | None
+def _edit(
+    override: ManualOverride | None, desired: DesiredTicket, changes: Changes, by: str, now: datetime, note: str | None
 ) -> TicketEdit | None:
-    ticket = wanted.ticket
+    ticket = desired.ticket
     present = {name: getattr(ticket, name) for name in CHANGEABLE}
-    told = [
+    changed = [
         f"{name.replace('_', ' ')} from {_shown(present[name])} to {_shown(value)}"
         for name, value in changes.items()
         if value != present[name]
     ]
-    if not told and note is None:
+    if not changed and note is None:
         return None
     status = Status(str(changes["status"])) if changes.get("status") is not None else ticket.status
     snoozed_until = changes.get("snoozed_until", ticket.snoozed_until)
     if snoozed_until is not None and "snoozed_until" in changes:
         _check_snooze(snoozed_until, status, now)
-    notes = [Note(now, by, f"Changed {'; '.join(told)}.")] if told else []
+    notes = [Note(now, by, f"Changed {'; '.join(changed)}.")] if changed else []
     notes += [Note(now, by, note)] if note is not None else []
     updated = ManualOverride(
-        # What people decided before still counts as it stands now: it is said again, knowing what is known now.
-        seen=wanted.standing,
+        # What people decided before still counts as it stands now: it is decided again, knowing what is known now.
+        based_on=desired.condition,
         at=now,
-        status=_said(changes, "status", Status, word.status if word else None, ticket.status),
-        priority=_said(changes, "priority", Priority, word.priority if word else None, ticket.priority),
-        team=_text(changes, "team", word.team if word else None),
-        assignee=_text(changes, "assignee", word.assignee if word else None),
-        site=_text(changes, "site", word.site if word else None),
+        status=_choice(changes, "status", Status, override.status if override else None, ticket.status),
+        priority=_choice(changes, "priority", Priority, override.priority if override else None, ticket.priority),
+        team=_text(changes, "team", override.team if override else None),
+        assignee=_text(changes, "assignee", override.assignee if override else None),
+        site=_text(changes, "site", override.site if override else None),
         snoozed_until=snoozed_until if isinstance(snoozed_until, datetime) else None,
     )
     return TicketEdit(updated, tuple(notes))
@@ -192,15 +190,15 @@ def _check_snooze(until: str | datetime, status: Status, now: datetime) -> None:
         raise InvalidInputError(Reason.DOCUMENT_INVALID, "snoozed_until must lie ahead.", faults=[fault])
 
 
-def _said(changes: Changes, name: str, of: Callable[[str], E], word: E | None, effective: E) -> E | None:
+def _choice(changes: Changes, name: str, of: Callable[[str], E], decided: E | None, effective: E) -> E | None:
     if name in changes:
         value = changes[name]
         return None if value is None else of(str(value))
-    return None if word is None else effective
+    return None if decided is None else effective
 
 
-def _text(changes: Changes, name: str, word: str | None) -> str | None:
-    value = changes.get(name, word)
+def _text(changes: Changes, name: str, decided: str | None) -> str | None:
+    value = changes.get(name, decided)
     return None if value is None else str(value)
 
 

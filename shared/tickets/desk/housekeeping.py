@@ -28,10 +28,10 @@ class TicketHousekeeping:
         """Answers with the number of rows that were removed. Two at once do no harm."""
         removed = 0
         received_before = Condition("received_at", "lt", self._now() - RECEIPTS_FOR)
-        for vault in self._repository.vaults():
-            where = [partition(vault), *row_key_prefix("event:"), received_before]
+        for scope in self._repository.scopes():
+            where = [partition(scope), *row_key_prefix("event:"), received_before]
             keys = [row.row_key for row in scan(self._repository.table, where, select=["received_at"])]
-            removed += self._remove(vault, ([key] for key in keys))
+            removed += self._remove(scope, ([key] for key in keys))
         return removed + self._remove(PARTITION, self._quarantine.older_than(self._now() - QUARANTINE_FOR))
 
     def _remove(self, partition_key: str, groups: Iterable[Iterable[str]]) -> int:

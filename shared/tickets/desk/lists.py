@@ -1,4 +1,4 @@
-"""Lists of tickets over all vaults, page by page: each vault's list is in order already, so they are merged.
+"""Lists of tickets over all scopes, page by page: each scope's list is in order already, so they are merged.
 
 Open tickets have rows of their own, so nothing that is closed is read for them.
 """
@@ -19,7 +19,7 @@ from shared.tickets.store.repository import DONE, DUE, OPEN, TicketRepository, t
 # A filter that matches little must not read a whole desk in one call; the page is then short and has a `next`.
 _MOST_EXAMINED = 2_000
 
-# What a row is sorted by: its key without the name of the list, the list, the vault.
+# What a row is sorted by: its key without the name of the list, the list, the scope.
 _Place = tuple[str, str, str]
 
 
@@ -30,7 +30,7 @@ class TicketQuery:
     state: str = "open"
     order: str = "newest"
     snoozed: str = "hide"
-    vault: str | None = None
+    scope: str | None = None
     filters: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
     size: int = 50
     after: str | None = None
@@ -41,7 +41,7 @@ def query_of(
     state: str | None,
     order: str | None,
     snoozed: str | None,
-    vault: str | None,
+    scope: str | None,
     filters: Mapping[str, object],
     size: int,
     after: str | None,
@@ -57,7 +57,7 @@ def query_of(
         state=state or ("finished" if only_finished else "open"),
         order=order or "newest",
         snoozed=snoozed or "hide",
-        vault=None if vault is None else vault.strip().casefold(),
+        scope=None if scope is None else scope.strip().casefold(),
         filters=folded,
         size=size,
         after=after,
@@ -71,11 +71,12 @@ def query_of(
 def list_tickets(repository: TicketRepository, query: TicketQuery, now: datetime) -> tuple[list[Ticket], str | None]:
     """One page of tickets, without their details, and where to go on."""
     last = None if query.after is None else _place_of(query.after)
-    vaults = repository.vaults()
-    if query.vault is not None:
-        vaults = [vault for vault in vaults if vault == query.vault]
+    scopes = repository.scopes()
+    if query.scope is not None:
+        # Another source's partition begins with the source's name.
+        scopes = [scope for scope in scopes if scope.rpartition(":")[2] == query.scope]
     lists = {"open": [DUE if query.order == "expiry" else OPEN], "finished": [DONE], "all": [OPEN, DONE]}[query.state]
-    streams = [_stream(repository.table, vault, name, last, query.size) for name in lists for vault in vaults]
+    streams = [_stream(repository.table, scope, name, last, query.size) for name in lists for scope in scopes]
     found: list[Ticket] = []
     place: _Place | None = None
     for examined, (here, row) in enumerate(heapq.merge(*streams, key=lambda entry: entry[0])):
@@ -88,20 +89,19 @@ def list_tickets(repository: TicketRepository, query: TicketQuery, now: datetime
     return found, None
 
 
-def _stream(table: Table, vault: str, name: str, last: _Place | None, size: int) -> Iterator[tuple[_Place, Row]]:
+def _stream(table: Table, scope: str, name: str, last: _Place | None, size: int) -> Iterator[tuple[_Place, Row]]:
     first, end = row_key_prefix(f"{name}:")
     if last is not None:
-        # Of rows with one sort key, those of lists and vaults up to the last one have been given out.
-
-        first = Condition("RowKey", "gt" if (name, vault) <= last[1:] else "ge", f"{name}:{last[0]}")
+        # Of rows with one sort key, those of lists and scopes up to the last one have been given out.
+        first = Condition("RowKey", "gt" if (name, scope) <= last[1:] else "ge", f"{name}:{last[0]}")
     after: str | None = None
     rows = size + 1
     while True:
-        page = table.page([partition(vault), first, end], size=min(1000, rows), after=after)
+        page = table.page([partition(scope), first, end], size=min(1000, rows), after=after)
         # Where a filter lets little through, a short page must not take a thousand readings.
         rows *= 4
         for row in page.rows:
-            yield (row.row_key.partition(":")[2], name, vault), row
+            yield (row.row_key.partition(":")[2], name, scope), row
         after = page.next
         if after is None:
             return
@@ -116,5 +116,5 @@ def _matches(ticket: Ticket, query: TicketQuery, now: datetime) -> bool:
 
 
 def _place_of(after: str) -> _Place:
-    key, name, vault = decode_cursor(after, str, str, str)
-    return key, name, vault
+    key, name, scope = decode_cursor(after, str, str, str)
+    return key, name, scope

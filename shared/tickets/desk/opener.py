@@ -1,4 +1,4 @@
-"""Tickets that other features ask for. No facts stand behind them: they are opened once, and then people's."""
+"""Tickets that other sources ask for. Nothing is observed of them further: they are opened once, and then people's."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,10 +22,15 @@ from shared.tickets.store.repository import TicketRepository, project
 
 @dataclass(frozen=True)
 class TicketRequest:
-    """A ticket that is asked for. `place` is where it stands in place of a vault: lower case, with a colon, which no
-    vault's name has. `condition` is what it is about, as one text: one condition has one ticket."""
+    """A ticket that another source asks for. `id_prefix` are two letters that name the source in the ticket's id.
 
-    place: str
+    `scope` is the part of the source that it is about. `condition` says what it is about, as one text: one condition
+    has one ticket.
+    """
+
+    source: str
+    id_prefix: str
+    scope: str
     condition: str
     kind: TicketKind
     object_type: ObjectType
@@ -34,55 +39,61 @@ class TicketRequest:
     ticket_type: str
     summary: str
     details: str
-    source: str
     at: datetime
     site: str | None = None
 
+    @property
+    def partition_key(self) -> str:
+        """Where it is stored: no vault's name has a colon."""
+        return f"{self.source}:{self.scope}".casefold()
+
 
 class TicketOpener:
-    """Opens tickets on behalf of other features."""
+    """Opens tickets on behalf of other sources."""
 
     def __init__(self, repository: TicketRepository) -> None:
         self._repository = repository
 
-    def open(self, asked: TicketRequest) -> str:
+    def open(self, request: TicketRequest) -> str:
         """The id of the condition's ticket, which is opened unless it is there, whatever has become of it since.
 
         Raises TryLaterError: then the same call can be repeated.
         """
-        self._repository.ensure_vault(asked.place)
+        partition_key = request.partition_key
+        self._repository.ensure_scope(partition_key)
+        about = (partition_key, request.object_type, request.object_name, request.kind, request.condition)
         longer = 0
         while True:
-            found = ticket_id(asked.place, asked.object_type, asked.object_name, asked.kind, asked.condition, longer)
-            operations, _ = project(asked.place, "", _wanted(asked), found, None)
+            found = ticket_id(*about, longer, prefix=request.id_prefix)
+            operations, _ = project(partition_key, "", _desired(request), found, None)
             try:
-                self._repository.table.transact(asked.place, operations)
+                self._repository.table.transact(partition_key, operations)
             except AlreadyExistsError:
-                present = self._repository.find_ticket(asked.place, found)
-                if present is not None and present.text("ticket_key") != asked.condition:
+                present = self._repository.find_ticket(partition_key, found)
+                if present is not None and present.text("ticket_key") != request.condition:
                     # Another condition has this id: ours has to be longer.
                     longer += 2
                     continue
             return found
 
 
-def _wanted(asked: TicketRequest) -> DesiredTicket:
+def _desired(request: TicketRequest) -> DesiredTicket:
     ticket = Ticket(
         ticket_id="",
-        kind=asked.kind,
+        kind=request.kind,
         status=Status.OPEN,
-        priority=asked.priority,
-        ticket_type=asked.ticket_type,
-        summary=asked.summary[:LONGEST_SUMMARY],
-        details=asked.details[:LONGEST_DETAILS],
-        vault=asked.place,
-        object_type=asked.object_type,
-        object_name=asked.object_name,
+        priority=request.priority,
+        ticket_type=request.ticket_type,
+        summary=request.summary[:LONGEST_SUMMARY],
+        details=request.details[:LONGEST_DETAILS],
+        scope=request.scope,
+        object_type=request.object_type,
+        object_name=request.object_name,
         version="",
-        opened_at=asked.at,
-        updated_at=asked.at,
-        site=asked.site,
-        source=asked.source,
+        opened_at=request.at,
+        updated_at=request.at,
+        site=request.site,
+        source=request.source,
     )
-    note = Note(asked.at, asked.source, asked.summary[:LONGEST_SUMMARY])
-    return DesiredTicket(asked.condition, ticket, ConditionState(Phase.OPEN, 0), (note,))
+    note = Note(request.at, request.source, request.summary[:LONGEST_SUMMARY])
+    return DesiredTicket(request.condition, ticket, ConditionState(Phase.OPEN, 0), (note,))

@@ -1,16 +1,15 @@
-"""The words of the ticket feature: events, tickets, notes and what people decide. Plain values, no decisions."""
+"""The vocabulary of tickets: events, tickets, notes and what people decide. Plain values, no decisions."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import cached_property, lru_cache
-from typing import Final
+from functools import cached_property
 
 # Crockford's alphabet: no I, L, O, U, so that an id survives being read aloud.
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_ID_PREFIX = "KV-"
+KEY_VAULT_PREFIX = "KV"
 _TAG_CHARACTERS = 2
 _ID_CHARACTERS = 10
 
@@ -79,53 +78,41 @@ def highest(priorities: list[Priority]) -> Priority:
     return max(priorities, key=lambda priority: priority.rank)
 
 
-@lru_cache(maxsize=256)
 def iso(moment: datetime) -> str:
-    """The moment in UTC, in ISO form. It takes its time, and what is said once says when in several places."""
+    """The moment in UTC, in ISO form."""
     return moment.astimezone(UTC).isoformat()
 
 
-# Like those below with `Final`, never changed, and the type checker sees to it: to make a frozen one takes three times
-# as long.
-@dataclass
+@dataclass(frozen=True)
 class KeyVaultEvent:
     """One event, freed of its schema. `vault` is in lower case; `source` is the vault's resource id in lower case.
 
     For an access policy change the object is the vault and `version` is empty.
     """
 
-    event_id: Final[str]
-    source: Final[str]
-    vault: Final[str]
-    change: Final[ChangeType]
-    object_type: Final[ObjectType]
-    object_name: Final[str]
-    version: Final[str]
-    at: Final[datetime]
-    not_before: Final[datetime | None] = None
-    expires_at: Final[datetime | None] = None
+    event_id: str
+    source: str
+    vault: str
+    change: ChangeType
+    object_type: ObjectType
+    object_name: str
+    version: str
+    at: datetime
+    not_before: datetime | None = None
+    expires_at: datetime | None = None
 
     @cached_property
     def receipt(self) -> str:
         """Names the event and its content: the same id with another content is another receipt."""
         # Event Grid promises an id that is unique within its source.
-        said = "\n".join(
-            (
-                self.change,
-                self.object_type,
-                self.object_name,
-                self.version,
-                iso(self.at),
-                _iso_with_a_space(self.not_before),
-                _iso_with_a_space(self.expires_at),
-            )
-        )
-        return f"{_digest(self.source, self.event_id)[:32]}:{_digest(said)[:8]}"
+        times = [iso(moment) if moment is not None else "" for moment in (self.at, self.not_before, self.expires_at)]
+        content = _digest(self.change, self.object_type, self.object_name, self.version, *times)
+        return f"{_digest(self.source, self.event_id)[:32]}:{content[:8]}"
 
 
 @dataclass(frozen=True)
 class RuleResult:
-    """What the ticket rules decide about one thing that was said; None leaves the default.
+    """What the ticket rules decide about one occurrence; None leaves the default.
 
     `rule` is the name of the rule that decided, None when none did.
     """
@@ -142,7 +129,7 @@ class RuleResult:
 
 
 class Phase(StrEnum):
-    """Why a ticket stands or has ended, as far as the facts say."""
+    """Why a ticket is open or has ended, as far as events and the sweep know."""
 
     OPEN = "open"
     REPLACED = "replaced"
@@ -162,22 +149,22 @@ class ConditionState:
     urgency: int
     expires_at: datetime | None = None
 
-    def is_newer_than(self, seen: "ConditionState") -> bool:
-        """Whether this says something that someone who decided at `seen` did not know."""
-        if self.phase is not seen.phase:
+    def is_newer_than(self, earlier: "ConditionState") -> bool:
+        """Whether this says something that someone who decided at `earlier` did not know."""
+        if self.phase is not earlier.phase:
             return True
         if self.phase is not Phase.OPEN:
             return False
-        if self.expires_at is not None and seen.expires_at is not None and self.expires_at != seen.expires_at:
+        if self.expires_at is not None and earlier.expires_at is not None and self.expires_at != earlier.expires_at:
             return True
-        return self.urgency > seen.urgency
+        return self.urgency > earlier.urgency
 
 
 @dataclass(frozen=True)
 class ManualOverride:
     """What people decided about a ticket, and what was known when they did. None: nobody decided that."""
 
-    seen: ConditionState
+    based_on: ConditionState
     at: datetime
     status: Status | None = None
     priority: Priority | None = None
@@ -201,64 +188,65 @@ class Note:
         return _digest(iso(self.at), self.author, self.text)[:16]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Ticket:
-    """A ticket as a person sees it."""
+    """A ticket as a person sees it. `scope` is the part of its source that it is about: a vault, or a realm."""
 
-    ticket_id: Final[str]
-    kind: Final[TicketKind]
-    status: Final[Status]
-    priority: Final[Priority]
-    ticket_type: Final[str]
-    summary: Final[str]
-    details: Final[str]
-    vault: Final[str]
-    object_type: Final[ObjectType]
-    object_name: Final[str]
-    version: Final[str]
-    opened_at: Final[datetime]
-    updated_at: Final[datetime]
-    finished_at: Final[datetime | None] = None
-    expires_at: Final[datetime | None] = None
-    snoozed_until: Final[datetime | None] = None
-    team: Final[str | None] = None
-    assignee: Final[str | None] = None
-    site: Final[str | None] = None
-    rule: Final[str | None] = None
-    source: Final[str] = "Azure Key Vault"
+    ticket_id: str
+    kind: TicketKind
+    status: Status
+    priority: Priority
+    ticket_type: str
+    summary: str
+    details: str
+    scope: str
+    object_type: ObjectType
+    object_name: str
+    version: str
+    opened_at: datetime
+    updated_at: datetime
+    finished_at: datetime | None = None
+    expires_at: datetime | None = None
+    snoozed_until: datetime | None = None
+    team: str | None = None
+    assignee: str | None = None
+    site: str | None = None
+    rule: str | None = None
+    source: str = "Azure Key Vault"
 
 
 def ticket_id(
-    vault: str, object_type: ObjectType, object_name: str, kind: TicketKind, version: str, longer: int = 0
+    scope: str,
+    object_type: ObjectType,
+    object_name: str,
+    kind: TicketKind,
+    version: str,
+    longer: int = 0,
+    *,
+    prefix: str = KEY_VAULT_PREFIX,
 ) -> str:
-    """The id of a condition's ticket, such as `KV-7F3K9-Q2MXB`.
+    """The id of a condition's ticket, such as `KV-7F3K9-Q2MXB`. `prefix` names the source.
 
-    Its first two characters come from the vault alone, so that the ticket is found without asking every vault.
+    Its first two characters come from the scope alone, so that the ticket is found without asking every scope.
     `longer` adds characters, for the case that two conditions share an id.
     """
-    number = int(_digest(vault, object_type, object_name.casefold(), kind, version), 16)
-    letters = _tag(vault) + _letters(number, _ID_CHARACTERS - _TAG_CHARACTERS + longer)
-    return f"{_ID_PREFIX}{letters[:5]}-{letters[5:]}"
+    number = int(_digest(scope, object_type, object_name.casefold(), kind, version), 16)
+    letters = _tag(scope) + _letters(number, _ID_CHARACTERS - _TAG_CHARACTERS + longer)
+    return f"{prefix}-{letters[:5]}-{letters[5:]}"
 
 
-def may_be_of(vault: str, wanted_id: str) -> bool:
-    """Whether a ticket of that id can belong to the vault."""
-    letters = wanted_id.removeprefix(_ID_PREFIX)
-    return letters[:_TAG_CHARACTERS] == _tag(vault)
+def may_be_of(scope: str, wanted_id: str) -> bool:
+    """Whether a ticket of that id can belong to the scope, whatever its source."""
+    return wanted_id.partition("-")[2][:_TAG_CHARACTERS] == _tag(scope)
 
 
-@lru_cache(maxsize=1024)
-def _tag(vault: str) -> str:
-    return _letters(int(_digest(vault), 16), _TAG_CHARACTERS)
+def _tag(scope: str) -> str:
+    return _letters(int(_digest(scope), 16), _TAG_CHARACTERS)
 
 
 def _letters(number: int, count: int) -> str:
     # The number's last digits to the base of 32, last one first.
     return "".join([_ALPHABET[number >> place & 31] for place in range(0, 5 * count, 5)])
-
-
-def _iso_with_a_space(moment: datetime | None) -> str:
-    return "None" if moment is None else iso(moment).replace("T", " ")
 
 
 def _digest(*parts: str) -> str:
@@ -268,34 +256,41 @@ def _digest(*parts: str) -> str:
 
 @dataclass(frozen=True)
 class DesiredTicket:
-    """A ticket as the facts and people's words want it, with the notes that the facts give it.
+    """A ticket as observations and people's overrides want it, with the notes that observations give it.
 
-    `lasting_notes` are written and never taken back: they tell what happened between facts and people.
+    `lasting_notes` are written and never taken back: they tell what happened between observations and people.
     """
 
     key: str
     ticket: Ticket
-    standing: ConditionState
+    condition: ConditionState
     notes: tuple[Note, ...]
     lasting_notes: tuple[Note, ...] = ()
 
 
+RuleRecord = Mapping[str, str | int | None]
+RuleEvaluator = Callable[[RuleRecord], RuleResult]
+
+
+def no_rules(record: RuleRecord) -> RuleResult:
+    """The evaluator of a desk without ticket rules."""
+    del record
+    return RuleResult()
+
+
 @dataclass(frozen=True)
 class Context:
-    """What a vault's settings say to the decision."""
+    """What the settings say to the decision about a vault's objects."""
 
     vault: str
     include_disabled: bool = False
-
-
-RuleRecord = Mapping[str, object]
+    evaluate: RuleEvaluator = no_rules
 
 
 @dataclass(frozen=True)
 class StoredTicketRows:
-    """What stands in the table for a ticket: enough to see the difference without reading it."""
+    """Which rows a ticket has in the table, and the digest of what they say: enough to see whether they differ."""
 
     ticket_id: str
     digest: str = ""
-    notes: tuple[str, ...] = ()
-    indexes: tuple[str, ...] = ()
+    list_keys: tuple[str, ...] = ()

@@ -1,13 +1,13 @@
-"""What is known about one object of a vault, and how it grows: the same facts whatever the order and the repetition.
+"""What is known about one object of a vault: the same state in whatever order and how often it is observed.
 
-Every fact is a set, an earliest or a latest, so taking facts in is commutative, associative and idempotent. Nothing
-here decides about tickets.
+Each part of the state is a set, an earliest or a latest, so merging is commutative, associative and idempotent.
+Nothing here decides about tickets.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from shared.tickets.domain.model import ChangeType, KeyVaultEvent, ObjectType
 
@@ -15,13 +15,12 @@ T = TypeVar("T")
 
 BY_EVENT = "event"
 BY_SWEEP = "sweep"
-_BY_EVENT = frozenset({BY_EVENT})
 # Near expiry comes 30 days ahead; an event without an expiry date is taken to say so.
 NEAR_EXPIRY_DAYS = 30
 _SECONDS_PER_DAY = 86_400
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 # A row has room for these; what is beyond them lies years back or is an attack.
-_MOST_STAGES = 40
+_MOST_EXPIRY_OCCURRENCES = 40
 _MOST_CHANGES = 40
 _MOST_VERSIONS = 200
 
@@ -33,27 +32,25 @@ class Dated(Generic[T]):
     value: T
     stamp: datetime
 
-    def joined(self, other: "Dated[T] | None") -> "Dated[T]":
+    def merge(self, other: "Dated[T] | None") -> "Dated[T]":
         if other is None:
             return self
         return max(self, other, key=lambda dated: (dated.stamp, str(dated.value)))
 
 
-# Like those below with `Final`, never changed, and the type checker sees to it: to make a frozen one takes three times
-# as long.
-@dataclass
+@dataclass(frozen=True)
 class Occurrence:
-    """Something was said about a version: a new version, near expiry, or expired.
+    """What happened to a version: it was created, came near its expiry, or expired.
 
-    `days` is the whole number of days left to the expiry, rounded up; 0 once expired. `at` is the earliest moment it
-    was said, `by` who said it: Key Vault's events, the sweep, or both.
+    `days` is the whole number of days left to the expiry, rounded up; 0 once expired. `at` is the earliest moment at
+    which it was reported, `reported_by` by whom: Key Vault's events, the sweep, or both.
     """
 
-    change: Final[ChangeType]
-    days: Final[int]
-    expires_at: Final[datetime | None]
-    at: Final[datetime]
-    by: Final[frozenset[str]]
+    change: ChangeType
+    days: int
+    expires_at: datetime | None
+    at: datetime
+    reported_by: tuple[str, ...]
 
     @property
     def key(self) -> tuple[datetime, bool, int]:
@@ -61,44 +58,52 @@ class Occurrence:
         return (self.expires_at or _BEGINNING, self.change is ChangeType.EXPIRED, -self.days)
 
     @property
-    def pressing(self) -> tuple[bool, int, datetime]:
-        """Sorts by how pressing it is."""
+    def severity(self) -> tuple[bool, int, datetime]:
+        """Sorts by how urgent it is."""
         return (self.change is ChangeType.EXPIRED, -self.days, self.expires_at or _BEGINNING)
 
-    def joined(self, other: "Occurrence") -> "Occurrence":
-        return replace(self, at=min(self.at, other.at), by=self.by | other.by)
+    def merge(self, other: "Occurrence") -> "Occurrence":
+        return replace(
+            self, at=min(self.at, other.at), reported_by=tuple(sorted({*self.reported_by, *other.reported_by}))
+        )
 
 
-@dataclass
+@dataclass(frozen=True)
 class Version:
     """What is known about one version. For a vault's access policies a "version" is a day."""
 
-    first_seen_at: Final[datetime]
-    listed_created_at: Final[datetime | None] = None
-    announced: Final[tuple[Occurrence, ...]] = ()
-    stages: Final[tuple[Occurrence, ...]] = ()
-    expires: Final[Dated[datetime | None] | None] = None
-    enabled: Final[Dated[bool] | None] = None
-    changes: Final[tuple[tuple[datetime, str], ...]] = ()
-    last_change_at: Final[datetime | None] = None
+    first_seen_at: datetime
+    listed_created_at: datetime | None = None
+    creation: Occurrence | None = None
+    expiry_occurrences: tuple[Occurrence, ...] = ()
+    expires: Dated[datetime | None] | None = None
+    enabled: Dated[bool] | None = None
+    changes: tuple[tuple[datetime, str], ...] = ()
+    last_change_at: datetime | None = None
 
     @property
     def created_at(self) -> datetime | None:
         """By the event, if there was one; else by what the sweep read. The two differ by moments."""
-        return self.announced[0].at if self.announced else self.listed_created_at
+        return self.creation.at if self.creation is not None else self.listed_created_at
+
+    def confirms(self, occurrence: Occurrence) -> bool:
+        """Whether the occurrence speaks of the expiry date that the version has now, as far as that is known."""
+        if occurrence.expires_at is None or self.expires is None:
+            return True
+        return occurrence.expires_at == self.expires.value
 
 
-@dataclass
+@dataclass(frozen=True)
 class ObjectState:
     """All that is known about one object. `name` is its name in one of the spellings that were seen."""
 
-    object_type: Final[ObjectType]
-    name: Final[str]
-    versions: Final[Mapping[str, Version]] = field(default_factory=dict)
-    last_seen_at: Final[datetime | None] = None
-    gone_at: Final[datetime | None] = None
-    listed: Final[Dated[tuple[tuple[str, datetime], ...]] | None] = None
-    forgotten_until: Final[datetime | None] = None
+    object_type: ObjectType
+    name: str
+    versions: Mapping[str, Version] = field(default_factory=dict)
+    last_seen_at: datetime | None = None
+    gone_at: datetime | None = None
+    without_expiry: Dated[tuple[tuple[str, datetime], ...]] | None = None
+    forgotten_until: datetime | None = None
 
     @property
     def gone(self) -> bool:
@@ -151,9 +156,9 @@ Observation = KeyVaultEvent | VersionListed | ThresholdCrossed | ObjectGone | Ob
 
 
 def merge_observations(state: ObjectState, observations: Iterable[Observation]) -> ObjectState:
-    """The state with the observations taken in."""
+    """The state with the observations merged into it."""
     for observation in observations:
-        state = _absorb(state, observation)
+        state = _merge(state, observation)
     return _forget(state)
 
 
@@ -164,102 +169,86 @@ def days_left(at: datetime, expires_at: datetime | None) -> int:
     return max(0, -int((at - expires_at).total_seconds() // _SECONDS_PER_DAY))
 
 
-def _absorb(state: ObjectState, observation: Observation) -> ObjectState:
+def _merge(state: ObjectState, observation: Observation) -> ObjectState:
     if isinstance(observation, KeyVaultEvent):
-        return _absorb_event(state, observation)
+        return _merge_event(state, observation)
     if isinstance(observation, VersionListed):
-        return _absorb_version(state, observation)
+        return _merge_version(state, observation)
     if isinstance(observation, ThresholdCrossed):
-        change = ChangeType.NEAR_EXPIRY if observation.days else ChangeType.EXPIRED
-        # The moment of the threshold and not of the sweep: two sweeps, or one a day late, say the same.
-        at = _days_before(observation.expires_at, observation.days)
-        said = Occurrence(change, observation.days, observation.expires_at, at, frozenset({BY_SWEEP}))
-        version = state.versions.get(observation.version) or Version(first_seen_at=at)
-        return _with_version(state, observation.version, replace(version, stages=_with_stage(version.stages, said)))
+        return _merge_threshold(state, observation)
     if isinstance(observation, ObjectGone):
         return replace(state, gone_at=_latest(state.gone_at, observation.at))
     if isinstance(observation, ObjectSeen):
         return replace(state, last_seen_at=_latest(state.last_seen_at, observation.at))
-    return _absorb_listing(state, observation)
+    return _merge_without_expiry(state, observation)
 
 
-def _absorb_event(state: ObjectState, event: KeyVaultEvent) -> ObjectState:
+def _merge_event(state: ObjectState, event: KeyVaultEvent) -> ObjectState:
     version = state.versions.get(event.version) or Version(first_seen_at=event.at)
-    first_seen_at = min(version.first_seen_at, event.at)
-    name = min(state.name, event.object_name)
+    version = replace(version, first_seen_at=min(version.first_seen_at, event.at))
+    state = replace(state, name=min(state.name, event.object_name))
     if event.change is ChangeType.ACCESS_POLICY_CHANGED:
         # The earliest of a day are told one by one, so that a loop somewhere cannot fill the row.
         changes = tuple(sorted({*version.changes, (event.at, event.receipt)})[:_MOST_CHANGES])
         last_change_at = _latest(version.last_change_at, event.at)
-        version = replace(version, first_seen_at=first_seen_at, changes=changes, last_change_at=last_change_at)
-        return replace(state, name=name, versions={**state.versions, event.version: version})
-    expires, announced, stages = version.expires, version.announced, version.stages
+        return _with_version(state, event.version, replace(version, changes=changes, last_change_at=last_change_at))
     if event.expires_at is not None:
-        told: Dated[datetime | None] = Dated(event.expires_at, event.at)
-        expires = told.joined(expires)
+        expires: Dated[datetime | None] = Dated(event.expires_at, event.at)
+        version = replace(version, expires=expires.merge(version.expires))
     days = 0 if event.change is ChangeType.EXPIRED else days_left(event.at, event.expires_at)
-    said = Occurrence(event.change, days, event.expires_at, event.at, _BY_EVENT)
+    occurrence = Occurrence(event.change, days, event.expires_at, event.at, (BY_EVENT,))
     if event.change is ChangeType.NEW_VERSION_CREATED:
-        announced = (min((*announced, said), key=lambda one: (one.at, one.key)),)
+        known = [occurrence] if version.creation is None else [version.creation, occurrence]
+        version = replace(version, creation=min(known, key=lambda one: (one.at, one.key)))
     else:
-        stages = _with_stage(stages, said)
-    # Of every event, so without `replace`, which takes three times as long.
-    version = Version(
-        first_seen_at,
-        version.listed_created_at,
-        announced,
-        stages,
-        expires,
-        version.enabled,
-        version.changes,
-        version.last_change_at,
-    )
-    return ObjectState(
-        state.object_type,
-        name,
-        {**state.versions, event.version: version},
-        _latest(state.last_seen_at, event.at),
-        state.gone_at,
-        state.listed,
-        state.forgotten_until,
-    )
+        version = _with_expiry_occurrence(version, occurrence)
+    state = replace(state, last_seen_at=_latest(state.last_seen_at, event.at))
+    return _with_version(state, event.version, version)
 
 
-def _absorb_version(state: ObjectState, listed: VersionListed) -> ObjectState:
+def _merge_version(state: ObjectState, listed: VersionListed) -> ObjectState:
     version = state.versions.get(listed.version) or Version(first_seen_at=listed.created_at)
     version = replace(
         version,
         first_seen_at=min(version.first_seen_at, listed.created_at),
         listed_created_at=_earliest(version.listed_created_at, listed.created_at),
-        expires=Dated(listed.expires_at, listed.stamp).joined(version.expires),
-        enabled=Dated(listed.enabled, listed.stamp).joined(version.enabled),
+        expires=Dated(listed.expires_at, listed.stamp).merge(version.expires),
+        enabled=Dated(listed.enabled, listed.stamp).merge(version.enabled),
     )
     return _with_version(state, listed.version, version)
 
 
-def _absorb_listing(state: ObjectState, listing: WithoutExpiryListed) -> ObjectState:
-    present = state.listed
+def _merge_threshold(state: ObjectState, crossed: ThresholdCrossed) -> ObjectState:
+    change = ChangeType.NEAR_EXPIRY if crossed.days else ChangeType.EXPIRED
+    # The moment of the threshold and not of the sweep: two sweeps, or one a day late, report the same.
+    at = _days_before(crossed.expires_at, crossed.days)
+    version = state.versions.get(crossed.version) or Version(first_seen_at=at)
+    occurrence = Occurrence(change, crossed.days, crossed.expires_at, at, (BY_SWEEP,))
+    return _with_version(state, crossed.version, _with_expiry_occurrence(version, occurrence))
+
+
+def _merge_without_expiry(state: ObjectState, listing: WithoutExpiryListed) -> ObjectState:
+    present = state.without_expiry
     if present is not None and listing.at <= present.stamp:
         return state
     first_listed = dict(present.value) if present is not None else {}
     names = tuple((name, first_listed.get(name, listing.at)) for name in sorted(set(listing.names)))
     if present is not None and names == present.value:
         return state
-    return replace(state, listed=Dated(names, listing.at))
+    return replace(state, without_expiry=Dated(names, listing.at))
 
 
 def _with_version(state: ObjectState, name: str, version: Version) -> ObjectState:
     return replace(state, versions={**state.versions, name: version})
 
 
-def _with_stage(stages: tuple[Occurrence, ...], said: Occurrence) -> tuple[Occurrence, ...]:
-    if not stages:
-        return (said,)
-    by_key = {stage.key: stage for stage in stages}
-    present = by_key.get(said.key)
-    by_key[said.key] = said if present is None else present.joined(said)
+def _with_expiry_occurrence(version: Version, occurrence: Occurrence) -> Version:
+    by_key = {one.key: one for one in version.expiry_occurrences}
+    present = by_key.get(occurrence.key)
+    by_key[occurrence.key] = occurrence if present is None else present.merge(occurrence)
     # The latest are kept: a key that falls out stays out, so the order of arrival does not matter.
-    return tuple(by_key[key] for key in sorted(by_key)[-_MOST_STAGES:])
+    kept = tuple(by_key[key] for key in sorted(by_key)[-_MOST_EXPIRY_OCCURRENCES:])
+    return replace(version, expiry_occurrences=kept)
 
 
 def _forget(state: ObjectState) -> ObjectState:
@@ -275,7 +264,7 @@ def _forget(state: ObjectState) -> ObjectState:
 def rank(state: ObjectState, name: str) -> tuple[datetime, str]:
     """Where a version stands among the others: by its creation.
 
-    A version whose creation was not seen is as old as the first thing that was said about it; and where versions
+    A version whose creation was not seen is as old as the first thing that is known of it; and where versions
     have been forgotten, it is taken for one of those.
     """
     version = state.versions[name]

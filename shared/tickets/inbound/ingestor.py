@@ -11,7 +11,7 @@ from shared.tickets.configuration import Configuration
 from shared.tickets.domain.model import ChangeType, KeyVaultEvent, ObjectType
 from shared.tickets.inbound.event_grid import EventRefusedError, parse_event
 from shared.tickets.inbound.quarantine import Quarantine, Quarantined
-from shared.tickets.reconciler import TicketReconciler, work_of
+from shared.tickets.reconciler import TicketReconciler, changes_of
 from shared.tickets.store.repository import object_key
 from shared.tickets.transactions import UnstorableError
 
@@ -92,7 +92,7 @@ class EventIngestor:
         while True:
             try:
                 events = [event for event, _ in found]
-                self._reconciler.settle(vault, work_of(events), configuration.context(vault), configuration.ruling)
+                self._reconciler.reconcile(changes_of(events), configuration.context(vault))
             except UnstorableError as error:
                 of_it = [one for one in found if object_key(one[0].object_type, one[0].object_name) == error.key]
                 unstorable += [(member, error) for _, member in of_it]

@@ -2,7 +2,7 @@
 
 Event Grid stays silent about versions that are older than the subscription, tells of near expiry once, and never of
 what was disabled, deleted or given another date. The sweep sees all of that. It may run at any time, beside the
-events, and twice at once: what it says is dated by the objects and not by the sweep.
+events, and twice at once: what it observes is dated by the objects and not by the sweep.
 """
 
 import logging
@@ -16,7 +16,6 @@ from shared.reasons import Reason
 from shared.storage.rows import Row, Save, Value, partition
 from shared.tickets.configuration import Configuration
 from shared.tickets.documents import AllowedVault, SweepSettings
-from shared.tickets.domain.decide import RuleEvaluator
 from shared.tickets.domain.model import Context, ObjectType
 from shared.tickets.domain.observations import (
     ObjectGone,
@@ -35,9 +34,9 @@ logger = logging.getLogger(__name__)
 # No vault can be named so: a vault's name has no colon.
 SWEEPS_PARTITION = "sweeps:"
 SWEPT_TYPES = (ObjectType.SECRET, ObjectType.KEY, ObjectType.CERTIFICATE)
-# Each with its own time for retries.
-# So often a page of objects is settled anew while deliveries keep writing to one of them.
+# So often a group of objects is reconciled anew while deliveries keep writing to one of them.
 _PATIENCE = 5
+# Each group with its own time for retries.
 _OBJECTS_AT_ONCE = 100
 # A ticket's text has room for so many names.
 _MOST_LISTED = 200
@@ -99,13 +98,13 @@ class VaultSweep:
         configuration: Callable[[], Configuration | None],
         open_vault: Opener,
         repository: TicketRepository,
-        settling: TicketReconciler,
+        reconciler: TicketReconciler,
         now: Callable[[], datetime],
     ) -> None:
         self._configuration = configuration
         self._open_vault = open_vault
         self._repository = repository
-        self._settling = settling
+        self._reconciler = reconciler
         self._now = now
 
     def sweep(self, vault: str | None = None) -> list[SweptVault]:
@@ -140,7 +139,7 @@ class VaultSweep:
     def _sweep_vault(self, entry: AllowedVault, configuration: Configuration) -> SweptVault:
         vault, began = entry.name.casefold(), self._now()
         try:
-            swept = self._read_and_settle(entry, vault, began, configuration)
+            swept = self._read_and_reconcile(entry, vault, began, configuration)
         except DeskbridgeError as error:
             logger.error("The sweep of %s failed: %s", vault, error)  # noqa: TRY400 - a refusal needs no traceback
             swept = SweptVault(vault, began, reason=str(error.reason), message=str(error))
@@ -156,7 +155,7 @@ class VaultSweep:
         self._repository.table.transact(SWEEPS_PARTITION, [Save(Row(SWEEPS_PARTITION, vault, values))])
         return swept
 
-    def _read_and_settle(
+    def _read_and_reconcile(
         self, entry: AllowedVault, vault: str, began: datetime, configuration: Configuration
     ) -> SweptVault:
         # Known objects are read before the vault: one that appears in between is in the list, and not taken for gone.
@@ -166,7 +165,7 @@ class VaultSweep:
         }
         source = self._open_vault(entry.store or "")
         settings = configuration.document.sweep
-        works: list[ObjectChanges] = []
+        changes: list[ObjectChanges] = []
         listed_keys: set[ObjectKey] = set()
         without_expiry: list[str] = []
         near = 0
@@ -182,29 +181,29 @@ class VaultSweep:
                 near += days is not None
                 observations = _observe(source, key, listed, known.get(key), days, settings, began)
                 if observations:
-                    works.append(ObjectChanges(key, listed.name, tuple(observations)))
+                    changes.append(ObjectChanges(key, listed.name, tuple(observations)))
         gone = [
             ObjectChanges(key, record.state.name, (ObjectGone(began),))
             for key, record in known.items()
             if key[0] in SWEPT_TYPES
             and key not in listed_keys
             and not record.state.gone
-            # A list that was read while it changed may miss one: what is said to be gone is asked for by its name.
+            # A list that was read while it changed may miss one: what seems to be gone is asked for by its name.
             and not any(True for _ in source.versions(key[0], record.state.name))
         ]
-        works += gone
-        works += [ObjectChanges(key, record.state.name, ()) for key, record in known.items() if record.unsettled]
-        works += _without_expiry(vault, without_expiry, known, settings, began)
-        self._settle(vault, works, configuration.context(vault), configuration.ruling)
+        changes += gone
+        changes += [ObjectChanges(key, record.state.name, ()) for key, record in known.items() if record.incomplete]
+        changes += _without_expiry(vault, without_expiry, known, settings, began)
+        self._reconcile(changes, configuration.context(vault))
         logger.info("The vault %s was swept: %d objects, %d near or past their expiry.", vault, len(listed_keys), near)
         return SweptVault(vault, began, len(listed_keys), near, len(gone))
 
-    def _settle(self, vault: str, works: Sequence[ObjectChanges], context: Context, ruling: RuleEvaluator) -> None:
-        for start in range(0, len(works), _OBJECTS_AT_ONCE):
-            some = works[start : start + _OBJECTS_AT_ONCE]
+    def _reconcile(self, changes: Sequence[ObjectChanges], context: Context) -> None:
+        for start in range(0, len(changes), _OBJECTS_AT_ONCE):
+            some = changes[start : start + _OBJECTS_AT_ONCE]
             for patience in reversed(range(_PATIENCE)):
                 try:
-                    self._settling.settle(vault, some, context, ruling)
+                    self._reconciler.reconcile(some, context)
                 except TryLaterError as error:
                     # Deliveries have half a minute and come again; the sweep has time, and comes once a day.
                     if error.reason is not Reason.CONTENDED or not patience:
@@ -239,13 +238,13 @@ def _observe(
     settings: SweepSettings,
     now: datetime,
 ) -> list[Observation]:
-    """What is to be said about one listed object: nothing, as long as nothing is near and nothing was said before."""
-    told = record is not None and any(version.stages for version in record.state.versions.values())
+    """What is observed of one listed object: nothing, as long as nothing is near and nothing was reported before."""
+    reported = record is not None and any(one.expiry_occurrences for one in record.state.versions.values())
     relevant = days is not None and (listed.enabled or settings.include_disabled)
     observations: list[Observation] = []
     if record is not None and record.state.gone:
         observations.append(ObjectSeen(now))
-    if not (told or relevant):
+    if not (reported or relevant):
         return observations
     versions = list(source.versions(key[0], listed.name))
     if not versions:
@@ -271,10 +270,10 @@ def _without_expiry(
 ) -> list[ObjectChanges]:
     key = object_key(ObjectType.VAULT, vault)
     record = known.get(key)
-    told = record is not None and record.state.listed is not None
+    reported = record is not None and record.state.without_expiry is not None
     if not settings.report_without_expiry:
         names = []
-    if not names and not told:
+    if not names and not reported:
         return []
     shown = tuple(sorted(names)[:_MOST_LISTED])
     return [ObjectChanges(key, vault, (WithoutExpiryListed(shown, now),))]

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from shared.access.basic_auth import check_basic, credential_refused, parse_basic_header
 from shared.errors import MethodNotAllowedError, NotAuthorisedError, TooLargeError
 from shared.reasons import Reason
 from shared.tickets.configuration import Configuration
@@ -16,7 +15,8 @@ from shared.tickets.inbound.event_grid import (
     validation_code,
 )
 from shared.tickets.inbound.ingestor import EventIngestor
-from shared.vaults.model import Credentials, accepted_pairs
+from shared.vaults.model import Credentials
+from shared.vaults.webhook_auth import authorise_by, given_credential, refused
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class DeliveryRecorded:
     quarantined: int
 
 
-WebhookOutcome = OriginAllowed | SubscriptionValidated | DeliveryRecorded
+DeliveryOutcome = OriginAllowed | SubscriptionValidated | DeliveryRecorded
 
 
 class EventGridWebhook:
@@ -62,7 +62,7 @@ class EventGridWebhook:
         self._ingestor = ingestor
         self._body_limit = body_limit
 
-    def receive(self, method: str, headers: Mapping[str, str], body: bytes) -> WebhookOutcome:
+    def receive(self, method: str, headers: Mapping[str, str], body: bytes) -> DeliveryOutcome:
         """What became of one request. `headers` may have any case.
 
         Raises MethodNotAllowedError, NotAuthorisedError, TooLargeError and InvalidInputError for what is never to be
@@ -118,16 +118,18 @@ class EventGridWebhook:
         configuration = self._configuration()
         if configuration is None:
             logger.warning("A delivery was refused: there is no document key-vault-events/default.")
-            raise credential_refused()
+            raise refused()
         return configuration
 
     def _authorise(self, headers: Mapping[str, str], configuration: Configuration, *, handshake: bool) -> None:
-        given = parse_basic_header(headers.get("authorization"))
+        given = given_credential(headers.get("authorization"))
         if given is not None:
-            check_basic(given, accepted_pairs(self._credentials, configuration.document.credentials))
+            pairs = configuration.document.credentials
+            references = [pairs.current] + ([pairs.previous] if pairs.previous is not None else [])
+            authorise_by(self._credentials, given, references)
             return
         if not handshake or not self._may_shake_hands(headers.get("aeg-subscription-name"), configuration):
-            raise credential_refused()
+            raise refused()
 
     def _may_shake_hands(self, subscription: str | None, configuration: Configuration) -> bool:
         """Whether a handshake without a credential is accepted: Event Grid may not send one.

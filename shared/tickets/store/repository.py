@@ -1,21 +1,21 @@
-"""Tickets in Table Storage. One partition a vault; the object's row guards all that is derived from it by its ETag.
+"""Tickets in Table Storage. One partition a scope; the object's row guards all that is derived from it by its ETag.
 
-Rows of a vault's partition: `object:<type>:<name>` (facts, words, receipts, what is written), `event:<receipt>`,
-`ticket:<id>` with what the facts tell in its timeline, `note:<ticket>:<time>:<id>` for what people wrote and what is
-never taken back, and the lists: `open:<newest first>:<id>`, `due:<soonest first>:<id>` for open tickets,
-`done:<newest first>:<id>` for finished ones. So a new event is five rows, and twenty of them are one transaction.
+A scope is a vault, or `<source>:<scope>` for another source. Rows of its partition: `object:<type>:<name>` (what
+object_json says), `event:<receipt>`, `ticket:<id>` with the notes of observations in its timeline,
+`note:<ticket>:<time>:<id>` for notes that are never taken back, and the lists: `open:<newest first>:<id>`,
+`due:<soonest first>:<id>` for open tickets, `done:<newest first>:<id>` for finished ones. So a new event is five rows,
+and twenty of them are one transaction.
 """
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 
 from shared.errors import AlreadyExistsError
-from shared.storage.documents import pack_text, unpack
-from shared.storage.entities import Columns, MoreColumns
+from shared.storage.documents import pack, unpack
 from shared.storage.keys import ascending, descending
-from shared.storage.limits import storable
 from shared.storage.rows import (
     Condition,
     Create,
@@ -42,21 +42,20 @@ from shared.tickets.domain.model import (
     TicketKind,
 )
 from shared.tickets.domain.observations import ObjectState
-from shared.tickets.store.object_json import ObjectRecord, from_json, notes_from_json, notes_to_json, to_json
+from shared.tickets.store.object_json import ObjectRecord, from_members, to_members
 
-# No vault can be named so: a vault's name has no colon.
-VAULTS_PARTITION = "vaults:"
+# No scope can be named so: a vault's name has no colon, and every other scope has something behind it.
+SCOPES_PARTITION = "scopes:"
 OPEN, DUE, DONE = "open", "due", "done"
 _NEVER = "9" * 18
 # As much of a page as takes as long as asking for one row.
 _ROWS_FOR_A_READ = 20
-# What the facts tell of a ticket. Earlier releases wrote each of these notes as a row of its own.
 _TIMELINE = "timeline"
-# The columns that are members of a ticket as they stand: texts, texts that may be missing, times.
+# The columns that are members of a ticket as they are: texts, texts that may be missing, times.
 _MEMBERS = (
-    *("ticket_type", "summary", "vault", "object_name", "version", "source"),
+    *("ticket_type", "summary", "scope", "object_name", "version", "source"),
     *("team", "assignee", "site", "rule"),
-    *("finished_at", "expires_at", "snoozed_until"),
+    *("opened_at", "updated_at", "finished_at", "expires_at", "snoozed_until"),
 )
 
 ObjectKey = tuple[ObjectType, str]
@@ -67,22 +66,23 @@ class TicketRepository:
 
     def __init__(self, table: Table) -> None:
         self.table = table
-        self._known_vaults: set[str] = set()
+        self._known_scopes: set[str] = set()
 
-    # Vaults
+    # Scopes
 
-    def ensure_vault(self, vault: str) -> None:
-        """Note that the vault has a partition; before anything is written there, so that every list finds it."""
-        if vault in self._known_vaults:
+    def ensure_scope(self, scope: str) -> None:
+        """Note that the scope has a partition; before anything is written there, so that every list finds it."""
+        if scope in self._known_scopes:
             return
-        if self.table.find(VAULTS_PARTITION, vault, select=["name"]) is None:
-            # Another worker's event of the same vault may come first.
+        if self.table.find(SCOPES_PARTITION, scope, select=["name"]) is None:
+            # Another worker's event of the same scope may come first.
             with suppress(AlreadyExistsError):
-                self.table.transact(VAULTS_PARTITION, [Create(Row(VAULTS_PARTITION, vault, {"name": vault}))])
-        self._known_vaults.add(vault)
+                self.table.transact(SCOPES_PARTITION, [Create(Row(SCOPES_PARTITION, scope, {"name": scope}))])
+        self._known_scopes.add(scope)
 
-    def vaults(self) -> list[str]:
-        return [row.row_key for row in scan(self.table, [partition(VAULTS_PARTITION)], select=["name"])]
+    def scopes(self) -> list[str]:
+        """The partitions of all scopes."""
+        return [row.row_key for row in scan(self.table, [partition(SCOPES_PARTITION)], select=["name"])]
 
     # Objects
 
@@ -91,7 +91,7 @@ class TicketRepository:
         row = self.table.find(vault, object_row_key(key))
         if row is None:
             return ObjectRecord(ObjectState(key[0], name))
-        return from_json(unpack(row, "record"), row.etag)
+        return from_members(unpack(row, "record"), row.etag)
 
     def load_all(self, vault: str, names: Mapping[ObjectKey, str]) -> Mapping[ObjectKey, ObjectRecord]:
         """As `load` of each, by reading the vault's objects from the first to the last of them.
@@ -105,7 +105,7 @@ class TicketRepository:
         most = _ROWS_FOR_A_READ * len(names)
         for count, row in enumerate(scan(self.table, where), 1):
             if row.row_key in row_keys:
-                found[row_keys[row.row_key]] = from_json(unpack(row, "record"), row.etag)
+                found[row_keys[row.row_key]] = from_members(unpack(row, "record"), row.etag)
             if count >= most:
                 return {key: found[key] for row_key, key in row_keys.items() if row_key <= row.row_key}
         return found
@@ -113,7 +113,7 @@ class TicketRepository:
     def records(self, vault: str) -> Iterator[ObjectRecord]:
         """All objects of the vault that anything is known about."""
         for row in scan(self.table, [partition(vault), *row_key_prefix("object:")]):
-            yield from_json(unpack(row, "record"), row.etag)
+            yield from_members(unpack(row, "record"), row.etag)
 
     def known_receipts(self, vault: str, receipts: Sequence[str]) -> set[str]:
         return {
@@ -128,8 +128,8 @@ class TicketRepository:
     def notes(self, ticket: Row) -> list[Note]:
         """The timeline of a `ticket` row, oldest first."""
         rows = scan(self.table, [partition(ticket.partition_key), *row_key_prefix(f"note:{ticket.text('ticket_id')}:")])
-        # By their keys, because a note may stand in both places: as a row of an earlier release, and as told anew.
-        notes = {_note_key(note): note for note in (*told_in(ticket), *map(_note_of, rows))}
+        # By their keys: a version that was forgotten and observed again may report a note that stands in a row already.
+        notes = {note_key(note): note for note in (*timeline_of(ticket), *map(_note_of, rows))}
         return [notes[key] for key in sorted(notes)]
 
 
@@ -148,7 +148,7 @@ def event_row_key(receipt: str) -> str:
 
 def save_object(vault: str, row_key: str, record: ObjectRecord) -> Operation:
     """Create or replace the object's row: fails when another worker wrote it since it was read."""
-    row = Row(vault, row_key, pack_text("record", to_json(record)), record.etag)
+    row = Row(vault, row_key, pack("record", to_members(record)), record.etag)
     return Replace(row) if record.etag else Create(row)
 
 
@@ -169,61 +169,55 @@ def create_receipt(event: KeyVaultEvent, now: datetime) -> Operation:
 def create_note(vault: str, ticket_id: str, note: Note) -> Operation:
     """Saves it: the key says all that the note says."""
     values: dict[str, Value] = {"at": note.at, "author": note.author, "text": note.text}
-    return Save(Row(vault, f"note:{ticket_id}:{_note_key(note)}", values))
+    return Save(Row(vault, f"note:{ticket_id}:{note_key(note)}", values))
 
 
 def project(
-    partition_key: str, row_key: str, wanted: DesiredTicket, ticket_id: str, present: StoredTicketRows | None
+    partition_key: str, row_key: str, desired: DesiredTicket, ticket_id: str, present: StoredTicketRows | None
 ) -> tuple[list[Operation], StoredTicketRows]:
-    """The operations that bring a ticket's rows to what is wanted, and what is written after them. None are needed
-    for a ticket that is written as it should be. Raises RowRefusedError or TooLargeError for what no row can hold."""
-    ticket = wanted.ticket
-    listed = _columns(ticket, ticket_id)
-    own = _own_columns(ticket, row_key, wanted.key, wanted.notes)
-    row = Row(partition_key, f"ticket:{ticket_id}", MoreColumns(listed, own))
-    digest = _digest_of(row, wanted.lasting_notes)
+    """The operations that bring a ticket's rows to what is desired, and what is stored after them; none are needed
+    for a ticket that is stored as it should be."""
+    listed = _columns(desired.ticket, ticket_id)
+    own = {**listed, **_own_columns(desired.ticket, row_key, desired.key, desired.notes)}
+    digest = _digest(own, desired.lasting_notes)
     if present is not None and present.digest == digest:
         return [], present
-    indexes = tuple(_index_keys(ticket, ticket_id))
-    before = present or StoredTicketRows(ticket_id)
+    list_keys = _list_keys(desired.ticket, ticket_id)
+    row = Row(partition_key, f"ticket:{ticket_id}", own)
     # A new ticket must not stand on another one's row: then its id has to be longer.
     operations: list[Operation] = [Create(row) if present is None else Save(row)]
-    operations += [Save(Row(partition_key, key, listed)) for key in indexes]
-    operations += [Delete(key) for key in before.indexes if key not in indexes]
-    operations += [Delete(f"note:{ticket_id}:{key}") for key in before.notes]
-    operations += [create_note(partition_key, ticket_id, note) for note in wanted.lasting_notes]
-    return operations, StoredTicketRows(ticket_id, digest, indexes=indexes)
+    operations += [Save(Row(partition_key, key, listed)) for key in list_keys]
+    operations += [Delete(key) for key in (present.list_keys if present else ()) if key not in list_keys]
+    operations += [create_note(partition_key, ticket_id, note) for note in desired.lasting_notes]
+    return operations, StoredTicketRows(ticket_id, digest, list_keys)
 
 
-def remove(written: StoredTicketRows) -> list[Operation]:
+def remove(stored: StoredTicketRows) -> list[Operation]:
     """The operations that take a ticket's rows away, but for the notes that people wrote."""
-    keys = (f"ticket:{written.ticket_id}", *written.indexes)
-    return [Delete(key) for key in (*keys, *(f"note:{written.ticket_id}:{note}" for note in written.notes))]
+    return [Delete(key) for key in (f"ticket:{stored.ticket_id}", *stored.list_keys)]
 
 
 def rewrite(row: Row, ticket: Ticket) -> list[Operation]:
     """The operations that change a `ticket` row by itself, with its places in the lists; `row` as it was read."""
     listed = _columns(ticket, ticket.ticket_id)
-    own = _own_columns(ticket, row.text("object_row"), row.text("ticket_key"), told_in(row))
-    before, after = set(_index_keys(ticket_of(row), ticket.ticket_id)), set(_index_keys(ticket, ticket.ticket_id))
+    own = _own_columns(ticket, row.text("object_row"), row.text("ticket_key"), timeline_of(row))
+    before, after = set(list_keys_of(row)), set(_list_keys(ticket, ticket.ticket_id))
     return [
-        Replace(Row(row.partition_key, row.row_key, MoreColumns(listed, own), row.etag)),
+        Replace(Row(row.partition_key, row.row_key, {**listed, **own}, row.etag)),
         *(Save(Row(row.partition_key, key, listed)) for key in sorted(after)),
         *(Delete(key) for key in sorted(before - after)),
     ]
 
 
-def indexes_of(row: Row) -> tuple[str, ...]:
+def list_keys_of(row: Row) -> tuple[str, ...]:
     """The row keys under which the ticket of a `ticket` row stands in the lists."""
-    return tuple(_index_keys(ticket_of(row), row.text("ticket_id")))
+    return _list_keys(ticket_of(row), row.text("ticket_id"))
 
 
-def _digest_of(row: Row, lasting_notes: Iterable[Note]) -> str:
+def _digest(columns: Mapping[str, Value], lasting_notes: Iterable[Note]) -> str:
     """Changes whenever a row of the ticket has to be written: its own, which says all that the lists say, or a note."""
-    said = hashlib.sha256(storable(row).entity)
-    for note in lasting_notes:
-        said.update(_note_key(note).encode("ascii"))
-    return said.hexdigest()[:16]
+    content = [columns, [note_key(note) for note in lasting_notes]]
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def ticket_of(row: Row) -> Ticket:
@@ -238,7 +232,7 @@ def ticket_of(row: Row) -> Ticket:
         ticket_type=row.text("ticket_type"),
         summary=row.text("summary"),
         details=row.text("details"),
-        vault=row.text("vault"),
+        scope=row.text("scope"),
         object_type=ObjectType(row.text("object_type")),
         object_name=row.text("object_name"),
         version=row.text("version"),
@@ -255,9 +249,13 @@ def ticket_of(row: Row) -> Ticket:
     )
 
 
-def told_in(row: Row) -> list[Note]:
+def timeline_of(row: Row) -> list[Note]:
     """The part of a ticket's timeline that stands in its own row, oldest first."""
-    return notes_from_json(unpack(row, _TIMELINE, ()))
+    return [Note(datetime.fromisoformat(at), author, text) for at, author, text in unpack(row, _TIMELINE, ())]
+
+
+def note_key(note: Note) -> str:
+    return f"{ascending(note.at)}:{note.note_id}"
 
 
 def _note_of(row: Row) -> Note:
@@ -266,39 +264,29 @@ def _note_of(row: Row) -> Note:
     return Note(at, row.text("author"), row.text("text"))
 
 
-def _columns(ticket: Ticket, ticket_id: str) -> Columns:
+def _columns(ticket: Ticket, ticket_id: str) -> dict[str, Value]:
     """What every row about a ticket has."""
-    columns = Columns(
-        ticket_id=ticket_id,
-        kind=str(ticket.kind),
-        status=str(ticket.status),
-        priority=str(ticket.priority),
-        object_type=str(ticket.object_type),
-        opened_at=ticket.opened_at,
-        updated_at=ticket.updated_at,
-    )
-    for name in _MEMBERS:
-        value = getattr(ticket, name)
-        if value is not None:
-            columns[name] = value
-    return columns
+    columns: dict[str, Value] = {
+        "ticket_id": ticket_id,
+        "kind": str(ticket.kind),
+        "status": str(ticket.status),
+        "priority": str(ticket.priority),
+        "object_type": str(ticket.object_type),
+    }
+    members = {name: getattr(ticket, name) for name in _MEMBERS}
+    return {**columns, **{name: value for name, value in members.items() if value is not None}}
 
 
-def _own_columns(ticket: Ticket, object_row: str, key: str, told: Iterable[Note]) -> dict[str, Value]:
+def _own_columns(ticket: Ticket, object_row: str, key: str, notes: Iterable[Note]) -> dict[str, Value]:
     """What the ticket's own row has beside that."""
     columns: dict[str, Value] = {"details": ticket.details, "object_row": object_row, "ticket_key": key}
-    timeline = notes_to_json(told)
-    return {**columns, **pack_text(_TIMELINE, timeline)} if timeline else columns
+    timeline = sorted([(note.at, note.author, note.text) for note in notes])
+    return {**columns, **pack(_TIMELINE, timeline)} if timeline else columns
 
 
-def _index_keys(ticket: Ticket, ticket_id: str) -> Iterator[str]:
+def _list_keys(ticket: Ticket, ticket_id: str) -> tuple[str, ...]:
     newest_first = f"{descending(ticket.opened_at)}:{ticket_id}"
+    due = _NEVER if ticket.expires_at is None else ascending(ticket.expires_at)
     if ticket.status.finished:
-        yield f"{DONE}:{newest_first}"
-        return
-    yield f"{OPEN}:{newest_first}"
-    yield f"{DUE}:{_NEVER if ticket.expires_at is None else ascending(ticket.expires_at)}:{ticket_id}"
-
-
-def _note_key(note: Note) -> str:
-    return f"{ascending(note.at)}:{note.note_id}"
+        return (f"{DONE}:{newest_first}",)
+    return (f"{OPEN}:{newest_first}", f"{DUE}:{due}:{ticket_id}")

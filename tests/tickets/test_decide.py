@@ -19,7 +19,7 @@ BEGIN = datetime(2026, 6, 1, 12, tzinfo=UTC)
 EXPIRES = datetime(2026, 9, 1, tzinfo=UTC)
 
 
-def said(
+def kv_event(
     change: str,
     version: str,
     at: datetime,
@@ -46,7 +46,7 @@ def days(number: float) -> datetime:
 
 def test_near_expiry_event_opens_one_ticket_however_often_it_is_delivered() -> None:  # Q-01
     desk = Desk()
-    event = said("NearExpiry", "aa", days(60))
+    event = kv_event("NearExpiry", "aa", days(60))
     for _ in range(3):
         desk.post([event, event])
     desk.post([{**event, "id": "another delivery of the same news"}])
@@ -56,9 +56,9 @@ def test_near_expiry_event_opens_one_ticket_however_often_it_is_delivered() -> N
 
 def test_expired_raises_the_same_ticket() -> None:  # Q-02
     desk = Desk()
-    desk.post([said("NearExpiry", "aa", days(60))])
+    desk.post([kv_event("NearExpiry", "aa", days(60))])
     before = desk.ticket("mail")
-    desk.post([said("Expired", "aa", days(92))])
+    desk.post([kv_event("Expired", "aa", days(92))])
     after = desk.ticket("mail")
     assert before["ticket_id"] == after["ticket_id"]
     assert (before["priority"], after["priority"]) == ("medium", "high")
@@ -69,9 +69,9 @@ def test_expired_raises_the_same_ticket() -> None:  # Q-02
 def test_a_new_version_resolves_the_expiry_tickets_of_all_older_versions_and_opens_its_own() -> None:  # Q-03, KV-01
     desk = Desk()
     for version, at in (("aa", days(0)), ("bb", days(1))):
-        desk.post([said("NewVersionCreated", version, at), said("NearExpiry", version, days(60))])
+        desk.post([kv_event("NewVersionCreated", version, at), kv_event("NearExpiry", version, days(60))])
     assert [row["status"] for row in desk.tickets() if row["kind"] == "expiry"] == ["resolved", "open"]
-    desk.post([said("NewVersionCreated", "cc", days(61))])
+    desk.post([kv_event("NewVersionCreated", "cc", days(61))])
     expiry = [row for row in desk.tickets() if row["kind"] == "expiry"]
     assert [row["status"] for row in expiry] == ["resolved", "resolved"]
     assert desk.texts(expiry[1]["ticket_id"])[-1] == "Resolved: version cc replaced this one."
@@ -80,8 +80,8 @@ def test_a_new_version_resolves_the_expiry_tickets_of_all_older_versions_and_ope
 
 def test_a_near_expiry_that_arrives_after_its_successor_yields_its_ticket_already_resolved() -> None:
     desk = Desk()
-    desk.post([said("NewVersionCreated", "bb", days(61))])
-    desk.post([said("NearExpiry", "aa", days(60))])
+    desk.post([kv_event("NewVersionCreated", "bb", days(61))])
+    desk.post([kv_event("NearExpiry", "aa", days(60))])
     ticket = desk.ticket("mail")
     assert ticket["status"] == "resolved"
     assert ticket["finished_at"] == days(61)
@@ -91,23 +91,23 @@ def test_a_near_expiry_that_arrives_after_its_successor_yields_its_ticket_alread
 def test_a_version_whose_creation_was_never_seen_is_not_taken_for_older_than_it_was() -> None:
     """Near expiry is said of the version in use: a version created before that has not replaced it."""
     desk = Desk()
-    desk.post([said("NewVersionCreated", "bb", days(10))])
-    desk.post([said("NearExpiry", "aa", days(60))])
+    desk.post([kv_event("NewVersionCreated", "bb", days(10))])
+    desk.post([kv_event("NearExpiry", "aa", days(60))])
     assert desk.ticket("mail")["status"] == "open"
-    desk.post([said("NewVersionCreated", "aa", days(5))])
+    desk.post([kv_event("NewVersionCreated", "aa", days(5))])
     assert desk.ticket("mail")["status"] == "resolved"
 
 
 def test_only_a_creation_replaces_and_not_what_is_said_of_another_version() -> None:
     desk = Desk()
-    desk.post([said("NearExpiry", "aa", days(60)), said("NearExpiry", "bb", days(61))])
+    desk.post([kv_event("NearExpiry", "aa", days(60)), kv_event("NearExpiry", "bb", days(61))])
     assert [row["status"] for row in desk.tickets()] == ["open", "open"]
 
 
 def test_expiry_of_an_old_version_is_no_alarm() -> None:
     desk = Desk()
-    desk.post([said("NewVersionCreated", "aa", days(0)), said("NewVersionCreated", "bb", days(1))])
-    desk.post([said("Expired", "aa", days(92))])
+    desk.post([kv_event("NewVersionCreated", "aa", days(0)), kv_event("NewVersionCreated", "bb", days(1))])
+    desk.post([kv_event("Expired", "aa", days(92))])
     ticket = desk.ticket("mail")
     assert (ticket["status"], ticket["priority"]) == ("resolved", "high")
 
@@ -115,15 +115,15 @@ def test_expiry_of_an_old_version_is_no_alarm() -> None:
 def test_objects_of_one_name_and_different_types_do_not_meet() -> None:
     desk = Desk()
     for kind in ("Secret", "Key", "Certificate"):
-        desk.post([said("NearExpiry", "aa", days(60), kind=kind)])
-    desk.post([said("NewVersionCreated", "bb", days(61), kind="Certificate")])
+        desk.post([kv_event("NearExpiry", "aa", days(60), kind=kind)])
+    desk.post([kv_event("NewVersionCreated", "bb", days(61), kind="Certificate")])
     states = {str(row["object_type"]): row["status"] for row in desk.tickets() if row["kind"] == "expiry"}
     assert states == {"secret": "open", "key": "open", "certificate": "resolved"}
 
 
 def test_names_differ_by_more_than_their_case() -> None:
     desk = Desk()
-    desk.post([said("NearExpiry", "aa", days(60), name="Mail"), said("Expired", "aa", days(92), name="mail")])
+    desk.post([kv_event("NearExpiry", "aa", days(60), name="Mail"), kv_event("Expired", "aa", days(92), name="mail")])
     assert len(desk.tickets()) == 1
 
 
@@ -148,9 +148,9 @@ def test_access_policy_changes_of_a_day_are_one_security_ticket_and_reopen_it() 
 
 def test_an_expiry_date_that_was_moved_resolves_what_was_said_of_the_old_one() -> None:
     desk = Desk()
-    desk.post([said("NearExpiry", "aa", days(60))])
+    desk.post([kv_event("NearExpiry", "aa", days(60))])
     later = EXPIRES + timedelta(days=90)
-    desk.post([said("NearExpiry", "aa", days(150), expires=later)])
+    desk.post([kv_event("NearExpiry", "aa", days(150), expires=later)])
     ticket = desk.ticket("mail")
     assert (ticket["status"], ticket["expires_at"]) == ("open", later)
     assert len(desk.texts(ticket["ticket_id"])) == 2
@@ -186,9 +186,9 @@ def test_the_first_rule_that_matches_wins_and_fills_the_ticket() -> None:
         },
         {"name": "all", "team": "Platform"},
     )
-    desk.post([said("NearExpiry", "aa", days(61.5), name="web", kind="Certificate")])
-    desk.post([said("NearExpiry", "aa", days(61.5), name="test-web", kind="Certificate")])
-    desk.post([said("NearExpiry", "aa", days(61.5), name="mail")])
+    desk.post([kv_event("NearExpiry", "aa", days(61.5), name="web", kind="Certificate")])
+    desk.post([kv_event("NearExpiry", "aa", days(61.5), name="test-web", kind="Certificate")])
+    desk.post([kv_event("NearExpiry", "aa", days(61.5), name="mail")])
     web, mail = desk.ticket("web"), desk.ticket("mail")
     assert len(desk.tickets()) == 2
     assert [web[name] for name in ("priority", "ticket_type", "team", "assignee", "site", "rule")] == [
@@ -206,15 +206,15 @@ def test_the_first_rule_that_matches_wins_and_fills_the_ticket() -> None:
 
 def test_a_rule_can_turn_new_versions_off_and_expiry_tickets_are_resolved_all_the_same() -> None:  # KV-09
     desk = ruled({"name": "quiet", "criteria": [criterion("event", "equals", "new_version_created")], "open": False})
-    desk.post([said("NearExpiry", "aa", days(60)), said("NewVersionCreated", "bb", days(61))])
+    desk.post([kv_event("NearExpiry", "aa", days(60)), kv_event("NewVersionCreated", "bb", days(61))])
     assert [(row["kind"], row["status"]) for row in desk.tickets()] == [("expiry", "resolved")]
 
 
 def test_what_a_rule_turns_off_is_as_if_it_had_not_been_said() -> None:
     desk = ruled({"name": "only expired", "criteria": [criterion("event", "equals", "near_expiry")], "open": False})
-    desk.post([said("NearExpiry", "aa", days(60))])
+    desk.post([kv_event("NearExpiry", "aa", days(60))])
     assert desk.tickets() == []
-    desk.post([said("Expired", "aa", days(92))])
+    desk.post([kv_event("Expired", "aa", days(92))])
     ticket = desk.ticket("mail")
     assert ticket["opened_at"] == days(92)
     assert len(desk.texts(ticket["ticket_id"])) == 1
@@ -222,12 +222,12 @@ def test_what_a_rule_turns_off_is_as_if_it_had_not_been_said() -> None:
 
 def test_rules_decide_about_what_is_said_later_and_do_not_rewrite_tickets() -> None:
     desk = Desk()
-    desk.post([said("NearExpiry", "aa", days(60))])
+    desk.post([kv_event("NearExpiry", "aa", days(60))])
     before = desk.ticket("mail")
     desk.configured = configuration(ticket_rules=[{"name": "all", "team": "Platform", "priority": "low"}])
-    desk.post([said("NearExpiry", "aa", days(60)), said("NewVersionCreated", "aa", days(0))])
+    desk.post([kv_event("NearExpiry", "aa", days(60)), kv_event("NewVersionCreated", "aa", days(0))])
     assert desk.ticket("mail") == before
-    desk.post([said("Expired", "aa", days(92))])
+    desk.post([kv_event("Expired", "aa", days(92))])
     assert (desk.ticket("mail")["team"], desk.ticket("mail")["priority"]) == ("Platform", "medium")
 
 
@@ -238,21 +238,21 @@ def test_the_site_of_the_vault_is_the_tickets_unless_a_rule_names_another() -> N
     desk = Desk(configured=configuration(**{name: value for name, value in members.items() if name == "x"}))
     assert desk.configured is not None
     desk.configured = type(desk.configured)(document, desk.configured.rules)
-    desk.post([said("NearExpiry", "aa", days(60))])
+    desk.post([kv_event("NearExpiry", "aa", days(60))])
     assert desk.ticket("mail")["site"] == "Leeds"
 
 
 def test_a_rule_sees_exactly_the_fields_that_its_document_allows() -> None:
     seen: list[RuleRecord] = []
 
-    def ruling(record: RuleRecord) -> RuleResult:
+    def evaluate(record: RuleRecord) -> RuleResult:
         seen.append(record)
         return RuleResult()
 
     desk = Desk()
-    desk.post([said("NearExpiry", "aa", days(60))])
+    desk.post([kv_event("NearExpiry", "aa", days(60))])
     record = desk.repository.load("acorn-vault", (ObjectType.SECRET, "mail"), "mail")
-    decide(record.state, {}, Context("acorn-vault"), ruling)
+    decide(record.state, {}, Context("acorn-vault", evaluate=evaluate))
     assert {tuple(record) for record in seen} == {RULE_FIELDS}
 
 
@@ -290,13 +290,13 @@ def test_there_is_one_document_and_it_is_named_default() -> None:
 
 def test_an_object_with_hundreds_of_versions_stays_small_and_its_oldest_tickets_can_still_be_closed() -> None:
     desk = Desk()
-    history = [said("NewVersionCreated", f"{number:04d}", days(number)) for number in range(250)]
+    history = [kv_event("NewVersionCreated", f"{number:04d}", days(number)) for number in range(250)]
     for start in range(0, len(history), 70):
         assert desk.post(history[start : start + 70]).status == 200
     record = desk.repository.load("acorn-vault", (ObjectType.SECRET, "mail"), "mail")
-    assert (len(record.state.versions), len(record.written)) == (200, 200)
+    assert (len(record.state.versions), len(record.stored)) == (200, 200)
     assert len(desk.tickets()) == 250
-    desk.post([said("Expired", "0001", days(251))])
+    desk.post([kv_event("Expired", "0001", days(251))])
     assert [row for row in desk.tickets() if row["kind"] == "expiry"] == []
     people = TicketEditor(desk.repository, desk.reconciler, lambda: desk.configured, lambda: desk.now)
     oldest = next(row for row in desk.tickets() if row["version"] == "0000")
@@ -308,9 +308,12 @@ def test_an_object_with_hundreds_of_versions_stays_small_and_its_oldest_tickets_
     assert (len(desk.rows("open:")), len(desk.rows("done:"))) == (249, 1)
 
 
-def test_taking_facts_in_twice_changes_nothing() -> None:
+def test_merging_observations_twice_changes_nothing() -> None:
     from shared.tickets.inbound.event_grid import parse_event
 
-    events = [parse_event(said("NearExpiry", "aa", days(60))), parse_event(said("NewVersionCreated", "aa", days(0)))]
+    events = [
+        parse_event(kv_event("NearExpiry", "aa", days(60))),
+        parse_event(kv_event("NewVersionCreated", "aa", days(0))),
+    ]
     once = merge_observations(ObjectState(ObjectType.SECRET, "mail"), events)
     assert merge_observations(once, [*events, *reversed(events)]) == once

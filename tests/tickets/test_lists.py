@@ -16,14 +16,14 @@ from shared.tickets.domain.model import Ticket
 from shared.tickets.store.repository import TicketRepository
 from tests.fakes.tables import MemoryTable, MemoryTables, WatchedTables
 from tests.tickets.desk import NOW, Desk, configuration, resource_id
-from tests.tickets.test_deciding import days, said
+from tests.tickets.test_decide import days, kv_event
 
 VAULTS = ("acorn-vault", "elm-vault", "oak-vault")
 
 
 def query(**asked: Any) -> TicketQuery:
     filters = asked.pop("filters", {})
-    defaults = {"state": None, "order": None, "snoozed": None, "vault": None, "size": 50, "after": None}
+    defaults = {"state": None, "order": None, "snoozed": None, "scope": None, "size": 50, "after": None}
     return query_of(**{**defaults, **asked}, filters=filters)
 
 
@@ -43,7 +43,7 @@ def filled(count: int = 12) -> Desk:
     desk = Desk(configured=configuration(*VAULTS))
     for number in range(count):
         vault = VAULTS[number % 3]
-        near = said(
+        near = kv_event(
             "NearExpiry",
             "aa",
             days(60 + number // 4),
@@ -52,7 +52,7 @@ def filled(count: int = 12) -> Desk:
         )
         events = [{**near, "topic": resource_id(vault)}]
         if number % 3 == 2 and number % 2:
-            new = said("NewVersionCreated", "bb", days(80), name=f"n{number}")
+            new = kv_event("NewVersionCreated", "bb", days(80), name=f"n{number}")
             events.append({**new, "topic": resource_id(vault)})
         assert desk.post(events).status == 200
     return desk
@@ -63,7 +63,7 @@ def test_open_tickets_of_all_vaults_come_newest_first() -> None:
     found = everything(desk)
     assert len(found) == 12
     assert [ticket.opened_at for ticket in found] == sorted((ticket.opened_at for ticket in found), reverse=True)
-    assert {ticket.vault for ticket in found} == set(VAULTS)
+    assert {ticket.scope for ticket in found} == set(VAULTS)
 
 
 def test_by_expiry_the_soonest_comes_first_and_what_never_expires_last() -> None:
@@ -95,7 +95,7 @@ def test_a_list_of_open_tickets_reads_none_that_is_closed() -> None:
 
     def counting(where: Any, *, select: Sequence[str] | None = None, size: int = 1000, after: str | None = None) -> Any:
         page = inner(where, select=select, size=size, after=after)
-        read.extend(row for row in page.rows if row.partition_key != "vaults:")
+        read.extend(row for row in page.rows if row.partition_key != "scopes:")
         return page
 
     table.page = counting  # type: ignore[method-assign] # counts what is read
@@ -112,8 +112,8 @@ def test_filters_narrow_and_compare_without_case() -> None:
     people.change(first.ticket_id, {"assignee": "Kim", "priority": "critical"}, by="kim", if_match="*")
     for filters in ({"assignee": "KIM"}, {"priority": ("critical", "high")}, {"object_name": first.object_name}):
         assert [ticket.ticket_id for ticket in everything(desk, filters=filters)] == [first.ticket_id]
-    assert {ticket.vault for ticket in everything(desk, vault="OAK-vault")} == {"oak-vault"}
-    assert everything(desk, vault="nowhere") == []
+    assert {ticket.scope for ticket in everything(desk, scope="OAK-vault")} == {"oak-vault"}
+    assert everything(desk, scope="nowhere") == []
     assert len(everything(desk, filters={"status": ("resolved",)})) == 2
 
 

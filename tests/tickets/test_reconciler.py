@@ -7,7 +7,7 @@ import pytest
 
 from shared.errors import TryLaterError
 from shared.reasons import Reason
-from shared.tickets import reconciler as settling
+from shared.tickets import reconciler
 from shared.tickets.store import object_json as records
 from shared.tickets.store import repository
 from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
@@ -43,7 +43,7 @@ def test_sixty_objects_are_read_in_one_page_and_stored_as_if_one_by_one(monkeypa
     assert desk.post(_events(60)).status == 200
     assert calls.count("page") == 1
     assert calls.count("find") < 10
-    monkeypatch.setattr(settling, "_READ_TOGETHER", 1_000)
+    monkeypatch.setattr(reconciler, "_READ_TOGETHER", 1_000)
     assert apart.post(_events(60)).status == 200
     assert together.contents() == _contents(apart)
     before = together.contents()
@@ -75,7 +75,7 @@ def test_among_many_other_objects_some_are_read_together_and_the_rest_one_by_one
         event["id"] = f"later-{number}"
     monkeypatch.setattr(repository, "_ROWS_FOR_A_READ", rows)
     assert desk.post(later).status == 200
-    monkeypatch.setattr(settling, "_READ_TOGETHER", 1_000)
+    monkeypatch.setattr(reconciler, "_READ_TOGETHER", 1_000)
     assert apart.post(later).status == 200
     assert _contents(desk) == _contents(apart)
 
@@ -124,15 +124,12 @@ def test_a_reading_that_fails_falls_back_to_reading_one_by_one() -> None:
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_delivery_of_several_transactions_killed_at_each_of_them_ends_the_same(
-    monkeypatch: pytest.MonkeyPatch, when: str
-) -> None:
-    monkeypatch.setattr(settling, "_PLANNED_AHEAD", 2)
+def test_a_delivery_of_several_transactions_killed_at_each_of_them_ends_the_same(when: str) -> None:
     undisturbed = Desk()
     undisturbed.post(_events(90))
     for number in range(1, 6):
         tables, left = MemoryTables(), number
-        Desk(tables).repository.ensure_vault("acorn-vault")
+        Desk(tables).repository.ensure_scope("acorn-vault")
 
         def kill(_table: str, verb: str, at: str) -> None:
             nonlocal left

@@ -18,7 +18,7 @@ from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
 from tests.tickets.desk import VAULT, Desk, configuration
 from tests.tickets.interleaving import Interleaving
 from tests.tickets.test_convergence import deliver
-from tests.tickets.test_deciding import said
+from tests.tickets.test_decide import kv_event
 
 NOW = datetime(2026, 8, 10, 3, 0, tzinfo=UTC)
 EXPIRES = datetime(2026, 9, 1, tzinfo=UTC)
@@ -151,7 +151,7 @@ def test_a_reminder_wakes_a_closed_ticket_and_the_same_one_again_does_not() -> N
 def test_event_and_sweep_meet_in_one_ticket(sweep_first: bool) -> None:
     desk = Swept()
     desk.vault.put("Mail", "AA".lower())
-    event = said("NearExpiry", "aa", desk.days_ahead(29.9), name="mail", expires=EXPIRES)
+    event = kv_event("NearExpiry", "aa", desk.days_ahead(29.9), name="mail", expires=EXPIRES)
     if sweep_first:
         desk.sweep(desk.days_ahead(29.5))
     desk.desk.post([event])
@@ -170,8 +170,8 @@ def test_event_then_sweep_and_sweep_then_event_leave_the_same_tables() -> None:
         desk.vault.put("mail", "aa")
         desk.vault.put("mail", "bb", created_at=NOW - timedelta(days=9), expires_at=NOW + timedelta(days=300))
         events = [
-            said("NearExpiry", "aa", NOW - timedelta(days=10), expires=EXPIRES),
-            said("NewVersionCreated", "bb", NOW - timedelta(days=9), expires=NOW + timedelta(days=300)),
+            kv_event("NearExpiry", "aa", NOW - timedelta(days=10), expires=EXPIRES),
+            kv_event("NewVersionCreated", "bb", NOW - timedelta(days=9), expires=NOW + timedelta(days=300)),
         ]
         for step in order:
             if step == "e":
@@ -195,7 +195,7 @@ def test_a_disabled_object_opens_no_ticket_unless_the_settings_say_so() -> None:
 
 def test_the_ticket_of_a_disabled_object_is_resolved_and_reopens_when_it_is_enabled() -> None:
     desk = Swept()
-    desk.desk.post([said("NearExpiry", "aa", desk.days_ahead(30), expires=EXPIRES)])
+    desk.desk.post([kv_event("NearExpiry", "aa", desk.days_ahead(30), expires=EXPIRES)])
     desk.vault.put("mail", "aa", enabled=False, updated_at=CREATED + timedelta(days=1))
     desk.sweep()
     ticket = desk.desk.ticket("mail")
@@ -210,7 +210,7 @@ def test_the_ticket_of_a_disabled_object_is_resolved_and_reopens_when_it_is_enab
 
 def test_a_successor_whose_event_was_never_delivered_resolves_the_ticket() -> None:
     desk = Swept()
-    desk.desk.post([said("NearExpiry", "aa", desk.days_ahead(30), expires=EXPIRES)])
+    desk.desk.post([kv_event("NearExpiry", "aa", desk.days_ahead(30), expires=EXPIRES)])
     desk.vault.put("mail", "aa")
     desk.vault.put("mail", "bb", created_at=NOW - timedelta(days=1), expires_at=NOW + timedelta(days=300))
     desk.sweep()
@@ -220,7 +220,7 @@ def test_a_successor_whose_event_was_never_delivered_resolves_the_ticket() -> No
 
 def test_an_expiry_date_that_was_moved_away_resolves_the_ticket() -> None:
     desk = Swept()
-    desk.desk.post([said("NearExpiry", "aa", desk.days_ahead(30), expires=EXPIRES)])
+    desk.desk.post([kv_event("NearExpiry", "aa", desk.days_ahead(30), expires=EXPIRES)])
     moved = EXPIRES + timedelta(days=365)
     desk.vault.put("mail", "aa", expires_at=moved, updated_at=desk.days_ahead(29))
     desk.sweep()
@@ -232,7 +232,10 @@ def test_an_expiry_date_that_was_moved_away_resolves_the_ticket() -> None:
 def test_an_object_that_has_gone_closes_its_tickets_and_one_that_comes_back_opens_them() -> None:
     desk = Swept()
     desk.desk.post(
-        [said("NewVersionCreated", "aa", CREATED), said("NearExpiry", "aa", desk.days_ahead(30), expires=EXPIRES)]
+        [
+            kv_event("NewVersionCreated", "aa", CREATED),
+            kv_event("NearExpiry", "aa", desk.days_ahead(30), expires=EXPIRES),
+        ]
     )
     desk.sweep()
     assert [row["status"] for row in desk.desk.tickets()] == ["closed", "closed"]
@@ -244,7 +247,7 @@ def test_an_object_that_has_gone_closes_its_tickets_and_one_that_comes_back_open
 
 def test_an_object_that_a_list_missed_is_not_taken_for_gone() -> None:
     desk = Swept()
-    desk.desk.post([said("NearExpiry", "aa", desk.days_ahead(30), expires=EXPIRES)])
+    desk.desk.post([kv_event("NearExpiry", "aa", desk.days_ahead(30), expires=EXPIRES)])
     desk.vault.put("mail", "aa")
     desk.vault.missing_from_lists.add("mail")
     desk.sweep()
@@ -256,7 +259,7 @@ def test_an_object_that_a_list_missed_is_not_taken_for_gone() -> None:
 )
 def test_a_vault_that_cannot_be_read_closes_nothing_and_is_reported(error: Exception) -> None:
     desk = Swept()
-    desk.desk.post([said("NearExpiry", "aa", desk.days_ahead(30), expires=EXPIRES)])
+    desk.desk.post([kv_event("NearExpiry", "aa", desk.days_ahead(30), expires=EXPIRES)])
     desk.vault.error = error
     swept = desk.sweeping.sweep()
     assert [(one.ok, one.reason) for one in swept] == [(False, str(getattr(error, "reason", "")))]
@@ -270,14 +273,14 @@ def test_a_sweep_beside_deliveries_that_keep_writing_is_patient_but_not_for_ever
 ) -> None:
     swept = Swept()
     swept.vault.put("mail-password", "v1")
-    settle, times = swept.desk.reconciler.settle, iter(range(conflicted))
+    reconcile, times = swept.desk.reconciler.reconcile, iter(range(conflicted))
 
     def contended(*args: Any) -> None:
         if next(times, None) is not None:
             raise TryLaterError(Reason.CONTENDED, "Others are writing to the same object all the time.")
-        settle(*args)
+        reconcile(*args)
 
-    monkeypatch.setattr(swept.desk.reconciler, "settle", contended)
+    monkeypatch.setattr(swept.desk.reconciler, "reconcile", contended)
     swept.now = swept.days_ahead(20)
     (report,) = swept.sweeping.sweep()
     assert (report.ok, len(swept.desk.tickets())) == (ok, 1 if ok else 0)
@@ -357,7 +360,7 @@ def test_two_sweeps_at_once_beside_an_event_leave_what_one_leaves() -> None:
             vault.put(name, "aa")
 
     fill(single.vault)
-    event = said("Expired", "aa", EXPIRES + timedelta(minutes=3), expires=EXPIRES)
+    event = kv_event("Expired", "aa", EXPIRES + timedelta(minutes=3), expires=EXPIRES)
     single.desk.post([event])
     single.sweep()
     for schedule in ([0, 1] * 20, [0, 0, 1, 1, 2] * 20, [2, 1, 0, 0] * 20):
@@ -380,7 +383,7 @@ def test_a_sweep_killed_at_any_storage_call_is_made_good_by_the_next() -> None:
     clean = Swept()
 
     def fill(desk: Swept) -> None:
-        desk.desk.post([said("NearExpiry", "aa", desk.days_ahead(30), expires=EXPIRES, name="gone")])
+        desk.desk.post([kv_event("NearExpiry", "aa", desk.days_ahead(30), expires=EXPIRES, name="gone")])
         desk.vault.put("mail", "aa")
         desk.vault.put("web", "aa", ObjectType.CERTIFICATE)
 

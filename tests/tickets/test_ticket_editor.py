@@ -18,7 +18,7 @@ from shared.tickets.desk.editor import StoredTicket, TicketEditor
 from shared.tickets.domain.model import Status
 from tests.fakes.tables import MemoryTables, WatchedTables
 from tests.tickets.desk import NOW, Desk
-from tests.tickets.test_deciding import days, said
+from tests.tickets.test_decide import days, kv_event
 
 
 class Office:
@@ -26,7 +26,7 @@ class Office:
 
     def __init__(self, desk: Desk | None = None) -> None:
         self.desk = desk or Desk()
-        self.desk.post([said("NearExpiry", "aa", days(60))])
+        self.desk.post([kv_event("NearExpiry", "aa", days(60))])
         self.people = TicketEditor(
             self.desk.repository, self.desk.reconciler, lambda: self.desk.configured, lambda: self.desk.now
         )
@@ -36,11 +36,11 @@ class Office:
         return self.people.change(self.ticket_id, changes, by="kim", if_match=if_match)
 
     def expired(self) -> dict[str, Any]:
-        self.desk.post([said("Expired", "aa", days(92))])
+        self.desk.post([kv_event("Expired", "aa", days(92))])
         return self.desk.ticket("mail")
 
     def replaced(self) -> dict[str, Any]:
-        self.desk.post([said("NewVersionCreated", "bb", days(61))])
+        self.desk.post([kv_event("NewVersionCreated", "bb", days(61))])
         return self.desk.ticket("mail")
 
 
@@ -67,7 +67,7 @@ def test_a_finished_ticket_leaves_the_open_list_and_a_later_event_that_says_some
     assert (ticket["status"], ticket["priority"]) == ("open", "high")
     assert (len(office.desk.rows("open:")), office.desk.rows("done:")) == (1, [])
     assert (
-        "Reopened, because something new was said: This version expired on 2026-09-01 00:00 UTC."
+        "Reopened, because something new occurred: This version expired on 2026-09-01 00:00 UTC."
         in office.desk.texts(office.ticket_id)
     )
 
@@ -76,8 +76,8 @@ def test_an_event_that_says_nothing_new_reopens_nothing() -> None:
     office = Office()
     office.change(status="closed")
     before = office.desk.ticket("mail")
-    office.desk.post([{**said("NearExpiry", "aa", days(60)), "id": "again"}])
-    office.desk.post([said("NewVersionCreated", "aa", days(0))])
+    office.desk.post([{**kv_event("NearExpiry", "aa", days(60)), "id": "again"}])
+    office.desk.post([kv_event("NewVersionCreated", "aa", days(0))])
     assert office.desk.ticket("mail") == before
 
 
@@ -101,14 +101,14 @@ def test_a_person_may_open_a_resolved_ticket_again_and_it_stays_open() -> None:
     office = Office()
     office.replaced()
     office.change(status="open")
-    office.desk.post([said("NewVersionCreated", "cc", days(63))])
+    office.desk.post([kv_event("NewVersionCreated", "cc", days(63))])
     assert office.desk.ticket("mail")["status"] == "open"
 
 
 def test_a_persons_priority_stands_until_something_more_pressing_is_said() -> None:
     office = Office()
     office.change(priority="low")
-    office.desk.post([{**said("NearExpiry", "aa", days(60)), "id": "again"}])
+    office.desk.post([{**kv_event("NearExpiry", "aa", days(60)), "id": "again"}])
     assert office.desk.ticket("mail")["priority"] == "low"
     assert office.expired()["priority"] == "high"
     critical = Office()
@@ -175,7 +175,7 @@ def test_an_event_between_a_persons_read_and_write_is_not_lost() -> None:
     tables = MemoryTables()
     desk = Desk(tables)
     office = Office(desk)
-    meanwhile = [said("Expired", "aa", days(92))]
+    meanwhile = [kv_event("Expired", "aa", days(92))]
 
     def interrupt(_table: str, verb: str, when: str) -> None:
         if (verb, when) == ("transact", "before") and meanwhile:
@@ -222,7 +222,7 @@ def test_what_breaks_stands_in_the_timeline_of_a_secrets_expiry_ticket() -> None
     desk = Desk(uses_of=lambda vault, secret: [f"EC2 import of {vault} with {secret}"])
     office = Office(desk)
     assert "When it expires, this breaks: EC2 import of acorn-vault with mail." in desk.texts(office.ticket_id)
-    desk.post([said("NearExpiry", "aa", days(60), name="disk", kind="Key")])
+    desk.post([kv_event("NearExpiry", "aa", days(60), name="disk", kind="Key")])
     assert len(desk.texts(desk.ticket("disk")["ticket_id"])) == 1
 
 
@@ -234,15 +234,15 @@ def test_settings_at_fault_elsewhere_keep_no_event_out() -> None:
 
 
 def test_two_conditions_with_one_id_are_two_tickets(monkeypatch: pytest.MonkeyPatch) -> None:
-    from shared.tickets import transactions as planning
+    from shared.tickets import transactions
 
     def short(*parts: object) -> str:
         return f"KV-00000-0000{'0' * int(str(parts[-1]))}"
 
-    monkeypatch.setattr(planning, "ticket_id", short)
+    monkeypatch.setattr(transactions, "ticket_id", short)
     desk = Desk()
-    desk.post([said("NearExpiry", "aa", days(60), name=name) for name in ("mail", "disk")])
-    desk.post([said("Expired", "aa", days(92), name=name) for name in ("mail", "disk")])
+    desk.post([kv_event("NearExpiry", "aa", days(60), name=name) for name in ("mail", "disk")])
+    desk.post([kv_event("Expired", "aa", days(92), name=name) for name in ("mail", "disk")])
     assert len({row["ticket_id"] for row in desk.tickets()}) == 2
     assert {row["priority"] for row in desk.tickets()} == {"high"}
     assert datetime(2026, 1, 1, tzinfo=UTC) < NOW

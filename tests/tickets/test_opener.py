@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.tickets.desk import opener as opening
+from shared.tickets.desk import opener
 from shared.tickets.desk.lists import TicketQuery, list_tickets
 from shared.tickets.desk.opener import TicketOpener, TicketRequest
 from shared.tickets.domain.model import ObjectType, Priority, TicketKind
@@ -14,7 +14,9 @@ from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 ASKED = TicketRequest(
-    place="authrocket:rl_0vacorn",
+    source="AuthRocket",
+    id_prefix="AR",
+    scope="rl_0vAcorn",
     condition="authrocket:rl_0vAcorn/usr_1/org_1/ar:owner/run-1",
     kind=TicketKind.ADMIN_GRANT,
     object_type=ObjectType.USER,
@@ -23,7 +25,6 @@ ASKED = TicketRequest(
     ticket_type="Security",
     summary="Jim was granted ar:owner in Acorn",
     details="Look whether somebody ordered it.",
-    source="AuthRocket",
     at=AT,
     site="london-hq",
 )
@@ -40,20 +41,20 @@ def test_a_condition_has_one_ticket_however_often_it_is_asked_for() -> None:
     assert TicketOpener(repository).open(replace(ASKED, summary="In other words", at=AT + timedelta(days=2))) == first
     other = TicketOpener(repository).open(replace(ASKED, condition="another"))
     assert sorted(listed(repository)) == sorted([first, other])
-    ticket = repository.find_ticket(ASKED.place, first)
+    ticket = repository.find_ticket(ASKED.partition_key, first)
     assert ticket is not None
     (note,) = repository.notes(ticket)
     assert (note.author, note.text, note.at) == ("AuthRocket", ASKED.summary, AT)
 
 
 def test_two_conditions_of_one_id_get_a_ticket_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    def same_id(*parts: object) -> str:
-        return "KV-AAAAA-AAAAA" + "B" * int(str(parts[-1]))
+    def same_id(*parts: object, prefix: str) -> str:
+        return f"{prefix}-AAAAA-AAAAA" + "B" * int(str(parts[-1]))
 
-    monkeypatch.setattr(opening, "ticket_id", same_id)
+    monkeypatch.setattr(opener, "ticket_id", same_id)
     repository = TicketRepository(MemoryTables().table("tickets"))
     found = [TicketOpener(repository).open(replace(ASKED, condition=condition)) for condition in ("one", "two", "one")]
-    assert found == ["KV-AAAAA-AAAAA", "KV-AAAAA-AAAAABB", "KV-AAAAA-AAAAA"]
+    assert found == ["AR-AAAAA-AAAAA", "AR-AAAAA-AAAAABB", "AR-AAAAA-AAAAA"]
 
 
 def test_long_texts_are_cut() -> None:

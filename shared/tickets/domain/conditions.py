@@ -1,0 +1,199 @@
+"""The conditions of an object: what occurred that counts, how it stands now, and what ended it. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.tickets.domain.model import (
+    ChangeType,
+    ConditionState,
+    Context,
+    Note,
+    Phase,
+    RuleRecord,
+    RuleResult,
+    TicketKind,
+)
+from shared.tickets.domain.observations import BY_EVENT, BY_SWEEP, ObjectState, Occurrence, Version, rank
+from shared.tickets.domain.templates import moment_text
+
+_AUTHORS = {BY_EVENT: "Key Vault event", BY_SWEEP: "daily sweep"}
+_EVENT_NAMES: Mapping[ChangeType, str] = {
+    ChangeType.NEW_VERSION_CREATED: "NewVersionCreated",
+    ChangeType.NEAR_EXPIRY: "NearExpiry",
+    ChangeType.EXPIRED: "Expired",
+    ChangeType.ACCESS_POLICY_CHANGED: "AccessPolicyChanged",
+    ChangeType.NO_EXPIRY_DATE: "NoExpiryDate",
+}
+# Occurrences that count, each with what the rules decided about it.
+Ruled = tuple[tuple[Occurrence, RuleResult], ...]
+
+
+@dataclass(frozen=True)
+class TicketCondition:
+    """A ticket's condition before people's overrides: the occurrences that count, its state, and what ended it."""
+
+    kind: TicketKind
+    version: str
+    occurrences: Ruled
+    state: ConditionState
+    ending: Note | None = None
+    notes: tuple[Note, ...] = ()
+    objects: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind}:{self.version}"
+
+
+def conditions_of(state: ObjectState, context: Context) -> Iterator[TicketCondition]:
+    """All conditions of the object, ended ones too, in a fixed order."""
+    for version in sorted(state.versions):
+        yield from _access_policy(state, version, context)
+        yield from _new_version(state, version, context)
+        yield from _expiry(state, version, context)
+    yield from _no_expiry_date(state, context)
+
+
+def _new_version(state: ObjectState, name: str, context: Context) -> Iterator[TicketCondition]:
+    creation = state.versions[name].creation
+    occurrences = _ruled(state, () if creation is None else (creation,), context)
+    if creation is None or not occurrences:
+        return
+    text = f"Version {name} was created; it {_expires(creation.expires_at)}."
+    note = Note(creation.at, _author(creation.reported_by), text)
+    ending = _gone(state)
+    condition = ConditionState(Phase.DELETED if ending else Phase.OPEN, 0)
+    yield TicketCondition(TicketKind.NEW_VERSION, name, occurrences, condition, ending, (note,))
+
+
+def _expiry(state: ObjectState, name: str, context: Context) -> Iterator[TicketCondition]:
+    version = state.versions[name]
+    # What the present expiry date confirms comes last: it says how the condition stands, and its rule decides.
+    in_order = sorted(version.expiry_occurrences, key=lambda one: (version.confirms(one), one.severity))
+    occurrences = _ruled(state, in_order, context)
+    if not occurrences:
+        return
+    latest = occurrences[-1][0]
+    phase, ending = _how_it_ended(state, name, version, context, confirmed=version.confirms(latest))
+    urgency = 1 if latest.change is ChangeType.EXPIRED else -latest.days
+    condition = ConditionState(phase, urgency, latest.expires_at)
+    notes = tuple(_expiry_note(one) for one, _ in occurrences)
+    yield TicketCondition(TicketKind.EXPIRY, name, occurrences, condition, ending, notes)
+
+
+def _access_policy(state: ObjectState, name: str, context: Context) -> Iterator[TicketCondition]:
+    version = state.versions[name]
+    if version.last_change_at is None:
+        return
+    first = Occurrence(ChangeType.ACCESS_POLICY_CHANGED, 0, None, version.changes[0][0], (BY_EVENT,))
+    occurrences = _ruled(state, (first,), context)
+    if not occurrences:
+        return
+    notes = tuple(
+        Note(at, _AUTHORS[BY_EVENT], f"Access policies were changed ({key[:8]}).") for at, key in version.changes
+    )
+    condition = ConditionState(Phase.OPEN, round(version.last_change_at.timestamp() * 1_000_000))
+    yield TicketCondition(TicketKind.ACCESS_POLICY, name, occurrences, condition, None, notes)
+
+
+def _no_expiry_date(state: ObjectState, context: Context) -> Iterator[TicketCondition]:
+    if state.without_expiry is None:
+        return
+    names, at = state.without_expiry.value, state.without_expiry.stamp
+    occurrence = Occurrence(ChangeType.NO_EXPIRY_DATE, 0, None, at, (BY_SWEEP,))
+    occurrences = _ruled(state, (occurrence,), context)
+    if not occurrences:
+        return
+    if not names:
+        ending = Note(at, _AUTHORS[BY_SWEEP], "Resolved: every object has an expiry date, or is gone.")
+        yield TicketCondition(TicketKind.NO_EXPIRY_DATE, "", occurrences, ConditionState(Phase.EXPIRY_MOVED, 0), ending)
+        return
+    latest = max(first for _, first in names)
+    note = Note(latest, _AUTHORS[BY_SWEEP], f"{len(names)} objects have no expiry date.")
+    condition = ConditionState(Phase.OPEN, round(latest.timestamp() * 1_000_000))
+    objects = "\n".join(name for name, _ in names)
+    yield TicketCondition(TicketKind.NO_EXPIRY_DATE, "", occurrences, condition, None, (note,), objects)
+
+
+# What ended it
+
+
+def _how_it_ended(
+    state: ObjectState, name: str, version: Version, context: Context, *, confirmed: bool
+) -> tuple[Phase, Note | None]:
+    gone = _gone(state)
+    if gone is not None:
+        return Phase.DELETED, gone
+    successor = _successor(state, name)
+    if successor is not None:
+        created_at = state.versions[successor].created_at or rank(state, successor)[0]
+        by = (BY_SWEEP if state.versions[successor].creation is None else BY_EVENT,)
+        return Phase.REPLACED, Note(created_at, _author(by), f"Resolved: version {successor} replaced this one.")
+    if not confirmed and version.expires is not None:
+        text = f"Resolved: this version now {_expires(version.expires.value)}."
+        return Phase.EXPIRY_MOVED, Note(version.expires.stamp, _AUTHORS[BY_SWEEP], text)
+    if version.enabled is not None and not version.enabled.value and not context.include_disabled:
+        return Phase.DISABLED, Note(version.enabled.stamp, _AUTHORS[BY_SWEEP], "Resolved: this version is disabled.")
+    return Phase.OPEN, None
+
+
+def _gone(state: ObjectState) -> Note | None:
+    if state.gone_at is None or not state.gone:
+        return None
+    return Note(state.gone_at, _AUTHORS[BY_SWEEP], f"Closed: the {state.object_type} is no longer in the vault.")
+
+
+def _successor(state: ObjectState, name: str) -> str | None:
+    """The next version that was created after this one."""
+    if len(state.versions) == 1:
+        return None
+    own = rank(state, name)
+    later = [
+        rank(state, other)
+        for other, version in state.versions.items()
+        if other != name and version.created_at is not None and rank(state, other) > own
+    ]
+    return min(later)[1] if later else None
+
+
+# Rules
+
+
+def _ruled(state: ObjectState, occurrences: Iterable[Occurrence], context: Context) -> Ruled:
+    """The occurrences that no rule turns off, each with what the rules decided about it."""
+    ruled = [(one, context.evaluate(_record(state, one, context))) for one in occurrences]
+    return tuple(one for one in ruled if one[1].open)
+
+
+def _record(state: ObjectState, occurrence: Occurrence, context: Context) -> RuleRecord:
+    """What the criteria of ticket rules can look at."""
+    dated = occurrence.expires_at is not None or occurrence.change in {ChangeType.NEAR_EXPIRY, ChangeType.EXPIRED}
+    return {
+        "event": str(occurrence.change),
+        "event_type": f"{state.object_type.capitalize()}{_EVENT_NAMES[occurrence.change]}",
+        "vault": context.vault,
+        "object_type": str(state.object_type),
+        "object_name": state.name,
+        "days_to_expiry": occurrence.days if dated else None,
+    }
+
+
+# Notes
+
+
+def _expiry_note(occurrence: Occurrence) -> Note:
+    author = _author(occurrence.reported_by)
+    known = "" if occurrence.expires_at is None else f"on {moment_text(occurrence.expires_at)}"
+    if occurrence.change is ChangeType.EXPIRED:
+        return Note(occurrence.at, author, f"This version expired{known and ' '}{known}.")
+    ahead = "1 day" if occurrence.days == 1 else f"{occurrence.days} days"
+    return Note(occurrence.at, author, f"Near expiry: this version expires {known or 'soon'}, {ahead} ahead.")
+
+
+def _author(reported_by: tuple[str, ...]) -> str:
+    return _AUTHORS[BY_EVENT if BY_EVENT in reported_by else BY_SWEEP]
+
+
+def _expires(expires_at: datetime | None) -> str:
+    return "has no expiry date" if expires_at is None else f"expires on {moment_text(expires_at)}"
