@@ -52,7 +52,7 @@ _REFUSALS: Refusals = {
     basic=True,
     query=None,
     path={"realm": ("The name of the realm's settings document.", "customers")},
-    body=Content("webhooks:AuthRocketEvent", example={"id": "ev_0vZkCEQqCnSGwJOXwMdtIk", "type": "user.updated"}),
+    body=Content("webhooks:AuthRocketEvent", example={"id": "ev_0vZkCEQqCnSGwJOXwMdtIk", "event_type": "user.updated"}),
     answers={200: Content("webhooks:AuthRocketFollowed", about="It was followed, or there was nothing to follow.")},
     refusals=[_REFUSALS],
 )

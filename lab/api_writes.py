@@ -232,7 +232,7 @@ class Writer:
         realm.change_user(self._user, name=name, first_name=name, last_name=None)
         told = [one for one in list(realm.realm().events.values()) if one.get("user_id") == self._user][-1]
         reply = self._caller.call(
-            "receive_authrocket_event", None, {"id": told["id"], "type": told["event_type"]}, WEBHOOK
+            "receive_authrocket_event", None, {"id": told["id"], "event_type": told["event_type"]}, WEBHOOK
         )
         with self._accepted.lock:
             if reply.ok:

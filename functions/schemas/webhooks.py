@@ -33,7 +33,7 @@ class AuthRocketEvent(BaseModel):
     """An event as AuthRocket sends it; whatever else it holds is not looked at."""
 
     id: str
-    type: str
+    event_type: str
 
 
 class AuthRocketFollowed(Answer):

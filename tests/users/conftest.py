@@ -68,7 +68,7 @@ class Vault:
     def read(self) -> str:
         return self.values[min(self.refusals, len(self.values) - 1)]
 
-    def refused(self) -> None:
+    def invalidate(self) -> None:
         self.refusals += 1
 
 
@@ -99,7 +99,7 @@ def connect(lab: AuthRocketLab, clock: Time) -> Connect:
         name = realm or at.realm_id
         calls = AuthRocketCalls(
             EndpointAccess(url or at.url, name, bearer),
-            SecretProvider(vault.read, vault.refused),
+            SecretProvider(vault.read, vault.invalidate),
             Deadline(seconds, clock),
             sleep=clock.sleep,
         )

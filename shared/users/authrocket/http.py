@@ -1,6 +1,6 @@
-"""One call of AuthRocket's API: https only, bounded in time and size, tried again where that can help.
+"""Calls of AuthRocket's API: https only, bounded in time and size, tried again where that can help.
 
-Every refusal is told apart in words. What the answers mean stands in `authrocket`.
+`errors` says in words what went wrong, `client` knows what the answers mean.
 """
 
 import email.utils
@@ -18,8 +18,18 @@ import urllib3
 from requests.auth import AuthBase
 
 from shared.errors import MisconfiguredError, TryLaterError
-from shared.network_faults import NetworkFault, network_fault
 from shared.reasons import Reason
+from shared.users.authrocket.errors import (
+    failed,
+    messages_of,
+    not_connected,
+    redirected,
+    refused,
+    throttled,
+    too_slow,
+    unreachable,
+    unreadable,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +45,6 @@ LARGEST_ANSWER = 64 * 1024 * 1024
 _CHUNK = 64 * 1024
 _MOST_REDIRECTS = 3
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_MOST_MESSAGES = 5
-_LONGEST_MESSAGE = 300
 
 
 @dataclass(frozen=True)
@@ -49,11 +57,11 @@ class EndpointAccess:
 
 
 class SecretProvider:
-    """The API key at the moment of use. `read` gives its text; `refused` has the next `read` fetch it anew."""
+    """The API key at the moment of use. `read` gives its text; after `invalidate` the next `read` fetches it anew."""
 
-    def __init__(self, read: Callable[[], str], refused: Callable[[], None]) -> None:
+    def __init__(self, read: Callable[[], str], invalidate: Callable[[], None]) -> None:
         self.read = read
-        self.refused = refused
+        self.invalidate = invalidate
 
 
 @dataclass
@@ -127,12 +135,12 @@ class AuthRocketCalls:
             key = self._key()
             tried_keys.append(key)
             try:
-                return self._tried(path, parameters or {}, key)
+                return self._get_with_retries(path, parameters or {}, key)
             except MisconfiguredError as error:
                 if error.reason is not Reason.AUTHROCKET_KEY_REFUSED or len(tried_keys) > 1:
                     raise
                 # The key may have been changed in the vault since it was read.
-                self._keys.refused()
+                self._keys.invalidate()
                 if self._key() in tried_keys:
                     raise
 
@@ -146,13 +154,13 @@ class AuthRocketCalls:
             )
         return key
 
-    def _tried(self, path: str, parameters: Mapping[str, str], key: str) -> Any:
+    def _get_with_retries(self, path: str, parameters: Mapping[str, str], key: str) -> Any:
         backoff = _FIRST_BACKOFF
         waited = 0.0
         failures = 0
         while True:
             try:
-                return self._once(path, parameters, key)
+                return self._get_once(path, parameters, key)
             except _RetryableError as passing:
                 failures += not passing.throttled
                 if failures >= TRIES:
@@ -165,7 +173,7 @@ class AuthRocketCalls:
                 self._sleep(wait)
                 backoff = min(backoff * 2, _LONGEST_BACKOFF)
 
-    def _once(self, path: str, parameters: Mapping[str, str], key: str) -> Any:
+    def _get_once(self, path: str, parameters: Mapping[str, str], key: str) -> Any:
         url, asked = f"{self._access.endpoint_url}/{path}", dict(parameters)
         for _ in range(_MOST_REDIRECTS + 1):
             response = self._send(url, asked, key)
@@ -173,14 +181,14 @@ class AuthRocketCalls:
                 if response.status_code in _REDIRECTS:
                     url, asked = self._redirected(url, response), {}
                     continue
-                body = self._body(response)
-            return self._understood(response, body, key)
-        raise self._misled(f"redirects more than {_MOST_REDIRECTS} times")
+                body = self._read_body(response)
+            return self._parse(response, body, key)
+        raise redirected(self._host, f"redirects more than {_MOST_REDIRECTS} times")
 
     def _send(self, url: str, parameters: Mapping[str, str], key: str) -> requests.Response:
         left = self._deadline.left
         if left <= 0:
-            raise self._too_slow()
+            raise too_slow(self._host, self._deadline.seconds)
         headers = {"Accept": "application/json", "Accept-Language": "en", "User-Agent": "Deskbridge"}
         if self._access.realm is not None:
             headers["Authrocket-Realm"] = self._access.realm
@@ -195,15 +203,18 @@ class AuthRocketCalls:
                 stream=True,
             )
         except requests.exceptions.ProxyError as error:
-            raise self._unreached("the proxy of this host does not let the call through") from error
+            raise _RetryableError(
+                unreachable(self._host, "the proxy of this host does not let the call through")
+            ) from error
         except requests.exceptions.ConnectTimeout as error:
-            raise self._unreached("it took no connection in time") from error
+            raise _RetryableError(unreachable(self._host, "it took no connection in time")) from error
         except requests.exceptions.Timeout as error:
-            raise self._unreached("it did not answer in time") from error
+            raise _RetryableError(unreachable(self._host, "it did not answer in time")) from error
         except requests.exceptions.ConnectionError as error:
-            raise self._not_connected(error) from error
+            refusal = not_connected(self._host, error)
+            raise (_RetryableError(refusal) if isinstance(refusal, TryLaterError) else refusal) from error
 
-    def _body(self, response: requests.Response) -> bytes:
+    def _read_body(self, response: requests.Response) -> bytes:
         """The whole body, within the deadline and the largest size whatever the other side does."""
         chunks: list[bytes] = []
         size = 0
@@ -213,11 +224,11 @@ class AuthRocketCalls:
                 chunks.append(chunk)
                 size += len(chunk)
                 if size > LARGEST_ANSWER:
-                    raise self._unreadable(f"is over {LARGEST_ANSWER // 2**20} MiB; ask for a smaller page_size")
+                    raise unreadable(self._host, f"is over {LARGEST_ANSWER // 2**20} MiB; ask for a smaller page_size")
                 if self._deadline.left <= 0:
-                    raise self._too_slow()
+                    raise too_slow(self._host, self._deadline.seconds)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise self._unreached("its answer broke off") from error
+            raise _RetryableError(unreachable(self._host, "its answer broke off")) from error
         return b"".join(chunks)
 
     def _redirected(self, url: str, response: requests.Response) -> str:
@@ -225,130 +236,27 @@ class AuthRocketCalls:
         here, there = urlsplit(url), urlsplit(target)
         # The key travels with the call: never unencrypted, and never to another host.
         if there.scheme != "https":
-            raise self._misled("redirects to an address without https")
+            raise redirected(self._host, "redirects to an address without https")
         if (there.hostname, there.port) != (here.hostname, here.port):
-            raise self._misled(f"redirects to another host, {there.hostname}")
+            raise redirected(self._host, f"redirects to another host, {there.hostname}")
         return target
 
-    def _understood(self, response: requests.Response, body: bytes, key: str) -> Any:
+    def _parse(self, response: requests.Response, body: bytes, key: str) -> Any:
         status = response.status_code
         if status == HTTPStatus.OK:
             try:
                 return json.loads(body)
             except (ValueError, RecursionError) as error:
-                unreadable = self._unreadable("is not JSON")
-                raise _RetryableError(
-                    TryLaterError(unreadable.reason, unreadable.message, remedy=unreadable.remedy)
-                ) from error
+                refusal = unreadable(self._host, "is not JSON")
+                raise _RetryableError(TryLaterError(refusal.reason, refusal.message, remedy=refusal.remedy)) from error
         if status == HTTPStatus.TOO_MANY_REQUESTS:
-            raise self._throttled(response)
+            wait = _retry_after(response)
+            raise _RetryableError(throttled(wait), None if wait is None else max(wait, 0.1), throttled=True)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
             wait = _retry_after(response)
-            raise _RetryableError(
-                TryLaterError(
-                    Reason.AUTHROCKET_FAILED,
-                    f"AuthRocket failed with {status}.",
-                    remedy="It is tried again by itself; look at AuthRocket's status page if it lasts.",
-                    retry_after=wait,
-                ),
-                wait,
-            )
+            raise _RetryableError(failed(status, wait), wait)
         # An answer that repeats the key must not carry it into a log.
-        raise self._refused(status, _messages(body).replace(key, "…"))
-
-    def _throttled(self, response: requests.Response) -> _RetryableError:
-        wait = _retry_after(response)
-        said = f" for {wait:.0f} s" if wait is not None else ""
-        error = TryLaterError(
-            Reason.AUTHROCKET_THROTTLED,
-            f"AuthRocket asks to wait{said}: too many requests.",
-            remedy="It is tried again by itself. If it lasts, ask for larger pages or move the schedule.",
-            retry_after=wait,
-        )
-        return _RetryableError(error, None if wait is None else max(wait, 0.1), throttled=True)
-
-    def _refused(self, status: int, messages: str) -> MisconfiguredError:
-        said = f" It says: {messages}." if messages else ""
-        realm = self._access.realm or "the realm"
-        if status == HTTPStatus.PAYMENT_REQUIRED:
-            return MisconfiguredError(
-                Reason.AUTHROCKET_SUBSCRIPTION_INACTIVE,
-                f"The AuthRocket subscription is not active, or needs attention.{said}",
-                remedy="Sign in to AuthRocket's portal as the account's owner and look at the billing.",
-            )
-        if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-            return MisconfiguredError(
-                Reason.AUTHROCKET_KEY_REFUSED,
-                f"AuthRocket refuses the API key: it is wrong, deleted, or lacks the read permission.{said}",
-                remedy="Make a key with the read permission under Integration > API keys of the realm, and store it in "
-                "the vault as the secret that the realm's api_key names.",
-            )
-        if status == HTTPStatus.NOT_FOUND:
-            return MisconfiguredError(
-                Reason.AUTHROCKET_NOT_FOUND,
-                f"AuthRocket finds nothing there (404) in {realm}: the realm is perhaps another one, or the key is "
-                f"locked to another realm or too weak to see it.{said}",
-                remedy="Compare the realm with its address in AuthRocket's portal, and the key with the realm it was "
-                "made in.",
-            )
-        if status == HTTPStatus.UNPROCESSABLE_ENTITY:
-            return MisconfiguredError(
-                Reason.AUTHROCKET_REQUEST_REFUSED,
-                f"AuthRocket refuses the request (422).{said or ' It does not say why.'}",
-                remedy="Look at endpoint_url, realm and page_size of the realm's settings.",
-            )
-        return MisconfiguredError(
-            Reason.AUTHROCKET_REQUEST_REFUSED,
-            f"AuthRocket answered {status}, which no read should.{said}",
-            remedy="Look at the endpoint URL: it is shown beside the API key, and ends with /v2.",
-        )
-
-    def _not_connected(self, error: requests.exceptions.ConnectionError) -> Exception:
-        fault = network_fault(error)
-        if fault is NetworkFault.CERTIFICATE:
-            return MisconfiguredError(
-                Reason.AUTHROCKET_CERTIFICATE_UNTRUSTED,
-                f"The certificate of {self._host} is not trusted, so the key was not sent.",
-                remedy="Look at the endpoint URL; behind a proxy that opens TLS, name its authority in "
-                "REQUESTS_CA_BUNDLE.",
-            )
-        if fault is NetworkFault.NAME:
-            return MisconfiguredError(
-                Reason.AUTHROCKET_HOST_UNKNOWN,
-                f"The host {self._host} is not known.",
-                remedy="Copy the endpoint URL anew from AuthRocket: it is shown beside the API key.",
-            )
-        return self._unreached("the connection failed or was cut")
-
-    def _unreached(self, what: str) -> _RetryableError:
-        return _RetryableError(
-            TryLaterError(
-                Reason.AUTHROCKET_UNREACHABLE,
-                f"AuthRocket at {self._host} cannot be reached: {what}.",
-                remedy="It is tried again by itself; look at the endpoint URL and the network's rules if it lasts.",
-            )
-        )
-
-    def _too_slow(self) -> TryLaterError:
-        return TryLaterError(
-            Reason.AUTHROCKET_UNREACHABLE,
-            f"AuthRocket at {self._host} was not done after {self._deadline.seconds:.0f} s.",
-            remedy="It is tried again by itself; look at AuthRocket's status page if it lasts.",
-        )
-
-    def _misled(self, what: str) -> MisconfiguredError:
-        return MisconfiguredError(
-            Reason.AUTHROCKET_REDIRECTED,
-            f"AuthRocket's endpoint {self._host} {what}; the key is not sent there.",
-            remedy="Copy the endpoint URL anew from AuthRocket: it is shown beside the API key.",
-        )
-
-    def _unreadable(self, what: str) -> MisconfiguredError:
-        return MisconfiguredError(
-            Reason.AUTHROCKET_ANSWER_UNREADABLE,
-            f"What {self._host} answered {what}.",
-            remedy="Look at the endpoint URL: it ends with /v2, and no proxy with a sign-in page may stand before it.",
-        )
+        raise refused(status, messages_of(body).replace(key, "…"), self._access.realm)
 
 
 def _retry_after(response: requests.Response) -> float | None:
@@ -362,17 +270,3 @@ def _retry_after(response: requests.Response) -> float | None:
         return max(0.0, (until - now).total_seconds())
     except (ValueError, TypeError, KeyError):
         return None
-
-
-def _messages(body: bytes) -> str:
-    """The API's own words, cut to a readable length."""
-    try:
-        said = json.loads(body)
-    except (ValueError, RecursionError):
-        return ""
-    if not isinstance(said, dict):
-        return ""
-    found = said.get("errors", said.get("error", said.get("message")))
-    texts = found if isinstance(found, list) else [found]
-    words = "; ".join(text.strip().rstrip(".") for text in texts[:_MOST_MESSAGES] if isinstance(text, str))
-    return words[:_LONGEST_MESSAGE]
