@@ -21,7 +21,7 @@ from shared.vaults.credentials import VaultCredentials
 from shared.vaults.documents.credential_stores import CredentialStore
 from shared.vaults.documents.credentials import CredentialReference
 from shared.vaults.documents.vault_addresses import SecretAddress
-from shared.vaults.key_vault import KeyVaults
+from shared.vaults.key_vault import KeyVaultClients
 
 GROUP = "Secrets"
 _LAB = {
@@ -44,7 +44,7 @@ def measure(effort: Effort, results: Results) -> None:
             "method": "system_assigned",
         }
         settings.put("credential-stores", "main", content, by="bench")
-        vaults = KeyVaults(environment)
+        vaults = KeyVaultClients(environment)
         credentials = VaultCredentials(settings, vaults, lambda: datetime.now(UTC), time.monotonic)
         reference = CredentialReference.model_validate({"in_place": {"store": "main", "secret": "ec2-key"}})
         store, address = CredentialStore.model_validate(content), SecretAddress("ec2-key")

@@ -57,10 +57,10 @@ def check_credential_store(req: func.HttpRequest) -> func.HttpResponse:
     name = req.route_params["name"]
     if not req.get_body().strip():
         return answer(200, _shown(bootstrap.credential_checks().check_store(name)))
-    from shared.vaults.trial import parse_trial
+    from shared.vaults.checks import parse_in_place
 
-    trial = parse_trial(name, json_body(req))
-    return answer(200, _shown(bootstrap.credential_checks().check_in_place(trial)))
+    source = parse_in_place(name, json_body(req))
+    return answer(200, _shown(bootstrap.credential_checks().check_in_place(source)))
 
 
 @endpoint(

@@ -45,7 +45,7 @@ _NEXT = {
 def export_records(req: func.HttpRequest) -> func.HttpResponse:
     """All of them, finished and inactive ones too, at most 1,000 a page. The host sends an answer only when it is
     whole, so an export goes page by page: follow `Link` until there is none. A page may be short."""
-    from shared.overview.exports import WHAT, as_csv, as_json_lines, flat
+    from shared.overview.exports import WHAT, as_csv, as_json_lines, flatten
 
     what = req.route_params["what"]
     if what not in WHAT:
@@ -62,6 +62,6 @@ def export_records(req: func.HttpRequest) -> func.HttpResponse:
             as_json_lines(records), headers=headers, mimetype="application/x-ndjson", charset="utf-8"
         )
     columns = exports.columns(what)
-    text = as_csv([flat(record, columns) for record in records], columns, first=after is None)
+    text = as_csv([flatten(record, columns) for record in records], columns, first=after is None)
     headers["Content-Disposition"] = f'attachment; filename="{what}.csv"'
     return func.HttpResponse(text.encode(), headers=headers, mimetype="text/csv", charset="utf-8")

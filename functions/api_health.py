@@ -44,6 +44,6 @@ def show_readiness(req: func.HttpRequest) -> func.HttpResponse:
     """Storage, settings, queues and what failed in them for good, each vault, and the last success of each import,
     each with its state, its reason and what to do. It signs in to every vault: once a minute is often enough."""
     del req
-    found = bootstrap.readiness().look()
+    found = bootstrap.readiness().check()
     parts = [asdict(part) for part in found.parts]
     return answer(503 if found.state == "failing" else 200, {"status": str(found.state), "items": parts})

@@ -188,7 +188,7 @@ class NetworkLevelDesk:
     def _assemble(self, tables: Tables, environment: Mapping[str, str]) -> None:
         from shared.tickets.inbound.dead_letters import DeadLetters
         from shared.users.source import Clock, Realms
-        from shared.vaults.key_vault import KeyVaults
+        from shared.vaults.key_vault import KeyVaultClients
 
         # As the composition root does with the environment.
         telemetry.quieten_sdks()
@@ -196,7 +196,7 @@ class NetworkLevelDesk:
         bootstrap.replace("environment", loaded)
         bootstrap.replace("callers_are_signed_in", False)
         bootstrap.replace("tables", tables)
-        bootstrap.replace("vaults", KeyVaults(loaded, read_seconds=_PATIENCE_SECONDS))
+        bootstrap.replace("vaults", KeyVaultClients(loaded, read_seconds=_PATIENCE_SECONDS))
         calm = Disturbances(random.Random(0), rates=CALM)
         clock: Any = self.clock
         bootstrap.replace("ec2", SimulatedEc2(self.scenario, clock, calm, bootstrap.credentials()))

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from shared.storage.tables import Tables
     from shared.vaults.checks import CredentialChecks
     from shared.vaults.credentials import VaultCredentials
-    from shared.vaults.key_vault import KeyVaults
+    from shared.vaults.key_vault import KeyVaultClients
     from shared.vaults.usage import SecretUses
 
 __all__ = [
@@ -166,10 +166,10 @@ def settings() -> "SettingsStore":
 
 
 @singleton
-def vaults() -> "KeyVaults":
-    from shared.vaults.key_vault import KeyVaults
+def vaults() -> "KeyVaultClients":
+    from shared.vaults.key_vault import KeyVaultClients
 
-    return KeyVaults(environment())
+    return KeyVaultClients(environment())
 
 
 @singleton

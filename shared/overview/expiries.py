@@ -67,7 +67,9 @@ def _entry(expires_at: datetime, expiry: Expiry, now: datetime) -> Sequence[str]
         after = f"{moment + timedelta(days=1):%Y%m%d}"
     except OverflowError:
         after = f"{moment:%Y%m%d}"
-    told = f"The {what} in the vault {expiry.vault} expires at {moment:%Y-%m-%d %H:%M} UTC (version {expiry.version})."
+    description = (
+        f"The {what} in the vault {expiry.vault} expires at {moment:%Y-%m-%d %H:%M} UTC (version {expiry.version})."
+    )
     return (
         "BEGIN:VEVENT",
         f"UID:{_uid(expiry)}",
@@ -75,7 +77,7 @@ def _entry(expires_at: datetime, expiry: Expiry, now: datetime) -> Sequence[str]
         f"DTSTART;VALUE=DATE:{moment:%Y%m%d}",
         f"DTEND;VALUE=DATE:{after}",
         f"SUMMARY:{_escaped(f'{expiry.vault}: {what} expires')}",
-        f"DESCRIPTION:{_escaped(told)}",
+        f"DESCRIPTION:{_escaped(description)}",
         "TRANSP:TRANSPARENT",
         "END:VEVENT",
     )
@@ -83,8 +85,8 @@ def _entry(expires_at: datetime, expiry: Expiry, now: datetime) -> Sequence[str]
 
 def _uid(expiry: Expiry) -> str:
     # Without the version: a renewed object moves its entry and does not leave the old one behind.
-    said = f"{expiry.vault}\x1f{expiry.object_type}\x1f{expiry.object_name.casefold()}"
-    return f"{hashlib.sha256(said.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}@deskbridge"
+    identity = f"{expiry.vault}\x1f{expiry.object_type}\x1f{expiry.object_name.casefold()}"
+    return f"{hashlib.sha256(identity.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}@deskbridge"
 
 
 def _escaped(text: str) -> str:

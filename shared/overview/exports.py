@@ -86,7 +86,7 @@ class Exports:
         return [], None
 
 
-def flat(record: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
+def flatten(record: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
     """The record with its fields as columns; what has no column of its own stands in `other_fields`."""
     fields = record.get("fields")
     if not isinstance(fields, Mapping):
@@ -121,7 +121,7 @@ def as_json_lines(records: Iterable[Mapping[str, Any]]) -> str:
     return "".join(f"{json.dumps(record, ensure_ascii=False, default=_plain)}\n" for record in records)
 
 
-def harmless(text: str) -> str:
+def escape_formula(text: str) -> str:
     """The text so that a spreadsheet shows it and runs nothing: an apostrophe before what would begin a formula."""
     begins = text.lstrip(" ")[:1] or text[:1]
     return f"'{text}" if begins and begins in _FORMULA else text
@@ -137,10 +137,10 @@ def _cell(value: Any) -> str | int | float:
     if isinstance(value, datetime):
         return _plain(value)
     if isinstance(value, list | tuple):
-        return harmless(", ".join(str(one) for one in value))
+        return escape_formula(", ".join(str(one) for one in value))
     if isinstance(value, Mapping):
-        return harmless(json.dumps(value, ensure_ascii=False, default=_plain))
-    return harmless(str(value))
+        return escape_formula(json.dumps(value, ensure_ascii=False, default=_plain))
+    return escape_formula(str(value))
 
 
 def _plain(value: Any) -> str:

@@ -60,21 +60,21 @@ class ReadinessChecks:
         queues: Callable[[], Queues],
         settings: SettingsStore,
         checks: Callable[[], CredentialChecks],
-        keeper: Callable[[], RunHousekeeping],
+        housekeeping: Callable[[], RunHousekeeping],
         now: Callable[[], datetime],
     ) -> None:
         self._tables = tables
         self._queues = queues
         self._settings = settings
         self._checks = checks
-        self._keeper = keeper
+        self._housekeeping = housekeeping
         self._now = now
 
-    def look(self) -> Readiness:
-        """All of it. What cannot be reached is told, not raised."""
+    def check(self) -> Readiness:
+        """Every part. What cannot be reached is a part that fails; nothing is raised."""
         parts = [self._one("storage", ReadinessState.FAILING, self._storage)]
         if parts[0].state is not ReadinessState.READY:
-            # The rest stands on it, and would only say the same.
+            # The rest needs storage, and would fail for the same reason.
             return Readiness(ReadinessState.FAILING, parts)
         parts.append(self._one("settings", ReadinessState.DEGRADED, self._documents))
         for queue, poison in ((IMPORT_PARTS_QUEUE, IMPORT_PARTS_POISON_QUEUE), (EVENTS_QUEUE, EVENTS_POISON_QUEUE)):
@@ -135,7 +135,7 @@ class ReadinessChecks:
         try:
             names = [stored.name for stored in self._settings.list(CredentialStore, fresh=True)]
         except DeskbridgeError:
-            # Told as `settings` already.
+            # The part `settings` says it already.
             return []
         if not names:
             return []
@@ -168,7 +168,7 @@ class ReadinessChecks:
 
     def _imports(self) -> list[ReadinessPart]:
         try:
-            freshness = self._keeper().freshness()
+            freshness = self._housekeeping().freshness()
         except DeskbridgeError as error:
             return [ReadinessPart("imports", ReadinessState.DEGRADED, error.message, str(error.reason), error.remedy)]
         return [

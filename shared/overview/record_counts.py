@@ -1,4 +1,4 @@
-"""How many assets or users there are, by type, site and status: counted row by row, and remembered.
+"""How many assets or users there are, by type, site and status: counted row by row, and cached.
 
 Counting is the one way that cannot drift. It reads narrow columns of every record: with 100,000 records 100 calls and
 about a second of CPU. So large tables are not counted again while nothing much can have changed.
@@ -15,45 +15,45 @@ from shared.storage.rows import Condition, Row, Save
 from shared.storage.tables import Table, scan
 
 OVERVIEW = "overview"
-REMEMBERED_FOR = timedelta(minutes=5)
+CACHED_FOR = timedelta(minutes=5)
 # Of so many records the counts are kept until an import wrote something, or for this long: people edit few by hand.
 MANY = 10_000
-MANY_REMEMBERED_FOR = timedelta(hours=1)
+MANY_CACHED_FOR = timedelta(hours=1)
 
 
 class RecordCounts:
     """The counts of one table; `columns` are those to count by."""
 
     def __init__(
-        self, name: str, records: Table, columns: Sequence[str], remembered: Table, now: Callable[[], datetime]
+        self, name: str, records: Table, columns: Sequence[str], cache: Table, now: Callable[[], datetime]
     ) -> None:
         self._row_key = f"records:{name}"
         self._records = records
         self._columns = columns
-        self._remembered = remembered
+        self._cache = cache
         self._now = now
 
     def counts(self, imported_at: datetime | None, *, fresh: bool) -> Mapping[str, Any]:
         """The counts with `as_of` as text. `imported_at` is when an import last ended that wrote something."""
         now = self._now()
-        row = None if fresh else self._remembered.find(OVERVIEW, self._row_key)
+        row = None if fresh else self._cache.find(OVERVIEW, self._row_key)
         if row is not None and self._still_good(row, now, imported_at):
             found: Mapping[str, Any] = unpack(row, "counts")
             return found
         # The moment before the first row is read: whatever is written from now on may be missing.
         counted = {"as_of": now.isoformat().replace("+00:00", "Z"), **self._count()}
         values = {"as_of": now, "records": sum(counted["by_status"].values()), **pack("counts", counted)}
-        self._remembered.transact(OVERVIEW, [Save(Row(OVERVIEW, self._row_key, values))])
+        self._cache.transact(OVERVIEW, [Save(Row(OVERVIEW, self._row_key, values))])
         return counted
 
     def _still_good(self, row: Row, now: datetime, imported_at: datetime | None) -> bool:
         counted_at = row.time("as_of")
         if counted_at is None:
             return False
-        if now - counted_at < REMEMBERED_FOR:
+        if now - counted_at < CACHED_FOR:
             return True
         imported = imported_at is not None and imported_at >= counted_at
-        return row.number("records") >= MANY and not imported and now - counted_at < MANY_REMEMBERED_FOR
+        return row.number("records") >= MANY and not imported and now - counted_at < MANY_CACHED_FOR
 
     def _count(self) -> dict[str, Any]:
         counted: dict[str, Counter[str]] = {column: Counter() for column in self._columns}

@@ -1,4 +1,4 @@
-"""The dashboard's summary: counted over narrow columns, then remembered, so that showing it is one read."""
+"""The dashboard's summary: counted over narrow columns, then cached, so that showing it is one read."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +10,7 @@ from shared.imports.runs.housekeeping import RunHousekeeping
 from shared.imports.runs.model import Mode, Run
 from shared.imports.runs.repository import RunRepository
 from shared.overview.expiries import expiries
-from shared.overview.record_counts import OVERVIEW, REMEMBERED_FOR, RecordCounts
+from shared.overview.record_counts import CACHED_FOR, OVERVIEW, RecordCounts
 from shared.storage.documents import pack, unpack
 from shared.storage.rows import Row, Save, partition, row_key_prefix
 from shared.storage.tables import Table, scan
@@ -33,24 +33,24 @@ class DeskSummary:
         assets: Table,
         users: Table,
         runs: RunRepository,
-        keeper: RunHousekeeping,
-        remembered: Table,
+        housekeeping: RunHousekeeping,
+        cache: Table,
         now: Callable[[], datetime],
     ) -> None:
         self._tickets = tickets
-        self._assets = RecordCounts("assets", assets, ("type", "site"), remembered, now)
-        self._users = RecordCounts("users", users, ("site",), remembered, now)
+        self._assets = RecordCounts("assets", assets, ("type", "site"), cache, now)
+        self._users = RecordCounts("users", users, ("site",), cache, now)
         self._runs = runs
-        self._keeper = keeper
-        self._remembered = remembered
+        self._housekeeping = housekeeping
+        self._cache = cache
         self._now = now
 
     def summary(self, *, fresh: bool = False) -> Mapping[str, Any]:
         """The summary with `as_of`; counted anew when `fresh` is asked for or the last count is too old."""
         now = self._now()
-        row = None if fresh else self._remembered.find(OVERVIEW, _ROW)
+        row = None if fresh else self._cache.find(OVERVIEW, _ROW)
         counted_at = row.time("as_of") if row is not None else None
-        if row is not None and counted_at is not None and now - counted_at < REMEMBERED_FOR:
+        if row is not None and counted_at is not None and now - counted_at < CACHED_FOR:
             found: Mapping[str, Any] = unpack(row, "summary")
             return {"as_of": counted_at, **found}
         recent = self._runs.page("", "", _RECENT_RUNS, None)[0]
@@ -62,7 +62,7 @@ class DeskSummary:
             "assets": self._assets.counts(imported_at, fresh=fresh),
             "users": self._users.counts(imported_at, fresh=fresh),
         }
-        self._remembered.transact(OVERVIEW, [Save(Row(OVERVIEW, _ROW, {"as_of": now, **pack("summary", counted)}))])
+        self._cache.transact(OVERVIEW, [Save(Row(OVERVIEW, _ROW, {"as_of": now, **pack("summary", counted)}))])
         return {"as_of": now, **counted}
 
     def _open_tickets(self) -> dict[str, Any]:
@@ -92,7 +92,7 @@ class DeskSummary:
         return bands
 
     def _last_runs(self, recent: Sequence[Run]) -> list[dict[str, Any]]:
-        scheduled = {(one.kind, one.name): one for one in self._keeper.freshness()}
+        scheduled = {(one.kind, one.name): one for one in self._housekeeping.freshness()}
         newest: dict[tuple[str, str], Run] = {}
         for run in recent:
             newest.setdefault((run.kind, run.name), run)
@@ -124,5 +124,5 @@ def _by_priority(found: Mapping[str, int]) -> dict[str, int]:
 
 
 def _text(moment: datetime | None) -> str | None:
-    # Kept as JSON in a row, so that what is remembered is answered as it was.
+    # Kept as JSON in a row, so that a cached summary is answered as it was.
     return None if moment is None else moment.isoformat().replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""What a vault's refusal means for the operator: one sentence, and the command that mends it."""
+"""What a vault's refusal means for the operator: one sentence, and the command that fixes it."""
 
 from dataclasses import dataclass, field
 
@@ -10,7 +10,7 @@ from shared.vaults.documents.credential_stores import CredentialStore
 from shared.vaults.documents.vault_addresses import SecretAddress
 from shared.vaults.remediation import SECRETS_USER, RemediationCommands
 
-_TOLD_WITH_A_CODE = frozenset({401, 403, 404})
+_STATUSES_WITH_A_CODE = frozenset({401, 403, 404})
 _TIMED_OUT = 408
 _SERVER_ERRORS = 500
 
@@ -35,12 +35,12 @@ class VaultRefusals:
         self._store_name = store_name
         self._store = store
         self._address = address
-        self._mending = RemediationCommands(store_name, store, environment)
+        self._fix = RemediationCommands(store_name, store, environment)
 
-    def explained(self, refusal: VaultRefusal) -> DeskbridgeError:
+    def explain(self, refusal: VaultRefusal) -> DeskbridgeError:
         """The error for an answer of the vault."""
-        if refusal.status in _TOLD_WITH_A_CODE and not refusal.code:
-            # A vault words these itself; a proxy or a web site does not.
+        if refusal.status in _STATUSES_WITH_A_CODE and not refusal.code:
+            # A vault gives these a code; a proxy or a web site does not.
             return self.no_vault(ValueError())
         match refusal.status:
             case 401:
@@ -67,7 +67,7 @@ class VaultRefusals:
             Reason.VAULT_ADDRESS_WRONG,
             f"{self._vault} answered the read of the {self._secret} with status {refusal.status}"
             f"{f' ({refusal.code})' if refusal.code.isalnum() else ''}, as no vault does.",
-            remedy=f"Check vault_url ({self._mending.show_vault()}) and leave api_version out.",
+            remedy=f"Check vault_url ({self._fix.show_vault()}) and leave api_version out.",
         )
 
     def no_answer(self, error: BaseException) -> DeskbridgeError:
@@ -78,7 +78,7 @@ class VaultRefusals:
                     Reason.VAULT_HOST_UNKNOWN,
                     f"There is no host {self._store.host}: vault_url of the credential store {self._store_name} is "
                     "wrong, the vault is gone, or this host cannot look names up.",
-                    remedy=f"Check it: {self._mending.show_vault()}",
+                    remedy=f"Check it: {self._fix.show_vault()}",
                 )
             case NetworkFault.CERTIFICATE:
                 return MisconfiguredError(
@@ -94,7 +94,7 @@ class VaultRefusals:
                     Reason.VAULT_UNREACHABLE,
                     f"{self._vault} did not answer the read of the {self._secret}.",
                     remedy="If it stays, check the way to it: a firewall or a route of the virtual network, or a "
-                    f"private endpoint without its DNS zone. {self._mending.show_vault()}",
+                    f"private endpoint without its DNS zone. {self._fix.show_vault()}",
                 )
 
     def no_vault(self, error: BaseException) -> MisconfiguredError:
@@ -103,12 +103,12 @@ class VaultRefusals:
             return MisconfiguredError(
                 Reason.VAULT_ADDRESS_WRONG,
                 f"{self._vault} asks for tokens of another cloud than its address says, so none was sent.",
-                remedy=f"Check vault_url and resource of the store: {self._mending.show_vault()}",
+                remedy=f"Check vault_url and resource of the store: {self._fix.show_vault()}",
             )
         return MisconfiguredError(
             Reason.VAULT_ADDRESS_WRONG,
             f"What answers at {self._store.vault_url} for the credential store {self._store_name} is no Key Vault.",
-            remedy=f"Check vault_url: {self._mending.show_vault()}",
+            remedy=f"Check vault_url: {self._fix.show_vault()}",
         )
 
     @property
@@ -125,7 +125,7 @@ class VaultRefusals:
             Reason.VAULT_TOKEN_REFUSED,
             f"{self._vault} does not accept the identity's token: the vault belongs to another tenant, or its resource "
             f"is not {self._store.token_resource}.",
-            remedy=f"Compare the vault's tenant (az keyvault show --name {self._mending.vault} --query "
+            remedy=f"Compare the vault's tenant (az keyvault show --name {self._fix.vault} --query "
             "properties.tenantId) with the identity's, and correct tenant_id or resource of the store.",
         )
 
@@ -135,20 +135,20 @@ class VaultRefusals:
                 return MisconfiguredError(
                     Reason.SECRET_DISABLED,
                     f"The {self._secret} in the vault {self._store.name_of_vault} is disabled.",
-                    remedy=f"Enable it: {self._mending.enable_secret(self._address)}",
+                    remedy=f"Enable it: {self._fix.enable_secret(self._address)}",
                 )
             case "SecretNotYetValid":
                 return MisconfiguredError(
                     Reason.SECRET_NOT_YET_VALID,
                     f"The {self._secret} in the vault {self._store.name_of_vault} is not valid yet: its not-before "
                     "date lies ahead.",
-                    remedy=f"Name the version that is valid now: {self._mending.list_versions(self._address)}",
+                    remedy=f"Name the version that is valid now: {self._fix.list_versions(self._address)}",
                 )
             case "ForbiddenByFirewall" | "ForbiddenByConnection":
                 return MisconfiguredError(
                     Reason.VAULT_FIREWALL,
                     f"{self._vault} refuses this host's address: its firewall is closed to it.",
-                    remedy=f"Let it in: {self._mending.open_firewall()}",
+                    remedy=f"Let it in: {self._fix.open_firewall()}",
                 )
             case "ForbiddenByRbac":
                 return MisconfiguredError(
@@ -156,13 +156,13 @@ class VaultRefusals:
                     f"The identity of the credential store {self._store_name} may not read the {self._secret} in the "
                     f"vault {self._store.name_of_vault}, which uses Azure role-based access control.",
                     remedy=f"Give it the role {SECRETS_USER}, which takes up to ten minutes to work: "
-                    f"{self._mending.grant_by_role(refusal.message)}",
+                    f"{self._fix.grant_by_role(refusal.message)}",
                 )
         return MisconfiguredError(
             Reason.VAULT_PERMISSION_MISSING,
             f"The identity of the credential store {self._store_name} may not read the {self._secret} in the vault "
             f"{self._store.name_of_vault}, which uses access policies.",
-            remedy=f"Give it the secret permission Get, and no other: {self._mending.grant_by_policy(refusal.message)}",
+            remedy=f"Give it the secret permission Get, and no other: {self._fix.grant_by_policy(refusal.message)}",
         )
 
     def _not_found(self) -> MisconfiguredError:
@@ -171,12 +171,12 @@ class VaultRefusals:
                 Reason.SECRET_NOT_FOUND,
                 f"The vault {self._store.name_of_vault} has no {self._secret}: either the secret or that version of it "
                 "is unknown.",
-                remedy=f"See its versions ({self._mending.list_versions(self._address)}), or leave the version out for "
+                remedy=f"See its versions ({self._fix.list_versions(self._address)}), or leave the version out for "
                 "the current one.",
             )
         return MisconfiguredError(
             Reason.SECRET_NOT_FOUND,
             f"The vault {self._store.name_of_vault} has no {self._secret}.",
-            remedy=f"See which it has ({self._mending.list_secrets()}), recover a deleted one "
-            f"({self._mending.recover_secret(self._address)}), or make it: {self._mending.set_secret(self._address)}",
+            remedy=f"See which it has ({self._fix.list_secrets()}), recover a deleted one "
+            f"({self._fix.recover_secret(self._address)}), or make it: {self._fix.set_secret(self._address)}",
         )

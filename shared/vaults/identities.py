@@ -49,7 +49,7 @@ class StoreIdentity:
         self._name = store_name
         self._store = store
         self._environment = environment
-        self._mending = RemediationCommands(store_name, store, environment)
+        self._fix = RemediationCommands(store_name, store, environment)
         self._scope = f"{store.token_resource}/.default"
         self._client_id = ""
         self._credential: Any = self._build()
@@ -123,7 +123,7 @@ class StoreIdentity:
                 Reason.DEVELOPER_WHEN_DEPLOYED,
                 f"The credential store {self._name} uses the method developer, and nobody is signed in on a host in "
                 "Azure.",
-                remedy=f"Use system_assigned or user_assigned there: {self._mending.assign_system_identity()}",
+                remedy=f"Use system_assigned or user_assigned there: {self._fix.assign_system_identity()}",
             )
         tenant = self._store.tenant_id or ""
         return ChainedTokenCredential(
@@ -138,7 +138,7 @@ class StoreIdentity:
                 Reason.SETTING_MISSING,
                 f"The credential store {self._name} needs the app setting {setting}, which is missing, empty, or a Key "
                 "Vault reference that Azure could not resolve.",
-                remedy=f"Set it ({self._mending.set_app_setting(setting)}) or name another one in the store's {field}.",
+                remedy=f"Set it ({self._fix.set_app_setting(setting)}) or name another one in the store's {field}.",
             )
         return value
 
@@ -149,9 +149,9 @@ class StoreIdentity:
 
     def _no_identity(self) -> MisconfiguredError:
         assign = (
-            self._mending.assign_system_identity()
+            self._fix.assign_system_identity()
             if self._store.method == "system_assigned"
-            else self._mending.assign_user_identity()
+            else self._fix.assign_user_identity()
         )
         where = "" if self._environment.deployed else " On a machine outside Azure use the method developer."
         return MisconfiguredError(
@@ -169,7 +169,7 @@ class StoreIdentity:
                 Reason.DEVELOPER_NOT_SIGNED_IN,
                 f"The credential store {self._name} uses the method developer, and neither the Azure CLI nor the Azure "
                 "Developer CLI gave a token.",
-                remedy=f"Sign in: {self._mending.sign_in()}",
+                remedy=f"Sign in: {self._fix.sign_in()}",
             )
         if self._store.method == "client_secret":
             return self._explained_by_entra(error)
@@ -203,15 +203,15 @@ class StoreIdentity:
                 Reason.IDENTITY_MISSING,
                 f"The credential store {self._name} uses the system-assigned identity, and this host has none; it has "
                 "a user-assigned one at most.",
-                remedy=f"Turn it on: {self._mending.assign_system_identity()}",
+                remedy=f"Turn it on: {self._fix.assign_system_identity()}",
             )
         which = self._store.client_id or self._store.resource_id
         return MisconfiguredError(
             Reason.IDENTITY_UNKNOWN,
             f"The credential store {self._name} names the user-assigned identity {which}, which is not assigned to "
             "this host.",
-            remedy=f"Compare it with those that are ({self._mending.show_identities()}), or assign it: "
-            f"{self._mending.assign_user_identity()}. A client id is neither the object id nor the name.",
+            remedy=f"Compare it with those that are ({self._fix.show_identities()}), or assign it: "
+            f"{self._fix.assign_user_identity()}. A client id is neither the object id nor the name.",
         )
 
     def _explained_by_entra(self, error: AzureError | ValueError) -> DeskbridgeError:
@@ -220,7 +220,7 @@ class StoreIdentity:
         code = found.group(1) if found else ""
         setting = self._store.client_secret_setting or SECRET_SETTING
         app = f"the app registration {self._client_id}"
-        renew = self._mending.renew_client_secret(self._client_id, setting)
+        renew = self._fix.renew_client_secret(self._client_id, setting)
         discovery = _DISCOVERY_STATUS.search(text)
         status = int(discovery.group(1)) if discovery else _status_of(error)
         if code in _TRANSIENT_ENTRA_ERRORS or status == _THROTTLED or status >= _SERVER_ERRORS:

@@ -23,8 +23,8 @@ from shared.vaults.model import SecretValue, json_fields
 _OK = 200
 
 
-class KeyVaults:
-    """The vaults of all stores. Clients are kept per store, and built anew when its document changes."""
+class KeyVaultClients:
+    """A client of Key Vault for each store, built anew when the store's document changes."""
 
     def __init__(self, environment: Environment, *, read_seconds: float = READ_SECONDS) -> None:
         self._environment = environment
@@ -44,7 +44,7 @@ class KeyVaults:
                 address.name, address.version or None, raw_response_hook=_require_a_secret
             )
         except HttpResponseError as error:
-            raise refusals.explained(_refusal(error)) from None
+            raise refusals.explain(_refusal(error)) from None
         except (ServiceRequestError, ServiceResponseError) as error:
             raise refusals.no_answer(error) from None
         except (AzureError, ValueError, NotImplementedError) as error:
@@ -60,15 +60,15 @@ class KeyVaults:
         return True
 
     def identity(self, store_name: str, store: CredentialStore) -> StoreIdentity:
-        """The identity of the store, for every client that reads its vault; its tokens are held by it.
+        """The identity of the store, for every client that reads its vault; it keeps its tokens.
 
         Raises MisconfiguredError when there can be none.
         """
         with self._lock:
-            held = self._identities.get(store_name)
-            if held is None or held[0] != store:
-                held = self._identities[store_name] = (store, StoreIdentity(store_name, store, self._environment))
-            return held[1]
+            known = self._identities.get(store_name)
+            if known is None or known[0] != store:
+                known = self._identities[store_name] = (store, StoreIdentity(store_name, store, self._environment))
+            return known[1]
 
     def client_options(self) -> dict[str, Any]:
         """What every client of a vault is built with: bounds of time, and whether its challenge is verified."""
@@ -82,11 +82,11 @@ class KeyVaults:
     def _client(self, store_name: str, store: CredentialStore) -> SecretClient:
         identity = self.identity(store_name, store)
         with self._lock:
-            held = self._clients.get(store_name)
-            if held is None or held[0] is not identity:
+            known = self._clients.get(store_name)
+            if known is None or known[0] is not identity:
                 client = SecretClient(store.vault_url, identity, api_version=store.api_version, **self.client_options())
-                held = self._clients[store_name] = (identity, client)
-            return held[1]
+                known = self._clients[store_name] = (identity, client)
+            return known[1]
 
     @staticmethod
     def _value(store: CredentialStore, address: SecretAddress, found: KeyVaultSecret) -> SecretValue:
@@ -118,12 +118,12 @@ def _require_a_secret(response: Any) -> None:
 def _refusal(error: HttpResponseError) -> VaultRefusal:
     """What Key Vault answered, out of the SDK's exception."""
     code, inner, message = "", "", ""
-    held: Any = error.error
+    body: Any = error.error
     response: Any = error.response
-    if held is not None:
-        code, message = str(held.code or ""), str(held.message or "")
-        if isinstance(held.innererror, dict):
-            inner = str(held.innererror.get("code") or "")
+    if body is not None:
+        code, message = str(body.code or ""), str(body.message or "")
+        if isinstance(body.innererror, dict):
+            inner = str(body.innererror.get("code") or "")
     headers = response.headers if response is not None else {}
     try:
         retry_after = float(headers.get("Retry-After", ""))

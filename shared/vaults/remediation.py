@@ -1,4 +1,4 @@
-"""The exact command that mends each thing that can be wrong between this host, its identity and a vault."""
+"""The exact command for each thing that can be wrong between this host, its identity and a vault."""
 
 import re
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _VAULT_RESOURCE = re.compile(
 
 @dataclass(frozen=True)
 class RemediationCommands:
-    """Words the commands for one store on this host. What is not known stands in `<angle brackets>`."""
+    """The commands for one store on this host. What is not known stands in `<angle brackets>`."""
 
     store_name: str
     store: CredentialStore

@@ -21,19 +21,19 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SecretUse:
-    """One place that names a secret. `words` say what stops without it; `credential` is the credential's name, None
+    """One place that names a secret. `purpose` says what stops without it; `credential` is the credential's name, None
     when the secret stands in place."""
 
     kind: str
     name: str
-    words: str
+    purpose: str
     path: str
     store: str
     source: SecretSource
     credential: str | None
 
     def __str__(self) -> str:
-        return self.words
+        return self.purpose
 
 
 class SecretUses:
@@ -70,17 +70,17 @@ class SecretUses:
             return self._settings.list(cls)
         except MisconfiguredError as error:
             # A ticket must not fail because the settings of some import do: it names the uses that are known.
-            logger.warning("What the settings of kind %s use cannot be told. %s", cls.kind, error.message)
+            logger.warning("The secrets that the settings of kind %s use are not known. %s", cls.kind, error.message)
             return ()
 
 
 def _uses_in(stored: Stored[SettingsDocument], credentials: Mapping[str, Credential]) -> Iterator[SecretUse]:
     document = stored.document
-    words = document.credential_use.format(name=stored.name)
+    purpose = document.credential_use.format(name=stored.name)
     for path, reference in references_in(document):
         source = reference.in_place or credentials.get(reference.credential or "")
         if source is not None:
-            yield SecretUse(document.kind, stored.name, words, path, source.store, source, reference.credential)
+            yield SecretUse(document.kind, stored.name, purpose, path, source.store, source, reference.credential)
 
 
 def references_in(document: BaseModel) -> Iterator[tuple[str, CredentialReference]]:

@@ -15,7 +15,7 @@ from shared import bootstrap
 from shared.imports.runs.model import Mode, Run, RunState
 from shared.overview import record_counts
 from shared.overview.expiries import Expiry, calendar
-from shared.overview.exports import as_csv, harmless
+from shared.overview.exports import as_csv, escape_formula
 from shared.storage.rows import Page, Where
 from shared.tickets.domain.model import ObjectType
 from tests.api.calling import Answer, call
@@ -190,7 +190,7 @@ def test_a_cell_that_begins_as_a_formula_is_text() -> None:
 
 @given(st.text())
 def test_no_text_is_a_formula_and_nothing_is_lost(text: str) -> None:
-    shown = harmless(text)
+    shown = escape_formula(text)
     assert not shown.lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠"))
     assert shown in {text, f"'{text}"}
 
@@ -199,7 +199,7 @@ def test_no_text_is_a_formula_and_nothing_is_lost(text: str) -> None:
 def test_what_is_written_as_csv_is_read_again(records: list[dict[str, Any]]) -> None:
     rows = list(csv.reader(io.StringIO(as_csv(records, ["a", "b"], first=True).removeprefix("\ufeff"), newline="")))
     assert rows[0] == ["a", "b"]
-    assert [row[0] for row in rows[1:]] == [harmless(record["a"]) for record in records]
+    assert [row[0] for row in rows[1:]] == [escape_formula(record["a"]) for record in records]
 
 
 def test_an_export_that_there_is_not_and_a_token_of_another_list_are_refused() -> None:

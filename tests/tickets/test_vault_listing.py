@@ -13,7 +13,7 @@ from shared.tickets.domain.model import ObjectType
 from shared.tickets.inbound.sweep import VaultSweep
 from shared.tickets.inbound.vault_listing import KeyVaultLister
 from shared.vaults.documents.credential_stores import CredentialStore
-from shared.vaults.key_vault import KeyVaults
+from shared.vaults.key_vault import KeyVaultClients
 from tests.tickets.desk import Desk, configuration
 
 DOCUMENT: dict[str, Any] = {
@@ -43,7 +43,7 @@ def environment(lab: VaultLab) -> Environment:
 
 def listed(lab: VaultLab) -> KeyVaultLister:
     store = CredentialStore.model_validate({"vault_url": lab.vault("acorn-vault").url, "method": "system_assigned"})
-    return KeyVaultLister(KeyVaults(environment(lab)), "acorn", store)
+    return KeyVaultLister(KeyVaultClients(environment(lab)), "acorn", store)
 
 
 def vault_sweep(lab: VaultLab, desk: Desk) -> VaultSweep:

@@ -14,7 +14,7 @@ from shared.environment import load_environment
 from shared.settings.store import SettingsStore
 from shared.vaults.credentials import VaultCredentials
 from shared.vaults.documents.credentials import CredentialReference
-from shared.vaults.key_vault import KeyVaults
+from shared.vaults.key_vault import KeyVaultClients
 from tests.fakes.tables import MemoryTable
 
 _numbers = itertools.count(1)
@@ -41,7 +41,7 @@ class Desk:
         self.environment = load_environment({"AzureWebJobsStorage": "UseDevelopmentStorage=true", **environ})
         self.table = MemoryTable("settings")
         self.settings = SettingsStore(self.table, KINDS, lambda: datetime.now(UTC))
-        self.vaults = KeyVaults(self.environment)
+        self.vaults = KeyVaultClients(self.environment)
         self.clock = Clock()
         self.credentials = VaultCredentials(self.settings, self.vaults, lambda: datetime.now(UTC), self.clock)
 

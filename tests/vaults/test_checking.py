@@ -17,7 +17,7 @@ from shared.errors import NotFoundError
 from shared.reasons import Reason
 from shared.vaults.checks import CredentialCheck, CredentialChecks
 from shared.vaults.documents.credentials import InPlaceCredential
-from shared.vaults.key_vault import KeyVaults
+from shared.vaults.key_vault import KeyVaultClients
 from tests.vaults.conftest import Desk
 
 VALUE = "v4lue-that-must-not-show"
@@ -176,7 +176,7 @@ def test_an_unreachable_vault_may_pass_and_says_where_to_look(
 
 
 def test_a_vault_that_keeps_silent_is_waited_for_once_and_not_for_long(vault: VaultInterface, desk: Desk) -> None:
-    vaults = KeyVaults(desk.environment, read_seconds=0.5)
+    vaults = KeyVaultClients(desk.environment, read_seconds=0.5)
     desk.store("main", vault)
     vault.fail_next(kind="hang", seconds=20, times=5)
     started = time.monotonic()

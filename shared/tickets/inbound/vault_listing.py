@@ -22,7 +22,7 @@ from shared.reasons import Reason
 from shared.tickets.domain.model import ObjectType
 from shared.tickets.inbound.sweep import ObjectProperties
 from shared.vaults.documents.credential_stores import CredentialStore
-from shared.vaults.key_vault import KeyVaults
+from shared.vaults.key_vault import KeyVaultClients
 
 _PASSING = frozenset({408, 429})
 _SERVER_ERRORS = 500
@@ -33,7 +33,7 @@ _NAME = re.compile(r"^[0-9A-Za-z-]{1,127}\Z")
 class KeyVaultLister:
     """One vault, listed with the identity of its store."""
 
-    def __init__(self, vaults: KeyVaults, store_name: str, store: CredentialStore) -> None:
+    def __init__(self, vaults: KeyVaultClients, store_name: str, store: CredentialStore) -> None:
         self._store_name = store_name
         self._store = store
         identity = vaults.identity(store_name, store)
