@@ -21,7 +21,6 @@ from shared.imports.runs.runner import ImportRunner
 from shared.records.table import RecordTable
 from shared.settings.store import SettingsStore
 from shared.storage.rest_tables import RestTables
-from shared.storage.sdk_tables import SdkTables
 
 
 class Stages:
@@ -92,8 +91,7 @@ def floor() -> dict[str, Any]:
 
 
 def whole_import(tables_at: str, *, plain: bool = False, stages: bool = False, preview: bool = False) -> dict[str, Any]:
-    kind = SdkTables if plain else RestTables
-    tables = kind.from_connection_string(tables_at)
+    tables = RestTables.from_connection_string(tables_at)
     settings = SettingsStore(tables.table("settings"), KINDS, _now)
     ec2 = Ec2(LabCredentials(), lambda *_: "", _now)
     records = RecordTable(tables.table("assets"))

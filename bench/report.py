@@ -21,9 +21,6 @@ Written by `make bench`, which measures all of it anew. Ratios compare two thing
 (CPU time, median of {rounds} rounds). Absolute figures are this machine's \
 ({machine}), with other work beside it. `make bench ONLY=…` measures some groups anew and leaves the others as they \
 were."""
-_SWITCH = """\
-`DESKBRIDGE_PLAIN_CLIENTS=true` switches the lean EC2 reader and table client off; what that costs stands in the lines \
-named so."""
 _ON_PAPER = """\
 A daily import of 1,000,000 instances over 500 accounts, 1 % changed, from documented limits and prices, which \
 `bench/paper.py` names."""
@@ -53,7 +50,7 @@ def to_page(results: Results, folder: Path, *, rounds: int) -> str:
     for curve in results.curves:
         (plots / f"{curve.file}.svg").write_text(to_svg(curve), encoding="utf-8")
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    parts = ["# Performance", _PREFACE.format(rounds=rounds, machine=machine), _SWITCH]
+    parts = ["# Performance", _PREFACE.format(rounds=rounds, machine=machine)]
     for group in sorted({figure.group for figure in results.figures}):
         parts += [f"## {group}", _table([figure for figure in results.figures if figure.group == group])]
     parts.append("## How the figures grow")

@@ -122,13 +122,6 @@ VARIABLES: tuple[Variable, ...] = (
         default="false",
         parse=_boolean,
     ),
-    Variable(
-        "DESKBRIDGE_PLAIN_CLIENTS",
-        "`true` reads EC2 and the tables with the clients' own, slower code; `false` with the lean code that is tested "
-        "to be equal to it. For finding out whether a fault is the lean code's.",
-        default="false",
-        parse=_boolean,
-    ),
     Variable("AzureTenantId", "Tenant of the app registration, for stores of the method `client_secret`."),
     Variable("AzureClientId", "Client id of the app registration, for stores of the method `client_secret`."),
     Variable(

@@ -84,48 +84,9 @@ def test_the_app_has_exactly_these_functions_and_triggers(cold_start: Any) -> No
 def test_the_start_loads_nothing_of_pythons_that_azure_functions_does_not_load_anyway(cold_start: Any) -> None:
     bare = fresh_process("import azure.functions, json, sys; print(json.dumps(sorted(sys.modules)))")
     more = {module.split(".")[0] for module in {*cold_start["modules"]} - {*bare}}
-    # `gc` is part of the interpreter.
-    assert more == {"function_app", "functions", "shared", "gc"}
+    # Parts of the interpreter, which whatever is imported next loads.
+    assert more - {"gc"} == {"function_app", "functions", "shared"}
 
 
 def test_the_start_makes_no_dataclass_each_of_which_costs_as_much_as_several_modules(cold_start: Any) -> None:
     assert cold_start["dataclasses"] == []
-
-
-def test_the_hosts_library_is_left_as_it_was() -> None:
-    imported = "import function_app, inspect, json; from azure.functions.decorators import utils"
-    assert fresh_process(f"{imported}; print(json.dumps(utils.inspect is inspect))") is True
-
-
-@pytest.mark.parametrize(
-    "otherwise",
-    [
-        "utils.inspect = types.SimpleNamespace(signature=inspect.signature)",
-        "del sys.modules['azure.functions.decorators.utils']",
-    ],
-)
-def test_a_release_of_the_hosts_library_that_reads_signatures_otherwise_is_indexed_too(
-    otherwise: str, cold_start: Any
-) -> None:
-    before = f"import inspect, sys, types; from azure.functions.decorators import utils; {otherwise}"
-    assert fresh_process(f"{before}\n{SCRIPT}")["functions"] == cold_start["functions"]
-
-
-def test_a_callable_that_cannot_be_a_key_has_its_own_signature_while_functions_are_declared() -> None:
-    # By identity: nothing that the library may ask about makes indexing fail, nor gets the answer about another.
-    script = """
-import json
-from azure.functions.decorators import utils
-from functions import _signatures_read_once
-
-class Unhashable:
-    __hash__ = None
-    def __init__(self, target): self.__wrapped__ = target
-    def __call__(self): ...
-
-
-with _signatures_read_once():
-    asked = [utils.inspect.signature(Unhashable(one)) for one in (lambda a: a, lambda b, c=1: b)]
-print(json.dumps([str(one) for one in asked]))
-"""
-    assert fresh_process(script) == ["(a)", "(b, c=1)"]

@@ -103,7 +103,7 @@ var productSettings = {
   DESKBRIDGE_VERIFY_CHALLENGE_RESOURCE: 'true'
   DESKBRIDGE_EVENT_BODY_LIMIT: '1572864'
   DESKBRIDGE_OPENTELEMETRY: 'false'
-  DESKBRIDGE_PLAIN_CLIENTS: 'false'
+  PYDANTIC_DISABLE_PLUGINS: '__all__'
 }
 var identitySettings = userAssigned
   ? {

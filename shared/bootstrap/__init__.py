@@ -142,13 +142,11 @@ def storage_identity() -> "TokenCredential":
 @singleton
 def tables() -> "Tables":
     from shared.storage.rest_tables import RestTables
-    from shared.storage.sdk_tables import SdkTables
 
-    kind = SdkTables if environment().flag("DESKBRIDGE_PLAIN_CLIENTS") else RestTables
     endpoint = environment().text("AzureWebJobsStorage__tableServiceUri")
     if endpoint is not None:
-        return kind.from_identity(endpoint, storage_identity())
-    return kind.from_connection_string(environment().text("AzureWebJobsStorage") or "")
+        return RestTables.from_identity(endpoint, storage_identity())
+    return RestTables.from_connection_string(environment().text("AzureWebJobsStorage") or "")
 
 
 @singleton

@@ -4,11 +4,11 @@ Source: Microsoft's "Understanding the Table service data model" and "Performing
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from shared.errors import RowRefusedError, TooLargeError
 from shared.reasons import Reason
-from shared.storage.entities import NotStorableError, to_entity
+from shared.storage.entities import NotStorableError
 from shared.storage.rows import Delete, Merge, Operation, Replace, Row, Value
 from shared.text import KEY_FORBIDDEN
 
@@ -23,11 +23,10 @@ BYTES_PER_BINARY = 65_536
 CHARACTERS_PER_KEY = 1024
 ROWS_PER_PAGE = 1000
 
-_KEPT = "storable"
-# A hundred of these are one transaction in any case, so that they need not be weighed exactly.
-_BYTES_OF_A_LIGHT_ENTITY = 4096
 # Envelope of one operation in the multipart body: headers, boundary and address.
 BYTES_PER_OPERATION_ENVELOPE = 700
+# Of a key's byte at most: a quote is written twice, of three bytes each.
+_BYTES_IN_ADDRESS = 6
 
 
 def check_key(kind: str, key: str) -> None:
@@ -52,25 +51,9 @@ def size_of(value: Value) -> int:
     return 1 if isinstance(value, bool) else 8
 
 
-class Storable(NamedTuple):
-    """A row that Azure would take: its entity as JSON, and what it weighs at most in a transaction's body."""
-
-    entity: bytes
-    on_the_wire: int
-
-
-def storable(row: Row) -> Storable:
-    """The row as it is sent; raises RowRefusedError or TooLargeError unless Azure would take it."""
-    # A row never changes, and is asked about when it is planned, packed and sent: it keeps the answer.
-    kept: Storable | None = row.__dict__.get(_KEPT)
-    if kept is None:
-        kept = row.__dict__[_KEPT] = _storable(row)
-    return kept
-
-
 def check_row(row: Row) -> None:
     """Raise unless Azure would take the row."""
-    storable(row)
+    storable_entity(row)
 
 
 def size_of_row(row: Row) -> int:
@@ -79,32 +62,22 @@ def size_of_row(row: Row) -> int:
     return size + sum(8 + size_of_text(column) + size_of(value) for column, value in row.values.items())
 
 
-def _storable(row: Row) -> Storable:
-    partition_key, row_key = row.partition_key, row.row_key
-    # Hardly ever is anything wrong: both are looked at once, and apart when something is.
-    if len(partition_key) + len(row_key) > CHARACTERS_PER_KEY or KEY_FORBIDDEN.search(partition_key + row_key):
-        check_key("partition key", partition_key)
-        check_key("row key", row_key)
+def storable_entity(row: Row) -> bytes:
+    """The row as the JSON that is sent; raises RowRefusedError or TooLargeError unless Azure would take it."""
+    check_key("partition key", row.partition_key)
+    check_key("row key", row.row_key)
     if len(row.values) > COLUMNS_PER_ROW:
         raise RowRefusedError(
             Reason.STORAGE_LIMIT, f"The row {row.row_key!r} has {len(row.values)} columns; at most 252 are allowed."
         )
     try:
-        entity = to_entity(row)
+        entity = row.entity
     except NotStorableError as error:
         raise RowRefusedError(Reason.STORAGE_LIMIT, f"The row {row.row_key!r} {error}.") from error
     # A byte of the entity stands for two bytes of storage at most: below, no column and no row can be too large.
     if len(entity) > BYTES_PER_BINARY // 2:
         _check_sizes(row)
-    # The plain client writes ASCII alone, six bytes for two or three, and names the type of every column.
-    types = 40 * len(row.values) + 120
-    if len(entity) <= _BYTES_OF_A_LIGHT_ENTITY:
-        # No byte of it makes more than seven: at most one of a key, which stands in the address too (see below).
-        return Storable(entity, 7 * len(entity) + types)
-    wide = 0 if entity.isascii() else 2 * (len(entity) - len(entity.decode().encode("ascii", "ignore")))
-    # In the address a quote is written twice, of three bytes each.
-    keys = 6 * (len(row.partition_key.encode()) + len(row.row_key.encode()))
-    return Storable(entity, len(entity) + wide + keys + sum(map(len, row.values)) + types)
+    return entity
 
 
 def _check_sizes(row: Row) -> None:
@@ -172,8 +145,10 @@ def in_transactions(items: Iterable[tuple[T, Sequence[Operation]]]) -> Iterator[
 
 
 def weight_of(operation: Operation) -> int:
-    """The most bytes that an operation can take in a transaction's body, whichever client writes it."""
+    """The most bytes that an operation can take in a transaction's body."""
     if isinstance(operation, Delete):
         # Its partition key stands in the address too, and is not known here: those of ours are short.
-        return 2 * BYTES_PER_OPERATION_ENVELOPE + 6 * len(operation.row_key.encode())
-    return BYTES_PER_OPERATION_ENVELOPE + storable(operation.row).on_the_wire
+        return 2 * BYTES_PER_OPERATION_ENVELOPE + _BYTES_IN_ADDRESS * len(operation.row_key.encode())
+    row = operation.row
+    keys = len(row.partition_key.encode()) + len(row.row_key.encode())
+    return BYTES_PER_OPERATION_ENVELOPE + len(storable_entity(row)) + _BYTES_IN_ADDRESS * keys

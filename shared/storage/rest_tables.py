@@ -1,32 +1,42 @@
-"""The same tables over the same pipeline of the SDK (identity, signature, retries), with bodies written and read here.
+"""The tables of an Azure Storage account (or of Azurite), behind `Table`.
 
-The SDK builds 100 requests to send one transaction, and a rich object for every value that it reads; here a transaction
-is one text and a page is what `json` gives. `DESKBRIDGE_PLAIN_CLIENTS=true` goes back to the SDK's own way.
+azure-data-tables gives the account's address and the policies: connection string, signature or token, retries.
+Requests and answers are written and read here. The SDK builds 100 requests for one transaction, and a rich object for
+every value that it reads: a hundred rows take it ten times as long.
 """
 
-import base64
 import json
-import re
 import secrets
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 from azure.core import PipelineClient
-from azure.core.exceptions import DecodeError, HttpResponseError
+from azure.core.credentials import TokenCredential
+from azure.core.exceptions import DecodeError, HttpResponseError, ResourceExistsError
 from azure.core.rest import HttpRequest, HttpResponse
-from azure.data.tables import TableClient
+from azure.data.tables import TableClient, TableServiceClient
 
 from shared.storage import continuation
-from shared.storage.entities import to_utc
-from shared.storage.errors import translated
-from shared.storage.limits import ROWS_PER_PAGE, check_key, check_transaction, storable
-from shared.storage.rest_session import rest_transport
-from shared.storage.rows import AnyOf, Condition, Create, Delete, Merge, Operation, Page, Replace, Row, Value, Where
-from shared.storage.sdk_tables import SdkTable, SdkTables, table_is_missing
+from shared.storage.entities import to_utc, to_values
+from shared.storage.errors import code_of, translated
+from shared.storage.limits import ROWS_PER_PAGE, check_key, check_transaction
+from shared.storage.multipart import quoted_key, to_batch, to_parts
+from shared.storage.rows import AnyOf, Condition, Operation, Page, Row, Value, Where
+from shared.storage.tables import Table
+from shared.storage.transport import TableTransport
 from shared.telemetry import span
 
+# The SDK's own policy may take minutes; Event Grid waits 30 s for an answer, and retries by itself.
+_RETRIES: Mapping[str, Any] = {
+    "retry_total": 3,
+    "retry_backoff_factor": 0.3,
+    "retry_backoff_max": 3,
+    "connection_timeout": 4,
+    "read_timeout": 15,
+}
 _READ_HEADERS = {"DataServiceVersion": "3.0", "Accept": "application/json;odata=minimalmetadata"}
 _BATCH_HEADERS = {
     "DataServiceVersion": "3.0",
@@ -35,33 +45,53 @@ _BATCH_HEADERS = {
 }
 _NOT_THERE = frozenset({"ResourceNotFound", "EntityNotFound", "TableNotFound"})
 _SMALL_INT = 2**31
-_ETAG = re.compile(rb"\r\netag:([^\r]*)", re.IGNORECASE)
-# Of our own keys nearly all: only their colons have to be quoted.
-_PLAIN_KEY = re.compile(r"[A-Za-z0-9_.~:-]*\Z")
 _NEXT_PARTITION_KEY = "x-ms-continuation-NextPartitionKey"
 _NEXT_ROW_KEY = "x-ms-continuation-NextRowKey"
 
 
-class RestTables(SdkTables):
-    """As AzureTables."""
+class RestTables:
+    """The tables of one account. Tables that are missing are made at the first write."""
+
+    def __init__(self, service: TableServiceClient) -> None:
+        self._service = service
+        self._tables: dict[str, RestTable] = {}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def from_connection_string(cls, connection_string: str, **options: Any) -> Self:
+        """`options` of the SDK's client take the place of the product's own."""
+        return cls(TableServiceClient.from_connection_string(connection_string, **{**cls._options(), **options}))
+
+    @classmethod
+    def from_identity(cls, endpoint: str, credential: TokenCredential) -> Self:
+        """The tables at the account's address, opened with tokens of the identity."""
+        return cls(TableServiceClient(endpoint=endpoint, credential=credential, **cls._options()))
 
     @classmethod
     def _options(cls) -> dict[str, Any]:
-        return {**super()._options(), "transport": rest_transport()}
+        return {**_RETRIES, "transport": TableTransport()}
 
-    def _open(self, client: TableClient) -> SdkTable:
-        return RestTable(client)
+    def table(self, name: str) -> Table:
+        """The table of that name, whether it is there or not."""
+        with self._lock:
+            if name not in self._tables:
+                self._tables[name] = RestTable(self._service.get_table_client(name))
+            return self._tables[name]
 
 
-class RestTable(SdkTable):
-    """As AzureTable."""
+class RestTable:
+    """One table of the account."""
 
     def __init__(self, client: TableClient) -> None:
-        super().__init__(client)
+        self._client = client
         # The SDK has no public way to send a request of one's own through its policies.
         self._pipeline: PipelineClient[HttpRequest, HttpResponse] = client._client._client  # noqa: SLF001
         self._account_url = client.url.split("?")[0].rstrip("/")
         self._version = client.api_version
+
+    @property
+    def name(self) -> str:
+        return self._client.table_name
 
     def find(self, partition_key: str, row_key: str, select: Sequence[str] | None = None) -> Row | None:
         check_key("partition key", partition_key)
@@ -76,7 +106,7 @@ class RestTable(SdkTable):
             try:
                 return self._submit(partition_key, operations)
             except HttpResponseError as error:
-                if not table_is_missing(error):
+                if code_of(error) != "TableNotFound":
                     raise
                 self._make_table()
                 return self._submit(partition_key, operations)
@@ -106,7 +136,7 @@ class RestTable(SdkTable):
         words = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items() if value)
         url = f"{self._account_url}/{address}?{words}" if words else f"{self._account_url}/{address}"
         request = HttpRequest("GET", url, headers={**_READ_HEADERS, "x-ms-version": self._version})
-        # As a stream, that the pipeline does not decode: the lean session has read it, within the pipeline's tries.
+        # As a stream, that the pipeline does not decode: the transport has read it.
         answer = self._pipeline.send_request(request, stream=True)
         content = answer.read()
         status = answer.status_code
@@ -142,39 +172,11 @@ class RestTable(SdkTable):
             raise DecodeError(f"The answer to {len(operations)} operations has {len(parts)} parts.", response=answer)
         return [etag for _, etag, _ in parts]
 
-
-# Writing
-
-
-def to_batch(
-    account_url: str, table: str, partition_key: str, operations: Sequence[Operation], batch: str, changeset: str
-) -> bytes:
-    """The multipart body of a transaction. `account_url` ends in a slash; `batch` and `changeset` are boundaries."""
-    start = f"\r\n--{changeset}\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\nContent-ID: "
-    common = "DataServiceVersion: 3.0\r\nAccept: application/json;odata=minimalmetadata\r\n"
-    row_address = f"{account_url}{table}(PartitionKey='{_quoted(partition_key)}',RowKey='"
-    parts: list[bytes] = [f"--{batch}\r\nContent-Type: multipart/mixed; boundary={changeset}\r\n".encode()]
-    for number, operation in enumerate(operations):
-        if isinstance(operation, Delete):
-            head = (
-                f"DELETE {row_address}{_quoted(operation.row_key)}') HTTP/1.1\r\n{common}"
-                f"If-Match: {operation.etag or '*'}\r\n"
-            )
-            parts.append(f"{start}{number}\r\n\r\n{head}\r\n".encode())
-            continue
-        row = operation.row
-        body = storable(row).entity
-        if isinstance(operation, Create):
-            head = f"POST {account_url}{table} HTTP/1.1\r\nPrefer: return-no-content\r\n"
-        else:
-            method = "PATCH" if isinstance(operation, Merge) else "PUT"
-            head = f"{method} {row_address}{_quoted(row.row_key)}') HTTP/1.1\r\n"
-            if isinstance(operation, Replace | Merge):
-                head += f"If-Match: {row.etag}\r\n"
-        described = f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n{common}"
-        parts += [f"{start}{number}\r\n\r\n{described}\r\n".encode(), body]
-    parts.append(f"\r\n--{changeset}--\r\n\r\n--{batch}--\r\n".encode())
-    return b"".join(parts)
+    def _make_table(self) -> None:
+        try:
+            self._client.create_table()
+        except ResourceExistsError:
+            return
 
 
 def to_filter(where: Where) -> str:
@@ -207,63 +209,21 @@ def _literal(value: Value) -> str:
     return f"'{escaped}'"
 
 
-def _quoted(key: str) -> str:
-    if _PLAIN_KEY.match(key):
-        return key.replace(":", "%3A")
-    return quote(key.replace("'", "''"), safe="")
-
-
 def _address(table: str, partition_key: str, row_key: str) -> str:
-    return f"{table}(PartitionKey='{_quoted(partition_key)}',RowKey='{_quoted(row_key)}')"
+    return f"{table}(PartitionKey='{quoted_key(partition_key)}',RowKey='{quoted_key(row_key)}')"
 
 
 def _selected(select: Sequence[str] | None) -> dict[str, str]:
     return {} if select is None else {"$select": ",".join(["PartitionKey", "RowKey", *select])}
 
 
-# Reading
-
-
 def to_row(entity: dict[str, Any]) -> Row:
-    """The row of an entity as `json` gives it, which is taken apart."""
+    """The row of an entity as `json` gives it. Its members are taken out of it."""
     partition_key, row_key = entity.pop("PartitionKey"), entity.pop("RowKey")
     etag, timestamp = entity.pop("odata.etag", None), entity.pop("Timestamp", None)
-    # No column's name holds a point or an at sign: what does is the service's word about a column.
-    spoken_of = [name for name, value in entity.items() if value is None or "." in name]
-    for name in spoken_of:
-        kind = entity.pop(name)
-        if name.endswith("@odata.type"):
-            column = name[: -len("@odata.type")]
-            convert = _FROM_EDM.get(kind)
-            if convert is not None and entity.get(column) is not None:
-                entity[column] = convert(entity[column])
     if not etag and timestamp:
         etag = f"W/\"datetime'{quote(timestamp)}'\""
-    return Row(partition_key, row_key, entity, etag or "")
-
-
-_FROM_EDM: Mapping[str, Callable[[Any], Value]] = {
-    "Edm.Binary": base64.b64decode,
-    # Seven digits of a second come, six are kept: a fraction that datetime cannot hold is cut off.
-    "Edm.DateTime": datetime.fromisoformat,
-    "Edm.Double": float,
-    "Edm.Int64": int,
-}
-
-
-def to_parts(body: bytes) -> list[tuple[int, str, bytes]]:
-    """Status, ETag and content of every answer within the answer to a transaction. Raises DecodeError."""
-    try:
-        inner = body.split(b"boundary=", 1)[1].split(b"\r\n", 1)[0].strip(b'" ')
-        return [_part(text) for text in body.split(b"--" + inner)[1:-1]]
-    except (IndexError, ValueError) as error:
-        raise DecodeError("The answer to a transaction cannot be read.") from error
-
-
-def _part(text: bytes) -> tuple[int, str, bytes]:
-    _, head, content = text.split(b"\r\n\r\n", 2)
-    etag = _ETAG.search(head)
-    return int(head.split(b" ", 2)[1]), etag[1].strip().decode() if etag else "", content.strip()
+    return Row(partition_key, row_key, to_values(entity), etag or "")
 
 
 def _rows_of(answer: HttpResponse, entities: Callable[[Any], list[dict[str, Any]]]) -> list[Row]:

@@ -1,4 +1,4 @@
-"""The bench's table service answers both clients of the product as the contract of tables says."""
+"""The bench's table service answers the product's client and the SDK's own way as the contract of tables says."""
 
 from collections.abc import Iterator
 
@@ -8,8 +8,8 @@ from bench.table_service import TableProcess
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError
 from shared.storage.rest_tables import RestTables
 from shared.storage.rows import AnyOf, Condition, Create, Delete, Replace, Row, Save, partition, row_key_prefix
-from shared.storage.sdk_tables import SdkTables
 from shared.storage.tables import scan
+from tests.storage.sdk_tables import SdkTables
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,9 @@ def service() -> Iterator[TableProcess]:
 
 
 @pytest.mark.parametrize("kind", [SdkTables, RestTables])
-def test_it_behaves_as_tables_do_for_what_is_measured(service: TableProcess, kind: type[SdkTables]) -> None:
+def test_it_behaves_as_tables_do_for_what_is_measured(
+    service: TableProcess, kind: type[SdkTables | RestTables]
+) -> None:
     service.clear()
     table = kind.from_connection_string(service.connection_string).table("things")
     rows = [Row("p'q", f"k{number:03}", {"n": number, "kind": "a" if number % 2 else "b'c"}) for number in range(100)]

@@ -5,14 +5,14 @@ from collections.abc import Callable
 import pytest
 
 from shared.imports.runs.model import RunState
-from shared.storage.sdk_tables import SdkTables
+from shared.storage.rest_tables import RestTables
 from tests.imports.worlds import SourceCase, World
 from tests.storage_emulator import Storage
 
 
 @pytest.fixture
 def real(case: Callable[[], SourceCase], storage: Storage) -> World:
-    world = World(case(), tables=SdkTables.from_connection_string(storage.connection_string))
+    world = World(case(), tables=RestTables.from_connection_string(storage.connection_string))
     world.settle(at_least=50)
     return world
 

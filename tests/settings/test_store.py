@@ -67,10 +67,10 @@ def table(request: pytest.FixtureRequest) -> Iterator[Table]:
     if request.param == "memory":
         yield MemoryTables().table(SETTINGS_TABLE)
         return
-    from shared.storage.sdk_tables import SdkTables
+    from shared.storage.rest_tables import RestTables
 
     account: Storage = request.getfixturevalue("storage")
-    yield SdkTables.from_connection_string(account.connection_string).table(SETTINGS_TABLE)
+    yield RestTables.from_connection_string(account.connection_string).table(SETTINGS_TABLE)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 
 from lab.emulators.event_grid.events import Schema
-from shared.storage.sdk_tables import SdkTables
+from shared.storage.rest_tables import RestTables
 from shared.storage.tables import scan
 from tests.fakes.tables import MemoryTables
 from tests.storage_emulator import Storage
@@ -23,10 +23,10 @@ def test_workers_at_once_leave_in_azurite_what_one_leaves_in_memory(storage: Sto
     batches = [shuffled[start : start + 5] for start in range(0, len(shuffled), 5)]
     with ThreadPoolExecutor(4) as workers:
         desks = [
-            Desk(SdkTables.from_connection_string(storage.connection_string), configuration(*VAULTS)) for _ in range(4)
+            Desk(RestTables.from_connection_string(storage.connection_string), configuration(*VAULTS)) for _ in range(4)
         ]
         list(workers.map(deliver, (desks[number % 4] for number in range(len(batches))), batches))
-    table = SdkTables.from_connection_string(storage.connection_string).table("tickets")
+    table = RestTables.from_connection_string(storage.connection_string).table("tickets")
     left = {(row.partition_key, row.row_key): dict(row.values) for row in scan(table, [])}
     assert isinstance(clean.tables, MemoryTables)
     assert left == clean.tables.contents()["tickets"]

@@ -1,7 +1,7 @@
-"""The tables of an Azure Storage account (or of Azurite), behind `Table`. The only module that imports the SDK."""
+"""The same tables through the SDK's own requests and entities: what the product's client is compared with."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -15,16 +15,7 @@ from shared.storage.errors import code_of, translated
 from shared.storage.limits import ROWS_PER_PAGE, check_key, check_transaction
 from shared.storage.rows import AnyOf, Condition, Create, Delete, Merge, Operation, Page, Replace, Row, Value, Where
 from shared.storage.tables import Table
-from shared.telemetry import span
 
-# The SDK's own policy may take minutes; Event Grid waits 30 s for an answer, and retries by itself.
-_RETRIES: Mapping[str, Any] = {
-    "retry_total": 3,
-    "retry_backoff_factor": 0.3,
-    "retry_backoff_max": 3,
-    "connection_timeout": 4,
-    "read_timeout": 15,
-}
 _SMALL_INT = 2**31
 
 
@@ -38,25 +29,17 @@ class SdkTables:
 
     @classmethod
     def from_connection_string(cls, connection_string: str, **options: Any) -> Self:
-        """`options` of the SDK's client take the place of the product's own."""
-        return cls(TableServiceClient.from_connection_string(connection_string, **{**cls._options(), **options}))
+        return cls(TableServiceClient.from_connection_string(connection_string, **options))
 
     @classmethod
     def from_identity(cls, endpoint: str, credential: TokenCredential) -> Self:
-        return cls(TableServiceClient(endpoint=endpoint, credential=credential, **cls._options()))
-
-    @classmethod
-    def _options(cls) -> dict[str, Any]:
-        return dict(_RETRIES)
+        return cls(TableServiceClient(endpoint=endpoint, credential=credential))
 
     def table(self, name: str) -> Table:
         with self._lock:
             if name not in self._tables:
-                self._tables[name] = self._open(self._service.get_table_client(name))
+                self._tables[name] = SdkTable(self._service.get_table_client(name))
             return self._tables[name]
-
-    def _open(self, client: TableClient) -> "SdkTable":
-        return SdkTable(client)
 
 
 class SdkTable:
@@ -82,11 +65,11 @@ class SdkTable:
     def transact(self, partition_key: str, operations: Sequence[Operation]) -> Sequence[str]:
         check_transaction(partition_key, operations)
         batch = [_to_batch(partition_key, operation) for operation in operations]
-        with span("transaction", table=self.name, operations=len(batch)), translated(self.name, operations):
+        with translated(self.name, operations):
             try:
                 answers = self._client.submit_transaction(batch)
             except HttpResponseError as error:
-                if not table_is_missing(error):
+                if code_of(error) != "TableNotFound":
                     raise
                 self._make_table()
                 answers = self._client.submit_transaction(batch)
@@ -118,10 +101,6 @@ class SdkTable:
 
 def _selected(select: Sequence[str] | None) -> list[str] | None:
     return None if select is None else ["PartitionKey", "RowKey", *select]
-
-
-def table_is_missing(error: HttpResponseError) -> bool:
-    return code_of(error) == "TableNotFound"
 
 
 def _to_entity(row: Row) -> dict[str, Any]:

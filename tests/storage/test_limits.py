@@ -1,4 +1,4 @@
-"""A row is checked quickly, and refused exactly when one that counts every part of it would refuse it."""
+"""A row is refused exactly when one that counts every part of it would refuse it."""
 
 from datetime import UTC, datetime
 
@@ -7,10 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.errors import RowRefusedError, TooLargeError
-from shared.storage import limits
-from shared.storage.entities import Columns, MoreColumns, to_entity
-from shared.storage.limits import BYTES_PER_ROW, BYTES_PER_TRANSACTION, check_row, size_of_row, weight_of
-from shared.storage.rest_tables import to_batch
+from shared.storage.limits import BYTES_PER_ROW, check_row, size_of_row, weight_of
+from shared.storage.multipart import to_batch
 from shared.storage.rows import Create, Delete, Merge, Operation, Replace, Row, Save, Value
 
 _NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,5}", fullmatch=True)
@@ -83,39 +81,6 @@ def test_a_row_that_is_refused_is_refused_each_time(value: Value) -> None:
 def test_a_name_that_no_column_can_have_is_refused(name: str) -> None:
     with pytest.raises(RowRefusedError):
         check_row(Row("p", "r", {name: "x"}))
-
-
-def test_a_row_that_was_asked_about_is_the_row_it_was() -> None:
-    row = Row("p", "r", {"text": "x"})
-    check_row(row)
-    assert row == Row("p", "r", {"text": "x"})
-
-
-@given(st.dictionaries(_NAMES, _VALUES, max_size=8), st.dictionaries(_NAMES, _VALUES, max_size=8))
-def test_columns_that_several_rows_have_are_written_as_those_of_one(
-    several: dict[str, Value], one: dict[str, Value]
-) -> None:
-    further = {name: value for name, value in one.items() if name not in several}
-    shared = Columns(several)
-    for row_key in ("first", "second"):
-        assert to_entity(Row("p", row_key, shared)) == to_entity(Row("p", row_key, several))
-    both = MoreColumns(shared, further)
-    assert both == {**several, **further}
-    assert to_entity(Row("p", "r", both)) == to_entity(Row("p", "r", {**several, **further}))
-
-
-def test_columns_of_several_rows_that_no_table_can_hold_are_refused_with_each_of_them() -> None:
-    shared = Columns(good="x", bad=datetime(1600, 12, 31, tzinfo=UTC))
-    for values in (shared, shared, MoreColumns(shared, {"more": 1}), MoreColumns(Columns(good="x"), {"bad": "\ud800"})):
-        with pytest.raises(RowRefusedError, match="'r'"):
-            check_row(Row("p", "r", values))
-
-
-@given(st.dictionaries(_NAMES, st.one_of(st.text("xü東😀", max_size=1_000), _VALUES), max_size=252))
-def test_a_hundred_rows_too_light_to_be_weighed_exactly_are_one_transaction(values: dict[str, Value]) -> None:
-    row = Row("p", "r", {name: value for name, value in values.items() if value == value})
-    if len(to_entity(row)) <= limits._BYTES_OF_A_LIGHT_ENTITY:
-        assert 100 * weight_of(Create(row)) <= BYTES_PER_TRANSACTION
 
 
 @given(

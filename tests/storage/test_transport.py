@@ -1,4 +1,4 @@
-"""The lean session: what goes out is what the SDK's own session sends, by the way that the environment says."""
+"""How requests reach the table service: by the way that the environment says, and tried again when they break off."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,18 +9,14 @@ import pytest
 from azure.core.credentials import AccessToken
 
 from shared.errors import TryLaterError
-from shared.storage.rest_session import rest_transport
 from shared.storage.rest_tables import RestTables
 from shared.storage.rows import Row, Save
-from shared.storage.sdk_tables import SdkTables
 from tests.scripted_service import Answer, Service, scripted_service
 
-# Differs from request to request.
-_VARYING = {"x-ms-client-request-id", "x-ms-date", "date", "authorization", "content-length", "content-type"}
 _ROW_THERE = b'{"PartitionKey": "p", "RowKey": "r", "odata.etag": "e"}'
 
 
-_ANSWER = Answer(200, _ROW_THERE, {"Content-Type": "application/json", "Set-Cookie": "visited=yes"})
+_ANSWER = Answer(200, _ROW_THERE, {"Content-Type": "application/json"})
 
 
 @pytest.fixture
@@ -28,11 +24,6 @@ def service() -> Iterator[Service]:
     with scripted_service() as service:
         service.answer = lambda *_: _ANSWER
         yield service
-
-
-def _headers(service: Service) -> list[dict[str, str]]:
-    """Those of every request, by their names in lower case."""
-    return [{name.lower(): value for name, value in headers.items()} for _, _, headers, _ in service.asked]
 
 
 @pytest.fixture(autouse=True)
@@ -46,43 +37,15 @@ def _connection_string(endpoint: str) -> str:
     return f"AccountName=acorn;AccountKey=a2V5;TableEndpoint={endpoint}/acorn;"
 
 
-def _lean(endpoint: str) -> RestTables:
+def _tables(endpoint: str) -> RestTables:
     return RestTables.from_connection_string(_connection_string(endpoint), retry_total=0)
-
-
-def test_a_request_bears_the_headers_that_the_sdk_sends(service: Service) -> None:
-    sent: list[dict[str, str]] = []
-    for kind in (SdkTables, RestTables):
-        for _ in range(2):
-            tables = kind.from_connection_string(_connection_string(service.url), retry_total=0)
-            assert tables.table("things").find("p", "r") is not None
-            headers = _headers(service)[-1]
-            sent.append({name: value for name, value in headers.items() if name not in _VARYING})
-    accepted = "application/json;odata=minimalmetadata"
-    plain, lean = sent[0], sent[2]
-    assert {**plain, "accept": accepted} == {**lean, "accept": accepted}
-    assert "cookie" not in sent[3]
 
 
 def test_the_environments_proxy_is_used(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", service.url)
-    table = _lean("http://acorn.table.example").table("things")
+    table = _tables("http://acorn.table.example").table("things")
     assert [table.find("p", "r"), table.find("p", "r")] != [None, None]
     assert [path.partition("/things")[0] for _, path, _, _ in service.asked] == ["http://acorn.table.example/acorn"] * 2
-
-
-def test_connections_that_were_closed_are_opened_anew(service: Service) -> None:
-    transport = rest_transport()
-    tables = RestTables.from_connection_string(_connection_string(service.url), retry_total=0, transport=transport)
-    assert tables.table("things").find("p", "r") is not None
-    transport.session.close()
-    assert tables.table("things").find("p", "r") is not None
-
-
-def test_a_cookie_is_neither_kept_nor_sent(service: Service) -> None:
-    table = _lean(service.url).table("things")
-    assert table.find("p", "r") == table.find("p", "r") == Row("p", "r", {}, "e")
-    assert not any("cookie" in headers for headers in _headers(service))
 
 
 def test_a_host_that_the_environment_excepts_is_asked_directly(
@@ -90,14 +53,14 @@ def test_a_host_that_the_environment_excepts_is_asked_directly(
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    assert _lean(service.url).table("things").find("p", "r") is not None
+    assert _tables(service.url).table("things").find("p", "r") is not None
     assert service.asked[0][1].startswith("/acorn/things")
 
 
 def test_the_environments_certificates_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "of-the-firm.pem"))
     with pytest.raises(OSError, match=r"of-the-firm\.pem"):
-        _lean("https://127.0.0.1:9").table("things").find("p", "r")
+        _tables("https://127.0.0.1:9").table("things").find("p", "r")
 
 
 def test_an_answer_that_breaks_off_is_no_answer(service: Service) -> None:
@@ -130,4 +93,4 @@ def test_an_identity_goes_the_same_way() -> None:
 
 def test_a_service_that_is_not_there_is_tried_again_later() -> None:
     with pytest.raises(TryLaterError, match="ServiceRequestError"):
-        _lean("http://127.0.0.1:9").table("things").find("p", "r")
+        _tables("http://127.0.0.1:9").table("things").find("p", "r")

@@ -1,4 +1,4 @@
-"""The lean tables against the SDK's own: the same requests on the wire; the same rows, ETags and errors from it."""
+"""The table client against the SDK's own way: the same requests on the wire; the same rows, ETags and errors."""
 
 import json
 import re
@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, DeskbridgeError, MisconfiguredError, TryLaterError
 from shared.storage import continuation
-from shared.storage import sdk_tables as azure_tables
-from shared.storage.entities import EARLIEST, to_entity
+from shared.storage.entities import EARLIEST
 from shared.storage.limits import weight_of
 from shared.storage.rest_tables import RestTables, to_filter, to_row
 from shared.storage.rows import AnyOf, Condition, Create, Delete, Merge, Operation, Replace, Row, Save, Value
-from shared.storage.sdk_tables import SdkTables
 from shared.storage.tables import Table
 from tests.scripted_service import Answer, Service, scripted_service
+from tests.storage import sdk_tables
+from tests.storage.sdk_tables import SdkTables
 from tests.storage_emulator import Storage
 
 _names = st.text(string.ascii_letters + "_", min_size=1, max_size=8).filter(
@@ -78,7 +78,7 @@ def _connection_string(service: Service) -> str:
 
 
 def _both(service: Service) -> list[Table]:
-    """The table `things` through the SDK and leanly, without waiting between tries."""
+    """The table `things` through the SDK and through the product's client, without waiting between tries."""
     return [
         kind.from_connection_string(
             _connection_string(service), retry_total=1, retry_backoff_factor=0, read_timeout=5
@@ -123,12 +123,12 @@ def test_a_transaction_is_to_the_service_what_the_sdk_sends(service: Service, op
         [(method, path, headers, body)] = service.asked
         assert headers["x-ms-version"] == "2019-02-02"
         assert headers["Authorization"].startswith("SharedKey acorn:")
-        # What the limit of 4 MiB is checked with is never too low, whichever client sends it.
-        assert len(body) <= sum(map(weight_of, operations))
         sent.append((method, path, _sent_operations(body)))
-    plain, lean = sent
+    plain, rest = sent
+    # What the limit of 4 MiB is checked with is never too low.
+    assert len(body) <= sum(map(weight_of, operations))
     # Compared as text: NaN is not equal to itself, and 1 would be equal to 1.0 and to true.
-    assert repr(_sorted(lean)) == repr(_sorted(plain))
+    assert repr(_sorted(rest)) == repr(_sorted(plain))
 
 
 def _sorted(sent: Any) -> Any:
@@ -235,13 +235,13 @@ _convert_to_entity: Any = _deserialize._convert_to_entity
     st.sampled_from([None, "2026-11-22T00:49:31.7645897Z"]),
 )
 def test_an_entity_is_read_as_the_sdk_reads_it(values: dict[str, Value], etag: str | None, at: str | None) -> None:
-    answered = {"odata.metadata": "…", **json.loads(to_entity(Row("p", "r", values))), "absent": None}
+    answered = {"odata.metadata": "…", **json.loads(Row("p", "r", values).entity), "absent": None}
     answered |= {"odata.etag": etag} if etag else {}
     answered |= {"Timestamp": at} if at else {}
-    plain = azure_tables._to_row(_convert_to_entity(json.loads(json.dumps(answered))))
-    lean = to_row(json.loads(json.dumps(answered)))
-    assert lean == plain
-    assert {column: type(value) for column, value in lean.values.items()} == {
+    plain = sdk_tables._to_row(_convert_to_entity(json.loads(json.dumps(answered))))
+    rest = to_row(json.loads(json.dumps(answered)))
+    assert rest == plain
+    assert {column: type(value) for column, value in rest.values.items()} == {
         column: type(value) for column, value in plain.values.items()
     }
 
@@ -252,18 +252,18 @@ def test_an_entity_is_read_as_the_sdk_reads_it(values: dict[str, Value], etag: s
 )
 def test_times_of_up_to_seven_digits_are_read_as_the_sdk_reads_them(moment: str) -> None:
     answered = {"PartitionKey": "p", "RowKey": "r", "at": moment, "at@odata.type": "Edm.DateTime"}
-    assert to_row(dict(answered)) == azure_tables._to_row(_convert_to_entity(answered))
+    assert to_row(dict(answered)) == sdk_tables._to_row(_convert_to_entity(answered))
 
 
 @pytest.mark.parametrize("double", [float("nan"), float("inf"), float("-inf"), -0.0, 5.0, 1e300])
 def test_every_double_comes_back(double: float) -> None:
-    row = to_row(json.loads(to_entity(Row("p", "r", {"d": double}))))
+    row = to_row(json.loads(Row("p", "r", {"d": double}).entity))
     assert repr(row.values["d"]) == repr(double)
 
 
 def test_what_one_client_wrote_the_other_reads_the_same(storage: Storage) -> None:
     plain = SdkTables.from_connection_string(storage.connection_string).table("things")
-    lean = RestTables.from_connection_string(storage.connection_string).table("things")
+    rest = RestTables.from_connection_string(storage.connection_string).table("things")
     values: dict[str, Value] = {
         "text": "Zürich 東京 😀 'quoted' \"double\" \r\n\t\\",
         "empty": "",
@@ -276,20 +276,20 @@ def test_what_one_client_wrote_the_other_reads_the_same(storage: Storage) -> Non
         "date_like": "2026-11-21T08:30:15Z",
     }
     rows = [Row("p'q", f"{number} & ü'", {**values, "n": number}) for number in range(100)]
-    etags = lean.transact("p'q", [Create(row) for row in rows[:50]])
+    etags = rest.transact("p'q", [Create(row) for row in rows[:50]])
     etags = [*etags, *plain.transact("p'q", [Create(row) for row in rows[50:]])]
     assert len(set(etags)) > 1
     written = sorted(zip([row.row_key for row in rows], etags, strict=True))
-    for table in (plain, lean):
+    for table in (plain, rest):
         page = table.page([Condition("PartitionKey", "eq", "p'q")])
         assert [(row.row_key, row.etag) for row in page.rows] == written
         for row in page.rows:
             assert {**row.values, "n": 0} == {**values, "n": 0}
             assert table.find("p'q", row.row_key) == row
-    one, other = plain.page([], size=30), lean.page([], size=30)
+    one, other = plain.page([], size=30), rest.page([], size=30)
     assert (one.rows, one.next) == (other.rows, other.next)
-    # A token of one goes on with the other: the setting may be switched in the midst of a list.
-    assert plain.page([], after=other.next).rows == lean.page([], after=one.next).rows
+    # A token of one goes on with the other.
+    assert plain.page([], after=other.next).rows == rest.page([], after=one.next).rows
 
 
 # What is refused
