@@ -8,8 +8,7 @@ from typing import TypeVar
 
 from shared.errors import RowRefusedError, TooLargeError
 from shared.reasons import Reason
-from shared.storage.entities import NotStorableError
-from shared.storage.rows import Delete, Merge, Operation, Replace, Row, Value
+from shared.storage.rows import Delete, Merge, NotStorableError, Operation, Replace, Row, Value
 from shared.text import KEY_FORBIDDEN
 
 T = TypeVar("T")

@@ -5,6 +5,7 @@ Requests and answers are written and read here. The SDK builds 100 requests for 
 every value that it reads: a hundred rows take it ten times as long.
 """
 
+import base64
 import json
 import secrets
 import threading
@@ -20,11 +21,10 @@ from azure.core.rest import HttpRequest, HttpResponse
 from azure.data.tables import TableClient, TableServiceClient
 
 from shared.storage import continuation
-from shared.storage.entities import to_utc, to_values
 from shared.storage.errors import code_of, translated
 from shared.storage.limits import ROWS_PER_PAGE, check_key, check_transaction
 from shared.storage.multipart import quoted_key, to_batch, to_parts
-from shared.storage.rows import AnyOf, Condition, Operation, Page, Row, Value, Where
+from shared.storage.rows import AnyOf, Condition, Operation, Page, Row, Value, Where, to_utc
 from shared.storage.tables import Table
 from shared.storage.transport import TableTransport
 from shared.telemetry import span
@@ -223,7 +223,30 @@ def to_row(entity: dict[str, Any]) -> Row:
     etag, timestamp = entity.pop("odata.etag", None), entity.pop("Timestamp", None)
     if not etag and timestamp:
         etag = f"W/\"datetime'{quote(timestamp)}'\""
-    return Row(partition_key, row_key, to_values(entity), etag or "")
+    return Row(partition_key, row_key, _to_values(entity), etag or "")
+
+
+def _to_values(entity: dict[str, Any]) -> dict[str, Value]:
+    # No column's name holds a point or an at sign: a member whose name does is an annotation.
+    annotations = [name for name, value in entity.items() if value is None or "." in name]
+    for name in annotations:
+        kind = entity.pop(name)
+        if name.endswith(_TYPE):
+            column = name[: -len(_TYPE)]
+            convert = _FROM_EDM.get(kind)
+            if convert is not None and entity.get(column) is not None:
+                entity[column] = convert(entity[column])
+    return entity
+
+
+_TYPE = "@odata.type"
+_FROM_EDM: Mapping[str, Callable[[Any], Value]] = {
+    "Edm.Binary": base64.b64decode,
+    # Seven digits of a second come, six are kept: a fraction that datetime cannot hold is cut off.
+    "Edm.DateTime": datetime.fromisoformat,
+    "Edm.Double": float,
+    "Edm.Int64": int,
+}
 
 
 def _rows_of(answer: HttpResponse, entities: Callable[[Any], list[dict[str, Any]]]) -> list[Row]:
