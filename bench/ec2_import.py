@@ -61,16 +61,12 @@ def measure(effort: Effort, results: Results) -> None:
     memory: dict[str, list[tuple[float, float]]] = {"import": [], "boto3's bare loop": []}
     for instances in effort.instances:
         with world(instances) as made:
-            plain: dict[str, list[float]] = {"unchanged": [], "all new": []}
             taken: dict[str, list[dict[str, Any]]] = {"floor": [], "unchanged": [], "1 % changed": [], "all new": []}
             for _ in range(effort.rounds):
                 taken["floor"].append(made.measure("floor", made.before))
                 taken["unchanged"].append(made.measure("import", made.before, "imported"))
                 taken["1 % changed"].append(made.measure("import", made.after, "imported"))
                 taken["all new"].append(made.measure("import", made.before, "empty"))
-                if instances == effort.instances[0]:
-                    plain["unchanged"].append(made.measure("import", made.before, "imported", plain=True)["cpu"])
-                    plain["all new"].append(made.measure("import", made.before, "empty", plain=True)["cpu"])
             cpu = {name: [one["cpu"] for one in found] for name, found in taken.items()}
             _add_ratios(results, instances, cpu)
             _add_calls(results, instances, taken)
@@ -92,9 +88,6 @@ def measure(effort: Effort, results: Results) -> None:
                 points.append((instances, ratio(cpu[name], cpu["floor"])))
             if instances == effort.instances[0]:
                 _add_stages(results, made, instances)
-                for name, found in plain.items():
-                    against_loop = ratio(found, cpu["floor"])
-                    results.add(Figure(GROUP, f"{name} with the plain clients", against_loop, "×", "boto3's bare loop"))
     results.curves += [
         Curve("import", "EC2 import against boto3's bare loop", "instances", "CPU, × the bare loop", lines),
         Curve("memory", "Memory growth of an unchanged import", "instances", "MiB", memory),

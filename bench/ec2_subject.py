@@ -90,7 +90,7 @@ def floor() -> dict[str, Any]:
     return _measured(memory, cpu, wall, {"read": count})
 
 
-def whole_import(tables_at: str, *, plain: bool = False, stages: bool = False, preview: bool = False) -> dict[str, Any]:
+def whole_import(tables_at: str, *, stages: bool = False, preview: bool = False) -> dict[str, Any]:
     tables = RestTables.from_connection_string(tables_at)
     settings = SettingsStore(tables.table("settings"), KINDS, _now)
     ec2 = Ec2(LabCredentials(), lambda *_: "", _now)
@@ -133,7 +133,7 @@ def main() -> None:
     if given["subject"] == "floor":
         result = floor()
     else:
-        how = {name: given[name] for name in ("plain", "stages") if name in given}
+        how = {name: given[name] for name in ("stages",) if name in given}
         # Several previews may run at the same time; imports of one tenant may not.
         result = whole_import(given["tables"], preview=given["subject"] == "preview", **how)
     print(json.dumps(result))
