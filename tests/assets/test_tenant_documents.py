@@ -47,7 +47,7 @@ def test_a_matching_field_of_a_fixed_value_is_refused() -> None:
         ({"regions": ["Ireland"]}, "regions", "must be a region's name"),
         ({"accounts": [{"account": 12345670123}]}, "accounts.0.account", "must be text: put it in quotes"),
         ({"accounts": [{"account": "1234"}]}, "accounts.0.account", "12 digits"),
-        ({"accounts": [{"account": ACCOUNT}, {"account": ACCOUNT}]}, "accounts", "stands twice"),
+        ({"accounts": [{"account": ACCOUNT}, {"account": ACCOUNT}]}, "accounts", "lists an account twice"),
         (
             {"accounts": [{"account": ACCOUNT, "external_id": "x"}]},
             "accounts.0.external_id",
@@ -62,7 +62,7 @@ def test_a_matching_field_of_a_fixed_value_is_refused() -> None:
         ({"accounts": [{"account": ACCOUNT}, {"account": "444455556666"}]}, "", "every other one needs a role"),
         ({"partition": "aws-cn"}, "", "eu-west-2 is not in the partition aws-cn"),
         ({"regions": ["cn-north-1"]}, "", "cn-north-1 is not in the partition aws"),
-        ({"regions": ["eu-west-2", "eu-west-2"]}, "regions", "a region stands twice"),
+        ({"regions": ["eu-west-2", "eu-west-2"]}, "regions", "lists a region twice"),
         ({"accounts": [{"account": ACCOUNT, "regions": []}]}, "accounts.0.regions", "at least one region"),
         (
             {"access": {"method": "web_identity", "audience": "api://AzureADTokenExchange"}},

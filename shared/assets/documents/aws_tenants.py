@@ -54,9 +54,9 @@ def _expression(value: str) -> str:
 
 
 def _regions(value: tuple[str, ...]) -> tuple[str, ...]:
-    # Each becomes a part of the import, and a part stands once.
+    # Each becomes a part of the import, and a run has a part once.
     if len(set(value)) != len(value):
-        raise ValueError("a region stands twice")
+        raise ValueError("lists a region twice")
     if not value:
         raise ValueError("at least one region is needed")
     return value
@@ -129,7 +129,7 @@ class FieldMappingDocument(Document):
     keep_when_empty: bool = False
 
     @model_validator(mode="after")
-    def _has_one_source(self) -> "FieldMappingDocument":
+    def _has_source_or_fixed(self) -> "FieldMappingDocument":
         if (self.source is None) == (self.fixed is None):
             raise ValueError("needs exactly one of source and fixed")
         return self
@@ -201,15 +201,15 @@ class AwsTenantDocument(SettingsDocument):
 
     @field_validator("accounts")
     @classmethod
-    def _accounts_stand_once(cls, value: tuple[AccountDocument, ...]) -> tuple[AccountDocument, ...]:
+    def _accounts_are_unique(cls, value: tuple[AccountDocument, ...]) -> tuple[AccountDocument, ...]:
         ids = [account.account for account in value]
         if len(set(ids)) != len(ids):
-            raise ValueError("an account stands twice")
+            raise ValueError("lists an account twice")
         return value
 
     @field_validator("field_mappings")
     @classmethod
-    def _targets_stand_once(cls, value: tuple[FieldMappingDocument, ...]) -> tuple[FieldMappingDocument, ...]:
+    def _targets_are_unique(cls, value: tuple[FieldMappingDocument, ...]) -> tuple[FieldMappingDocument, ...]:
         targets = [mapping.target for mapping in value]
         twice = sorted({target for target in targets if targets.count(target) > 1})
         if twice:
@@ -253,23 +253,8 @@ class AwsTenantDocument(SettingsDocument):
         return account.regions if account is not None and account.regions is not None else self.regions
 
     def _faults(self) -> Iterator[str]:
-        prefix = _PREFIX.get(self.partition)
-        for account in (None, *self.accounts):
-            for region in self.regions_of(account):
-                other = any(region.startswith(one) for one in _PREFIX.values())
-                wrong = not region.startswith(prefix) if prefix else other
-                if self.regions_of(account) != ALL_REGIONS and wrong:
-                    yield f"regions: {region} is not in the partition {self.partition}"
-        for index, account in enumerate(self.accounts):
-            if account.role is not None and not account.role.startswith(f"arn:{self.partition}:"):
-                yield f"accounts.{index}.role: is not in the partition {self.partition}"
-            if account.role is None and isinstance(self.access, WebIdentityDocument):
-                yield f"accounts.{index}.role: is needed, because a managed identity can do nothing but take a role"
-        if not self.accounts and isinstance(self.access, WebIdentityDocument):
-            yield "accounts: are needed with web_identity, each with its role"
-        roleless = [account for account in self.accounts if account.role is None]
-        if len(roleless) > 1:
-            yield "accounts: an access key belongs to one account; every other one needs a role"
+        yield from self._region_faults()
+        yield from self._account_faults()
         mapped = {mapping.target for mapping in self.field_mappings}
         for path, name in self._fields_of_rules():
             if name.startswith(RAW):
@@ -279,6 +264,26 @@ class AwsTenantDocument(SettingsDocument):
                     yield f"{path}: {error}"
             elif name not in mapped:
                 yield f"{path}: {name} has no mapping; name a mapped field, or source.<expression>"
+
+    def _region_faults(self) -> Iterator[str]:
+        prefix = _PREFIX.get(self.partition)
+        for regions in (self.regions, *(self.regions_of(account) for account in self.accounts)):
+            for region in regions if regions != ALL_REGIONS else ():
+                is_foreign = any(region.startswith(one) for one in _PREFIX.values())
+                if not region.startswith(prefix) if prefix else is_foreign:
+                    yield f"regions: {region} is not in the partition {self.partition}"
+
+    def _account_faults(self) -> Iterator[str]:
+        needs_role = isinstance(self.access, WebIdentityDocument)
+        for index, account in enumerate(self.accounts):
+            if account.role is not None and not account.role.startswith(f"arn:{self.partition}:"):
+                yield f"accounts.{index}.role: is not in the partition {self.partition}"
+            if account.role is None and needs_role:
+                yield f"accounts.{index}.role: is needed, because a managed identity can do nothing but take a role"
+        if not self.accounts and needs_role:
+            yield "accounts: are needed with web_identity, each with its role"
+        if sum(account.role is None for account in self.accounts) > 1:
+            yield "accounts: an access key belongs to one account; every other one needs a role"
 
     def _fields_of_rules(self) -> Iterator[tuple[str, str]]:
         if self.asset_type.field is not None:
