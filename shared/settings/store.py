@@ -93,7 +93,7 @@ class SettingsStore(StoredSettings):
             )
         if present is not None and if_match not in {ANY_VERSION, present.etag}:
             raise ChangedMeanwhileError(f"The document {kind}/{name} changed meanwhile.", present_etag=present.etag)
-        self._check(cls, name, document, present, {}, self.view())
+        self._check(cls, name, document, present, {}, self.snapshot())
         return self._write(cls, name, document, present, by)
 
     def delete(self, kind: str, name: str, *, by: str, if_match: str) -> None:
@@ -166,7 +166,7 @@ class SettingsStore(StoredSettings):
             except NotFoundError as error:
                 faults.append(Fault(_path(key, "kind"), error.message))
         order = {kind: position for position, kind in enumerate(self.kinds.names)}
-        find = self.view()
+        find = self.snapshot()
         changes: list[_Planned] = []
         for key in sorted(checked, key=lambda key: (order[key[0]], key[1])):
             kind, name = key

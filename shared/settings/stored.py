@@ -1,8 +1,8 @@
-"""The settings documents as they are read: with a short memory, each version of a document checked once."""
+"""The settings documents as they are read: cached for ten seconds, each version of a document checked once."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
 
@@ -35,12 +35,11 @@ class Stored(Generic[D]):
 
 
 @dataclass(frozen=True)
-class _Held:
-    """The rows of a kind as they were read, by name, and those of its documents that were looked at since."""
+class _CachedRows:
+    """The rows of a kind as they were read, by the names of their documents."""
 
     until: float
     rows: dict[str, Row]
-    read: dict[str, Stored[Any]] = field(default_factory=dict[str, Stored[Any]])
 
 
 class StoredSettings:
@@ -62,7 +61,7 @@ class StoredSettings:
         self._now = now
         self._clock = clock or (lambda: now().timestamp())
         self._lock = threading.Lock()
-        self._remembered: dict[str, _Held] = {}
+        self._cached: dict[str, _CachedRows] = {}
         self._parsed: dict[tuple[type[SettingsDocument], str], Stored[Any]] = {}
 
     def list(self, cls: type[D], *, fresh: bool = False) -> Sequence[Stored[D]]:
@@ -86,11 +85,8 @@ class StoredSettings:
         return found, unreadable
 
     def find(self, cls: type[D], name: str, *, fresh: bool = False) -> Stored[D] | None:
-        held = self._held(cls.kind, fresh)
-        stored: Stored[D] | None = held.read.get(name)
-        if stored is None and name in held.rows:
-            stored = held.read[name] = self._read(cls, held.rows[name])
-        return stored
+        row = self._rows(cls.kind, fresh).get(name)
+        return None if row is None else self._read(cls, row)
 
     def get(self, cls: type[D], name: str, *, fresh: bool = False) -> Stored[D]:
         stored = self.find(cls, name, fresh=fresh)
@@ -135,20 +131,16 @@ class StoredSettings:
         return [(cls.kind, stored) for cls in self.kinds for stored in self.list(cls, fresh=True)]
 
     def _rows(self, kind: str, fresh: bool) -> dict[str, Row]:
-        return self._held(kind, fresh).rows
-
-    def _held(self, kind: str, fresh: bool) -> "_Held":
         seconds = self._clock()
-        # To look into a dictionary needs no lock; every secret that is read comes by here.
-        held = self._remembered.get(kind)
-        if not fresh and held is not None and seconds < held.until:
-            return held
+        cached = self._cached.get(kind)
+        if not fresh and cached is not None and seconds < cached.until:
+            return cached.rows
         rows = {row.row_key[2:]: row for row in scan(self._table, [partition(kind), *row_key_prefix("d:")])}
         with self._lock:
-            held = self._remembered[kind] = _Held(seconds + _FRESH_SECONDS, rows)
-        return held
+            self._cached[kind] = _CachedRows(seconds + _FRESH_SECONDS, rows)
+        return rows
 
-    def view(self) -> Find:
+    def snapshot(self) -> Find:
         """`find` over what is there now, each kind read once: a document may name another thousands of times."""
         seen: dict[str, dict[str, Row]] = {}
 
@@ -186,4 +178,4 @@ class StoredSettings:
 
     def _forget(self, kind: str) -> None:
         with self._lock:
-            self._remembered.pop(kind, None)
+            self._cached.pop(kind, None)

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NoReturn
 
+from shared.access.basic_auth import check_basic, credential_refused, parse_basic_header
 from shared.errors import InvalidInputError, NotFoundError, TooLargeError, TryLaterError
 from shared.imports.applier import Applier
 from shared.imports.part_index import PartIndex
@@ -38,8 +39,7 @@ from shared.text import escape_key
 from shared.users.authrocket.client import PING, AuthRocket, Event
 from shared.users.documents import AuthRocketRealmDocument
 from shared.users.source import ANSWER_SECONDS, KIND, Realms, RealmSource, RealmSourceType
-from shared.vaults.model import Credentials
-from shared.vaults.webhook_auth import authorise_by, given_credential, refused
+from shared.vaults.model import Credentials, accepted_pairs
 
 logger = logging.getLogger(__name__)
 
@@ -133,14 +133,13 @@ class AuthRocketWebhook:
     def _authorised(self, name: str, authorization: str | None) -> AuthRocketRealmDocument:
         stored = self._settings.find(AuthRocketRealmDocument, name)
         webhook = stored.document.webhook if stored is not None else None
-        given = given_credential(authorization)
-        references = [one for one in (webhook.current, webhook.previous) if one is not None] if webhook else []
+        given = parse_basic_header(authorization)
         if given is None:
-            raise refused()
+            raise credential_refused()
         # A realm that there is not, or that has no webhook, is refused like a wrong password.
-        authorise_by(self._credentials, given, references)
+        check_basic(given, [] if webhook is None else accepted_pairs(self._credentials, webhook))
         if stored is None:
-            raise refused()
+            raise credential_refused()
         return stored.document
 
     def _check_no_import(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Values held for a set time: one fetch at a time per secret, a stale one while the vault is in trouble."""
+"""Values kept for a set time: one fetch at a time per secret, a stale one while the vault is in trouble."""
 
 import logging
 import threading
@@ -48,17 +48,8 @@ class ValueCache(Generic[K, V]):
         self._lock = threading.Lock()
         self._entries: dict[K, _Entry[V]] = {}
 
-    def held(self, key: K) -> V | None:
-        """The held value while it is fresh: what `get` would give without fetching."""
-        # Without the lock, as this is all that most reads do. A fetch writes the value before the time, here they are
-        # read the other way round: a value that was replaced meanwhile never comes with the time of its successor.
-        entry = self._entries.get(key)
-        if entry is None or self._clock() >= entry.fresh_until:
-            return None
-        return entry.value
-
     def get(self, key: K, fetch: Callable[[], V], *, cache_seconds: float, stale_seconds: float) -> V:
-        """The held value, or the fetched one.
+        """The cached value, or the fetched one.
 
         When fetching fails with TryLaterError, a value that was fresh less than `stale_seconds` ago is given instead.
         Every other error is raised, in all threads that waited for this fetch.
@@ -149,7 +140,7 @@ class ValueCache(Generic[K, V]):
     def _stale_or_raise(entry: _Entry[V], error: TryLaterError, now: float) -> V:
         if entry.value is not None and now < entry.stale_until:
             logger.warning(
-                "A held value is used %.0f s longer than it is fresh. %s", now - entry.fresh_until, error.message
+                "A cached value is used %.0f s longer than it is fresh. %s", now - entry.fresh_until, error.message
             )
             return entry.value
         # One error is raised in many threads and more than once: its old traceback must not grow with each.

@@ -1,8 +1,8 @@
-"""Reading a credential: which store and secret it means, the held or fetched value, and what may be done with it."""
+"""Reading a credential: which store and secret it means, the cached or fetched value, and what may be done with it."""
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -24,23 +24,14 @@ from shared.vaults.model import SecretValue, UserPassword, Vaults
 logger = logging.getLogger(__name__)
 
 _MOST_NAMES = 20
-# As many as the cache holds values.
-_MOST_KNOWN = 2_000
 
 
 class CacheKey(NamedTuple):
-    """What a value is held by. The store stands in it whole: another identity or another vault is another value."""
+    """What a value is cached by. The store stands in it whole: another identity or another vault is another value."""
 
     store_name: str
     store: CredentialStore
     address: SecretAddress
-
-
-@dataclass(frozen=True, eq=False)
-class _ReadSecret:
-    """A key that was checked: one for all that are equal. To compare the keys costs more than all the rest."""
-
-    key: CacheKey
 
 
 class VaultCredentials:
@@ -52,9 +43,7 @@ class VaultCredentials:
         self._settings = settings
         self._vaults = vaults
         self._now = now
-        self._cache: ValueCache[_ReadSecret, SecretValue] = ValueCache(clock)
-        self._known: dict[CacheKey, _ReadSecret] = {}
-        self._known_by_name: dict[tuple[str, str], _ReadSecret] = {}
+        self._cache: ValueCache[CacheKey, SecretValue] = ValueCache(clock)
 
     def read(self, reference: CredentialReference) -> SecretValue:
         """The secret; with a `value_field`, that field of it as `text`.
@@ -62,7 +51,7 @@ class VaultCredentials:
         Raises MisconfiguredError with what is wrong and what to do, TryLaterError for what may pass.
         """
         source = reference.in_place or self.source(reference)
-        value = self._held(source)
+        value = self._value(source)
         if source.value_field is None:
             return value
         return replace(value, text=field_of(value, source.value_field))
@@ -70,7 +59,7 @@ class VaultCredentials:
     def read_pair(self, reference: CredentialReference) -> UserPassword:
         """User name and password of a JSON secret; the same errors, and one when it is not such a secret."""
         source = self.source(reference)
-        value = self._held(source)
+        value = self._value(source)
         return UserPassword(
             username=field_of(value, source.username_field or DEFAULT_USERNAME_FIELD),
             password=field_of(value, source.password_field or DEFAULT_PASSWORD_FIELD),
@@ -82,14 +71,16 @@ class VaultCredentials:
         if source.address.version:
             # A version never changes, so fetching it again can bring nothing new.
             return
-        self._cache.invalidate(self._known_as(source, self.store(source.store)), _same_version)
+        self._cache.invalidate(_key_of(source, self.store(source.store)), _same_version)
 
     def secret_changed(self, vault_name: str, secret_name: str) -> None:
-        """A new version of this secret exists: what is held of it is dropped. Names are compared without case."""
+        """A new version of this secret exists: its cached value is dropped. Names are compared without case."""
         wanted = (vault_name.casefold(), secret_name.casefold())
-        dropped = self._cache.drop(lambda known: not known.key.address.version and _secret_of(known.key) == wanted)
+        dropped = self._cache.drop(lambda key: not key.address.version and _secret_of(key) == wanted)
         if dropped:
-            logger.info("The held value of secret %s in vault %s is dropped: it has changed.", secret_name, vault_name)
+            logger.info(
+                "The cached value of secret %s in vault %s is dropped: it has changed.", secret_name, vault_name
+            )
 
     def source(self, reference: CredentialReference, *, fresh: bool = False) -> SecretSource:
         """What the reference means; raises MisconfiguredError when its credential does not exist."""
@@ -116,15 +107,12 @@ class VaultCredentials:
             )
         return stored.document
 
-    def _held(self, source: SecretSource) -> SecretValue:
+    def _value(self, source: SecretSource) -> SecretValue:
         store = self.store(source.store)
-        known = self._known_by_name.get((source.store, source.secret))
-        # A document that is read again unchanged is the same object.
-        if known is None or known.key.store is not store:
-            known = self._known_as(source, store)
-        value = self._cache.held(known) or self._cache.get(
-            known,
-            lambda: self._fetch(known.key),
+        key = _key_of(source, store)
+        value = self._cache.get(
+            key,
+            lambda: self._fetch(key),
             cache_seconds=store.cache_seconds,
             stale_seconds=store.stale_seconds,
         )
@@ -132,23 +120,18 @@ class VaultCredentials:
             raise expired(value, source.store)
         return value
 
-    def _known_as(self, source: SecretSource, store: CredentialStore) -> _ReadSecret:
-        """The key of the source's value; raises MisconfiguredError when the store has another vault."""
-        key = CacheKey(source.store, store, source.address)
-        check_vault(*key)
-        if len(self._known) >= _MOST_KNOWN:
-            self._known.clear()
-        known = self._known.setdefault(key, _ReadSecret(key))
-        if len(self._known_by_name) >= _MOST_KNOWN:
-            self._known_by_name.clear()
-        self._known_by_name[source.store, source.secret] = known
-        return known
-
     def _fetch(self, key: CacheKey) -> SecretValue:
         value = self._vaults.fetch(*key)
         if key.store.expired == "warn" and has_expired(value, self._now()):
             logger.warning("%s It is used all the same, as the store %s says.", expiry(value), key.store_name)
         return value
+
+
+def _key_of(source: SecretSource, store: CredentialStore) -> CacheKey:
+    """The key of the source's value; raises MisconfiguredError when the store has another vault."""
+    key = CacheKey(source.store, store, source.address)
+    check_vault(*key)
+    return key
 
 
 def check_vault(store_name: str, store: CredentialStore, address: SecretAddress) -> None:

@@ -9,10 +9,9 @@ import pytest
 from lab.emulators.event_grid.events import make_event
 from lab.emulators.event_grid.headers import MessageKind, notification_headers, system_headers
 from lab.emulators.event_grid.subscription import EventSubscription
+from shared.access.basic_auth import AcceptedPair, check_basic, parse_basic_header
 from shared.errors import MisconfiguredError, TryLaterError
 from shared.reasons import Reason
-from shared.vaults.model import UserPassword
-from shared.vaults.webhook_auth import authorise, given_credential
 from tests.fakes.tables import MemoryTables, WatchedTables
 from tests.tickets.desk import AUTHORIZATION, PAYLOADS, Desk, Passwords, configuration, pair
 
@@ -75,14 +74,17 @@ def test_the_current_and_the_previous_pair_are_both_accepted() -> None:  # Q-16
 
 
 def test_all_pairs_are_always_evaluated() -> None:
-    read: list[str] = []
+    read: list[bytes] = []
 
-    def reading(name: str) -> UserPassword:
-        read.append(name)
-        return UserPassword("u", name)
+    def accepted(pair: bytes) -> AcceptedPair:
+        def reading() -> bytes:
+            read.append(pair)
+            return pair
 
-    authorise(b"u:first", [lambda: reading("first"), lambda: reading("second")])
-    assert read == ["first", "second"]
+        return AcceptedPair(reading, lambda: None)
+
+    check_basic(b"u:first", [accepted(b"u:first"), accepted(b"u:second")])
+    assert read == [b"u:first", b"u:second"]
 
 
 def test_nothing_configured_means_nothing_accepted() -> None:
@@ -138,9 +140,9 @@ def test_no_password_shows_in_any_log_or_answer(caplog: pytest.LogCaptureFixture
         assert secret not in said
 
 
-def test_given_credential_of_no_header_is_none() -> None:
-    assert given_credential(None) is None
-    assert given_credential("  ") is None
+def test_no_header_gives_no_credential() -> None:
+    assert parse_basic_header(None) is None
+    assert parse_basic_header("  ") is None
 
 
 # Handshakes

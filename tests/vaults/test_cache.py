@@ -53,24 +53,6 @@ def test_a_value_is_held_for_its_time_and_then_fetched_anew(cache: ValueCache[st
     assert get(cache, vault) == "value 2"
 
 
-def test_what_is_held_is_what_would_be_given_without_fetching(cache: ValueCache[str, str], clock: Clock) -> None:
-    vault = Vault()
-    assert cache.held("a") is None
-    get(cache, vault)
-    assert cache.held("a") == "value 1"
-    assert cache.held("b") is None
-    clock.seconds += 60
-    assert cache.held("a") is None
-    get(cache, vault)
-    assert cache.held("a") == "value 2"
-    cache.invalidate("a", lambda one, other: one == other)
-    assert cache.held("a") is None
-    get(cache, vault)
-    cache.drop(lambda key: key == "a")
-    assert cache.held("a") is None
-    assert vault.fetches == 3
-
-
 def test_a_stale_value_serves_while_the_vault_is_in_trouble_and_not_for_ever(
     cache: ValueCache[str, str], clock: Clock
 ) -> None:

@@ -16,9 +16,9 @@ PAGE = (ROOT / "docs" / "credentials.md").read_text("utf-8")
 def _reasons_of_the_product() -> list[str]:
     """The reasons that the code of this part can give."""
     folder = ROOT / "shared" / "vaults"
-    # What a webhook answers to strangers stands on the pages of the webhooks.
-    sources = [path for path in folder.glob("*.py") if path.name != "webhook_auth.py"]
-    names = {name for source in sources for name in re.findall(r"Reason\.([A-Z_]+)", source.read_text("utf-8"))}
+    names = {
+        name for source in folder.glob("*.py") for name in re.findall(r"Reason\.([A-Z_]+)", source.read_text("utf-8"))
+    }
     return sorted(Reason[name].value for name in names)
 
 

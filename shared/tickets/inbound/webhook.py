@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from shared.access.basic_auth import check_basic, credential_refused, parse_basic_header
 from shared.errors import MethodNotAllowedError, NotAuthorisedError, TooLargeError
 from shared.reasons import Reason
 from shared.tickets.configuration import Configuration
@@ -15,8 +16,7 @@ from shared.tickets.inbound.event_grid import (
     validation_code,
 )
 from shared.tickets.inbound.ingestor import EventIngestor
-from shared.vaults.model import Credentials
-from shared.vaults.webhook_auth import authorise_by, given_credential, refused
+from shared.vaults.model import Credentials, accepted_pairs
 
 logger = logging.getLogger(__name__)
 
@@ -118,18 +118,16 @@ class EventGridWebhook:
         configuration = self._configuration()
         if configuration is None:
             logger.warning("A delivery was refused: there is no document key-vault-events/default.")
-            raise refused()
+            raise credential_refused()
         return configuration
 
     def _authorise(self, headers: Mapping[str, str], configuration: Configuration, *, handshake: bool) -> None:
-        given = given_credential(headers.get("authorization"))
+        given = parse_basic_header(headers.get("authorization"))
         if given is not None:
-            pairs = configuration.document.credentials
-            references = [pairs.current] + ([pairs.previous] if pairs.previous is not None else [])
-            authorise_by(self._credentials, given, references)
+            check_basic(given, accepted_pairs(self._credentials, configuration.document.credentials))
             return
         if not handshake or not self._may_shake_hands(headers.get("aeg-subscription-name"), configuration):
-            raise refused()
+            raise credential_refused()
 
     def _may_shake_hands(self, subscription: str | None, configuration: Configuration) -> bool:
         """Whether a handshake without a credential is accepted: Event Grid may not send one.
