@@ -19,9 +19,11 @@ from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import ContainerClient
 
 from lab.api_accepted import Accepted, Aftermath
+from lab.api_client import Reply, Stage
 from lab.api_operations import Known, Operation, address_of, operations_of, query_of
 from lab.api_tester import CALENDAR_TOKEN, desk_at_work
-from lab.api_writes import LATER, STRANGE, WEBHOOK, WRITES, Reply, Stage, Writer, event
+from lab.api_ticket_writes import LATER, STRANGE, WEBHOOK, event
+from lab.api_writes import WRITES, Writer
 from lab.desk import Desk, DeskError
 from lab.emulators.event_grid import DeadLetterBlobs, vault_resource_id
 from shared.storage.names import DEAD_LETTERS_CONTAINER

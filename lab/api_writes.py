@@ -3,185 +3,17 @@
 An operation that has no entry in `WRITES` is called with the example of the OpenAPI document.
 """
 
-import itertools
-import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
-from lab.api_accepted import Accepted, counted, subject_of
-from lab.api_operations import Known
-from lab.desk import WEBHOOK_PASSWORD, WEBHOOK_USER, Desk
-from lab.emulators.authrocket import AuthRocketLab
-from lab.emulators.event_grid import DeadLetterBlobs, Schema, basic_authorization, make_event
-from lab.emulators.event_grid.dead_letters import blob_name
+from lab.api_accepted import counted
+from lab.api_ticket_writes import WEBHOOK, TicketWrites
 
-ALLOWED, STRANGE, LATER = "acorn-vault", "stranger-vault", "later-vault"
-WEBHOOK = {"Authorization": basic_authorization(WEBHOOK_USER, WEBHOOK_PASSWORD)}
-# Quarantined events of a vault that is never allowed: these can be removed.
-_STRAYS = "strays"
 _SHARED_DOCUMENTS = 10
-_DAY = timedelta(days=1)
 
 
-@dataclass(frozen=True)
-class Reply:
-    """An answer: its JSON, or None for another type."""
-
-    status: int
-    json: Any
-    etag: str
-
-    @property
-    def ok(self) -> bool:
-        return 200 <= self.status < 300
-
-
-class Caller(Protocol):
-    """Who calls: see `lab.api_load`."""
-
-    def call(
-        self,
-        operation: str,
-        address: str | None = None,
-        body: Any = None,
-        headers: Mapping[str, str] | None = None,
-        *,
-        query: str = "",
-    ) -> Reply: ...
-
-    def fault(self, sentence: str) -> None: ...
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What all clients share."""
-
-    desk: Desk
-    known: Known
-    accepted: Accepted
-    blobs: DeadLetterBlobs
-    counted: Mapping[str, str]
-    ticket: str
-
-    @property
-    def authrocket(self) -> AuthRocketLab:
-        assert self.desk.authrocket is not None
-        return self.desk.authrocket
-
-
-def event(vault: str, name: str) -> dict[str, Any]:
-    """A secret that expires soon."""
-    now = datetime.now(UTC)
-    made = make_event("SecretNearExpiry", vault=vault, name=name, occurred_at=now, expires_at=now + 20 * _DAY)
-    return made.to_json(Schema.EVENT_GRID)
-
-
-class Writer:
-    """One client's writes. Every name that it makes is its own."""
-
-    def __init__(self, number: int, caller: Caller, stage: Stage) -> None:
-        self._number = number
-        self._caller = caller
-        self._stage = stage
-        self._accepted = stage.accepted
-        self._known = stage.known
-        self._random = random.Random(number)
-        self._numbers = itertools.count()
-        self._user = ""
-
-    def name(self, what: str) -> str:
-        """A new one."""
-        return f"{what}-{self._number}-{next(self._numbers)}"
-
-    # Tickets and events
-
-    def add_note(self) -> None:
-        ticket = self._known.any_of("/api/tickets", self._random)
-        text = self.name("note")
-        reply = self._caller.call("add_ticket_note", f"/api/tickets/{ticket}/notes", {"text": text})
-        if reply.ok:
-            self._remember_note(str(ticket), text)
-
-    def change_ticket(self) -> None:
-        """All clients count up the assignee of one ticket, each with a note."""
-        address = f"/api/tickets/{self._stage.ticket}"
-        read = self._caller.call("show_ticket", address)
-        if not read.ok:
-            return
-        text, number = self.name("change"), counted(read.json) + 1
-        body = {"assignee": str(number), "note": text}
-        reply = self._caller.call("change_ticket", address, body, {"If-Match": read.etag})
-        if reply.ok:
-            self._remember_note(self._stage.ticket, text)
-            self._count(address)
-            if counted(reply.json) != number or text not in {note["text"] for note in reply.json["notes"]}:
-                self._caller.fault(f"the answer to a change of {address} shows another's")
-
-    def deliver(self) -> None:
-        """One or two new objects, at times one of them twice, and at times one of a vault that is not allowed."""
-        names = [self.name("object") for _ in range(self._random.randrange(1, 3))]
-        events = [event(ALLOWED, name) for name in names]
-        if self._random.random() < 0.3:
-            events.append(events[0])
-        strays = [self.name("stray")] if self._random.random() < 0.15 else []
-        events += [event(STRANGE, name) for name in strays]
-        reply = self._caller.call("receive_key_vault_events_post", None, events, WEBHOOK)
-        if reply.ok:
-            with self._accepted.lock:
-                self._accepted.objects.update(names)
-                self._accepted.strays.update(strays)
-
-    def shake_hands(self) -> None:
-        self._caller.call(
-            "receive_key_vault_events_options", None, None, {"WebHook-Request-Origin": "eventgrid.azure.net"}
-        )
-
-    def replay(self) -> None:
-        """What was recorded has a ticket from then on."""
-        event_id, shown = self._quarantined()
-        if shown is None:
-            return
-        reply = self._caller.call("replay_quarantined", f"/api/quarantine/{event_id}/replay")
-        if reply.ok and reply.json["recorded"]:
-            with self._accepted.lock:
-                self._accepted.objects.add(subject_of(shown))
-
-    def remove_quarantined(self) -> None:
-        event_id, shown = self._quarantined(_STRAYS)
-        if shown is None:
-            return
-        if self._caller.call("remove_quarantined", f"/api/quarantine/{event_id}").ok:
-            self._known.drop(_STRAYS, event_id)
-            with self._accepted.lock:
-                self._accepted.strays_removed.add(subject_of(shown))
-
-    def _quarantined(self, pool: str = "/api/quarantine") -> tuple[str, Any]:
-        event_id = self._known.any_of(pool, self._random) or ""
-        reply = self._caller.call("show_quarantined", f"/api/quarantine/{event_id}") if event_id else None
-        if reply is None or not reply.ok:
-            self._known.drop(pool, event_id)
-            return event_id, None
-        if subject_of(reply.json).startswith("stray-"):
-            self._known.put(_STRAYS, event_id)
-        return event_id, reply.json
-
-    def replay_dead_letters(self) -> None:
-        """With a new one before it."""
-        names = [self.name("dead"), self.name("dead")]
-        self._stage.blobs.put(blob_name("load", datetime.now(UTC)), [event(ALLOWED, name) for name in names])
-        with self._accepted.lock:
-            self._accepted.objects.update(names)
-        self._caller.call("replay_dead_letters")
-
-    def sweep(self) -> None:
-        reply = self._caller.call("sweep_vaults_now", None, self._random.choice((None, {}, {"vault": ALLOWED})))
-        for swept in reply.json["items"] if reply.ok else ():
-            if swept["reason"]:
-                self._caller.fault(f"the sweep of {swept['vault']} failed: {swept['message']}")
-            with self._accepted.lock:
-                self._accepted.swept.add(swept["vault"])
+class Writer(TicketWrites):
+    """One client's writes."""
 
     # Records
 
@@ -323,24 +155,6 @@ class Writer:
 
     def _shared(self) -> str:
         return f"load-{self._random.randrange(_SHARED_DOCUMENTS)}"
-
-    # What is remembered
-
-    def _remember_note(self, ticket: str, text: str) -> None:
-        with self._accepted.lock:
-            self._accepted.notes[ticket].add(text)
-
-    def _remember_titles(self, reply: Reply | None, titles: Mapping[str, str]) -> None:
-        with self._accepted.lock:
-            for name, title in titles.items():
-                if reply is not None and reply.ok:
-                    self._accepted.titles[name].add(title)
-                else:
-                    self._accepted.refused.add(title)
-
-    def _count(self, address: str) -> None:
-        with self._accepted.lock:
-            self._accepted.edits[address] += 1
 
 
 WRITES: Mapping[str, Callable[[Writer], None]] = {

@@ -82,7 +82,13 @@ def _instance(account: str, region: str, record: Record) -> str:
 {_tags(record)}\
                     <hypervisor>xen</hypervisor>
 {_profile(account, record)}\
-                    <ebsOptimized>true</ebsOptimized>
+{_options(record, launched, gone=gone)}\
+                </item>
+"""
+
+
+def _options(record: Record, launched: str, *, gone: bool) -> str:
+    return f"""                    <ebsOptimized>true</ebsOptimized>
                     <enaSupport>true</enaSupport>
                     <cpuOptions>
                         <coreCount>2</coreCount>
@@ -125,29 +131,11 @@ def _instance(account: str, region: str, record: Record) -> str:
                     <operator>
                         <managed>false</managed>
                     </operator>
-                </item>
 """
 
 
 def _network(account: str, region: str, record: Record, launched: str) -> str:
     number = record.instance_id[2:]
-    public = ""
-    if record.public_ip:
-        name = f"ec2-{record.public_ip.replace('.', '-')}.{region}.compute.amazonaws.com"
-        public = f"""
-                            <association>
-                                <publicIp>{record.public_ip}</publicIp>
-                                <publicDnsName>{name}</publicDnsName>
-                                <ipOwnerId>amazon</ipOwnerId>
-                            </association>"""
-    ipv6 = ""
-    if record.ipv6:
-        ipv6 = f"""
-                                <item>
-                                    <ipv6Address>{record.ipv6}</ipv6Address>
-                                    <isPrimaryIpv6>false</isPrimaryIpv6>
-                                </item>"""
-    mac = ":".join(number[place : place + 2] for place in range(0, 10, 2))
     return f"""                    <subnetId>{record.subnet_id}</subnetId>
                     <vpcId>{record.vpc_id}</vpcId>
 {_optional("privateIpAddress", record.private_ip)}{_optional("ipAddress", record.public_ip)}\
@@ -159,7 +147,14 @@ def _network(account: str, region: str, record: Record, launched: str) -> str:
                             <groupName>default</groupName>
                         </item>
                     </groupSet>
-                    <networkInterfaceSet>
+{_interface(account, region, record, launched)}\
+"""
+
+
+def _interface(account: str, region: str, record: Record, launched: str) -> str:
+    number = record.instance_id[2:]
+    mac = ":".join(number[place : place + 2] for place in range(0, 10, 2))
+    return f"""                    <networkInterfaceSet>
                         <item>
                             <networkInterfaceId>eni-{number}</networkInterfaceId>
                             <subnetId>{record.subnet_id}</subnetId>
@@ -183,14 +178,14 @@ def _network(account: str, region: str, record: Record, launched: str) -> str:
                                 <attachTime>{launched}</attachTime>
                                 <deleteOnTermination>true</deleteOnTermination>
                                 <networkCardIndex>0</networkCardIndex>
-                            </attachment>{public}
+                            </attachment>{_public_address(region, record)}
                             <privateIpAddressesSet>
                                 <item>
 {_optional("privateIpAddress", record.private_ip, 36)}\
                                     <primary>true</primary>
                                 </item>
                             </privateIpAddressesSet>
-                            <ipv6AddressesSet>{ipv6}
+                            <ipv6AddressesSet>{_ipv6_address(record)}
                             </ipv6AddressesSet>
                             <interfaceType>interface</interfaceType>
                             <operator>
@@ -199,6 +194,28 @@ def _network(account: str, region: str, record: Record, launched: str) -> str:
                         </item>
                     </networkInterfaceSet>
 """
+
+
+def _public_address(region: str, record: Record) -> str:
+    if not record.public_ip:
+        return ""
+    name = f"ec2-{record.public_ip.replace('.', '-')}.{region}.compute.amazonaws.com"
+    return f"""
+                            <association>
+                                <publicIp>{record.public_ip}</publicIp>
+                                <publicDnsName>{name}</publicDnsName>
+                                <ipOwnerId>amazon</ipOwnerId>
+                            </association>"""
+
+
+def _ipv6_address(record: Record) -> str:
+    if not record.ipv6:
+        return ""
+    return f"""
+                                <item>
+                                    <ipv6Address>{record.ipv6}</ipv6Address>
+                                    <isPrimaryIpv6>false</isPrimaryIpv6>
+                                </item>"""
 
 
 def _volumes(record: Record, number: str) -> str:
