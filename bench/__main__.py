@@ -6,20 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench import (
-    cold_start,
-    ec2_changes,
-    ec2_import,
-    held_secrets,
-    lists,
-    parallel,
-    peers,
-    rule_sets,
-    storage_clients,
-    through_host,
-    user_import,
-    webhook,
-)
+from bench import cold_start, ec2_import, lists, rule_sets, through_host, user_import, webhook
 from bench.figures import Results
 from bench.measuring import FULL, QUICK, ROOT
 from bench.report import to_json, to_page, to_terminal
@@ -28,13 +15,8 @@ _BENCHES = {
     "webhook": webhook.measure,
     "host": through_host.measure,
     "import": ec2_import.measure,
-    "changes": ec2_changes.measure,
-    "parallel": parallel.measure,
-    "peers": peers.measure,
     "rules": rule_sets.measure,
-    "storage": storage_clients.measure,
     "users": user_import.measure,
-    "secrets": held_secrets.measure,
     "start": cold_start.measure,
     "lists": lists.measure,
 }
@@ -51,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--only", default="", help=f"some of {','.join(_BENCHES)}; the figures of the others stay as they were measured"
     )
-    parser.add_argument("--json", type=Path, default=ROOT / "bench.json")
+    parser.add_argument("--json", type=Path, default=None, help="bench.json; a trial writes it only when told")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="the folder of performance.md")
     given = parser.parse_args(arguments)
     chosen = [name for name in given.only.split(",") if name] or list(_BENCHES)
@@ -59,14 +41,16 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"no such bench: {', '.join(unknown)}")
     effort = QUICK if given.quick else FULL
     results = Results(left_out=list(_NOT_MEASURED))
-    earlier = json.loads(given.json.read_text("utf-8")) if given.json.exists() and not given.quick else {}
+    kept: Path | None = given.json or (None if given.quick else ROOT / "bench.json")
+    earlier = json.loads(kept.read_text("utf-8")) if kept and kept.exists() and not given.quick else {}
     for name in chosen:
         before = time.perf_counter()
         print(f"{name} …", end="", file=sys.stderr, flush=True)
         _BENCHES[name](effort, results)
         print(f" {time.perf_counter() - before:.0f} s", file=sys.stderr, flush=True)
         # After each: what was measured is kept when the next one is interrupted.
-        given.json.write_text(to_json(results.with_earlier(earlier)) + "\n", encoding="utf-8")
+        if kept:
+            kept.write_text(to_json(results.with_earlier(earlier)) + "\n", encoding="utf-8")
     print(to_terminal(results))
     # The figures of a trial must not stand where people look for real ones.
     if not given.quick or given.docs != ROOT / "docs":

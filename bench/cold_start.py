@@ -54,13 +54,16 @@ functions["import_ec2_assets"](None, Out())
 }
 
 
+_BUDGETS = {"webhook (a delivery)": 4.5}
+
+
 def measure(effort: Effort, results: Results) -> None:
     with TableProcess() as service:
         # As the deployment sets them.
         environment = {"AzureWebJobsStorage": service.connection_string, "PYDANTIC_DISABLE_PLUGINS": "__all__"}
         subjects = {"bare": (_BARE, ""), **{name: (_APP, first) for name, first in _TRIGGERS.items()}}
         warm = _alternately(subjects, effort.rounds, environment)
-        # One round in two is off by some hundredths, and the aim is as near.
+        # One round in two is off by some hundredths, and the budget may be as near.
         indexing = _alternately({"bare": (_BARE, ""), "indexed": (_APP, "")}, effort.rounds * _MANY, environment)
     bare = [one["indexed"] for one in warm["bare"]]
     bare_indexing = [one["indexed"] for one in indexing["bare"]]
@@ -75,7 +78,7 @@ def measure(effort: Effort, results: Results) -> None:
             "×",
             f"an app with one function ({median(bare_indexing) * 1e3:.0f} ms CPU)",
             f"{median(one['indexed'] for one in indexing['indexed']) * 1e3:.0f} ms CPU; {len(bare_indexing)} rounds",
-            aim=1.15,
+            budget=1.45,
         ),
         Figure(
             GROUP,
@@ -83,7 +86,7 @@ def measure(effort: Effort, results: Results) -> None:
             len(heavy),
             "modules",
             absolute=", ".join(heavy) or f"none; {len(modules)} modules in all, {bare_modules} in the bare app",
-            aim=0,
+            budget=0,
         ),
     )
     for name in _TRIGGERS:
@@ -96,6 +99,7 @@ def measure(effort: Effort, results: Results) -> None:
                 "indexing an app with one function",
                 f"{median(one['answered'] for one in warm[name]) * 1e3:.0f} ms CPU; "
                 f"{len(warm[name][0]['modules'])} modules",
+                budget=_BUDGETS.get(name),
             )
         )
 

@@ -1,4 +1,4 @@
-"""What a bench gives: figures with their floors and aims, and curves for the page."""
+"""What a bench gives: figures with their floors and budgets, and curves for the page."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -10,7 +10,7 @@ class Figure:
     """One measured number.
 
     `value` is in `unit`; of a ratio the unit is `×` and `against` says of what. `absolute` is this machine's own number
-    in words. `aim` is the most that it should be.
+    in words. `budget` is the most that it may be: a bound for plain code, not a race.
     """
 
     group: str
@@ -19,13 +19,13 @@ class Figure:
     unit: str = "×"
     against: str = ""
     absolute: str = ""
-    aim: float | None = None
+    budget: float | None = None
     note: str = ""
 
     @property
     def met(self) -> bool | None:
-        """None without an aim."""
-        return None if self.aim is None else self.value <= self.aim
+        """None without a budget."""
+        return None if self.budget is None else self.value <= self.budget
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "met": self.met}

@@ -49,7 +49,7 @@ def measure(effort: Effort, results: Results) -> None:
                 "×",
                 f"the first page among {effort.rows[0]:,} rows ({smallest:.2f} ms)",
                 f"{cost:.2f} ms",
-                aim=1.15,
+                budget=1.15,
                 note=f"calls a page: {', '.join(sorted(calls))}",
             )
         )
