@@ -33,7 +33,7 @@ print(json.dumps({{"indexed": indexed, "answered": time.process_time(), "modules
 _HTTP = "import azure.functions as func\nfunctions[{name!r}](func.HttpRequest({method!r}, {url!r}, body=b'[]', {more}))"
 _TRIGGERS = {
     "HTTP, anonymous (health)": _HTTP.format(name="show_health", method="GET", url="/api/health", more=""),
-    "HTTP, a list (assets)": _HTTP.format(name="list_assets", method="GET", url="/api/assets", more="params={}"),
+    "HTTP, a list (assets)": _HTTP.format(name="list_assets", method="GET", url="/api/v1/assets", more="params={}"),
     "webhook (a delivery)": _HTTP.format(
         name="receive_key_vault_events", method="POST", url="/api/events/key-vault", more="headers={}"
     ),

@@ -108,8 +108,8 @@ def settings_document() -> CodePath:
     """A document of a tenant that an operator replaces."""
     settings = _settings()
     changed = {**_TENANT, "title": "Acorn"}
-    stored = settings.put("aws-tenants", "acorn", _TENANT, by="paths", if_match="*")
-    return trace(lambda: settings.put("aws-tenants", "acorn", changed, by="paths", if_match=stored.etag))
+    stored, _ = settings.put("aws-tenants", "acorn", _TENANT, by="paths", if_match="*")
+    return trace(lambda: settings.put("aws-tenants", "acorn", changed, by="paths", if_match=str(stored.version)))
 
 
 PATHS: Mapping[str, Callable[[], CodePath]] = {

@@ -37,7 +37,7 @@ def blueprints() -> tuple[func.Blueprint, ...]:
         api_calendar.calendar_api,
         key_vault_events.key_vault_events,
         api_tickets.tickets_api,
-        api_event_recovery.event_care_api,
+        api_event_recovery.event_recovery_api,
         ticket_schedules.ticket_schedules,
         key_vault_event_queue.key_vault_event_queue,
         api_runs.runs_api,

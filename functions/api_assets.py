@@ -47,7 +47,7 @@ list_assets, add_asset, show_asset, edit_asset, list_asset_history, explain_asse
 @endpoint(
     assets_api,
     "GET",
-    "asset-sources",
+    "v1/asset-sources",
     tag="assets",
     summary="List what a mapping can take from an instance",
     query=PAGE,

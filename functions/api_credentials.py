@@ -43,7 +43,7 @@ def _shown(check: "CredentialCheck") -> dict[str, Any]:
 @endpoint(
     credentials_api,
     "POST",
-    "credential-stores/{name}/check",
+    "v1/credential-stores/{name}/check",
     tag="credentials",
     summary="Try a credential store",
     body=Content("credentials:Trial", example={"secret": "ec2-access-key"}),
@@ -66,7 +66,7 @@ def check_credential_store(req: func.HttpRequest) -> func.HttpResponse:
 @endpoint(
     credentials_api,
     "POST",
-    "credentials/{name}/check",
+    "v1/credentials/{name}/check",
     tag="credentials",
     summary="Try a credential",
     answers={200: "credentials:CheckAnswer"},
@@ -80,7 +80,7 @@ def check_credential(req: func.HttpRequest) -> func.HttpResponse:
 @endpoint(
     credentials_api,
     "GET",
-    "credentials/{name}/uses",
+    "v1/credentials/{name}/uses",
     tag="credentials",
     summary="List where a credential is used",
     query=PAGE,

@@ -13,7 +13,7 @@ from shared import bootstrap
 from shared.errors import ConflictError, MisconfiguredError
 from shared.reasons import Reason
 
-event_care_api = func.Blueprint()
+event_recovery_api = func.Blueprint()
 
 _ID = {"id": ("The event's id in the quarantine.", "5f1c0a6be2d94c7f8a3b6d1e")}
 _SETTINGS: Refusals = {503: (Reason.DOCUMENT_INVALID, Reason.CONTENDED), 409: (Reason.VAULT_NOT_SWEPT,)}
@@ -21,9 +21,9 @@ _BLOBS: Refusals = {503: (Reason.DEAD_LETTERS_UNAVAILABLE, Reason.DEAD_LETTERS_D
 
 
 @endpoint(
-    event_care_api,
+    event_recovery_api,
     "GET",
-    "quarantine",
+    "v1/quarantine",
     tag="tickets",
     summary="List quarantined events",
     query=PAGE,
@@ -47,9 +47,9 @@ def list_quarantine(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @endpoint(
-    event_care_api,
+    event_recovery_api,
     "GET",
-    "quarantine/{id}",
+    "v1/quarantine/{id}",
     tag="tickets",
     path=_ID,
     summary="Show a quarantined event",
@@ -63,9 +63,9 @@ def show_quarantined(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @endpoint(
-    event_care_api,
+    event_recovery_api,
     "POST",
-    "quarantine/{id}/replay",
+    "v1/quarantine/{id}/replay",
     tag="tickets",
     path=_ID,
     summary="Try a quarantined event again",
@@ -93,9 +93,9 @@ def replay_quarantined(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @endpoint(
-    event_care_api,
+    event_recovery_api,
     "DELETE",
-    "quarantine/{id}",
+    "v1/quarantine/{id}",
     tag="tickets",
     path=_ID,
     summary="Remove a quarantined event",
@@ -109,9 +109,9 @@ def remove_quarantined(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @endpoint(
-    event_care_api,
+    event_recovery_api,
     "POST",
-    "sweeps",
+    "v1/sweeps",
     tag="tickets",
     summary="Sweep the vaults now",
     body=Content("tickets:SweepRequest", example={"vault": "acorn-vault"}),
@@ -129,9 +129,9 @@ def sweep_vaults_now(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @endpoint(
-    event_care_api,
+    event_recovery_api,
     "GET",
-    "sweeps",
+    "v1/sweeps",
     tag="tickets",
     summary="List the last sweeps",
     query=PAGE,
@@ -145,9 +145,9 @@ def list_sweeps(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @endpoint(
-    event_care_api,
+    event_recovery_api,
     "GET",
-    "dead-letters",
+    "v1/dead-letters",
     tag="tickets",
     summary="List dead letters",
     query=PAGE,
@@ -162,9 +162,9 @@ def list_dead_letters(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @endpoint(
-    event_care_api,
+    event_recovery_api,
     "POST",
-    "dead-letters/replay",
+    "v1/dead-letters/replay",
     tag="tickets",
     summary="Record the dead letters",
     answers={200: "tickets:DeadLettersReplayed"},

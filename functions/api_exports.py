@@ -25,7 +25,7 @@ _NEXT = {
 @endpoint(
     exports_api,
     "GET",
-    "exports/{what}",
+    "v1/exports/{what}",
     tag="exports",
     summary="Export tickets, assets or users",
     query=(_FORMAT, _LIMIT, AFTER),
@@ -56,7 +56,7 @@ def export_records(req: func.HttpRequest) -> func.HttpResponse:
     headers = dict(NO_STORE)
     if following is not None:
         query = urlencode({"format": form, "limit": limit, "after": following})
-        headers |= {"Link": f"</api/exports/{what}?{query}>; rel=next", "X-Deskbridge-Next": following}
+        headers |= {"Link": f"</api/v1/exports/{what}?{query}>; rel=next", "X-Deskbridge-Next": following}
     if form == "jsonl":
         return func.HttpResponse(
             as_json_lines(records), headers=headers, mimetype="application/x-ndjson", charset="utf-8"

@@ -14,7 +14,7 @@ openapi_api = func.Blueprint()
 @endpoint(
     openapi_api,
     "GET",
-    "openapi.json",
+    "v1/openapi.json",
     tag="description",
     summary="Show this document",
     answers={200: "description:OpenApiDocument"},

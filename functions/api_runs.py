@@ -44,7 +44,7 @@ def declare_start(blueprint: func.Blueprint, source: RegisteredSource) -> Any:
     @endpoint(
         blueprint,
         "POST",
-        f"{source.kind}/{{name}}/imports",
+        f"v1/{source.kind}/{{name}}/imports",
         tag="runs",
         summary=f"Start an import of {source.document}",
         body=_STARTING,
@@ -68,7 +68,7 @@ STARTS = {source.kind: declare_start(runs_api, source) for source in SOURCES}
 @endpoint(
     runs_api,
     "POST",
-    "aws-tenants/{name}/check",
+    "v1/aws-tenants/{name}/check",
     tag="runs",
     summary="Try the configuration of an AWS tenant",
     answers={200: "runs:TenantCheck"},
@@ -89,7 +89,7 @@ def check_aws_tenant(req: func.HttpRequest) -> func.HttpResponse:
 @endpoint(
     runs_api,
     "GET",
-    "imports",
+    "v1/imports",
     tag="runs",
     summary="List the documents that are imported by schedule",
     query=PAGE,
@@ -105,7 +105,7 @@ def list_imports(req: func.HttpRequest) -> func.HttpResponse:
 @endpoint(
     runs_api,
     "GET",
-    "runs",
+    "v1/runs",
     tag="runs",
     summary="List runs",
     query=(*PAGE, _KIND, _NAME),
@@ -122,7 +122,7 @@ def list_runs(req: func.HttpRequest) -> func.HttpResponse:
 @endpoint(
     runs_api,
     "GET",
-    "runs/{id}",
+    "v1/runs/{id}",
     tag="runs",
     summary="Show a run with its parts",
     path=_ID,
@@ -138,7 +138,7 @@ def show_run(req: func.HttpRequest) -> func.HttpResponse:
 @endpoint(
     runs_api,
     "GET",
-    "runs/{id}/parts",
+    "v1/runs/{id}/parts",
     tag="runs",
     summary="List the parts of a run",
     path=_ID,
@@ -155,7 +155,7 @@ def list_run_parts(req: func.HttpRequest) -> func.HttpResponse:
 @endpoint(
     runs_api,
     "GET",
-    "runs/{id}/errors",
+    "v1/runs/{id}/errors",
     tag="runs",
     summary="List what failed in a run",
     path=_ID,
@@ -173,7 +173,7 @@ def list_run_errors(req: func.HttpRequest) -> func.HttpResponse:
 @endpoint(
     runs_api,
     "GET",
-    "runs/{id}/plan",
+    "v1/runs/{id}/plan",
     tag="runs",
     summary="List the plan of a preview",
     path=_ID,
@@ -206,7 +206,7 @@ def _start_import(kind: str, req: func.HttpRequest, messages: QueueMessages) -> 
     )
     send(messages, started.messages)
     run = bootstrap.run_reports().run(started.run.id)
-    return answer(202, run, headers={"Location": f"/api/runs/{started.run.id}"})
+    return answer(202, run, headers={"Location": f"/api/v1/runs/{started.run.id}"})
 
 
 def _read_start(body: Any) -> dict[str, Any]:

@@ -7,15 +7,16 @@ import azure.functions as func
 
 from functions.http.answers import answer, body_of, caller, json_body
 from functions.http.endpoints import BODY, MOVED, PAGED, STORABLE, STORED, UNKNOWN, Content, endpoint
+from functions.http.if_match import if_match_of
 from functions.http.query import PAGE, flag, page_asked
 from shared import bootstrap
-from shared.errors import ConflictError, InvalidInputError, NotFoundError
+from shared.errors import InvalidInputError, NotFoundError
 from shared.reasons import Reason
 
 settings_api = func.Blueprint()
 
 _DRY_RUN = flag("dry_run", "Only say what would change; nothing is written.")
-_VERSION = {"ETag": "The document's version, for `If-Match`."}
+_VERSION = {"ETag": "The document's version in quotes, for `If-Match`."}
 _STORE = {
     "vault_url": "https://acorn-vault.vault.azure.net",
     "method": "system_assigned",
@@ -45,7 +46,6 @@ def _shown(kind: str, stored: Any) -> dict[str, Any]:
         "name": stored.name,
         "document": plain(stored.document),
         "version": stored.version,
-        "etag": stored.etag,
         "changed_at": stored.changed_at,
         "changed_by": stored.changed_by,
     }
@@ -54,7 +54,7 @@ def _shown(kind: str, stored: Any) -> dict[str, Any]:
 @endpoint(
     settings_api,
     "GET",
-    "settings/{kind}",
+    "v1/settings/{kind}",
     tag="settings",
     summary="List the documents of a kind",
     query=PAGE,
@@ -73,7 +73,7 @@ def list_settings(req: func.HttpRequest) -> func.HttpResponse:
 @endpoint(
     settings_api,
     "GET",
-    "settings/{kind}/{name}",
+    "v1/settings/{kind}/{name}",
     tag="settings",
     summary="Show a document",
     answers={200: Content("settings:SettingAnswer", headers=_VERSION)},
@@ -83,13 +83,13 @@ def show_setting(req: func.HttpRequest) -> func.HttpResponse:
     kind, name = req.route_params["kind"], req.route_params["name"]
     settings = bootstrap.settings()
     stored = settings.get(settings.kinds.get(kind), name, fresh=True)
-    return answer(200, _shown(kind, stored), etag=stored.etag)
+    return answer(200, _shown(kind, stored), etag=str(stored.version))
 
 
 @endpoint(
     settings_api,
     "PUT",
-    "settings/{kind}/{name}",
+    "v1/settings/{kind}/{name}",
     tag="settings",
     summary="Write a document",
     body=Content("settings:AnyDocument", example=_STORE),
@@ -98,44 +98,37 @@ def show_setting(req: func.HttpRequest) -> func.HttpResponse:
         201: Content("settings:SettingAnswer", about="It is new.", headers=_VERSION),
     },
     refusals=[BODY, STORABLE, UNKNOWN, MOVED, STORED, {409: (Reason.VERSION_NEEDED,)}],
-    if_match="The ETag of the version that was read, or `*` for any version. Leave it out for a new document.",
+    if_match="The ETag of the version that was read, quoted or bare, or `*` for any. Leave it out for a new document.",
 )
 def put_setting(req: func.HttpRequest) -> func.HttpResponse:
     """It is checked whole, with all that it names, before it is written: each fault is told with its path."""
     kind, name = req.route_params["kind"], req.route_params["name"]
-    if_match = req.headers.get("If-Match")
-    stored = bootstrap.settings().put(kind, name, json_body(req), by=caller(req), if_match=if_match)
-    return answer(201 if stored.version == 1 else 200, _shown(kind, stored), etag=stored.etag)
+    if_match = if_match_of(req)
+    stored, is_new = bootstrap.settings().put(kind, name, json_body(req), by=caller(req), if_match=if_match)
+    return answer(201 if is_new else 200, _shown(kind, stored), etag=str(stored.version))
 
 
 @endpoint(
     settings_api,
     "DELETE",
-    "settings/{kind}/{name}",
+    "v1/settings/{kind}/{name}",
     tag="settings",
     summary="Remove a document",
     answers={204: Content(media_type="", about="It is gone; its history stays.")},
     refusals=[UNKNOWN, MOVED, STORED, {409: (Reason.VERSION_NEEDED, Reason.IN_USE)}],
-    if_match="The ETag of the version that was read, or `*` for any version. It is needed.",
+    if_match="The ETag of the version that was read, quoted or bare, or `*` for any version. It is needed.",
 )
 def delete_setting(req: func.HttpRequest) -> func.HttpResponse:
     """Refused while another document names it: the refusal says which."""
     kind, name = req.route_params["kind"], req.route_params["name"]
-    if_match = req.headers.get("If-Match")
-    if if_match is None:
-        raise ConflictError(
-            Reason.VERSION_NEEDED,
-            "A removal needs the version that was read.",
-            remedy="Send the document's ETag as If-Match, or * for any version.",
-        )
-    bootstrap.settings().delete(kind, name, by=caller(req), if_match=if_match)
+    bootstrap.settings().delete(kind, name, by=caller(req), if_match=if_match_of(req))
     return answer(204)
 
 
 @endpoint(
     settings_api,
     "GET",
-    "settings/{kind}/{name}/history",
+    "v1/settings/{kind}/{name}/history",
     tag="settings",
     summary="List what was done with a document",
     query=PAGE,
@@ -158,7 +151,7 @@ def show_setting_history(req: func.HttpRequest) -> func.HttpResponse:
 @endpoint(
     settings_api,
     "GET",
-    "settings",
+    "v1/settings",
     tag="settings",
     summary="Export all documents",
     answers={200: Content(media_type="application/yaml", about="One YAML document each, in the order of applying.")},
@@ -182,7 +175,7 @@ def export_settings(req: func.HttpRequest) -> func.HttpResponse:
 @endpoint(
     settings_api,
     "POST",
-    "settings",
+    "v1/settings",
     tag="settings",
     summary="Apply a set of documents",
     query=(_DRY_RUN,),

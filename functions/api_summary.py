@@ -16,7 +16,7 @@ _FRESH = flag("fresh", "Count anew now, which reads every row's narrow columns, 
 @endpoint(
     summary_api,
     "GET",
-    "summary",
+    "v1/summary",
     tag="dashboard",
     summary="Show the counts of everything",
     query=(_FRESH,),

@@ -7,6 +7,7 @@ import azure.functions as func
 
 from functions.http.answers import answer, caller, json_body
 from functions.http.endpoints import BODY, MOVED, PAGED, UNKNOWN, Content, Refusals, endpoint
+from functions.http.if_match import if_match_of
 from functions.http.query import PAGE, Query, one_of, page_asked, some_of, text
 from shared import bootstrap
 from shared.reasons import Reason
@@ -15,7 +16,7 @@ tickets_api = func.Blueprint()
 
 STORED: Refusals = {503: (Reason.DOCUMENT_INVALID, Reason.CONTENDED)}
 _ID = {"id": ("The ticket's id.", "KV-7F3K9-Q2MXB")}
-_VERSION = {"ETag": "The ticket's version, for `If-Match`."}
+_VERSION = {"ETag": "The ticket's version in quotes, for `If-Match`."}
 
 _STATE = one_of("state", "Open ones, finished ones (resolved, closed), or all.", ("open", "finished", "all"))
 _ORDER = one_of("order", "Newest first, or by expiry, soonest first (open ones only).", ("newest", "expiry"))
@@ -50,7 +51,7 @@ def read_body(model: str, content: Any) -> Any:
 @endpoint(
     tickets_api,
     "GET",
-    "tickets",
+    "v1/tickets",
     tag="tickets",
     summary="List tickets",
     query=(_STATE, _ORDER, _SNOOZED, _SCOPE, *_FILTERS, *PAGE),
@@ -78,7 +79,7 @@ def list_tickets(req: func.HttpRequest) -> func.HttpResponse:
 @endpoint(
     tickets_api,
     "GET",
-    "tickets/{id}",
+    "v1/tickets/{id}",
     tag="tickets",
     path=_ID,
     summary="Show a ticket",
@@ -93,14 +94,14 @@ def show_ticket(req: func.HttpRequest) -> func.HttpResponse:
 @endpoint(
     tickets_api,
     "PATCH",
-    "tickets/{id}",
+    "v1/tickets/{id}",
     tag="tickets",
     path=_ID,
     summary="Change a ticket",
     body=Content("tickets:TicketChange", example={"status": "in_progress", "assignee": "kim"}),
     answers={200: Content("tickets:TicketDetailAnswer", headers=_VERSION)},
     refusals=[BODY, UNKNOWN, MOVED, STORED, {409: (Reason.VERSION_NEEDED, Reason.TICKET_FINISHED)}],
-    if_match="The ETag of the version that was read, or `*` for any version. It is needed.",
+    if_match="The ETag of the version that was read, quoted or bare, or `*` for any version. It is needed.",
 )
 def change_ticket(req: func.HttpRequest) -> func.HttpResponse:
     """What a person decides stands until an event brings something new: then a finished ticket opens again, a snoozed
@@ -108,7 +109,7 @@ def change_ticket(req: func.HttpRequest) -> func.HttpResponse:
     body = read_body("TicketChange", json_body(req))
     changes = {name: getattr(body, name) for name in body.model_fields_set if name != "note"}
     changed = bootstrap.ticket_editor().change(
-        req.route_params["id"], changes, by=caller(req), if_match=req.headers.get("If-Match"), note=body.note
+        req.route_params["id"], changes, by=caller(req), if_match=if_match_of(req), note=body.note
     )
     return _detail(changed)
 
@@ -116,7 +117,7 @@ def change_ticket(req: func.HttpRequest) -> func.HttpResponse:
 @endpoint(
     tickets_api,
     "POST",
-    "tickets/{id}/notes",
+    "v1/tickets/{id}/notes",
     tag="tickets",
     path=_ID,
     summary="Write a note",

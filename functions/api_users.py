@@ -48,7 +48,7 @@ list_users, add_user, show_user, edit_user, list_user_history, explain_user = de
 @endpoint(
     users_api,
     "POST",
-    "authrocket-realms/{name}/check",
+    "v1/authrocket-realms/{name}/check",
     tag="runs",
     summary="Try the configuration of an AuthRocket realm",
     answers={200: "runs:RealmCheckAnswer"},

@@ -72,7 +72,7 @@ class Aftermath:
         join = "&" if "?" in address else "?"
         after = ""
         while True:
-            page = self._desk.call("GET", f"/api/{address}{join}limit=200{after}")
+            page = self._desk.call("GET", f"/api/v1/{address}{join}limit=200{after}")
             yield from page["items"]
             if page["next"] is None:
                 return
@@ -96,13 +96,13 @@ class Aftermath:
         yield from (f"run {run} did not end" for run in sorted(left))
 
     def _dead_letters(self) -> Iterator[str]:
-        while self._desk.call("POST", "/api/dead-letters/replay")["more"]:
+        while self._desk.call("POST", "/api/v1/dead-letters/replay")["more"]:
             pass
         yield from (f"dead letter {one['name']} stays" for one in self._items("dead-letters"))
 
     def _notes(self) -> Iterator[str]:
         for ticket, wanted in self._accepted.notes.items():
-            there = Counter(note["text"] for note in self._desk.call("GET", f"/api/tickets/{ticket}")["notes"])
+            there = Counter(note["text"] for note in self._desk.call("GET", f"/api/v1/tickets/{ticket}")["notes"])
             yield from (f"note {text!r} of {ticket} stands {there[text]} times" for text in wanted if there[text] != 1)
 
     def _records(self) -> Iterator[str]:
@@ -129,7 +129,7 @@ class Aftermath:
                 yield f"document {name}: {removed} removals, {self._accepted.removals[name]} acknowledged"
             newest = entries[0]
             try:
-                present = self._desk.call("GET", f"/api/settings/sites/{name}")["document"]["title"]
+                present = self._desk.call("GET", f"/api/v1/settings/sites/{name}")["document"]["title"]
             except DeskError:
                 present = None
             if present != (None if newest["action"] == "deleted" else newest["document"]["title"]):
@@ -146,7 +146,9 @@ class Aftermath:
                 yield f"event of {name}: {tickets[name]} tickets"
 
     def _quarantine(self) -> Iterator[str]:
-        shown = (self._desk.call("GET", f"/api/quarantine/{quote(item['id'])}") for item in self._items("quarantine"))
+        shown = (
+            self._desk.call("GET", f"/api/v1/quarantine/{quote(item['id'])}") for item in self._items("quarantine")
+        )
         there = Counter(map(subject_of, shown))
         for name in sorted(self._accepted.strays):
             wanted = 0 if name in self._accepted.strays_removed else 1
@@ -159,7 +161,7 @@ class Aftermath:
 
     def _users(self) -> Iterator[str]:
         for user, name in self._accepted.names.items():
-            present = self._desk.call("GET", f"/api/users/{quote(user)}")["name"]
+            present = self._desk.call("GET", f"/api/v1/users/{quote(user)}")["name"]
             if present != name:
                 yield f"user {user} is {present!r} after AuthRocket said {name!r}"
 

@@ -194,7 +194,7 @@ def _reason_of(reply: Reply) -> str | None:
 
 def load(desk: Desk, clients: int, seconds: float) -> Findings:
     """Let them all loose; what they met, and what of the acknowledged is missing (as faults)."""
-    operations = operations_of(desk.call("GET", "/api/openapi.json"))
+    operations = operations_of(desk.call("GET", "/api/v1/openapi.json"))
     found = Findings()
     blobs = DeadLetterBlobs(desk.connection_string, DEAD_LETTERS_CONTAINER)
     with closing(blobs):
@@ -227,17 +227,17 @@ def _set_up(desk: Desk, operations: Mapping[str, Operation], accepted: Accepted,
     counted = {
         "asset": _made(desk, "assets", "counted"),
         "user": _made(desk, "users", "counted"),
-        "imported asset": f"/api/assets/{desk.call('GET', '/api/assets?limit=1')['items'][0]['id']}",
-        "imported user": f"/api/users/{desk.call('GET', '/api/users?limit=1')['items'][0]['id']}",
+        "imported asset": f"/api/v1/assets/{desk.call('GET', '/api/v1/assets?limit=1')['items'][0]['id']}",
+        "imported user": f"/api/v1/users/{desk.call('GET', '/api/v1/users?limit=1')['items'][0]['id']}",
     }
-    realm = desk.call("GET", "/api/settings/authrocket-realms/customers")["document"]
+    realm = desk.call("GET", "/api/v1/settings/authrocket-realms/customers")["document"]
     webhook = {"current": {"in_place": {"store": "deskbridge-vault", "secret": "key-vault-webhook"}}}
     _put(desk, "authrocket-realms", "customers", {**realm, "webhook": webhook})
-    events = desk.call("GET", "/api/settings/key-vault-events/default")["document"]
+    events = desk.call("GET", "/api/v1/settings/key-vault-events/default")["document"]
     accepted.strays.update(f"stray-{number}" for number in range(5))
     accepted.later.update(f"later-{number}" for number in range(20))
     _deliver(desk, [event(STRANGE, name) for name in sorted(accepted.strays)])
-    known.learn("strays", desk.call("GET", "/api/quarantine"))
+    known.learn("strays", desk.call("GET", "/api/v1/quarantine"))
     _deliver(desk, [event(LATER, name) for name in sorted(accepted.later)])
     # These are quarantined, and from now on they can be recorded.
     allowed = [*events["allowed_vaults"], {"name": LATER, "resource_id": vault_resource_id(LATER)}]
@@ -246,20 +246,20 @@ def _set_up(desk: Desk, operations: Mapping[str, Operation], accepted: Accepted,
         _put(desk, "sites", f"load-{number}", {"title": f"title-{number}", "customer": "Acorn"})
         accepted.titles[f"load-{number}"].add(f"title-{number}")
     for address in ("assets", "users", "tickets", "runs", "quarantine", *(f"settings/{kind}" for kind in kinds)):
-        known.learn(f"/api/{address}", desk.call("GET", f"/api/{address}?limit=200"))
+        known.learn(f"/api/v1/{address}", desk.call("GET", f"/api/v1/{address}?limit=200"))
     # No event comes any more that would say something new about it.
-    policy = desk.call("GET", "/api/tickets?kind=access_policy")["items"][0]["id"]
+    policy = desk.call("GET", "/api/v1/tickets?kind=access_policy")["items"][0]["id"]
     return Stage(desk, known, accepted, blobs, counted, policy)
 
 
 def _made(desk: Desk, what: str, name: str) -> str:
     body = json.dumps({"id": name, "fields": {"name": name}}).encode()
-    return f"/api/{what}/{desk.call('POST', f'/api/{what}', body)['id']}"
+    return f"/api/v1/{what}/{desk.call('POST', f'/api/v1/{what}', body)['id']}"
 
 
 def _put(desk: Desk, kind: str, name: str, document: Any) -> None:
     body = json.dumps({"documents": [{"kind": kind, "name": name, "document": document}]}).encode()
-    desk.call("POST", "/api/settings", body)
+    desk.call("POST", "/api/v1/settings", body)
 
 
 def _deliver(desk: Desk, events: Sequence[Any]) -> None:
@@ -293,7 +293,7 @@ def main() -> int:
     given = parser.parse_args()
     with desk_at_work() as desk:
         found = load(desk, given.clients, given.seconds)
-        operations = operations_of(desk.call("GET", "/api/openapi.json"))
+        operations = operations_of(desk.call("GET", "/api/v1/openapi.json"))
     print(f"{given.clients} clients, {given.seconds:.0f} s: {found.answers.total()} answers")
     print(report(found))
     left_out = sorted(set(operations) - found.succeeded)

@@ -120,7 +120,7 @@ def _one_of(operation: Operation, prefix: str, name: str, known: Known, chance: 
     found = known.any_of(prefix, chance)
     if found is None:
         # `aws-tenants/{name}` is the document of that kind.
-        found = known.any_of(f"/api/settings/{prefix.rpartition('/')[2]}", chance)
+        found = known.any_of(f"/api/v1/settings/{prefix.rpartition('/')[2]}", chance)
     return found
 
 

@@ -66,10 +66,10 @@ def desk_at_work() -> Iterator[Desk]:
 
 def names_of(desk: Desk) -> dict[str, dict[str, str]]:
     """Parameters that lead to what is there, by operation: made-up ones seldom do."""
-    ticket = desk.call("GET", "/api/tickets?limit=1")["items"][0]["id"]
-    asset = desk.call("GET", "/api/assets?limit=1")["items"][0]["id"]
-    user = desk.call("GET", "/api/users?limit=1")["items"][0]["id"]
-    run = desk.call("GET", "/api/runs?limit=1")["items"][0]["id"]
+    ticket = desk.call("GET", "/api/v1/tickets?limit=1")["items"][0]["id"]
+    asset = desk.call("GET", "/api/v1/assets?limit=1")["items"][0]["id"]
+    user = desk.call("GET", "/api/v1/users?limit=1")["items"][0]["id"]
+    run = desk.call("GET", "/api/v1/runs?limit=1")["items"][0]["id"]
     tickets = {operation: {"id": ticket} for operation in ("show_ticket", "change_ticket", "add_ticket_note")}
     assets = {
         operation: {"id": asset} for operation in ("show_asset", "edit_asset", "list_asset_history", "explain_asset")
@@ -108,7 +108,7 @@ def try_api(desk: Desk, effort: Effort, *, pinned: bool) -> tuple[int, str]:
         configuration = Path(folder) / "schemathesis.toml"
         configuration.write_text(text, "utf-8")
         command = [str(Path(sys.executable).parent / "schemathesis"), "--config-file", str(configuration), "run"]
-        command += [f"{desk.url}/api/openapi.json?code={key}", "--url", desk.url]
+        command += [f"{desk.url}/api/v1/openapi.json?code={key}", "--url", desk.url]
         command += ["--header", f"x-functions-key: {key}", "--request-timeout", "60", "--workers", "2"]
         command += ["--max-examples", str(effort.examples), "--seed", str(effort.seed), "--phases", effort.phases]
         command += ["--exclude-checks", ",".join(_LEFT_OUT), "--suppress-health-check", "all"]

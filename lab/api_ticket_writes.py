@@ -27,15 +27,15 @@ class TicketWrites(Client):
     """Notes, changes, deliveries, and events that are taken up again."""
 
     def add_note(self) -> None:
-        ticket = self._known.any_of("/api/tickets", self._random)
+        ticket = self._known.any_of("/api/v1/tickets", self._random)
         text = self.name("note")
-        reply = self._caller.call("add_ticket_note", f"/api/tickets/{ticket}/notes", {"text": text})
+        reply = self._caller.call("add_ticket_note", f"/api/v1/tickets/{ticket}/notes", {"text": text})
         if reply.ok:
             self._remember_note(str(ticket), text)
 
     def change_ticket(self) -> None:
         """All clients count up the assignee of one ticket, each with a note."""
-        address = f"/api/tickets/{self._stage.ticket}"
+        address = f"/api/v1/tickets/{self._stage.ticket}"
         read = self._caller.call("show_ticket", address)
         if not read.ok:
             return
@@ -72,7 +72,7 @@ class TicketWrites(Client):
         event_id, shown = self._quarantined()
         if shown is None:
             return
-        reply = self._caller.call("replay_quarantined", f"/api/quarantine/{event_id}/replay")
+        reply = self._caller.call("replay_quarantined", f"/api/v1/quarantine/{event_id}/replay")
         if reply.ok and reply.json["recorded"]:
             with self._accepted.lock:
                 self._accepted.objects.add(subject_of(shown))
@@ -81,14 +81,14 @@ class TicketWrites(Client):
         event_id, shown = self._quarantined(_STRAYS)
         if shown is None:
             return
-        if self._caller.call("remove_quarantined", f"/api/quarantine/{event_id}").ok:
+        if self._caller.call("remove_quarantined", f"/api/v1/quarantine/{event_id}").ok:
             self._known.drop(_STRAYS, event_id)
             with self._accepted.lock:
                 self._accepted.strays_removed.add(subject_of(shown))
 
-    def _quarantined(self, pool: str = "/api/quarantine") -> tuple[str, Any]:
+    def _quarantined(self, pool: str = "/api/v1/quarantine") -> tuple[str, Any]:
         event_id = self._known.any_of(pool, self._random) or ""
-        reply = self._caller.call("show_quarantined", f"/api/quarantine/{event_id}") if event_id else None
+        reply = self._caller.call("show_quarantined", f"/api/v1/quarantine/{event_id}") if event_id else None
         if reply is None or not reply.ok:
             self._known.drop(pool, event_id)
             return event_id, None

@@ -33,7 +33,7 @@ class Writer(TicketWrites):
         name = self.name(what)
         reply = self._caller.call(operation, None, {"id": name, "fields": {"name": name}})
         if reply.ok:
-            self._known.put(f"/api/{what}", reply.json["id"])
+            self._known.put(f"/api/v1/{what}", reply.json["id"])
             with self._accepted.lock:
                 self._accepted.records[reply.json["id"]] = name
 
@@ -75,10 +75,10 @@ class Writer(TicketWrites):
     # Runs
 
     def start_import(self) -> None:
-        self._start("start_ec2_import", "/api/aws-tenants/acorn/imports")
+        self._start("start_ec2_import", "/api/v1/aws-tenants/acorn/imports")
 
     def start_realm_import(self) -> None:
-        self._start("start_authrocket_import", "/api/authrocket-realms/customers/imports")
+        self._start("start_authrocket_import", "/api/v1/authrocket-realms/customers/imports")
 
     def _start(self, operation: str, address: str) -> None:
         done = self._known.any_of(f"finished {address}", self._random)
@@ -90,7 +90,7 @@ class Writer(TicketWrites):
         if reply.ok:
             with self._accepted.lock:
                 self._accepted.runs.add(reply.json["id"])
-        listed = self._caller.call("list_runs", None, query=f"?limit=50&kind={address.split('/')[2]}")
+        listed = self._caller.call("list_runs", None, query=f"?limit=50&kind={address.split('/')[3]}")
         for run in listed.json["items"] if listed.ok else ():
             if run["status"] == "succeeded":
                 self._known.put(f"{'previewed' if run['mode'] == 'preview' else 'finished'} {address}", run["id"])
@@ -99,16 +99,16 @@ class Writer(TicketWrites):
 
     def check_store(self) -> None:
         body = self._random.choice((None, {"secret": "aws-acorn"}))
-        self._check("check_credential_store", "/api/credential-stores/deskbridge-vault/check", body)
+        self._check("check_credential_store", "/api/v1/credential-stores/deskbridge-vault/check", body)
 
     def check_credential(self) -> None:
-        self._check("check_credential", "/api/credentials/aws-acorn/check")
+        self._check("check_credential", "/api/v1/credentials/aws-acorn/check")
 
     def check_tenant(self) -> None:
-        self._check("check_aws_tenant", "/api/aws-tenants/acorn/check")
+        self._check("check_aws_tenant", "/api/v1/aws-tenants/acorn/check")
 
     def check_realm(self) -> None:
-        self._check("check_authrocket_realm", "/api/authrocket-realms/customers/check")
+        self._check("check_authrocket_realm", "/api/v1/authrocket-realms/customers/check")
 
     def _check(self, operation: str, address: str, body: Any = None) -> None:
         reply = self._caller.call(operation, address, body)
@@ -120,7 +120,7 @@ class Writer(TicketWrites):
     def put_setting(self) -> None:
         """A document that a few clients share: of two writers one is told that it moved, and the other wins."""
         name, title = self._shared(), self.name("title")
-        address = f"/api/settings/sites/{name}"
+        address = f"/api/v1/settings/sites/{name}"
         read = self._caller.call("show_setting", address)
         headers = {"If-Match": read.etag} if read.ok else {}
         reply = self._caller.call("put_setting", address, {"title": title, "customer": "Acorn"}, headers)
@@ -130,10 +130,10 @@ class Writer(TicketWrites):
 
     def delete_setting(self) -> None:
         name = self._shared()
-        read = self._caller.call("show_setting", f"/api/settings/sites/{name}")
+        read = self._caller.call("show_setting", f"/api/v1/settings/sites/{name}")
         if not read.ok:
             return
-        reply = self._caller.call("delete_setting", f"/api/settings/sites/{name}", None, {"If-Match": read.etag})
+        reply = self._caller.call("delete_setting", f"/api/v1/settings/sites/{name}", None, {"If-Match": read.etag})
         if reply.ok:
             with self._accepted.lock:
                 self._accepted.removals[name] += 1

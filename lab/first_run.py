@@ -65,7 +65,7 @@ def _placeholder(name: str) -> str:
 
 def _apply_settings(desk: Desk, say: Callable[[str], object]) -> None:
     text = "\n---\n".join(text for _, text in settings_texts(desk))
-    answer = desk.call("POST", "/api/settings", text.encode(), "application/yaml")
+    answer = desk.call("POST", "/api/v1/settings", text.encode(), "application/yaml")
     actions = [item["action"] for item in answer["items"]]
     counts = ", ".join(f"{actions.count(action)} {action}" for action in dict.fromkeys(actions))
     say(f"settings applied: {len(actions)} documents ({counts})")
@@ -107,7 +107,7 @@ def wait_for_run(desk: Desk, kind: str, started_at: datetime) -> Any:
     """The newest run of a kind that started since then, once it has ended. Raises DeskError after three minutes."""
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
-        runs = desk.call("GET", f"/api/runs?kind={kind}")["items"]
+        runs = desk.call("GET", f"/api/v1/runs?kind={kind}")["items"]
         recent = [run for run in runs if datetime.fromisoformat(run["started_at"]) >= started_at]
         if recent and recent[0]["finished_at"]:
             return recent[0]

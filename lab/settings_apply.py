@@ -50,7 +50,7 @@ def apply(url: str, key: str, text: str, *, dry_run: bool = False) -> Any:
     """The desk's answer. Raises ValueError with what it refused."""
     query = "?dry_run=true" if dry_run else ""
     request = urllib.request.Request(  # noqa: S310 - the operator names the address
-        f"{url.rstrip('/')}/api/settings{query}",
+        f"{url.rstrip('/')}/api/v1/settings{query}",
         data=text.encode(),
         method="POST",
         headers={"Content-Type": "application/yaml", "x-functions-key": key},

@@ -8,9 +8,9 @@ from lab.first_run import Figures
 
 ROWS = 5
 _VIEWS: tuple[tuple[str, str, Sequence[str]], ...] = (
-    ("tickets", "/api/tickets", ("id", "priority", "status", "summary")),
-    ("assets", "/api/assets", ("source_id", "name", "asset-number", "type", "site", "status")),
-    ("users", "/api/users", ("name", "email", "site", "status")),
+    ("tickets", "/api/v1/tickets", ("id", "priority", "status", "summary")),
+    ("assets", "/api/v1/assets", ("source_id", "name", "asset-number", "type", "site", "status")),
+    ("users", "/api/v1/users", ("name", "email", "site", "status")),
 )
 
 
@@ -37,7 +37,7 @@ def where_to_look(desk: Desk) -> Iterator[str]:
     yield ""
     yield f"The desk is up at {desk.url} (Ctrl-C stops it and everything it started)."
     yield f"  its function key: {desk.key_hint}"
-    for address in ("/api/tickets", "/api/assets", "/api/users", "/api/runs", "/api/settings"):
+    for address in ("/api/v1/tickets", "/api/v1/assets", "/api/v1/users", "/api/v1/runs", "/api/v1/settings"):
         yield f'  curl -H "x-functions-key: $KEY" {desk.url}{address}'
     yield "Send it an event:"
     yield (

@@ -67,10 +67,14 @@ class AlreadyExistsError(ConflictError):
 class ChangedMeanwhileError(ConflictError):
     """Someone else wrote in between (412): read again, decide again."""
 
-    def __init__(self, message: str, *, row_key: str = "", present_etag: str = "") -> None:
-        super().__init__(Reason.CHANGED_MEANWHILE, message, remedy="Read it again, and repeat the change.")
+    def __init__(self, message: str, *, row_key: str = "", present_version: str = "") -> None:
+        super().__init__(
+            Reason.CHANGED_MEANWHILE,
+            message,
+            remedy="Read it again, and send its new ETag in the header If-Match.",
+        )
         self.row_key = row_key
-        self.present_etag = present_etag
+        self.present_version = present_version
 
 
 class TooLargeError(DeskbridgeError):

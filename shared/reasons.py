@@ -17,6 +17,7 @@ class Reason(StrEnum):
     ALREADY_EXISTS = "already_exists"
     IN_USE = "in_use"
     VERSION_NEEDED = "version_needed"
+    VERSION_INVALID = "version_invalid"
     PARAMETER_UNKNOWN = "parameter_unknown"
     PARAMETER_INVALID = "parameter_invalid"
     INTERNAL = "internal"

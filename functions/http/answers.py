@@ -56,10 +56,10 @@ _WEBHOOK_HEADERS: Mapping[int, Mapping[str, str]] = {
 def answer(
     status: int, body: Any = None, *, headers: Mapping[str, str] | None = None, etag: str = ""
 ) -> func.HttpResponse:
-    """A JSON answer; `body` None is an empty one. Times are written as ISO 8601 in UTC."""
+    """A JSON answer; `body` None is an empty one, `etag` a version without quotes. Times are ISO 8601 in UTC."""
     all_headers = {**NO_STORE, **(headers or {})}
     if etag:
-        all_headers["ETag"] = etag
+        all_headers["ETag"] = f'"{etag}"'
     return func.HttpResponse(
         b"" if body is None else to_json(body),
         status_code=status,
@@ -89,9 +89,9 @@ def problem(error: DeskbridgeError) -> func.HttpResponse:
         body["remedy"] = error.remedy
     if error.faults:
         body["faults"] = [{"path": fault.path, "message": fault.message} for fault in error.faults]
-    if isinstance(error, ChangedMeanwhileError) and error.present_etag:
-        body["present_version"] = error.present_etag
-        headers["ETag"] = error.present_etag
+    if isinstance(error, ChangedMeanwhileError) and error.present_version:
+        body["present_version"] = error.present_version
+        headers["ETag"] = f'"{error.present_version}"'
     if isinstance(error, TryLaterError) and error.retry_after is not None:
         headers["Retry-After"] = str(max(1, round(error.retry_after)))
     return func.HttpResponse(

@@ -39,6 +39,7 @@ STORED: Refusals = {503: (Reason.DOCUMENT_INVALID,)}
 # What is sent becomes a row, and a row has limits.
 STORABLE: Refusals = {400: (Reason.STORAGE_LIMIT,)}
 _LONGEST_ID = 400
+_VERSION: Refusals = {400: (Reason.VERSION_INVALID,)}
 _PARAMETERS: Refusals = {400: (Reason.PARAMETER_UNKNOWN, Reason.PARAMETER_INVALID)}
 
 
@@ -141,7 +142,14 @@ def endpoint(
             bodies=_contents(body),
             body_needed=body_needed,
             answers={status: _contents(content) for status, content in answers.items()},
-            refusals=_merged([*(() if query is None else (_PARAMETERS,)), *needs_storage, *refusals]),
+            refusals=_merged(
+                [
+                    *(() if query is None else (_PARAMETERS,)),
+                    *((_VERSION,) if if_match else ()),
+                    *needs_storage,
+                    *refusals,
+                ]
+            ),
             if_match=if_match,
             path=dict(path or {}),
             basic=basic,

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from functions.http.endpoints import Access, Content, Endpoint
+from functions.http.if_match import VERSION_PATTERN
 from shared.reasons import Reason
 
 _REFERENCE = "#/components/schemas/{model}"
@@ -17,7 +18,7 @@ _TITLES = {
     404: "There is no such thing.",
     405: "The method is not allowed.",
     409: "The request does not fit the present state.",
-    412: "It changed meanwhile: `present_version` is the ETag of what is there now.",
+    412: "It changed meanwhile: `present_version` is the version that is there now, and so is the header `ETag`.",
     413: "It is too large.",
     503: "Something that is needed is missing or does not answer. The same request can succeed later.",
 }
@@ -143,9 +144,9 @@ def _parameters(declared: Endpoint) -> list[dict[str, Any]]:
             parameter["example"] = query.example
         parameters.append(parameter)
     if declared.if_match:
-        # The host drops an empty header, as it does an empty parameter.
-        schema = {"type": "string"}
-        parameters.append({"name": "If-Match", "in": "header", "description": declared.if_match, "schema": schema})
+        schema = {"type": "string", "pattern": f"^({VERSION_PATTERN})$"}
+        header = {"name": "If-Match", "in": "header", "description": declared.if_match, "schema": schema}
+        parameters.append({**header, "example": "*"})
     return parameters
 
 

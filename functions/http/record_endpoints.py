@@ -8,6 +8,7 @@ import azure.functions as func
 
 from functions.http.answers import answer, caller, json_body
 from functions.http.endpoints import BODY, MOVED, PAGED, STORABLE, STORED, UNKNOWN, Content, endpoint, named
+from functions.http.if_match import if_match_of
 from functions.http.query import PAGE, Query, filters_of, page_asked
 from shared.errors import Fault, InvalidInputError
 from shared.reasons import Reason
@@ -46,13 +47,13 @@ def declare_records(blueprint: func.Blueprint, records: Records) -> tuple[Any, A
     one, many, desk = records.one, records.many, records.desk
     thing = f"{records.article} {one}"
     path = {"id": records.id}
-    version = {"ETag": f"The {one}'s version, for `If-Match`."}
+    version = {"ETag": f"The {one}'s version in quotes, for `If-Match`."}
     shown = f"records:{records.model}Answer"
 
     @endpoint(
         blueprint,
         "GET",
-        many,
+        f"v1/{many}",
         tag=many,
         summary=f"List {many}",
         query=(*PAGE, *records.filters),
@@ -68,7 +69,7 @@ def declare_records(blueprint: func.Blueprint, records: Records) -> tuple[Any, A
     @endpoint(
         blueprint,
         "POST",
-        many,
+        f"v1/{many}",
         tag=many,
         summary=f"Add {thing} by hand",
         body=Content("records:NewRecord", example=records.new),
@@ -79,12 +80,12 @@ def declare_records(blueprint: func.Blueprint, records: Records) -> tuple[Any, A
     def add_record(req: func.HttpRequest) -> func.HttpResponse:
         body = _read_body(json_body(req), {"id": "", "fields": {}})
         record, etag = desk().add(body["id"], body["fields"], by=caller(req))
-        return answer(201, record, etag=etag, headers={"Location": f"/api/{many}/{quote(record['id'], safe=':')}"})
+        return answer(201, record, etag=etag, headers={"Location": f"/api/v1/{many}/{quote(record['id'], safe=':')}"})
 
     @endpoint(
         blueprint,
         "GET",
-        f"{many}/{{id}}",
+        f"v1/{many}/{{id}}",
         tag=many,
         summary=f"Show {thing}",
         path=path,
@@ -99,14 +100,14 @@ def declare_records(blueprint: func.Blueprint, records: Records) -> tuple[Any, A
     @endpoint(
         blueprint,
         "PATCH",
-        f"{many}/{{id}}",
+        f"v1/{many}/{{id}}",
         tag=many,
         summary=f"Edit {thing}",
         path=path,
         body=Content("records:RecordEdit", example=records.edit),
         answers={200: Content(shown, headers=version)},
         refusals=[BODY, STORABLE, STORED, UNKNOWN, MOVED, {409: (Reason.VERSION_NEEDED,)}],
-        if_match="The ETag of the version that was read, or `*` for any version. It is needed.",
+        if_match="The ETag of the version that was read, quoted or bare, or `*` for any version. It is needed.",
     )
     @named(
         f"edit_{one}",
@@ -119,14 +120,14 @@ def declare_records(blueprint: func.Blueprint, records: Records) -> tuple[Any, A
             body["fields"],
             body["release"],
             by=caller(req),
-            if_match=req.headers.get("If-Match"),
+            if_match=if_match_of(req),
         )
         return answer(200, record, etag=etag)
 
     @endpoint(
         blueprint,
         "GET",
-        f"{many}/{{id}}/history",
+        f"v1/{many}/{{id}}/history",
         tag=many,
         summary=f"List what changed of {thing}",
         path=path,
@@ -142,7 +143,7 @@ def declare_records(blueprint: func.Blueprint, records: Records) -> tuple[Any, A
     @endpoint(
         blueprint,
         "GET",
-        f"{many}/{{id}}/explain",
+        f"v1/{many}/{{id}}/explain",
         tag=many,
         summary=f"Explain {thing}",
         path=path,

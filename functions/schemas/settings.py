@@ -19,13 +19,12 @@ else:
 
 
 class SettingAnswer(Answer):
-    """One settings document as it is stored. `etag` is what `If-Match` takes."""
+    """One settings document as it is stored. `version` is what `If-Match` takes."""
 
     kind: Kind
     name: str
     document: AnyDocument = Field(description="As it was written, without what was left at its default.")
-    version: int = Field(ge=1, description="Counts the document's changes, from 1.")
-    etag: str
+    version: int = Field(ge=1, description="Counts the changes of its name, from 1, removals too: none is given twice.")
     changed_at: datetime
     changed_by: str
 

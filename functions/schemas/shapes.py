@@ -24,7 +24,7 @@ class Problem(BaseModel):
     detail: str = Field(description="A sentence on what is wrong. It never holds a secret.")
     remedy: str = Field(default="", description="What to do about it.")
     faults: list["FaultAnswer"] = Field(default=[], description="Every single fault, with its path.")
-    present_version: str = Field(default="", description="With 412: the ETag of the version that is there now.")
+    present_version: str = Field(default="", description="With 412: the version that is there now, for `If-Match`.")
 
 
 class FaultAnswer(Answer):

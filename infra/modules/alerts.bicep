@@ -19,7 +19,7 @@ var watched = [
     suffix: 'no-successful-import'
     severity: 2
     title: 'No successful import in 26 hours'
-    description: 'The housekeeping says which tenant or realm; its runs say why: GET /api/runs.'
+    description: 'The housekeeping says which tenant or realm; its runs say why: GET /api/v1/runs.'
     query: 'traces | where message has "it is expected every day"'
     every: 'PT1H'
   }

@@ -61,7 +61,7 @@ def main() -> int:
         app = json.loads(az("functionapp", "show", *where, "--query", "{id: id, host: defaultHostName}"))
         host_keys = json.loads(az("functionapp", "keys", "list", *where))
         request = urllib.request.Request(
-            f"{given.url or 'https://' + app['host']}/api/openapi.json",
+            f"{given.url or 'https://' + app['host']}/api/v1/openapi.json",
             headers={"x-functions-key": host_keys["functionKeys"]["default"]},
         )
         with urllib.request.urlopen(request, timeout=60) as answer:

@@ -23,7 +23,7 @@ if ($apply -ne 'never') {
         --query functionKeys.default --output tsv
     if ($LASTEXITCODE -ne 0) { throw 'The function key could not be read.' }
     $headers = @{ 'x-functions-key' = $key }
-    $asked = Invoke-WebRequest -Uri "$url/api/settings/key-vault-events/default" -Headers $headers -SkipHttpErrorCheck
+    $asked = Invoke-WebRequest -Uri "$url/api/v1/settings/key-vault-events/default" -Headers $headers -SkipHttpErrorCheck
     if ($asked.StatusCode -notin 200, 404) { throw "The desk answers $($asked.StatusCode) when asked for its settings." }
     if ($apply -eq 'always' -or $asked.StatusCode -eq 404) {
         $identity = if ($env:DESKBRIDGE_IDENTITY_CLIENT_ID) {
@@ -47,7 +47,7 @@ if ($apply -ne 'never') {
                 '${STORE_IDENTITY}', $identity).Replace('${ALLOWED_VAULTS}', ($allowed -join ', '))
         }
         $body = [System.Text.Encoding]::UTF8.GetBytes($texts -join "`n---`n")
-        $answer = Invoke-WebRequest -Uri "$url/api/settings" -Method Post -Headers $headers -Body $body `
+        $answer = Invoke-WebRequest -Uri "$url/api/v1/settings" -Method Post -Headers $headers -Body $body `
             -ContentType 'application/yaml' -TimeoutSec 120 -SkipHttpErrorCheck
         Write-Output $answer.Content
         if ($answer.StatusCode -ne 200) { throw 'The desk refused the settings.' }

@@ -34,7 +34,7 @@ if [ "$apply" != never ]; then
     --query functionKeys.default --output tsv)
   printf 'header = "x-functions-key: %s"\n' "$key" >"$work/key"
   status=$(curl --silent --config "$work/key" --max-time 60 --output /dev/null --write-out '%{http_code}' \
-    "$url/api/settings/key-vault-events/default")
+    "$url/api/v1/settings/key-vault-events/default")
   case "$status" in
   200 | 404) ;;
   *)
@@ -68,7 +68,7 @@ if [ "$apply" != never ]; then
       echo "---"
     done >>"$work/settings.yaml"
     if ! curl --silent --show-error --fail-with-body --config "$work/key" --max-time 120 \
-      --header 'Content-Type: application/yaml' --data-binary "@$work/settings.yaml" "$url/api/settings"; then
+      --header 'Content-Type: application/yaml' --data-binary "@$work/settings.yaml" "$url/api/v1/settings"; then
       echo
       echo "The desk refused the settings." >&2
       exit 1

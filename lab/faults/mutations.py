@@ -23,8 +23,9 @@ from shared.imports.plan.model import Brake, ExistingRecord
 from shared.imports.plan.removals import RemovalPlanner
 from shared.records import history
 from shared.records.table import RecordTable
+from shared.storage.etags import ANY_VERSION
 from shared.storage.rows import Delete, Operation, Row, Save
-from shared.tickets.desk.editor import ANY_VERSION, TicketEditor
+from shared.tickets.desk.editor import TicketEditor
 from shared.tickets.domain.observations import ObjectSeen
 from shared.tickets.inbound import sweep
 from shared.tickets.inbound.dead_letters import DeadLetters

@@ -88,7 +88,7 @@ def soak(minutes: float, say: Callable[[str], object] = print) -> Soaked:
                     deliveries += 1
                     _try(failures, "webhook", _deliver, desk, f"{rounds}-{number}", rounds % _VERSIONS)
                 for page in _PAGES:
-                    _try(failures, f"GET {page}", desk.call, "GET", f"/api/{page}")
+                    _try(failures, f"GET {page}", desk.call, "GET", f"/api/v1/{page}")
                 if time.monotonic() - sampled > 5:
                     sampled = time.monotonic()
                     samples.append(_sample(desk, sampled - began))
@@ -133,7 +133,7 @@ def _deliver(desk: Desk, label: str, version: int) -> None:
 
 
 def _subscription(desk: Desk) -> str:
-    document = desk.call("GET", "/api/settings/key-vault-events/default")
+    document = desk.call("GET", "/api/v1/settings/key-vault-events/default")
     entry: Any = next(one for one in document["document"]["allowed_vaults"] if one["name"] == "acorn-vault")
     return str(entry.get("resource_id", "/subscriptions/any")).split("/")[2]
 
@@ -149,7 +149,7 @@ def _quiet(desk: Desk, failures: Counter[str]) -> None:
     """Wait until no run is open any more."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        if all(run["finished_at"] for run in desk.call("GET", "/api/runs?limit=200")["items"]):
+        if all(run["finished_at"] for run in desk.call("GET", "/api/v1/runs?limit=200")["items"]):
             return
         time.sleep(1)
     failures["a run is open two minutes after the end"] += 1

@@ -178,7 +178,7 @@ class ReadinessChecks:
                 one.warning or f"The last success was at {one.last_success_at:%Y-%m-%d %H:%M} UTC."
                 if one.last_success_at or one.warning
                 else "The first import is still to come.",
-                remedy="Look at its runs: GET /api/runs" if one.warning else "",
+                remedy="Look at its runs: GET /api/v1/runs" if one.warning else "",
             )
             for one in freshness
         ]

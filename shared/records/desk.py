@@ -9,6 +9,7 @@ from shared.records.editor import RecordEditor
 from shared.records.model import Key
 from shared.records.table import RecordTable
 from shared.settings.store import SettingsStore
+from shared.storage.etags import short_etag
 from shared.storage.rows import Row
 
 # As many changes as an explanation shows; the rest stands in the history.
@@ -24,21 +25,21 @@ class RecordDesk(ABC):
         self._editing = RecordEditor(records, now, self._fault_of)
 
     def get(self, record_id: str) -> tuple[dict[str, Any], str]:
-        """The record and its ETag; raises NotFoundError."""
+        """The record and the tag of its version; raises NotFoundError."""
         row = self._editing.get(self._key_of(record_id))
-        return self._shown(row), row.etag
+        return self._shown(row), short_etag(row.etag)
 
     def edit(
         self, record_id: str, fields: Mapping[str, Any], release: Sequence[str], *, by: str, if_match: str | None
     ) -> tuple[dict[str, Any], str]:
         """As `RecordEditor.edit`."""
         row = self._editing.edit(self._key_of(record_id), fields, release, by=by, if_match=if_match)
-        return self._shown(row), row.etag
+        return self._shown(row), short_etag(row.etag)
 
     def add(self, name: str, fields: Mapping[str, Any], *, by: str) -> tuple[dict[str, Any], str]:
         """As `RecordEditor.add`."""
         row = self._editing.add(name, fields, by=by)
-        return self._shown(row), row.etag
+        return self._shown(row), short_etag(row.etag)
 
     def history(
         self, record_id: str, size: int = NEWEST_CHANGES, after: str | None = None

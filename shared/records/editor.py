@@ -10,11 +10,11 @@ from shared.reasons import Reason
 from shared.records.columns import ACTIVE, SITE, TYPE, column_of, field_of, fields_of
 from shared.records.model import MANUAL_PARTITION, FieldChange, Key
 from shared.records.table import RecordTable, is_link
+from shared.storage.etags import check_version, short_etag
 from shared.storage.limits import CHARACTERS_PER_TEXT, size_of_text
 from shared.storage.rows import Row, Value
 from shared.text import LONE_SURROGATE, escape_key
 
-ANY_VERSION = "*"
 # Of an edit, while others write the same record.
 _TRIES = 10
 # A sentence about what is wrong with a value of a field, or None.
@@ -52,12 +52,7 @@ class RecordEditor:
 
     def _edit(self, key: Key, values: Mapping[str, Any], release: Sequence[str], by: str, if_match: str | None) -> Row:
         row = self.get(key)
-        if if_match is None:
-            raise ConflictError(
-                Reason.VERSION_NEEDED, "A change needs the version that was read.", remedy=f"Send If-Match: {row.etag}."
-            )
-        if if_match not in {ANY_VERSION, row.etag}:
-            raise ChangedMeanwhileError(f"The record {key.row} changed meanwhile.", present_etag=row.etag)
+        check_version(f"The record {key.row}", if_match, short_etag(row.etag))
         locks = set(row.text("locks").split())
         faults = self._faults(values)
         faults += [

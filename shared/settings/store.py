@@ -19,13 +19,13 @@ from shared.settings.kinds import DocumentKinds
 from shared.settings.stored import Find, Stored, StoredSettings
 from shared.settings.validation import ReceivedDocument, document_invalid, parse_document
 from shared.storage.documents import pack
+from shared.storage.etags import ANY_VERSION, check_version
 from shared.storage.keys import descending
-from shared.storage.rows import Create, Delete, Operation, Replace, Row, Value
+from shared.storage.rows import Create, Delete, Operation, Replace, Row, Value, partition, row_key_prefix
 from shared.storage.tables import Table
 
 T = TypeVar("T")
 
-ANY_VERSION = "*"
 # Says in a word which stored records use a document of this name, or None.
 UsedBy = Callable[[SettingsDocument, str], str | None]
 # Of a write, while others write the same documents.
@@ -68,11 +68,11 @@ class SettingsStore(StoredSettings):
 
     def put(
         self, kind: str, name: str, content: Any, *, by: str, if_match: str | None = None
-    ) -> Stored[SettingsDocument]:
-        """Write one document.
+    ) -> tuple[Stored[SettingsDocument], bool]:
+        """Write one document; answers with it, and whether it is new.
 
-        `if_match` is the ETag of the version that was read, `*` for any, None for a document that must be new.
-        Raises InvalidInputError with every fault, ChangedMeanwhileError with the present ETag, ConflictError.
+        `if_match` is the version that was read, `*` for any, None for a document that must be new. Raises
+        InvalidInputError with every fault, ChangedMeanwhileError with the present version, ConflictError.
         """
         cls = self.kinds.get(kind)
         document = parse_document(cls, name, content)
@@ -80,32 +80,25 @@ class SettingsStore(StoredSettings):
 
     def _put(
         self, cls: type[SettingsDocument], name: str, document: SettingsDocument, by: str, if_match: str | None
-    ) -> Stored[SettingsDocument]:
+    ) -> tuple[Stored[SettingsDocument], bool]:
         kind = cls.kind
         present = self.find(cls, name, fresh=True)
         if present is None and if_match not in {None, ANY_VERSION}:
             raise ChangedMeanwhileError(f"The document {kind}/{name} is not there any more.")
-        if present is not None and if_match is None:
-            raise ConflictError(
-                Reason.VERSION_NEEDED,
-                f"The document {kind}/{name} is there already.",
-                remedy=f"Read it, and send its version as If-Match: {present.etag}.",
-            )
-        if present is not None and if_match not in {ANY_VERSION, present.etag}:
-            raise ChangedMeanwhileError(f"The document {kind}/{name} changed meanwhile.", present_etag=present.etag)
+        if present is not None:
+            check_version(f"The document {kind}/{name}", if_match, str(present.version))
         self._check(cls, name, document, present, {}, self.snapshot())
-        return self._write(cls, name, document, present, by)
+        return self._write(cls, name, document, present, by), present is None
 
-    def delete(self, kind: str, name: str, *, by: str, if_match: str) -> None:
+    def delete(self, kind: str, name: str, *, by: str, if_match: str | None) -> None:
         """Remove a document that nothing names. Raises ConflictError that lists what still does."""
         cls = self.kinds.get(kind)
         _tried_again(lambda: self._delete(cls, name, by, if_match))
 
-    def _delete(self, cls: type[SettingsDocument], name: str, by: str, if_match: str) -> None:
+    def _delete(self, cls: type[SettingsDocument], name: str, by: str, if_match: str | None) -> None:
         kind = cls.kind
         present = self.get(cls, name, fresh=True)
-        if if_match not in {ANY_VERSION, present.etag}:
-            raise ChangedMeanwhileError(f"The document {kind}/{name} changed meanwhile.", present_etag=present.etag)
+        check_version(f"The document {kind}/{name}", if_match, str(present.version))
         users = [
             f"{other_kind}/{other.name} ({reference.path})"
             for other_kind, other in self.everything()
@@ -217,7 +210,24 @@ class SettingsStore(StoredSettings):
         by: str,
     ) -> Stored[SettingsDocument]:
         """The version that was written: what is read afterwards may be somebody else's already, or gone."""
-        version, now = 1 if present is None else present.version + 1, self._now()
+        try:
+            return self._write_version(cls, name, document, present, by, 1 if present is None else present.version + 1)
+        except _OvertakenError:
+            if present is not None:
+                raise
+            # The name was used before. Its versions go on, so that none that somebody holds means another document.
+            return self._write_version(cls, name, document, None, by, self._last_version(cls.kind, name) + 1)
+
+    def _write_version(
+        self,
+        cls: type[SettingsDocument],
+        name: str,
+        document: SettingsDocument,
+        present: Stored[SettingsDocument] | None,
+        by: str,
+        version: int,
+    ) -> Stored[SettingsDocument]:
+        now = self._now()
         columns: dict[str, Value] = {"changed_at": now, "changed_by": by, "version": version}
         row = Row(
             cls.kind, _key(name), {**pack("document", plain(document)), **columns}, present.etag if present else ""
@@ -227,10 +237,14 @@ class SettingsStore(StoredSettings):
         etag = self._transact(cls.kind, [Replace(row) if present else Create(row), Create(history)], name)
         return Stored(name, document, etag, version, now, by)
 
+    def _last_version(self, kind: str, name: str) -> int:
+        newest = self._table.page([partition(kind), *row_key_prefix(f"h:{name}:")], select=["version"], size=1).rows
+        return newest[0].number("version") if newest else 0
+
     def _history_row(self, kind: str, name: str, action: str, version: int, document: SettingsDocument, by: str) -> Row:
         now = self._now()
         columns: dict[str, Value] = {"action": action, "changed_at": now, "changed_by": by, "version": version}
-        return Row(kind, f"h:{name}:{descending(now)}:{version}", {**pack("document", plain(document)), **columns})
+        return Row(kind, f"h:{name}:{descending(version)}", {**pack("document", plain(document)), **columns})
 
     def _transact(self, kind: str, operations: Sequence[Operation], name: str) -> str:
         """The ETag of the document's row."""
@@ -238,8 +252,9 @@ class SettingsStore(StoredSettings):
             return self._table.transact(kind, operations)[0]
         except (AlreadyExistsError, ChangedMeanwhileError) as error:
             present = self._table.find(kind, _key(name), select=["version"])
+            version = "" if present is None else str(present.number("version"))
             raise _OvertakenError(
-                f"The document {kind}/{name} was written meanwhile.", present_etag=present.etag if present else ""
+                f"The document {kind}/{name} was written meanwhile.", present_version=version
             ) from error
         finally:
             self._forget(kind)

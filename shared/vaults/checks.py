@@ -89,7 +89,7 @@ class CredentialChecks:
             raise NotFoundError(
                 Reason.CREDENTIAL_STORE_UNKNOWN,
                 f"There is no credential store {source.store}.",
-                remedy=f"Make it: PUT /api/settings/credential-stores/{source.store}",
+                remedy=f"Make it: PUT /api/v1/settings/credential-stores/{source.store}",
             )
         store = stored.document
         try:

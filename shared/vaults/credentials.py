@@ -92,7 +92,7 @@ class VaultCredentials:
             raise MisconfiguredError(
                 Reason.CREDENTIAL_UNKNOWN,
                 f"There is no credential {name}.",
-                remedy=f"Make it: PUT /api/settings/credentials/{name}, or name another one.",
+                remedy=f"Make it: PUT /api/v1/settings/credentials/{name}, or name another one.",
             )
         return stored.document
 
@@ -103,7 +103,7 @@ class VaultCredentials:
             raise MisconfiguredError(
                 Reason.CREDENTIAL_STORE_UNKNOWN,
                 f"There is no credential store {name}.",
-                remedy=f"Make it: PUT /api/settings/credential-stores/{name}, or name another one.",
+                remedy=f"Make it: PUT /api/v1/settings/credential-stores/{name}, or name another one.",
             )
         return stored.document
 

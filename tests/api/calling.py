@@ -39,7 +39,14 @@ class Answer:
 
     @property
     def etag(self) -> str:
-        return self.headers["ETag"]
+        """The version, without the quotes that every ETag has."""
+        quoted = re.fullmatch(r'"([0-9a-f]{1,16})"', self.headers["ETag"])
+        assert quoted is not None, self.headers["ETag"]
+        return quoted[1]
+
+
+# What stands outside the version of the API.
+_UNVERSIONED = ("health", "calendar/", "events/")
 
 
 def find(method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
@@ -58,7 +65,9 @@ def find(method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
 
 
 def call(method: str, address: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
-    """One request. `address` is what follows /api/; a body that is not bytes is sent as JSON."""
+    """One request. `address` is what follows /api/v1/, or /api/ for what has no version; a body that is not bytes is
+    sent as JSON."""
+    address = address if address.startswith(_UNVERSIONED) else f"v1/{address}"
     parts = urlsplit(address)
     declared, parameters = find(method, parts.path)
     content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()

@@ -155,7 +155,7 @@ def export(what: str, **query: Any) -> list[Answer]:
     while link := pages[-1].headers.get("Link"):
         address, relation = link.split(">; ")
         assert relation == "rel=next"
-        pages.append(call("GET", address.removeprefix("</api/")))
+        pages.append(call("GET", address.removeprefix("</api/v1/")))
     return pages
 
 

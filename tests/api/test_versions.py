@@ -114,7 +114,7 @@ def test_what_an_edit_and_an_addition_answer_is_what_is_read_afterwards(record: 
     read = call("GET", record)
     assert (answer.json, answer.etag) == (read.json, read.etag)
     made = call("POST", record.split("/", maxsplit=1)[0], {"id": "another", "fields": {"name": "Another"}})
-    read = call("GET", made.headers["Location"].removeprefix("/api/"))
+    read = call("GET", made.headers["Location"].removeprefix("/api/v1/"))
     assert (made.json, made.etag) == (read.json, read.etag)
 
 
@@ -173,34 +173,85 @@ def test_one_who_was_overtaken_is_told_the_version_that_is_there_now(desk: Memor
     assert (refused.status, refused.json["present_version"]) == (412, other[1])
 
 
+@pytest.fixture
+def doors(desk: MemoryTables) -> list[tuple[str, str, Any]]:
+    """Every way to change something of which a version is asked: method, address, body."""
+    secrets_of_two_vaults(desk)
+    ticket = call("GET", "tickets").json["items"][0]["id"]
+    store = {"vault_url": "https://acorn-vault.vault.azure.net", "method": "system_assigned"}
+    call("PUT", "settings/credential-stores/acorn", store)
+    return [
+        ("PATCH", f"assets/{asset(1)}", {"fields": {"notes": "x"}}),
+        ("PATCH", f"users/{user(1)}", {"fields": {"notes": "x"}}),
+        ("PATCH", f"tickets/{ticket}", {"assignee": "kim"}),
+        ("PUT", "settings/credential-stores/acorn", {**store, "cache_seconds": 100}),
+        ("DELETE", "settings/credential-stores/acorn", None),
+    ]
+
+
+Doors = list[tuple[str, str, Any]]
+
+
+@pytest.mark.parametrize("version", ["9999", '"9999"', 'W/"9999"', '"0123456789abcdef"', " 0123456789abcdef "])
+def test_a_version_that_never_was_is_412_with_the_present_one(doors: Doors, version: str) -> None:
+    for method, address, body in doors:
+        read = call("GET", address)
+        refused = call(method, address, body, {"If-Match": version})
+        assert (refused.status, refused.json["present_version"]) == (412, read.etag), (method, address)
+        assert refused.etag == read.etag
+        after = call("GET", address)
+        assert (after.json, after.etag) == (read.json, read.etag)
+
+
 NO_VERSIONS = [
-    'W/"made up"',
+    "W/",
+    "W/7",
+    'w/"7"',
+    '"7',
+    "7, 8",
+    '"7", "8"',
+    '""',
     '"made up"',
-    "made up",
+    "W/\"datetime'2026-05-01T00%3A00%3A00.1234567Z'\"",
     '"*"',
-    "* ",
     "*, *",
-    "\u00e9",
+    "\u0661",
+    "0123456789ABCDEF",
     "W/" * 4000,
     "null",
 ]
 
 
 @pytest.mark.parametrize("version", NO_VERSIONS)
-def test_a_version_that_never_was_is_412_with_the_present_one(desk: MemoryTables, version: str) -> None:
-    secrets_of_two_vaults(desk)
-    ticket = call("GET", "tickets").json["items"][0]["id"]
-    store = {"vault_url": "https://acorn-vault.vault.azure.net", "method": "system_assigned"}
-    call("PUT", "settings/credential-stores/acorn", store)
-    record = f"assets/{asset(1)}"
-    for method, address, body in (
-        ("PATCH", record, {"fields": {"notes": "x"}}),
-        ("PATCH", f"tickets/{ticket}", {"assignee": "kim"}),
-        ("PUT", "settings/credential-stores/acorn", {**store, "cache_seconds": 100}),
-        ("DELETE", "settings/credential-stores/acorn", None),
-    ):
+def test_what_is_no_version_is_400_and_says_what_is(doors: Doors, version: str) -> None:
+    for method, address, body in doors:
         read = call("GET", address)
         refused = call(method, address, body, {"If-Match": version})
-        assert (refused.status, refused.json["present_version"]) == (412, read.etag), (method, address)
+        assert (refused.status, refused.json["reason"]) == (400, "version_invalid"), (method, address)
+        assert "If-Match: *" in refused.json["remedy"]
+        assert len(refused.json["detail"]) < 200
         after = call("GET", address)
         assert (after.json, after.etag) == (read.json, read.etag)
+
+
+@pytest.mark.parametrize("form", ["{}", '"{}"', 'W/"{}"', ' "{}" ', "*", "* "])
+def test_the_version_that_was_read_is_taken_quoted_weak_or_bare(doors: Doors, form: str) -> None:
+    for method, address, body in doors:
+        etag = call("GET", address).etag
+        assert call(method, address, body, {"If-Match": form.format(etag)}).status in {200, 204}, (method, address)
+
+
+def test_a_change_without_a_version_is_told_the_very_header_to_send(doors: Doors) -> None:
+    for method, address, body in doors:
+        refused = call(method, address, body)
+        assert (refused.status, refused.json["reason"]) == (409, "version_needed"), (method, address)
+        header = f'If-Match: "{call("GET", address).etag}"'
+        assert header in refused.json["remedy"]
+        name, _, value = header.partition(": ")
+        assert call(method, address, body, {name: value}).status in {200, 204}
+
+
+def test_no_etag_of_the_storage_leaves_the_desk(doors: Doors) -> None:
+    for _, address, _ in doors:
+        assert "datetime" not in str(call("GET", address).headers["ETag"])
+        assert len(call("GET", address).headers["ETag"]) <= 18

@@ -35,14 +35,14 @@ def rows(desk: Desk, table: str) -> list[dict[str, Any]]:
 
 def test_the_first_run_makes_tickets_assets_and_users(desk: Desk, first: Figures) -> None:  # KV-01 AWS-01 AR-01
     assert all(first.written[table] for table in ("tickets", "assets", "users", "settings"))
-    tickets = desk.call("GET", "/api/tickets?limit=200")["items"]
+    tickets = desk.call("GET", "/api/v1/tickets?limit=200")["items"]
     assert {ticket["status"] for ticket in tickets} >= {"open"}
-    assets = desk.call("GET", "/api/assets?limit=200")["items"]
+    assets = desk.call("GET", "/api/v1/assets?limit=200")["items"]
     assert "ACORN-LDN-WEB-01" in {asset["name"] for asset in assets}
     assert desk.fleet is not None
-    users = desk.call("GET", "/api/users?limit=200")
+    users = desk.call("GET", "/api/v1/users?limit=200")
     assert len(users["items"]) == 200
-    rest = desk.call("GET", f"/api/users?limit=200&after={quote(users['next'])}")["items"]
+    rest = desk.call("GET", f"/api/v1/users?limit=200&after={quote(users['next'])}")["items"]
     names = {user["name"] for user in users["items"] + rest}
     assert "Jim Shorts" in names  # AR-10
 
@@ -57,7 +57,7 @@ def test_a_host_killed_in_the_middle_of_an_import_leaves_what_an_undisturbed_one
     desk: Desk, first: Figures
 ) -> None:
     assert desk.fleet is not None
-    assets = desk.call("GET", "/api/assets?limit=200")["items"]
+    assets = desk.call("GET", "/api/v1/assets?limit=200")["items"]
     told = {asset["id"]: told_of(desk, asset["id"]) for asset in assets}
     for attempt in range(5):
         name = f"renamed {attempt}"
@@ -89,7 +89,7 @@ def test_a_host_killed_in_the_middle_of_an_import_leaves_what_an_undisturbed_one
 
 def told_of(desk: Desk, asset_id: str) -> list[dict[str, Any]]:
     """The history of an asset, newest first."""
-    items: list[dict[str, Any]] = desk.call("GET", f"/api/assets/{quote(asset_id)}/history?limit=200")["items"]
+    items: list[dict[str, Any]] = desk.call("GET", f"/api/v1/assets/{quote(asset_id)}/history?limit=200")["items"]
     return items
 
 
@@ -129,25 +129,25 @@ def test_no_secret_is_in_any_table_log_answer_or_run(desk: Desk, first: Figures)
     desk.fleet.refuse(keys.account, "eu-west-1", "UnauthorizedOperation")
     desk.authrocket.script("status", status=403, times=3)
     for document, body in (("aws-tenants/acorn", b'{"preview": true}'), ("authrocket-realms/customers", b"{}")):
-        call("POST", f"/api/{document}/imports", body)
-        call("POST", f"/api/{document}/check", b"{}")
+        call("POST", f"/api/v1/{document}/imports", body)
+        call("POST", f"/api/v1/{document}/check", b"{}")
         wait_for_run(desk, document.split("/")[0], started_at)
     desk.vaults.vault("deskbridge-vault").fail_next(status=403, times=50, operation="secrets/get")
     for credential in ("key-vault-webhook", "aws-acorn", "authrocket-customers"):
-        call("POST", f"/api/credentials/{credential}/check", b"{}")
-    call("POST", "/api/credential-stores/deskbridge-vault/check", b"{}")
+        call("POST", f"/api/v1/credentials/{credential}/check", b"{}")
+    call("POST", "/api/v1/credential-stores/deskbridge-vault/check", b"{}")
     desk.vaults.clear_faults()
     call("POST", "/api/events/key-vault", b"not an event")
 
-    for run in call("GET", "/api/runs")["items"]:
+    for run in call("GET", "/api/v1/runs")["items"]:
         for detail in ("", "/errors", "/plan"):
-            call("GET", f"/api/runs/{run['id']}{detail}")
+            call("GET", f"/api/v1/runs/{run['id']}{detail}")
     for path in ("tickets", "assets", "users", "settings/credentials", "settings/aws-tenants", "quarantine", "summary"):
-        call("GET", f"/api/{path}")
+        call("GET", f"/api/v1/{path}")
     for table in ("tickets", "assets", "users", "runs", "settings"):
         search.search(f"table {table}", rows(desk, table))
     search.search("log", "\n".join(desk.host.lines))
     assert search.found == []
     assert search.searched > 500_000
-    failed = [run for run in call("GET", "/api/runs")["items"] if run["status"] != "succeeded"]
+    failed = [run for run in call("GET", "/api/v1/runs")["items"] if run["status"] != "succeeded"]
     assert len(failed) >= 2

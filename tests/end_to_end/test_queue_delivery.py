@@ -23,7 +23,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     said: list[str] = []
     with Desk(Choices(folder=tmp_path_factory.mktemp("lab"), any_ports=True), said.append) as desk:
         text = "\n---\n".join(text for _, text in settings_texts(desk))
-        desk.call("POST", "/api/settings", text.encode(), "application/yaml")
+        desk.call("POST", "/api/v1/settings", text.encode(), "application/yaml")
         yield desk
 
 
@@ -52,9 +52,9 @@ def waiting(desk: Desk) -> int:
 def test_an_event_by_queue_becomes_a_ticket_and_what_is_no_event_is_quarantined(desk: Desk) -> None:
     event = json.loads(base64.b64decode((PAYLOADS / "storage_queue_message.txt").read_text("ascii")))
     deliver(desk, event, event, {"no": "event"})
-    tickets = eventually(lambda: desk.call("GET", "/api/tickets?limit=50")["items"])
+    tickets = eventually(lambda: desk.call("GET", "/api/v1/tickets?limit=50")["items"])
     assert eventually(lambda: waiting(desk) == 0)
     assert [(ticket["scope"], ticket["object_name"]) for ticket in tickets] == [("acorn-vault", "mail-password")]
-    quarantined = eventually(lambda: desk.call("GET", "/api/quarantine")["items"])
+    quarantined = eventually(lambda: desk.call("GET", "/api/v1/quarantine")["items"])
     assert [item["reason"] for item in quarantined] == ["event_type_unknown"]
-    assert len(desk.call("GET", "/api/tickets?limit=50")["items"]) == 1
+    assert len(desk.call("GET", "/api/v1/tickets?limit=50")["items"]) == 1

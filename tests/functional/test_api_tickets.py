@@ -63,7 +63,7 @@ def test_a_ticket_is_listed_shown_changed_and_noted(desk: None) -> None:
     assert (status, len(page["items"]), page["next"]) == (200, 1, None)
     ticket_id = page["items"][0]["id"]
     status, shown, headers = call(api_tickets.show_ticket, "GET", f"tickets/{ticket_id}")
-    assert (status, shown["status"], len(shown["notes"]), headers["ETag"]) == (200, "open", 1, shown["etag"])
+    assert (status, shown["status"], len(shown["notes"]), headers["ETag"]) == (200, "open", 1, f'"{shown["etag"]}"')
     change = {"status": "on_hold", "note": "Waiting for the supplier."}
     status, changed, _ = call(
         api_tickets.change_ticket, "PATCH", f"tickets/{ticket_id}", change, If_Match=shown["etag"]

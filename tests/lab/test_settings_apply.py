@@ -47,7 +47,7 @@ def test_all_documents_of_a_folder_go_in_one_call(desk: str, tmp_path: Path) -> 
     (tmp_path / "notes.txt").write_text("no settings")
     _Desk.answers.append((200, json.dumps({"dry_run": True, "items": []}).encode()))
     assert apply(desk, "the-key", read_folder(tmp_path), dry_run=True)["dry_run"] is True
-    assert _Desk.seen == [("/api/settings?dry_run=true", "the-key", "kind: a\n---\nkind: b")]
+    assert _Desk.seen == [("/api/v1/settings?dry_run=true", "the-key", "kind: a\n---\nkind: b")]
 
 
 def test_a_refusal_names_every_fault(desk: str) -> None:

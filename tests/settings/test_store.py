@@ -84,9 +84,9 @@ def documents(table: Table, clock: Clock) -> SettingsStore:
 
 
 def test_a_document_is_written_read_changed_and_remembered(documents: SettingsStore) -> None:
-    first = documents.put("colours", "red", {"code": "f00"}, by="anna")
-    second = documents.put("colours", "red", {"code": "e00"}, by="ben", if_match=first.etag)
-    assert (first.version, second.version) == (1, 2)
+    first, was_new = documents.put("colours", "red", {"code": "f00"}, by="anna")
+    second, is_new = documents.put("colours", "red", {"code": "e00"}, by="ben", if_match="1")
+    assert (first.version, was_new, second.version, is_new) == (1, True, 2, False)
     assert documents.get(Colour, "red").document.code == "e00"
     history = documents.history(Colour, "red")
     assert [(entry["action"], entry["changed_by"], entry["document"]) for entry in history] == [
@@ -96,12 +96,24 @@ def test_a_document_is_written_read_changed_and_remembered(documents: SettingsSt
 
 
 def test_of_two_writers_with_the_same_version_one_wins_and_the_other_is_told(documents: SettingsStore) -> None:
-    first = documents.put("colours", "red", {"code": "f00"}, by="anna")
-    second = documents.put("colours", "red", {"code": "e00"}, by="ben", if_match=first.etag)
+    documents.put("colours", "red", {"code": "f00"}, by="anna")
+    documents.put("colours", "red", {"code": "e00"}, by="ben", if_match="1")
     with pytest.raises(ChangedMeanwhileError) as caught:
-        documents.put("colours", "red", {"code": "d00"}, by="carl", if_match=first.etag)
-    assert caught.value.present_etag == second.etag
+        documents.put("colours", "red", {"code": "d00"}, by="carl", if_match="1")
+    assert caught.value.present_version == "2"
     assert documents.get(Colour, "red").document.code == "e00"
+
+
+def test_a_version_of_a_name_is_never_given_twice_not_even_after_a_removal(documents: SettingsStore) -> None:
+    for code in ("f00", "e00"):
+        documents.put("colours", "red", {"code": code}, by="anna", if_match="*")
+    documents.delete("colours", "red", by="ben", if_match="2")
+    again, is_new = documents.put("colours", "red", {"code": "d00"}, by="carl")
+    assert (again.version, is_new) == (4, True)
+    for stale in "123":
+        with pytest.raises(ChangedMeanwhileError):
+            documents.put("colours", "red", {"code": "c00"}, by="dora", if_match=stale)
+    assert [entry["version"] for entry in documents.history(Colour, "red")] == [4, 3, 2, 1]
 
 
 def test_a_stored_document_is_not_replaced_by_one_who_has_not_read_it(documents: SettingsStore) -> None:
@@ -112,7 +124,7 @@ def test_a_stored_document_is_not_replaced_by_one_who_has_not_read_it(documents:
 
 def test_a_new_document_cannot_carry_the_version_of_an_old_one(documents: SettingsStore) -> None:
     with pytest.raises(ChangedMeanwhileError):
-        documents.put("colours", "red", {"code": "f00"}, by="anna", if_match='W/"1"')
+        documents.put("colours", "red", {"code": "f00"}, by="anna", if_match="1")
 
 
 @pytest.mark.parametrize(

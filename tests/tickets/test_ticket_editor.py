@@ -157,7 +157,7 @@ def test_a_change_needs_the_version_that_was_read_and_a_stale_one_is_refused_wit
     office.change(if_match=read.etag, team="Web")
     with pytest.raises(ChangedMeanwhileError) as refusal:
         office.change(if_match=read.etag, team="Mail")
-    assert refusal.value.present_etag == office.people.get(office.ticket_id).etag
+    assert refusal.value.present_version == office.people.get(office.ticket_id).etag
     assert office.desk.ticket("mail")["team"] == "Web"
 
 

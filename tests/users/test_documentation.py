@@ -158,4 +158,4 @@ def test_the_example_source_has_a_timer_and_an_endpoint_by_its_registration(
     functions: list[Any] = app.get_functions()
     triggers = {each.get_function_name(): each.get_trigger().get_dict_repr() for each in functions}
     assert triggers["import_contractors_users"]["schedule"] == "%DESKBRIDGE_AUTHROCKET_SCHEDULE%"
-    assert triggers["start_contractors_import"]["route"] == "contractor-lists/{name}/imports"
+    assert triggers["start_contractors_import"]["route"] == "v1/contractor-lists/{name}/imports"

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
-from shared.errors import ChangedMeanwhileError, ConflictError, Fault, InvalidInputError, NotFoundError
+from shared.errors import ConflictError, Fault, InvalidInputError, NotFoundError
 from shared.reasons import Reason
+from shared.storage.etags import check_version, short_etag
 from shared.storage.rows import Row
 from shared.tickets.configuration import Configuration
 from shared.tickets.domain.model import (
@@ -28,7 +29,6 @@ from shared.tickets.store.repository import TicketRepository, create_note, objec
 
 E = TypeVar("E")
 
-ANY_VERSION = "*"
 _TICKET_ID = re.compile(r"^[A-Z]{2}-[0-9A-Z]{5}-[0-9A-Z]{5,12}$")
 
 # The fields that people can change; None takes back what they decided, so that the rules' value shows.
@@ -38,7 +38,7 @@ CHANGEABLE = ("status", "priority", "team", "assignee", "site", "snoozed_until")
 
 @dataclass(frozen=True)
 class StoredTicket:
-    """A ticket with its ETag and its timeline, oldest note first."""
+    """A ticket with the short tag of its version and its timeline, oldest note first."""
 
     ticket: Ticket
     etag: str
@@ -69,22 +69,14 @@ class TicketEditor:
     ) -> StoredTicket:
         """Change some fields. Raises NotFoundError, ConflictError, ChangedMeanwhileError with the present ETag,
         InvalidInputError, TryLaterError."""
-        if if_match is None:
-            raise ConflictError(
-                Reason.VERSION_NEEDED,
-                "A change needs the version that was read.",
-                remedy="Send the ticket's ETag as If-Match, or * for any version.",
-            )
         row = self._find(ticket_id)
+        check_version(f"The ticket {row.text('ticket_id')}", if_match, short_etag(row.etag))
         scope, found_id = row.partition_key, row.text("ticket_id")
 
         def edit(override: ManualOverride | None, desired: DesiredTicket) -> TicketEdit | None:
             # Read after the object's row, whose ETag guards the write: so nobody comes in between.
             present = self._find(ticket_id)
-            if if_match not in {ANY_VERSION, present.etag}:
-                raise ChangedMeanwhileError(
-                    f"The ticket {found_id} changed meanwhile.", row_key=present.row_key, present_etag=present.etag
-                )
+            check_version(f"The ticket {found_id}", if_match, short_etag(present.etag))
             return _edit(override, desired, changes, by, self._now(), note)
 
         configuration = self._configuration()
@@ -108,7 +100,7 @@ class TicketEditor:
         return note
 
     def _stored(self, row: Row) -> StoredTicket:
-        return StoredTicket(ticket_of(row), row.etag, tuple(self._repository.notes(row)))
+        return StoredTicket(ticket_of(row), short_etag(row.etag), tuple(self._repository.notes(row)))
 
     def _edit_row(self, ticket_id: str, edit: EditTicket) -> None:
         """Edit a ticket of which nothing more is known than the ticket itself: of another source, or very old."""

@@ -91,7 +91,7 @@ def test_every_variable_of_the_examples_is_explained() -> None:
 
 
 def _first(desk: Desk, address: str) -> str:
-    items: Any = desk.call("GET", f"/api/{address}")["items"]
+    items: Any = desk.call("GET", f"/api/v1/{address}")["items"]
     return str(items[0]["id"])
 
 

@@ -20,7 +20,7 @@ def test_many_clients_at_once_meet_no_server_error_and_no_undocumented_answer_an
 
 
 def test_every_operation_of_the_document_was_called_and_did_what_it_is_there_for(desk: Desk, found: Findings) -> None:
-    operations = set(operations_of(desk.call("GET", "/api/openapi.json")))
+    operations = set(operations_of(desk.call("GET", "/api/v1/openapi.json")))
     assert set(found.calls) == operations
     assert found.succeeded == operations
 
