@@ -149,13 +149,16 @@ class Environment:
         return self._values[name]
 
     def text(self, name: str) -> str | None:
+        """The parsed value as text, or None."""
         value = self._values[name]
         return None if value is None else str(value)
 
     def flag(self, name: str) -> bool:
+        """Whether the variable is true."""
         return bool(self._values[name])
 
     def number(self, name: str) -> int:
+        """The value of a variable that is a number."""
         return int(self._values[name])
 
     def app_setting(self, name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""JSON as people and systems send it to us: what a reader could take in two ways is refused."""
+"""JSON that comes in: what could be read in two ways is refused."""
 
 import json
 from collections.abc import Sequence
@@ -8,21 +8,21 @@ from typing import Any
 def parse_json(text: str | bytes) -> Any:
     """The value of a JSON text (RFC 8259). Raises ValueError with a sentence on what is wrong.
 
-    Refused too: members that stand twice, of which all but one would be lost; NaN and Infinity; half of a surrogate
-    pair, which can be neither stored nor answered.
+    Refused too: duplicate members, of which all but one would be lost; NaN and Infinity; an unpaired surrogate, which
+    can be neither stored nor answered.
     """
     try:
         content = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_object)
         json.dumps(content, ensure_ascii=False).encode()
-    except _TwiceError:
+    except _DuplicateMemberError:
         raise
     except (ValueError, RecursionError) as error:
         raise ValueError("it is not JSON") from error
     return content
 
 
-class _TwiceError(ValueError):
-    """A member stands twice."""
+class _DuplicateMemberError(ValueError):
+    """An object has two members of one name."""
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise _TwiceError(f"the member {twice[:100]!r} stands twice in one object")
+        raise _DuplicateMemberError(f"the member {twice[:100]!r} stands twice in one object")
     return found
 
 

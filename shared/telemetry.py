@@ -1,7 +1,6 @@
-"""What an operator sees of a running worker: SDKs kept quiet, and OpenTelemetry's spans when they are turned on.
+"""What an operator sees of a running worker: quiet SDKs, and OpenTelemetry's spans when the setting is on.
 
-The product does not depend on OpenTelemetry: without its API package, or with the setting off, a span costs a
-comparison.
+The product does not depend on OpenTelemetry: without its API package, or with the setting off, there are no spans.
 """
 
 import logging
@@ -40,12 +39,6 @@ def turn_on() -> None:
         logger.warning("DESKBRIDGE_OPENTELEMETRY is on, and the package opentelemetry-api is not installed: no spans.")
         return
     _tracer = trace.get_tracer("deskbridge")
-
-
-def turn_off() -> None:
-    """Make no more spans."""
-    global _tracer  # noqa: PLW0603 - as above
-    _tracer = None
 
 
 def span(name: str, **attributes: Attribute) -> AbstractContextManager[Any]:

@@ -5,7 +5,7 @@ import re
 
 # `/ \ # ?` and control characters are refused; `%` is taken by some layers and broken by others.
 KEY_FORBIDDEN = re.compile("[/\\\\#?%\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-# Half of a surrogate pair: JSON can carry it, UTF-8 cannot.
+# An unpaired surrogate (invalid Unicode): JSON can carry it, UTF-8 cannot.
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPE = "~"
 # The service takes 1,024 characters, the emulator 512: the hash and the escapes stay below both.

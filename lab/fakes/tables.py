@@ -200,7 +200,5 @@ def _decode(after: str | None) -> tuple[str, str]:
     try:
         partition_key, row_key = base64.urlsafe_b64decode(after.encode()).decode().split("\x00")
     except ValueError as error:
-        raise InvalidInputError(
-            Reason.CONTINUATION_INVALID, "The continuation token is not one that was given out."
-        ) from error
+        raise InvalidInputError(Reason.CONTINUATION_INVALID, "No list returned this continuation token.") from error
     return partition_key, row_key

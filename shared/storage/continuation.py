@@ -1,4 +1,4 @@
-"""Continuation tokens as they are given out: opaque text around the keys at which the service goes on."""
+"""Continuation tokens: opaque text around the keys from which the table service reads on."""
 
 import base64
 import json
@@ -11,16 +11,16 @@ from shared.reasons import Reason
 _KEYS = {"PartitionKey", "RowKey"}
 
 
-def to_text(keys: Mapping[str, str | None]) -> str:
+def encode_keys(keys: Mapping[str, str | None]) -> str:
     """The token for the keys (`PartitionKey`, `RowKey`) that the service answered with."""
     return base64.urlsafe_b64encode(json.dumps(dict(keys)).encode()).decode()
 
 
-def to_keys(after: str | None) -> dict[str, str | None] | None:
-    """The keys of a token; None for none. Raises InvalidInputError for one that was not given out."""
+def decode_keys(after: str | None) -> dict[str, str | None] | None:
+    """The keys of a token; None for none. Raises InvalidInputError for a token that no list returned."""
     if after is None:
         return None
-    token = content_of(after)
+    token = token_content(after)
     if (
         not isinstance(token, dict)
         or set(token) != _KEYS
@@ -30,11 +30,11 @@ def to_keys(after: str | None) -> dict[str, str | None] | None:
     return token
 
 
-def content_of(after: str) -> Any:
+def token_content(after: str) -> Any:
     """The JSON value within a token; None for what is no token at all."""
     try:
         content = json.loads(base64.urlsafe_b64decode(after.encode()))
-        # Half of a surrogate pair can stand in a token, and no service can be asked for it.
+        # A token may hold an unpaired surrogate, which no request can carry.
         json.dumps(content, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return None
@@ -42,9 +42,9 @@ def content_of(after: str) -> Any:
 
 
 def invalid_continuation_token() -> InvalidInputError:
-    """The refusal of a token."""
+    """The error for a token that no list returned."""
     return InvalidInputError(
         Reason.CONTINUATION_INVALID,
-        "The continuation token is not one that was given out.",
-        remedy="Begin again without it.",
+        "No list returned this continuation token.",
+        remedy="Start again without it.",
     )

@@ -1,26 +1,26 @@
-"""Where a page of a list ended, as the opaque text that is given out, and pages of lists that are in memory."""
+"""Cursors: where a page ended, as opaque text for the caller; and pages of lists that are in memory."""
 
 import base64
 import json
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from shared.storage.continuation import content_of, invalid_continuation_token
+from shared.storage.continuation import invalid_continuation_token, token_content
 
 T = TypeVar("T")
 
 
 def encode_cursor(*parts: str | int | None) -> str:
-    """The text to give out."""
+    """The cursor for the values after which the next page begins."""
     return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode()
 
 
 def decode_cursor(after: str, *kinds: Any) -> list[Any]:
     """What `encode_cursor` was given, each of its kind (as `isinstance` takes it).
 
-    Raises InvalidInputError for a text that was not given out.
+    Raises InvalidInputError for a cursor that no list returned.
     """
-    parts = content_of(after)
+    parts = token_content(after)
     if not isinstance(parts, list) or len(parts) != len(kinds):
         raise invalid_continuation_token()
     if not all(isinstance(part, kind) for part, kind in zip(parts, kinds, strict=True)):
@@ -29,9 +29,9 @@ def decode_cursor(after: str, *kinds: Any) -> list[Any]:
 
 
 def page_of(items: Iterable[T], key: Callable[[T], str], size: int, after: str | None) -> tuple[list[T], str | None]:
-    """A page of what was read whole, in the order of its key, which each item must have for itself.
+    """A page of what is in memory, in the order of its key, which must be unique.
 
-    What is given out is the key of the last item: items that come or go meanwhile shift nothing.
+    The cursor is the key of the last item: items that come or go meanwhile shift nothing.
     """
     ordered = sorted(items, key=key)
     if after is not None:

@@ -1,4 +1,4 @@
-"""What the table service refuses, in the words of `Table`. Both of its clients speak through here."""
+"""Errors of the table service and of the SDK, as those that `Table` promises."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from shared.reasons import Reason
 from shared.storage import continuation
 from shared.storage.rows import Delete, Operation
 
-# What the service says to a continuation token that it never gave; the emulator takes any.
+# The status for a continuation token that the service does not know; the emulator takes any.
 _UNREADABLE = frozenset({400, 414})
 # A row that outgrows the table by a merge: nobody who sends a part of a row can know.
 _TOO_LARGE = frozenset({"EntityTooLarge", "PropertyValueTooLarge", "TooManyProperties"})
@@ -26,8 +26,10 @@ _PASSING_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 
 @contextmanager
 def translated(table: str, operations: Sequence[Operation] = (), *, continued: bool = False) -> Iterator[None]:
-    """Errors of the SDK within become those of `Table`. `operations` are those of the transaction, if it is one;
-    `continued` says that a page is asked for by a continuation token, which came from outside."""
+    """Turn errors of the SDK into those of `Table`.
+
+    `operations` are those of the transaction, if it is one. `continued` says that the caller gave a continuation token.
+    """
     try:
         yield
     except AzureError as error:
@@ -68,5 +70,5 @@ def _translate(table: str, error: AzureError, operations: Sequence[Operation], c
     return TryLaterError(
         Reason.STORAGE_UNAVAILABLE,
         f"The table {table} did not answer ({type(error).__name__}{f' {status}' if status else ''}).",
-        remedy="It is tried again by itself; look at the storage account's health if it lasts.",
+        remedy="The app tries again. If it lasts, check the health of the storage account.",
     )

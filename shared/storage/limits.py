@@ -108,7 +108,7 @@ def check_transaction(partition_key: str, operations: Sequence[Operation]) -> No
             if isinstance(operation, (Replace, Merge)) and not operation.row.etag:
                 raise RowRefusedError(Reason.STORAGE_LIMIT, "A replacement needs the ETag of what it replaces.")
             row_key = operation.row.row_key
-        size += weight_of(operation)
+        size += size_in_transaction(operation)
         if row_key in seen:
             raise RowRefusedError(Reason.STORAGE_LIMIT, f"The row {row_key!r} stands twice in one transaction.")
         seen.add(row_key)
@@ -130,21 +130,21 @@ def in_transactions(items: Iterable[tuple[T, Sequence[Operation]]]) -> Iterator[
     together: list[T] = []
     room = size = 0
     for item, operations in items:
-        weight = sum(map(weight_of, operations))
-        if together and (len(operations) > room or size + weight > BYTES_PER_TRANSACTION):
+        item_size = sum(map(size_in_transaction, operations))
+        if together and (len(operations) > room or size + item_size > BYTES_PER_TRANSACTION):
             yield together
             together = []
         if not together:
             room, size = OPERATIONS_PER_TRANSACTION, 0
         together.append(item)
         room -= len(operations)
-        size += weight
+        size += item_size
     if together:
         yield together
 
 
-def weight_of(operation: Operation) -> int:
-    """The most bytes that an operation can take in a transaction's body."""
+def size_in_transaction(operation: Operation) -> int:
+    """The most bytes that an operation takes in the body of a transaction."""
     if isinstance(operation, Delete):
         # Its partition key stands in the address too, and is not known here: those of ours are short.
         return 2 * BYTES_PER_OPERATION_ENVELOPE + _BYTES_IN_ADDRESS * len(operation.row_key.encode())

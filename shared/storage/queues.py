@@ -41,6 +41,7 @@ class Queues:
 
     @classmethod
     def from_identity(cls, endpoint: str, credential: Any) -> "Queues":
+        """The queues at the account's address, opened with tokens of the identity."""
         return cls(endpoint, lambda: ({"Authorization": f"Bearer {credential.get_token(_AUDIENCE).token}"}, ""))
 
     @classmethod

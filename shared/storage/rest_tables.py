@@ -91,9 +91,11 @@ class RestTable:
 
     @property
     def name(self) -> str:
+        """The table's name in the account."""
         return self._client.table_name
 
     def find(self, partition_key: str, row_key: str, select: Sequence[str] | None = None) -> Row | None:
+        """As `Table` says."""
         check_key("partition key", partition_key)
         check_key("row key", row_key)
         with translated(self.name):
@@ -101,6 +103,7 @@ class RestTable:
             return None if answer is None else _rows_of(answer, lambda content: [content])[0]
 
     def transact(self, partition_key: str, operations: Sequence[Operation]) -> Sequence[str]:
+        """As `Table` says."""
         check_transaction(partition_key, operations)
         with span("transaction", table=self.name, operations=len(operations)), translated(self.name, operations):
             try:
@@ -114,7 +117,8 @@ class RestTable:
     def page(
         self, where: Where, *, select: Sequence[str] | None = None, size: int = ROWS_PER_PAGE, after: str | None = None
     ) -> Page:
-        keys = continuation.to_keys(after) or {}
+        """As `Table` says."""
+        keys = continuation.decode_keys(after) or {}
         query = {
             "$top": str(size),
             **_selected(select),
@@ -129,7 +133,7 @@ class RestTable:
             rows = _rows_of(answer, lambda content: content["value"])
         headers = answer.headers
         following = {"PartitionKey": headers.get(_NEXT_PARTITION_KEY), "RowKey": headers.get(_NEXT_ROW_KEY)}
-        return Page(rows, continuation.to_text(following) if any(following.values()) else None)
+        return Page(rows, continuation.encode_keys(following) if any(following.values()) else None)
 
     def _get(self, address: str, query: Mapping[str, str | None]) -> HttpResponse | None:
         """None when there is no such row or table."""

@@ -38,21 +38,24 @@ class Row:
 
     @cached_property
     def entity(self) -> bytes:
-        """The row as the service's JSON. Kept, because a row is weighed several times before it is sent.
+        """The row as the service's JSON. Kept, because a row is measured several times before it is sent.
 
         Raises NotStorableError for a name or a value that the service has no room for, whatever its size.
         """
         return _to_entity(self.partition_key, self.row_key, self.values)
 
     def text(self, column: str, default: str = "") -> str:
+        """The column as text."""
         value = self.values.get(column, default)
         return value if isinstance(value, str) else str(value)
 
     def number(self, column: str, default: int = 0) -> int:
+        """The column as a whole number; `default` for what is none."""
         value = self.values.get(column, default)
         return int(value) if isinstance(value, int | float | bool) else default
 
     def time(self, column: str) -> datetime | None:
+        """The column if it is a time."""
         value = self.values.get(column)
         return value if isinstance(value, datetime) else None
 
@@ -124,6 +127,7 @@ class Page:
 
 
 def partition(partition_key: str) -> Condition:
+    """All rows of one partition."""
     return Condition("PartitionKey", "eq", partition_key)
 
 

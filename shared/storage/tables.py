@@ -1,4 +1,4 @@
-"""What a repository may ask of a table. Two things answer it: Azure's tables, and the tests' own in memory."""
+"""What a repository may ask of a table. Azure's tables answer it, and in tests those in memory."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -12,7 +12,9 @@ class Table(Protocol):
     """One table. Every method raises TryLaterError when storage does not answer or throttles beyond the retries."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The table's name in the account."""
+        ...
 
     def find(self, partition_key: str, row_key: str, select: Sequence[str] | None = None) -> Row | None:
         """The row, with its ETag, or None."""
@@ -38,7 +40,9 @@ class Table(Protocol):
 class Tables(Protocol):
     """The tables of one storage account."""
 
-    def table(self, name: str) -> Table: ...
+    def table(self, name: str) -> Table:
+        """The table of that name, whether it is there or not."""
+        ...
 
 
 def get(table: Table, partition_key: str, row_key: str) -> Row:

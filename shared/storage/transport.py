@@ -23,6 +23,7 @@ class TableTransport(RequestsTransport):  # type: ignore[misc] # exported lazily
         super().__init__(session=_session(), connection_data_block_size=_BLOCK_BYTES)
 
     def send(self, request: Any, **options: Any) -> Any:
+        """Send one try of a request."""
         answer = super().send(request, **options)
         # A body that breaks off is then a failed try, and the retry policy above tries again.
         # A refusal is read too: left unread, its connection would be lost.

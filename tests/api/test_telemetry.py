@@ -43,18 +43,19 @@ def tracer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Tracer]:
     made = Tracer()
     # A process may set its provider once only.
     monkeypatch.setattr(trace, "get_tracer", made.provider.get_tracer)
+    monkeypatch.setattr(telemetry, "_tracer", None)
     yield made
-    telemetry.turn_off()
     made.provider.shutdown()
 
 
 @pytest.fixture(autouse=True)
 def desk(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("AzureWebJobsStorage", storage.connection_string)
+    # Turned on within a test, it is off again after it.
+    monkeypatch.setattr(telemetry, "_tracer", None)
     bootstrap.reset()
     yield
     bootstrap.reset()
-    telemetry.turn_off()
 
 
 def deliver() -> None:

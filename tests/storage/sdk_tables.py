@@ -80,7 +80,7 @@ class SdkTable:
     ) -> Page:
         text, parameters = _to_filter(where)
         # The SDK takes the keys as a mapping, whatever its annotation says.
-        token: Any = continuation.to_keys(after)
+        token: Any = continuation.decode_keys(after)
         with translated(self.name, continued=after is not None):
             pages = self._client.query_entities(
                 text, parameters=parameters, select=_selected(select), results_per_page=size
@@ -90,7 +90,7 @@ class SdkTable:
             except ResourceNotFoundError:
                 return Page(())
         token = getattr(pages, "continuation_token", None)
-        return Page(rows, continuation.to_text(token) if token else None)
+        return Page(rows, continuation.encode_keys(token) if token else None)
 
     def _make_table(self) -> None:
         try:

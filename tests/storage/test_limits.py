@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.errors import RowRefusedError, TooLargeError
-from shared.storage.limits import BYTES_PER_ROW, check_row, size_of_row, weight_of
+from shared.storage.limits import BYTES_PER_ROW, check_row, size_in_transaction, size_of_row
 from shared.storage.multipart import to_batch
 from shared.storage.rows import Create, Delete, Merge, Operation, Replace, Row, Save, Value
 
@@ -99,4 +99,4 @@ def test_no_operation_takes_more_than_it_is_weighed(key: str, text: str, how: ty
         len(to_batch(address, "assets", row.partition_key, [operation] * count, f"batch_{0:032}", f"changeset_{0:032}"))
         for count in (1, 2)
     )
-    assert two - one <= weight_of(operation)
+    assert two - one <= size_in_transaction(operation)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, DeskbridgeError, MisconfiguredError, TryLaterError
 from shared.storage import continuation
-from shared.storage.limits import weight_of
+from shared.storage.limits import size_in_transaction
 from shared.storage.rest_tables import RestTables, to_filter, to_row
 from shared.storage.rows import EARLIEST, AnyOf, Condition, Create, Delete, Merge, Operation, Replace, Row, Save, Value
 from shared.storage.tables import Table
@@ -125,7 +125,7 @@ def test_a_transaction_is_to_the_service_what_the_sdk_sends(service: Service, op
         sent.append((method, path, _sent_operations(body)))
     plain, rest = sent
     # What the limit of 4 MiB is checked with is never too low.
-    assert len(body) <= sum(map(weight_of, operations))
+    assert len(body) <= sum(map(size_in_transaction, operations))
     # Compared as text: NaN is not equal to itself, and 1 would be equal to 1.0 and to true.
     assert repr(_sorted(rest)) == repr(_sorted(plain))
 
@@ -148,7 +148,7 @@ def test_a_query_is_to_the_service_what_the_sdk_sends(
 ) -> None:
     service.answer = lambda *_: _NOT_THERE
     asked = []
-    after = continuation.to_text({"PartitionKey": "a=", "RowKey": "b+c"})
+    after = continuation.encode_keys({"PartitionKey": "a=", "RowKey": "b+c"})
     for table in _both(service):
         service.asked.clear()
         assert table.page(where, select=select, size=7, after=after).rows == ()
