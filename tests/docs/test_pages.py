@@ -135,3 +135,16 @@ def test_no_page_speaks_of_an_address_of_the_api_that_there_is_not() -> None:
             if plain == "/api" or "…" in plain:
                 continue
             assert any(route.match(plain) for route in routes), f"{name}: {address}"
+
+
+def test_each_term_of_the_glossary_stands_once_with_a_place_that_there_is() -> None:
+    terms: list[str] = []
+    for line in PAGES["glossary.md"].splitlines():
+        if not line.startswith("| ") or line.startswith("| Term"):
+            continue
+        term, meaning, place = (cell.strip() for cell in line.strip("|").split("|"))
+        terms.append(term)
+        assert meaning.endswith("."), line
+        assert all(len(sentence.split()) <= 25 for sentence in re.split(r"[.?:] ", meaning)), line
+        assert not place or (ROOT / place.strip("`")).is_file(), line
+    assert len(set(terms)) == len(terms) > 80
