@@ -31,7 +31,7 @@ _FILTERS: tuple[Query[Any], ...] = (
     text("object_name", "About the object of this name.", example="mail-password"),
     text("team", "Of this team.", example="Platform"),
     text("assignee", "Of this person.", example="kim"),
-    text("site", "Of this site.", example="London HQ"),
+    text("site", "Of this site.", example="london-hq"),
 )
 
 

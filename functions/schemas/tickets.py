@@ -77,7 +77,7 @@ class TicketChange(Document):
     priority: Priority | None = None
     team: ShortText | None = None
     assignee: ShortText | None = None
-    site: ShortText | None = None
+    site: ShortText | None = Field(default=None, description="The name of a `sites` document.")
     snoozed_until: Moment | None = Field(default=None, description="With its zone; null wakes the ticket.")
     note: NoteText | None = Field(default=None, description="Written into the timeline with the change.")
 

@@ -10,7 +10,7 @@ from shared.assets.mapping import AssetMapping, with_tags
 from shared.assets.model import asset_id_of, parse_asset_id
 from shared.records.columns import ACTIVE, CUSTOM, SITE, TYPE, column_of
 from shared.records.desk import RecordDesk
-from shared.records.documents.sites import SiteDocument
+from shared.records.documents.sites import site_fault
 from shared.records.editor import record_as_json
 from shared.records.model import Key
 from shared.storage.documents import unpack
@@ -97,8 +97,7 @@ class AssetDesk(RecordDesk):
             known = self._settings.find(AssetTypeDocument, str(value)) is not None
             return None if known else f"there is no document {AssetTypeDocument.kind}/{value}"
         if field == SITE:
-            known = self._settings.find(SiteDocument, str(value)) is not None
-            return None if known else f"there is no document {SiteDocument.kind}/{value}"
+            return site_fault(self._settings, value)
         stored = self._settings.find(AssetFieldDocument, field.removeprefix(CUSTOM))
         if stored is None or stored.document.custom != field.startswith(CUSTOM):
             return "there is no such field"

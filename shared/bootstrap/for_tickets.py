@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from shared import bootstrap
@@ -80,10 +81,15 @@ def event_grid_webhook() -> "EventGridWebhook":
 
 @singleton
 def ticket_editor() -> "TicketEditor":
+    from shared.records.documents.sites import site_fault
     from shared.tickets.desk.editor import TicketEditor
 
     return TicketEditor(
-        bootstrap.tickets(), bootstrap.ticket_reconciler(), bootstrap.ticket_configuration(), bootstrap.now
+        bootstrap.tickets(),
+        bootstrap.ticket_reconciler(),
+        bootstrap.ticket_configuration(),
+        bootstrap.now,
+        partial(site_fault, bootstrap.settings()),
     )
 
 

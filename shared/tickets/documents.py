@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from shared.errors import Fault
+from shared.records.documents.sites import SiteDocument
 from shared.rules.documents import CriterionDocument, to_criteria
 from shared.rules.model import Rule
 from shared.settings.base import Document, DocumentName, Reference, SettingsDocument, Text
@@ -60,7 +61,7 @@ class AllowedVault(Document):
     name: VaultName
     resource_id: Annotated[Text, AfterValidator(_vault_id)] | None = None
     store: DocumentName | None = None
-    site: ShortText | None = None
+    site: DocumentName | None = None
 
     @model_validator(mode="after")
     def _one_name(self) -> Self:
@@ -80,7 +81,7 @@ class TicketRule(Document):
     ticket_type: ShortText | None = None
     team: ShortText | None = None
     assignee: ShortText | None = None
-    site: ShortText | None = None
+    site: DocumentName | None = None
     summary: Summary | None = None
     details: Details | None = None
 
@@ -157,6 +158,9 @@ class KeyVaultEvents(SettingsDocument):
             for index, vault in enumerate(self.allowed_vaults)
             if vault.store is not None
         ]
+        sites = [(f"allowed_vaults.{index}.site", vault.site) for index, vault in enumerate(self.allowed_vaults)]
+        sites += [(f"ticket_rules.{index}.site", rule.site) for index, rule in enumerate(self.ticket_rules)]
+        found += [Reference(path, SiteDocument.kind, site) for path, site in sites if site is not None]
         return found
 
     def rules(self) -> tuple[Rule[RuleResult], ...]:

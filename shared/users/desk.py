@@ -5,7 +5,7 @@ from typing import Any
 
 from shared.records.columns import ACTIVE, CUSTOM, SITE, TYPE, column_of
 from shared.records.desk import RecordDesk
-from shared.records.documents.sites import SiteDocument
+from shared.records.documents.sites import site_fault
 from shared.records.editor import record_as_json
 from shared.records.model import Key
 from shared.settings.base import NAME_PATTERN
@@ -100,8 +100,7 @@ class UserDesk(RecordDesk):
         if field == ACTIVE or field in STANDARD_FIELDS:
             return None
         if field == SITE:
-            known = self._settings.find(SiteDocument, str(value)) is not None
-            return None if known else f"there is no document {SiteDocument.kind}/{value}"
+            return site_fault(self._settings, value)
         if field == ORGANISATIONS:
             return "follows the memberships in AuthRocket"
         if field.startswith(CUSTOM) and NAME_PATTERN.match(field.removeprefix(CUSTOM)):

@@ -10,7 +10,7 @@ import pytest
 
 from shared import bootstrap
 from tests.api.calling import Answer, call
-from tests.api.seeding import asset, secrets_of_two_vaults, user
+from tests.api.seeding import asset, secrets_of_two_vaults, sites_and_types, user
 from tests.fakes.tables import MemoryTables, WatchedTables
 
 
@@ -94,13 +94,14 @@ def test_an_answer_is_of_the_change_of_a_ticket_itself_even_when_somebody_else_c
         {"status": "resolved", "note": "Done."},
         {"status": "closed"},
         {"snoozed_until": "2099-01-01T00:00:00Z"},
-        {"team": None, "site": "Leeds"},
+        {"team": None, "site": "london-hq"},
     ],
 )
 def test_what_a_change_of_a_ticket_answers_is_what_is_read_afterwards(
     desk: MemoryTables, change: dict[str, Any]
 ) -> None:
     secrets_of_two_vaults(desk)
+    sites_and_types()
     for item in call("GET", "tickets").json["items"]:
         address = f"tickets/{item['id']}"
         answer = call("PATCH", address, change, {"If-Match": "*"})

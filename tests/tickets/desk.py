@@ -1,7 +1,7 @@
 """A desk for the tests: the recording service on any tables, with settings and passwords that a test chooses."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from shared.rules.rule_set import compile_rules
 from shared.storage.rows import Value
 from shared.storage.tables import Tables, scan
 from shared.tickets.configuration import Configuration
+from shared.tickets.desk.editor import TicketEditor
 from shared.tickets.documents import KeyVaultEvents
 from shared.tickets.domain.model import Note
 from shared.tickets.inbound.ingestor import EventIngestor
@@ -28,6 +29,7 @@ from tests.fakes.tables import MemoryTables
 
 PAYLOADS = Path(__file__).parents[1] / "payloads" / "event_grid"
 VAULT = "acorn-vault"
+SITES = ("leeds", "london-hq")
 AZURE_SUBSCRIPTION = "00000000-1111-4222-8333-00000000c0de"
 NOW = datetime(2026, 12, 2, 8, 0, tzinfo=UTC)
 # The guide's own example: `username:password` is `Basic dXNlcm5hbWU6cGFzc3dvcmQ=`.  KV-12
@@ -119,6 +121,14 @@ class Desk:
             secret_changed=lambda vault, secret: self.changed_secrets.append((vault, secret)),
         )
         self.webhook = EventGridWebhook(lambda: self.configured, self.passwords, self.ingestor, body_limit=body_limit)
+
+    def editor(self, now: Callable[[], datetime]) -> TicketEditor:
+        """What people work with."""
+
+        def site_fault(site: object) -> str | None:
+            return None if site in SITES else f"there is no document sites/{site}: name one of {', '.join(SITES)}"
+
+        return TicketEditor(self.repository, self.reconciler, lambda: self.configured, now, site_fault)
 
     def receive(self, method: str, headers: Mapping[str, str], body: bytes) -> WebhookAnswer:
         """One request, through the trigger's own translation."""

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from shared.errors import InvalidInputError
 from shared.storage.rows import Row
-from shared.tickets.desk.editor import TicketEditor
 from shared.tickets.desk.lists import TicketQuery, list_tickets, query_of
 from shared.tickets.domain.model import Ticket
 from shared.tickets.store.repository import TicketRepository
@@ -85,7 +84,7 @@ def test_pages_of_any_size_give_each_ticket_once_and_in_order(size: int, state: 
 
 def test_a_list_of_open_tickets_reads_none_that_is_closed() -> None:
     desk = filled()
-    people = TicketEditor(desk.repository, desk.reconciler, lambda: desk.configured, lambda: NOW)
+    people = desk.editor(lambda: NOW)
     for ticket in everything(desk)[:5]:
         people.change(ticket.ticket_id, {"status": "closed"}, by="kim", if_match="*")
     assert isinstance(desk.tables, MemoryTables)
@@ -108,7 +107,7 @@ def test_a_list_of_open_tickets_reads_none_that_is_closed() -> None:
 def test_filters_narrow_and_compare_without_case() -> None:
     desk = filled()
     first = everything(desk)[0]
-    people = TicketEditor(desk.repository, desk.reconciler, lambda: desk.configured, lambda: NOW)
+    people = desk.editor(lambda: NOW)
     people.change(first.ticket_id, {"assignee": "Kim", "priority": "critical"}, by="kim", if_match="*")
     for filters in ({"assignee": "KIM"}, {"priority": ("critical", "high")}, {"object_name": first.object_name}):
         assert [ticket.ticket_id for ticket in everything(desk, filters=filters)] == [first.ticket_id]
@@ -120,7 +119,7 @@ def test_filters_narrow_and_compare_without_case() -> None:
 def test_snoozed_tickets_are_hidden_until_their_date() -> None:
     desk = filled()
     first = everything(desk)[0]
-    people = TicketEditor(desk.repository, desk.reconciler, lambda: desk.configured, lambda: NOW)
+    people = desk.editor(lambda: NOW)
     people.change(first.ticket_id, {"snoozed_until": NOW + timedelta(days=1)}, by="kim", if_match="*")
     assert len(everything(desk)) == 11
     assert len(everything(desk, snoozed="show")) == 12

@@ -137,9 +137,8 @@ def test_a_reminder_wakes_a_closed_ticket_and_the_same_one_again_does_not() -> N
     desk = Swept()
     desk.vault.put("mail", "aa")
     desk.sweep(desk.days_ahead(29))
-    from shared.tickets.desk.editor import TicketEditor
 
-    people = TicketEditor(desk.desk.repository, desk.desk.reconciler, lambda: desk.desk.configured, lambda: desk.now)
+    people = desk.desk.editor(lambda: desk.now)
     people.change(str(desk.desk.ticket("mail")["ticket_id"]), {"status": "closed"}, by="kim", if_match="*")
     desk.sweep(desk.days_ahead(20))
     assert desk.desk.ticket("mail")["status"] == "closed"

@@ -14,7 +14,7 @@ from shared.errors import (
     TryLaterError,
 )
 from shared.reasons import Reason
-from shared.tickets.desk.editor import StoredTicket, TicketEditor
+from shared.tickets.desk.editor import StoredTicket
 from shared.tickets.domain.model import Status
 from tests.fakes.tables import MemoryTables, WatchedTables
 from tests.tickets.desk import NOW, Desk
@@ -27,9 +27,7 @@ class Office:
     def __init__(self, desk: Desk | None = None) -> None:
         self.desk = desk or Desk()
         self.desk.post([kv_event("NearExpiry", "aa", days(60))])
-        self.people = TicketEditor(
-            self.desk.repository, self.desk.reconciler, lambda: self.desk.configured, lambda: self.desk.now
-        )
+        self.people = self.desk.editor(lambda: self.desk.now)
         self.ticket_id = str(self.desk.ticket("mail")["ticket_id"])
 
     def change(self, if_match: str | None = "*", **changes: Any) -> StoredTicket:
@@ -183,7 +181,7 @@ def test_an_event_between_a_persons_read_and_write_is_not_lost() -> None:
             Desk(tables).post([event])
 
     watched = Desk(WatchedTables(tables, interrupt))
-    people = TicketEditor(watched.repository, watched.reconciler, lambda: watched.configured, lambda: NOW)
+    people = watched.editor(lambda: NOW)
     changed = people.change(office.ticket_id, {"assignee": "kim"}, by="kim", if_match="*")
     assert (changed.ticket.assignee, changed.ticket.priority) == ("kim", "high")
 
@@ -197,7 +195,7 @@ def test_a_change_whose_answer_was_lost_is_told_as_503_and_took_place() -> None:
             raise TryLaterError(Reason.STORAGE_UNAVAILABLE, "The answer was lost.")
 
     watched = Desk(WatchedTables(tables, lose))
-    people = TicketEditor(watched.repository, watched.reconciler, lambda: watched.configured, lambda: NOW)
+    people = watched.editor(lambda: NOW)
     with pytest.raises(TryLaterError):
         people.change(office.ticket_id, {"assignee": "kim"}, by="kim", if_match="*")
     assert office.desk.ticket("mail")["assignee"] == "kim"
@@ -210,6 +208,15 @@ def test_a_note_is_added_beside_everything_else() -> None:
     stored = office.people.get(office.ticket_id)
     assert [(note.author, note.text) for note in stored.notes][-1] == ("kim", "Ordered.")
     assert stored.etag == etag
+
+
+def test_a_site_is_the_name_of_a_document_and_free_text_is_refused_with_the_sites() -> None:
+    office = Office()
+    with pytest.raises(InvalidInputError, match="leeds, london-hq") as refusal:
+        office.change(site="London HQ")
+    assert [fault.path for fault in refusal.value.faults] == ["site"]
+    assert office.change(site="leeds").ticket.site == "leeds"
+    assert office.change(site=None).ticket.site is None
 
 
 @pytest.mark.parametrize("ticket_id", ["KV-00000-00000", "nonsense", "KV-00000-00000/../x", "", "KV-" + "0" * 999])

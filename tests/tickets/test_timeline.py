@@ -20,7 +20,7 @@ _EVENTS = [
 
 
 def _people(desk: Desk) -> TicketEditor:
-    return TicketEditor(desk.repository, desk.reconciler, lambda: desk.configured, lambda: desk.now)
+    return desk.editor(lambda: desk.now)
 
 
 def _desk(events: list[Any], tables: MemoryTables | None = None) -> Desk:

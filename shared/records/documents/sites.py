@@ -1,8 +1,11 @@
-"""Sites: where assets and users are, and whose."""
+"""Sites: where assets, users and the objects of tickets are, and whose."""
 
 from typing import ClassVar
 
 from shared.settings.base import SettingsDocument, Text
+from shared.settings.stored import StoredSettings
+
+_MOST_LISTED = 30
 
 
 class SiteDocument(SettingsDocument):
@@ -12,3 +15,15 @@ class SiteDocument(SettingsDocument):
 
     title: Text
     customer: Text
+
+
+def site_fault(settings: StoredSettings, name: object) -> str | None:
+    """Why it is not the name of a site, with those that there are; None when it is one."""
+    found, _ = settings.list_with_invalid(SiteDocument)
+    names = [site.name for site in found]
+    if name in names:
+        return None
+    if not names:
+        return f"there is no document {SiteDocument.kind}/{name}, and none of another site"
+    listed = ", ".join(names[:_MOST_LISTED]) + (", …" if len(names) > _MOST_LISTED else "")
+    return f"there is no document {SiteDocument.kind}/{name}: name one of {listed}"

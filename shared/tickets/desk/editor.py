@@ -46,7 +46,7 @@ class StoredTicket:
 
 
 class TicketEditor:
-    """Finds tickets by their id, and lets people's edits take effect."""
+    """Finds tickets by their id, and lets people's edits take effect. `site_fault` says why a text is no site."""
 
     def __init__(
         self,
@@ -54,11 +54,13 @@ class TicketEditor:
         reconciler: TicketReconciler,
         configuration: Callable[[], Configuration | None],
         now: Callable[[], datetime],
+        site_fault: Callable[[object], str | None],
     ) -> None:
         self._repository = repository
         self._reconciler = reconciler
         self._configuration = configuration
         self._now = now
+        self._site_fault = site_fault
 
     def get(self, ticket_id: str) -> StoredTicket:
         """The ticket; raises NotFoundError."""
@@ -71,6 +73,10 @@ class TicketEditor:
         InvalidInputError, TryLaterError."""
         row = self._find(ticket_id)
         check_version(f"The ticket {row.text('ticket_id')}", if_match, short_etag(row.etag))
+        wrong = self._site_fault(changes["site"]) if changes.get("site") is not None else None
+        if wrong is not None:
+            fault = Fault("site", wrong)
+            raise InvalidInputError(Reason.DOCUMENT_INVALID, f"The site cannot be set: {wrong}.", faults=[fault])
         scope, found_id = row.partition_key, row.text("ticket_id")
 
         def edit(override: ManualOverride | None, desired: DesiredTicket) -> TicketEdit | None:
