@@ -39,7 +39,7 @@ from shared.text import escape_key
 from shared.users.authrocket.client import PING, AuthRocket, Event
 from shared.users.documents import AuthRocketRealmDocument
 from shared.users.source import ANSWER_SECONDS, KIND, Realms, RealmSource, RealmSourceType
-from shared.vaults.model import Credentials, accepted_pairs
+from shared.vaults.model import Credentials
 
 logger = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ class AuthRocketWebhook:
         if given is None:
             raise credential_refused()
         # A realm that there is not, or that has no webhook, is refused like a wrong password.
-        check_basic(given, [] if webhook is None else accepted_pairs(self._credentials, webhook))
+        check_basic(given, (webhook.current, webhook.previous) if webhook is not None else (), self._credentials)
         if stored is None:
             raise credential_refused()
         return stored.document

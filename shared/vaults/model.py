@@ -4,12 +4,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from typing import Protocol
 
-from shared.access.basic_auth import AcceptedPair
 from shared.vaults.documents.credential_stores import CredentialStore
-from shared.vaults.documents.credentials import CredentialReference, WebhookCredentials
+from shared.vaults.documents.credentials import CredentialReference
 from shared.vaults.documents.vault_addresses import SecretAddress
 
 
@@ -50,16 +48,6 @@ class Credentials(Protocol):
     def invalidate(self, reference: CredentialReference) -> None:
         """The far side refused this value: the next `read` fetches it anew (once per fetched version)."""
         ...
-
-
-def accepted_pairs(credentials: Credentials, webhook: WebhookCredentials) -> list[AcceptedPair]:
-    """The pairs of a webhook, as the check of its deliveries takes them."""
-
-    def read(reference: CredentialReference) -> bytes:
-        pair = credentials.read_pair(reference)
-        return f"{pair.username}:{pair.password}".encode()
-
-    return [AcceptedPair(partial(read, one), partial(credentials.invalidate, one)) for one in webhook.all]
 
 
 class Vaults(Protocol):

@@ -9,9 +9,10 @@ import pytest
 from lab.emulators.event_grid.events import make_event
 from lab.emulators.event_grid.headers import MessageKind, notification_headers, system_headers
 from lab.emulators.event_grid.subscription import EventSubscription
-from shared.access.basic_auth import AcceptedPair, check_basic, parse_basic_header
+from shared.access.basic_auth import check_basic, parse_basic_header
 from shared.errors import MisconfiguredError, TryLaterError
 from shared.reasons import Reason
+from shared.vaults.model import UserPassword
 from tests.fakes.tables import MemoryTables, WatchedTables
 from tests.tickets.desk import AUTHORIZATION, PAYLOADS, Desk, Passwords, configuration, pair
 
@@ -74,17 +75,18 @@ def test_the_current_and_the_previous_pair_are_both_accepted() -> None:  # Q-16
 
 
 def test_all_pairs_are_always_evaluated() -> None:
-    read: list[bytes] = []
+    read: list[str] = []
 
-    def accepted(pair: bytes) -> AcceptedPair:
-        def reading() -> bytes:
-            read.append(pair)
-            return pair
+    class Reader:
+        def read_pair(self, reference: str) -> UserPassword:
+            read.append(reference)
+            return UserPassword("u", reference)
 
-        return AcceptedPair(reading, lambda: None)
+        def invalidate(self, reference: str) -> None:
+            raise AssertionError(reference)
 
-    check_basic(b"u:first", [accepted(b"u:first"), accepted(b"u:second")])
-    assert read == [b"u:first", b"u:second"]
+    check_basic(b"u:first", ["first", "second"], Reader())
+    assert read == ["first", "second"]
 
 
 def test_nothing_configured_means_nothing_accepted() -> None:

@@ -16,7 +16,7 @@ from shared.tickets.inbound.event_grid import (
     validation_code,
 )
 from shared.tickets.inbound.ingestor import EventIngestor
-from shared.vaults.model import Credentials, accepted_pairs
+from shared.vaults.model import Credentials
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +124,8 @@ class EventGridWebhook:
     def _authorise(self, headers: Mapping[str, str], configuration: Configuration, *, handshake: bool) -> None:
         given = parse_basic_header(headers.get("authorization"))
         if given is not None:
-            check_basic(given, accepted_pairs(self._credentials, configuration.document.credentials))
+            pairs = configuration.document.credentials
+            check_basic(given, (pairs.current, pairs.previous), self._credentials)
             return
         if not handshake or not self._may_shake_hands(headers.get("aeg-subscription-name"), configuration):
             raise credential_refused()

@@ -112,10 +112,6 @@ class WebhookCredentials(Document):
     current: CredentialReference
     previous: CredentialReference | None = None
 
-    @property
-    def all(self) -> Sequence[CredentialReference]:
-        return (self.current,) if self.previous is None else (self.current, self.previous)
-
     def references(self, path: str) -> Sequence[Reference]:
         """What must exist for these, which stand at `path` in their document."""
         found = list(self.current.references(f"{path}.current"))
