@@ -17,6 +17,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import yaml
+from azure.core.exceptions import ResourceExistsError
+from azure.storage.queue import QueueServiceClient
 
 from lab.azurite import Azurite, StoragePorts
 from lab.emulators import ports
@@ -24,6 +26,7 @@ from lab.emulators.authrocket import READ_KEY, AuthRocketLab
 from lab.emulators.ec2.fleet import Fleet
 from lab.emulators.functions_host.process import HostProcess
 from lab.emulators.key_vault import VaultLab
+from shared.storage.names import QUEUES
 
 ROOT = Path(__file__).resolve().parents[1]
 LAB = Path(__file__).resolve().parent
@@ -112,6 +115,7 @@ class Desk:
         self._say("starting Azurite, the storage emulator")
         self._parts.enter_context(azurite)
         self.connection_string = azurite.connection_string
+        _create_queues(self.connection_string)
         self._say("starting the emulators of EC2 and STS, AuthRocket, Key Vault and its identities")
         fleet = self._parts.enter_context(Fleet(self._port("fleet", "EC2")))
         vaults = self._parts.enter_context(self._vaults(fleet))
@@ -267,6 +271,14 @@ class Desk:
     def fire(self, function: str) -> None:
         """Start a timer's function now, as the real host's administration address does."""
         self.call("POST", f"/admin/functions/{function}", b'{"input": ""}')
+
+
+def _create_queues(connection_string: str) -> None:
+    """As the deployment does: the host listens to its queues and creates none."""
+    with QueueServiceClient.from_connection_string(connection_string) as service:
+        for name in QUEUES:
+            with contextlib.suppress(ResourceExistsError):
+                service.create_queue(name)
 
 
 def _clean_environment() -> dict[str, str]:

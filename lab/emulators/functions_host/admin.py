@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from lab.emulators.functions_host.functions import App, HostedFunction, HttpTrigger, QueueTrigger, TimerTrigger
+from lab.emulators.functions_host.http_messages import body_of
 from lab.emulators.functions_host.invoker import Invoker
 from lab.emulators.functions_host.keys import Keys
 from lab.emulators.functions_host.queues import queue_call_by_hand
@@ -34,14 +35,15 @@ class Admin:
         """`path` is what follows /admin/."""
         section, *rest = path.strip("/").split("/")
         match section, rest, request.method:
-            # Open, as on a developer's machine: whoever started the host asks before it knows the keys.
-            case "host", ["status"], "GET":
-                return web.json_response(self._status())
             case "host", ["ping"], "GET" | "POST":
                 return web.Response()
-        if not self._keys.allows("admin", "", given_key(request)):
-            return web.Response(status=401)
+        level = self._keys.level(given_key(request))
+        if level != "admin":
+            # A host key is known, and not enough.
+            return web.Response(status=403 if level == "function" else 401)
         match section, rest, request.method:
+            case "host", ["status"], "GET":
+                return web.json_response(self._status())
             case "functions", [], "GET":
                 return web.json_response([self._described(each) for each in self._app.functions])
             case "functions", [name], "GET" if function := self._app.find(name):
@@ -68,20 +70,20 @@ class Admin:
         }
 
     async def _fire(self, function: HostedFunction, request: web.BaseRequest) -> web.Response:
-        body = await request.read()
+        if request.content_type.casefold() != "application/json":
+            return web.Response(status=415)
         try:
-            document = json.loads(body) if body.strip() else {}
+            document = json.loads(await body_of(request))
         except ValueError:
             document = None
-        if not isinstance(document, dict):
+        given = document.get("input", "") if isinstance(document, dict) else None
+        if not isinstance(given, str):
             return web.Response(status=400, text='The body must be a JSON object such as {"input": "…"}.\n')
-        given = document.get("input", "")
         match function.trigger:
             case TimerTrigger():
                 running = self._timers.fire_by_hand(function)
             case QueueTrigger():
-                text = given if isinstance(given, str) else json.dumps(given)
-                running = self._invoke(function, text)
+                running = self._invoke(function, given)
             case HttpTrigger():
                 return web.Response(status=400, text=f"{function.name} is an HTTP function: call its own address.\n")
         task = asyncio.create_task(running)

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,9 @@ class HostConfiguration:
     route_prefix: str = "api"
     function_timeout: timedelta | None = timedelta(minutes=30)
     queues: QueueConfiguration = QueueConfiguration()
+    # `extensions.http`: requests at once (None: any number), and headers that every answer bears.
+    max_outstanding_requests: int | None = None
+    custom_headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def load_configuration(app_directory: Path, environment: Mapping[str, str] | None = None) -> HostConfiguration:
@@ -72,12 +75,14 @@ def _same_name(section: Mapping[str, Any], name: str) -> str:
 def _configuration(document: Mapping[str, Any]) -> HostConfiguration:
     extensions = _section(document, "extensions")
     queues = _section(extensions, "queues")
+    http = _section(extensions, "http")
+    outstanding = http.get("maxOutstandingRequests")
     batch_size = _number(queues, "batchSize", 16, 1, 32)
     encoding = str(queues.get("messageEncoding", "base64")).casefold()
     if encoding not in ("base64", "none"):
         raise ValueError('extensions.queues.messageEncoding is "base64" or "none"')
     return HostConfiguration(
-        route_prefix=str(_section(extensions, "http").get("routePrefix", "api")).strip("/"),
+        route_prefix=str(http.get("routePrefix", "api")).strip("/"),
         function_timeout=_timeout(str(document.get("functionTimeout", "00:30:00"))),
         queues=QueueConfiguration(
             batch_size=batch_size,
@@ -87,6 +92,9 @@ def _configuration(document: Mapping[str, Any]) -> HostConfiguration:
             max_polling_interval=_span(queues, "maxPollingInterval", QueueConfiguration.max_polling_interval),
             is_base64=encoding == "base64",
         ),
+        # -1 is the real host's word for any number.
+        max_outstanding_requests=None if outstanding is None or int(outstanding) < 0 else int(outstanding),
+        custom_headers={str(name): str(value) for name, value in _section(http, "customHeaders").items()},
     )
 
 

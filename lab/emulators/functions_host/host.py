@@ -1,6 +1,8 @@
 """The host itself: puts the parts together, starts them in order and stops them in order."""
 
 import asyncio
+import contextlib
+import logging
 import os
 import signal
 import socket
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from lab.emulators.functions_host import process
 from lab.emulators.functions_host.admin import Admin, url_path
 from lab.emulators.functions_host.configuration import HostConfiguration, load_configuration
 from lab.emulators.functions_host.errors import StartError
@@ -19,6 +22,7 @@ from lab.emulators.functions_host.functions import App, HttpTrigger, QueueTrigge
 from lab.emulators.functions_host.invoker import Invoker
 from lab.emulators.functions_host.keys import Keys, load_keys
 from lab.emulators.functions_host.logs import say, set_up_logging
+from lab.emulators.functions_host.process_worker import ProcessWorker
 from lab.emulators.functions_host.queue_store import QueueStore
 from lab.emulators.functions_host.queues import LEASE, QueueListener
 from lab.emulators.functions_host.server import Server, open_port
@@ -42,22 +46,16 @@ class Options:
     data: Path = Path(".lab/host")
     worker: str | None = None
     lease: timedelta = LEASE
-    stop_seconds: float = 10.0
+    stop_seconds: float = 30.0
     stop_with_stdin: bool = False
 
 
-def choose_worker(name: str | None) -> Worker:
+def choose_worker(name: str | None) -> str:
     """ "runtime" or "library"; None takes Microsoft's runtime where it is to be had. Raises StartError."""
     has_runtime = sys.version_info >= (3, 13)
     if name == "runtime" and not has_runtime:
         raise StartError("azure-functions-runtime needs Python 3.13 or later: use --worker library")
-    if has_runtime and name != "library":
-        from lab.emulators.functions_host.runtime_worker import RuntimeWorker
-
-        return RuntimeWorker()
-    from lab.emulators.functions_host.library_worker import LibraryWorker
-
-    return LibraryWorker()
+    return name or ("runtime" if has_runtime else "library")
 
 
 async def run(options: Options) -> bool:
@@ -66,7 +64,6 @@ async def run(options: Options) -> bool:
     Raises StartError, or AppLoadError when the app cannot be imported.
     """
     root = options.root.resolve()
-    # Absolute before the working directory changes to the app's, as in Azure.
     settings = (options.settings or root / "local.settings.json").resolve()
     keys_file = options.keys.resolve() if options.keys else None
     data = options.data.resolve()
@@ -81,18 +78,22 @@ async def run(options: Options) -> bool:
     address = f"{ADDRESS}:{listening.getsockname()[1]}"
     os.environ.setdefault("WEBSITE_HOSTNAME", address)
     os.environ.setdefault("FUNCTIONS_WORKER_RUNTIME", "python")
+    os.environ.setdefault("PYTHON_THREADPOOL_THREAD_COUNT", "1000")
     os.environ.setdefault("AZURE_FUNCTIONS_ENVIRONMENT", "Development")
-    worker = choose_worker(options.worker)
-    invocation_names: dict[str, str] = {}
-    set_up_logging(worker.invocation_id, invocation_names)
-    sys.path.insert(0, str(root))
-    os.chdir(root)
-    found = await worker.load(root)
-    if not found:
-        raise StartError(f"no functions were found in {root}: is there a function_app.py with decorated functions?")
-    app = host_app(found, configuration)
-    host = Host(app, configuration, keys, worker, invocation_names, data, f"http://{address}", options)
-    return await host.run(listening)
+    with contextlib.closing(ProcessWorker(choose_worker(options.worker), on_lost=_go_down)) as worker:
+        set_up_logging(worker.invocation_id, {})
+        found = await worker.load(root)
+        if not found:
+            raise StartError(f"no functions were found in {root}: is there a function_app.py with decorated functions?")
+        app = host_app(found, configuration)
+        return await Host(app, configuration, keys, worker, data, f"http://{address}", options).run(listening)
+
+
+def _go_down() -> None:
+    """The worker has died for good, and the host with it."""
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(process.WORKER_LOST)
 
 
 class Host:
@@ -104,7 +105,6 @@ class Host:
         configuration: HostConfiguration,
         keys: Keys,
         worker: Worker,
-        invocation_names: dict[str, str],
         data: Path,
         url: str,
         options: Options,
@@ -115,7 +115,7 @@ class Host:
         self._options = options
         self._worker = worker
         self._store = QueueStore(is_base64=configuration.queues.is_base64)
-        self._invoker = Invoker(worker, self._store, configuration, invocation_names)
+        self._invoker = Invoker(worker, self._store, configuration)
         self._timers = Timers(app.functions, self._invoker, data / "timers")
         admin = Admin(app, keys, self._invoker, self._timers, url, self._prefix)
         self._server = Server(app, configuration, keys, self._invoker, admin.answer)
@@ -149,16 +149,18 @@ class Host:
         self._asked_to_stop.set()
 
     async def _stop(self) -> bool:
-        say("Stopping: no new work is taken, running invocations are waited for")
+        say("Stopping: no request is taken, running invocations are waited for")
         deadline = time.monotonic() + self._options.stop_seconds
 
         def left() -> float:
             return max(0.05, deadline - time.monotonic())
 
-        self._timers.stop()
         await self._server.stop()
-        await asyncio.gather(*(listener.stop() for listener in self._listeners))
+        # As on the real host, timers and queues go on meanwhile.
         is_idle = await self._invoker.wait_until_idle(left())
+        self._timers.stop()
+        await asyncio.gather(*(listener.stop() for listener in self._listeners))
+        is_idle = is_idle and await self._invoker.wait_until_idle(left())
         await asyncio.gather(*(listener.finish(left()) for listener in self._listeners), self._timers.finish(left()))
         await self._server.finish()
         await self._store.close()

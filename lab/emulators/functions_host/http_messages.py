@@ -16,24 +16,32 @@ _OWN_HEADERS = ("content-length", "transfer-encoding", "connection")
 
 
 def query_of(request: web.BaseRequest) -> dict[str, str]:
-    """Query parameters, repeated ones joined by commas; the real host drops empty ones."""
+    """Query parameters, repeated ones joined by commas whatever their case; the real host drops empty ones."""
     joined: dict[str, list[str]] = {}
+    first_names: dict[str, str] = {}
     for name, value in parse_qsl(request.rel_url.raw_query_string, keep_blank_values=False):
-        joined.setdefault(name, []).append(value)
+        joined.setdefault(first_names.setdefault(name.casefold(), name), []).append(value)
     return {name: ",".join(values) for name, values in joined.items()}
 
 
-def request_message(request: web.BaseRequest, route_parameters: Mapping[str, str], body: bytes) -> HttpRequestMessage:
-    """The request as the worker gets it."""
+async def body_of(request: web.BaseRequest) -> bytes:
+    """The body that the function gets: the real host passes on only one whose length was announced."""
+    return await request.read() if request.content_length else b""
+
+
+def request_message(
+    request: web.BaseRequest, path: str, route_parameters: Mapping[str, str], body: bytes
+) -> HttpRequestMessage:
+    """The request as the worker gets it; `path` is the normalized one."""
     headers: dict[str, list[str]] = {}
     for name, value in request.headers.items():
-        if value:
-            headers.setdefault(name.lower(), []).append(value)
+        headers.setdefault(name.lower(), []).append(value)
     host = request.headers.get("Host", "localhost")
+    query = request.rel_url.raw_query_string
     return HttpRequestMessage(
         method=request.method,
-        url=f"http://{host}{request.raw_path}",
-        headers={name: ("; " if name == "cookie" else ",").join(values) for name, values in headers.items()},
+        url=f"http://{host}{path}{f'?{query}' if query else ''}",
+        headers={name: ",".join(values) for name, values in headers.items()},
         query=query_of(request),
         route_parameters=route_parameters,
         body=body,
@@ -60,11 +68,8 @@ def _response(message: HttpResponseMessage) -> web.Response:
     for name, value in [*message.headers, *(("Set-Cookie", each) for each in message.cookies)]:
         if name.lower() in _OWN_HEADERS:
             continue
-        if any(character in name + value for character in "\r\n\0"):
-            _log.error("The response header %r holds a line break: answered with 500", name)
+        if not (name + value).isascii() or any(character in name + value for character in "\r\n\0"):
+            _log.error("The response header %r holds a line break, or what is no ASCII: answered with 500", name)
             return web.Response(status=500)
         headers.add(name, value)
-    if not 200 <= message.status <= 599:
-        _log.error("The response status %s is not one: answered with 500", message.status)
-        return web.Response(status=500)
     return web.Response(status=message.status, headers=headers, body=message.body)

@@ -43,13 +43,11 @@ class Call:
 class Invoker:
     """Runs functions on the worker, sends their outputs and counts what is running."""
 
-    def __init__(
-        self, worker: Worker, store: QueueStore, configuration: HostConfiguration, running_names: dict[str, str]
-    ) -> None:
+    def __init__(self, worker: Worker, store: QueueStore, configuration: HostConfiguration) -> None:
         self._worker = worker
         self._store = store
         self._timeout = configuration.function_timeout
-        self._running = running_names  # invocation id to function name; the log formatter reads it
+        self._running: set[str] = set()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -57,14 +55,14 @@ class Invoker:
         """Run one function to its end. The result is a failure when an output could not be sent."""
         function = call.function
         invocation_id = str(uuid.uuid4())
-        self._running[invocation_id] = function.name
+        self._running.add(invocation_id)
         self._idle.clear()
         say(f"Executing 'Functions.{function.name}' (Reason='{call.reason}', Id={invocation_id})")
         started = time.perf_counter()
         try:
             result = await self._run(call, invocation_id)
         finally:
-            self._running.pop(invocation_id, None)
+            self._running.discard(invocation_id)
             if not self._running:
                 self._idle.set()
         duration = time.perf_counter() - started

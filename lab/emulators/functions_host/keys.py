@@ -3,7 +3,7 @@
 import hmac
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,19 @@ class Keys:
         accepted = [self.master]
         if auth_level == "function":
             accepted += [*self.host_keys.values(), *self.function_keys.get(function_name.casefold(), {}).values()]
-        # Every key is compared, so that the time taken does not tell which came near.
-        matches = [hmac.compare_digest(_raw(given or ""), _raw(each)) for each in accepted]
-        return any(matches)
+        return _is_one_of(given, accepted)
+
+    def level(self, given: str | None) -> str:
+        """What a key is good for at the host's own addresses: "admin", "function" or "anonymous"."""
+        if _is_one_of(given, [self.master]):
+            return "admin"
+        return "function" if _is_one_of(given, list(self.host_keys.values())) else "anonymous"
+
+
+def _is_one_of(given: str | None, accepted: Sequence[str]) -> bool:
+    # Every key is compared, so that the time taken does not tell which came near.
+    matches = [hmac.compare_digest(_raw(given or ""), _raw(each)) for each in accepted]
+    return any(matches)
 
 
 def _raw(key: str) -> bytes:

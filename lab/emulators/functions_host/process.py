@@ -2,6 +2,7 @@
 
 import collections
 import json
+import os
 import re
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from typing import Any, Self
 _REPOSITORY = Path(__file__).resolve().parents[3]
 REFUSED = 1
 PORT_TAKEN = 3
+WORKER_LOST = 4
 
 _LISTENING = re.compile(r"^Listening on (http://[^\s]+:(\d+))$")
 
@@ -93,6 +95,11 @@ class HostProcess:
         return keys
 
     @property
+    def exit_status(self) -> int | None:
+        """None while it runs."""
+        return self._process.poll() if self._process else None
+
+    @property
     def process_id(self) -> int | None:
         return self._process.pid if self._process else None
 
@@ -123,7 +130,7 @@ class HostProcess:
             )
         return self
 
-    def stop(self, timeout_seconds: float = 20) -> int:
+    def stop(self, timeout_seconds: float = 50) -> int:
         """Stop gracefully; the exit status. Kills it when it takes longer."""
         return self._end(signal.SIGTERM, timeout_seconds)
 
@@ -165,12 +172,13 @@ class HostProcess:
         process = self._process
         if process is None:
             return 0
-        if process.poll() is None:
+        if process.poll() is None and number == signal.SIGTERM:
             process.send_signal(number)
         try:
-            status = process.wait(timeout_seconds)
+            status = process.wait(timeout_seconds if number == signal.SIGTERM else 0)
         except subprocess.TimeoutExpired:
-            process.kill()
+            # The host leads a process group, with its worker in it.
+            os.killpg(process.pid, signal.SIGKILL)
             status = process.wait(10)
         if self._reader:
             self._reader.join(5)

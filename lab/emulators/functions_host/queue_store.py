@@ -101,27 +101,32 @@ def messages_of(value: Output) -> Sequence[str | bytes]:
     """The messages that a queue output stands for.
 
     A list is a message for each element, and so is, in the real host, a string that happens to be a JSON array.
+    JSON is indented anew.
     """
     match value:
         case bytes():
             return [value]
         case str() | JsonText():
             text = value.text if isinstance(value, JsonText) else value
-            elements = _elements(text)
-            return [text] if elements is None else elements
+            match _parsed(text):
+                case list() as elements:
+                    return [_element(each) for each in elements]
+                case dict() as document:
+                    return [_element(document)]
+            return [text]
         case HttpResponseMessage():
             raise TypeError("an HTTP response cannot be sent to a queue")
 
 
-def _elements(text: str) -> list[str] | None:
-    """The elements of a JSON array as texts, or None for any other text."""
-    if not (text.lstrip().startswith("[") and text.rstrip().endswith("]")):
+def _parsed(text: str) -> object:
+    """A JSON array or object, or None for any other text."""
+    if text.lstrip()[:1] not in ("[", "{"):
         return None
     try:
-        elements = json.loads(text)
+        parsed: object = json.loads(text)
     except ValueError:
         return None
-    return [_element(each) for each in elements]
+    return parsed
 
 
 def _element(element: object) -> str:
@@ -129,4 +134,4 @@ def _element(element: object) -> str:
         return element
     if isinstance(element, dict) and element.keys() == {"id", "body"}:
         return str(element["body"])  # how the library writes a QueueMessage
-    return json.dumps(element)
+    return json.dumps(element, indent=2, ensure_ascii=False)

@@ -1,16 +1,15 @@
 """Queue triggers: polling, batches, leases, retries and poison queues as the real host does them."""
 
 import asyncio
-import contextlib
 import json
 import logging
 import random
-import uuid
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 from azure.storage.queue import QueueMessage
 
 from lab.emulators.functions_host.configuration import QueueConfiguration
@@ -19,22 +18,27 @@ from lab.emulators.functions_host.invoker import Call, Invoker
 from lab.emulators.functions_host.queue_store import QueueStore, UndecodableMessageError
 from lab.emulators.functions_host.timespan import write_time
 from lab.emulators.functions_host.waits import is_set_within
-from lab.emulators.functions_host.worker import InvocationResult, JsonText
+from lab.emulators.functions_host.worker import Failure, InvocationResult, JsonText
 
 _log = logging.getLogger("lab.emulators.functions_host")
+_azure_log = logging.getLogger("Azure.Core")
 
 LEASE = timedelta(minutes=10)
 _LEAST_DELAY_SECONDS = 0.1
 _POISON = "-poison"
 _LONGEST_NAME = 63
+_MISSING_AGAIN_SECONDS = 30.0
+# A message whose lease ended is back this much later: 603 s after it was taken, on the real host.
+_AFTER_LEASE_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
 class _Held:
-    """A message that is being worked on; the receipt changes when its lease is renewed."""
+    """A message that is being worked on; receipt and end of the lease change when that is renewed."""
 
     message: QueueMessage
     receipt: str
+    until: float
 
 
 class QueueListener:
@@ -75,27 +79,25 @@ class QueueListener:
             await self._listening
 
     async def finish(self, seconds: float) -> None:
-        """Wait for the messages being worked on; what is not done by then is given back to the queue."""
+        """Wait for the messages being worked on; what is not done by then stays hidden until its lease ends."""
         if self._running:
             await asyncio.wait(self._running, timeout=seconds)
-        for held in list(self._held.values()):
-            await self._give_back(held, 0)
 
     async def _listen(self) -> None:
         delay = _LEAST_DELAY_SECONDS
-        is_created = False
         is_reported = False
+        missing_said_at: float | None = None
         while not self._stopping.is_set():
             self._awake.clear()
             if len(self._running) > self._configuration.new_batch_threshold:
                 await self._wait_for_room()
                 continue
             try:
-                if not is_created:
-                    await self._store.create(self._queue)
-                    is_created = True
                 found = await self._receive()
-                is_reported = False
+                is_reported, missing_said_at = False, None
+            except ResourceNotFoundError:
+                missing_said_at = self._say_missing(missing_said_at)
+                found = []
             except AzureError as error:
                 if not is_reported:
                     _log.error(
@@ -105,11 +107,10 @@ class QueueListener:
                         error,
                     )
                     is_reported = True
-                is_created = False
                 found = []
             for message in found:
                 if self._stopping.is_set():
-                    await self._give_back(_Held(message, message.pop_receipt or ""), 0)
+                    await self._give_back(self._new_lease(message), 0)
                 else:
                     self._begin(message)
             if found:
@@ -121,6 +122,21 @@ class QueueListener:
             longest = max(_LEAST_DELAY_SECONDS, self._configuration.max_polling_interval.total_seconds())
             # Spread, so that several hosts do not poll in step.
             delay = min(longest, delay * 2 * random.uniform(0.8, 1.2))
+
+    def _say_missing(self, said_at: float | None) -> float:
+        """The real host does not create queues; it says so again and again. When it was last said."""
+        now = time.monotonic()
+        if said_at is not None and now - said_at < _MISSING_AGAIN_SECONDS:
+            return said_at
+        _azure_log.warning(
+            "The queue %s of function %s does not exist (QueueNotFound): the host does not create it",
+            self._queue.name,
+            self._function.name,
+        )
+        return now
+
+    def _new_lease(self, message: QueueMessage) -> _Held:
+        return _Held(message, message.pop_receipt or "", time.monotonic() + self._lease_seconds)
 
     async def _receive(self) -> list[QueueMessage]:
         pages = self._store.client(self._queue).receive_messages(
@@ -136,7 +152,7 @@ class QueueListener:
         awake.cancel()
 
     def _begin(self, message: QueueMessage) -> None:
-        self._held[message.id] = _Held(message, message.pop_receipt or "")
+        self._held[message.id] = self._new_lease(message)
         task = asyncio.create_task(self._process(message))
         self._running[task] = message.id
         task.add_done_callback(self._ended)
@@ -160,19 +176,30 @@ class QueueListener:
         ended = asyncio.Event()
         renewing = asyncio.create_task(self._renew(message.id, ended))
         try:
-            result = await self._invoker.invoke(queue_call(self._function, body, message))
+            result = await self._result_of(body, message)
         finally:
             # Not cancelled: a renewal on its way changes the receipt that the message is deleted with.
             ended.set()
             await renewing
         await self._complete(message, result)
 
+    async def _result_of(self, body: bytes, message: QueueMessage) -> InvocationResult:
+        try:
+            call = queue_call(self._function, body, message)
+        except UnicodeDecodeError as error:
+            # The function is never called, and a poison queue's message comes back at the end of each lease.
+            failure = Failure(f"Exception binding parameter '{self._function.trigger_name}': {error}")
+            _log.error("Function '%s' failed (message %s): %s", self._function.name, message.id, failure.message)
+            return InvocationResult(failure)
+        return await self._invoker.invoke(call)
+
     async def _renew(self, message_id: str, ended: asyncio.Event) -> None:
         while not await is_set_within(ended, self._lease_seconds / 2):
             held = self._held[message_id]
             try:
                 receipt = await self._change_visibility(held, self._lease_seconds)
-                self._held[message_id] = replace(held, receipt=receipt)
+                until = time.monotonic() + self._lease_seconds
+                self._held[message_id] = replace(held, receipt=receipt, until=until)
             except AzureError as error:
                 _log.warning(
                     "Queue %s: the lease of message %s is not renewed: %s", self._queue.name, message_id, error
@@ -183,6 +210,8 @@ class QueueListener:
             await self._delete(message)
         elif not self._poison:
             # As in the real host: nowhere to put it, so it stays invisible until its lease ends, lest it loop fast.
+            hidden_seconds = max(0.0, self._held[message.id].until - time.monotonic())
+            asyncio.get_running_loop().call_later(hidden_seconds + _AFTER_LEASE_SECONDS, self._awake.set)
             _log.warning(
                 "Queue %s: message %s failed and reappears in at most %d s",
                 self._queue.name,
@@ -229,7 +258,7 @@ def poison_queue_of(queue: QueueAddress) -> QueueAddress | None:
 
 
 def queue_call(function: HostedFunction, body: bytes, message: QueueMessage) -> Call:
-    """The invocation for a message."""
+    """The invocation for a message. Raises UnicodeDecodeError, unless the trigger takes bytes."""
     times = {
         "InsertionTime": message.inserted_on,
         "ExpirationTime": message.expires_on,
@@ -245,17 +274,8 @@ def queue_call(function: HostedFunction, body: bytes, message: QueueMessage) -> 
 
 
 def queue_call_by_hand(function: HostedFunction, text: str) -> Call:
-    """The invocation for a text that never was in the queue: it is not tried again when it fails."""
-    now = datetime.now(UTC)
-    metadata: dict[str, str | JsonText] = {
-        "Id": str(uuid.uuid4()),
-        "DequeueCount": JsonText("1"),
-        "PopReceipt": "",
-        "InsertionTime": JsonText(json.dumps(write_time(now))),
-        "ExpirationTime": JsonText(json.dumps(write_time(now + timedelta(days=7)))),
-        "NextVisibleTime": JsonText(json.dumps(write_time(now))),
-    }
-    return _call(function, "This function was programmatically called via the host APIs.", text.encode(), metadata)
+    """The invocation for a text that never was in the queue: no id, no count, and not tried again when it fails."""
+    return _call(function, "This function was programmatically called via the host APIs.", text.encode(), {})
 
 
 def _queue_name(function: HostedFunction) -> str:
@@ -265,9 +285,6 @@ def _queue_name(function: HostedFunction) -> str:
 
 def _call(function: HostedFunction, reason: str, body: bytes, metadata: Mapping[str, str | JsonText]) -> Call:
     assert isinstance(function.trigger, QueueTrigger)
-    value: str | bytes = body
-    if not function.trigger.is_binary:
-        with contextlib.suppress(UnicodeDecodeError):
-            value = body.decode()
+    value: str | bytes = body if function.trigger.is_binary else body.decode()
     text: str | JsonText = value if isinstance(value, str) else ""
     return Call(function, reason, value, {"QueueTrigger": text, **metadata})

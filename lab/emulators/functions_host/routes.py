@@ -4,12 +4,9 @@ import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import unquote
 
+from lab.emulators.functions_host.paths import decode_segment
 from lab.emulators.functions_host.route_constraints import Constraint, parse_constraint
-
-# The real host decodes a path but for an encoded slash, which would otherwise change the number of segments.
-_SLASH = re.compile("%2f", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -98,7 +95,7 @@ class Route:
     def match(self, raw_path: str) -> Mapping[str, str] | None:
         """The route parameters of a still encoded path (without the prefix), or None when it does not match."""
         values: dict[str, str] = {}
-        given = [_decode(each) for each in raw_path.strip("/").split("/")] if raw_path.strip("/") else []
+        given = [decode_segment(each) for each in raw_path.strip("/").split("/")] if raw_path.strip("/") else []
         for index, segment in enumerate(self.segments):
             only = segment.only
             if only and only.is_catch_all:
@@ -133,10 +130,6 @@ def parse_route(template: str) -> Route:
         ):
             raise ValueError(f"the route {template!r} has an optional parameter before its end")
     return Route(text, segments)
-
-
-def _decode(segment: str) -> str:
-    return "%2F".join(unquote(part) for part in _SLASH.split(segment))
 
 
 def _catch_all(parameter: _Parameter, rest: str, values: dict[str, str]) -> Mapping[str, str] | None:

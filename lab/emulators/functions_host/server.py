@@ -1,27 +1,23 @@
 """The HTTP side: routes to functions, keys, limits. Administration is in admin.py."""
 
 import logging
-import os
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from urllib.parse import unquote
 
 from aiohttp import web
 
+from lab.emulators.functions_host import limits
 from lab.emulators.functions_host.configuration import HostConfiguration
 from lab.emulators.functions_host.errors import PortTakenError
 from lab.emulators.functions_host.functions import App, HostedFunction, HttpTrigger
-from lab.emulators.functions_host.http_messages import query_of, request_message, response_of
+from lab.emulators.functions_host.http_messages import body_of, query_of, request_message, response_of
 from lab.emulators.functions_host.invoker import Call, Invoker
 from lab.emulators.functions_host.keys import Keys
+from lab.emulators.functions_host.paths import normalized
+from lab.emulators.functions_host.worker import InvocationResult
 
 _log = logging.getLogger("lab.emulators.functions_host")
-
-# The real host's limit, 100 MB, with the setting that changes it.
-_BODY_LIMIT_SETTING = "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"
-_BODY_LIMIT = 104_857_600
-# Kestrel takes 32 KiB of headers in all; a client principal can be long.
-_HEADER_LIMIT = 32_768
 
 Admin = Callable[[web.BaseRequest, str], Awaitable[web.Response]]
 
@@ -44,9 +40,9 @@ def open_port(port: int, address: str) -> socket.socket:
 
 
 def given_key(request: web.BaseRequest) -> str | None:
-    """The key that a caller shows: the header first, then ?code=."""
+    """The key that a caller shows: the header, even an empty one, then ?code=."""
     from_header = request.headers.get("x-functions-key")
-    if from_header:
+    if from_header is not None:
         return from_header
     return next((value for name, value in query_of(request).items() if name.casefold() == "code"), None)
 
@@ -61,7 +57,10 @@ class Server:
         self._invoker = invoker
         self._admin = admin
         self._is_stopping = False
-        self._body_limit = int(os.environ.get(_BODY_LIMIT_SETTING) or _BODY_LIMIT)
+        self._body_limit = limits.body_limit()
+        self._custom_headers = configuration.custom_headers
+        self._most_outstanding = configuration.max_outstanding_requests
+        self._outstanding = 0
         self._runner: web.AppRunner | None = None
         self._site: web.SockSite | None = None
 
@@ -74,8 +73,9 @@ class Server:
             access_log=None,
             # A compressed body is for the function to unpack, as in the real host.
             auto_decompress=False,
-            max_line_size=_HEADER_LIMIT,
-            max_field_size=_HEADER_LIMIT,
+            max_line_size=limits.PARSER_BYTES,
+            max_field_size=limits.PARSER_BYTES,
+            max_headers=limits.PARSER_HEADERS,
             shutdown_timeout=0.5,
         )
         await self._runner.setup()
@@ -94,47 +94,76 @@ class Server:
             await self._runner.cleanup()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
+        answer = await self._unadorned(request)
+        for name, value in self._custom_headers.items():
+            answer.headers.setdefault(name, value)
+        return answer
+
+    async def _unadorned(self, request: web.Request) -> web.StreamResponse:
         if self._is_stopping:
             return web.Response(status=503, headers={"Connection": "close"})
-        path = request.rel_url.raw_path
+        refused = limits.refusal(request, self._body_limit)
+        if refused:
+            return web.Response(status=refused, headers={"Connection": "close"})
+        path = normalized(request.rel_url.raw_path)
+        if path is None:
+            return web.Response(status=404)
         first, _, rest = path.lstrip("/").partition("/")
-        if first.casefold() == "admin":
-            return await self._admin(request, unquote(rest))
-        if path == "/" and self._prefix:
-            return web.Response(text="The lab's functions host is up and running.\n")
+        match first.casefold():
+            case "admin":
+                return await self._admin(request, unquote(rest))
+            case "runtime":
+                # No extension serves anything here; whoever has no key is not told so.
+                return web.Response(status=404 if self._keys.level(given_key(request)) == "admin" else 401)
+            case "" if self._prefix:
+                return web.Response(text="The lab's functions host is up and running.\n")
         return await self._call(request, path)
 
     async def _call(self, request: web.Request, path: str) -> web.StreamResponse:
         # As the real host: a known route with another method is 404 too, HEAD on a GET route included.
         inner = _without_prefix(path, self._prefix)
-        if inner is None:
+        found = None if inner is None else self._find(request.method, inner)
+        if found is None:
             return web.Response(status=404)
+        function, trigger, parameters = found
+        if not self._keys.allows(trigger.auth_level, function.name, given_key(request)):
+            return web.Response(status=401)
+        if self._most_outstanding is not None and self._outstanding >= self._most_outstanding:
+            return web.Response(status=429)
+        self._outstanding += 1
+        try:
+            result = await self._invoke(request, path, function, parameters)
+        finally:
+            self._outstanding -= 1
+        if result.failure:
+            return web.Response(status=500)
+        returned = result.return_value
+        if function.http_output and function.http_output != "$return":
+            returned = result.outputs.get(function.http_output)
+        return response_of(returned)
+
+    def _find(self, method: str, path: str) -> tuple[HostedFunction, HttpTrigger, Mapping[str, str]] | None:
         for function, trigger in self._routes:
-            if trigger.methods and request.method not in trigger.methods:
+            if trigger.methods and method not in trigger.methods:
                 continue
-            parameters = trigger.route.match(inner)
-            if parameters is None:
-                continue
-            if not self._keys.allows(trigger.auth_level, function.name, given_key(request)):
-                return web.Response(status=401)
-            body = await request.read()  # aiohttp answers 413 above the limit
-            result = await self._invoker.invoke(
-                Call(
-                    function,
-                    "This function was programmatically called via the host APIs.",
-                    request_message(request, parameters, body),
-                    {},
-                    trace_parent=request.headers.get("traceparent", ""),
-                    trace_state=request.headers.get("tracestate", ""),
-                )
+            parameters = trigger.route.match(path)
+            if parameters is not None:
+                return function, trigger, parameters
+        return None
+
+    async def _invoke(
+        self, request: web.Request, path: str, function: HostedFunction, parameters: Mapping[str, str]
+    ) -> InvocationResult:
+        return await self._invoker.invoke(
+            Call(
+                function,
+                "This function was programmatically called via the host APIs.",
+                request_message(request, path, parameters, await body_of(request)),
+                {},
+                trace_parent=request.headers.get("traceparent", ""),
+                trace_state=request.headers.get("tracestate", ""),
             )
-            if result.failure:
-                return web.Response(status=500)
-            returned = result.return_value
-            if function.http_output and function.http_output != "$return":
-                returned = result.outputs.get(function.http_output)
-            return response_of(returned)
-        return web.Response(status=404)
+        )
 
 
 def _routes(app: App) -> Sequence[tuple[HostedFunction, HttpTrigger]]:

@@ -137,5 +137,5 @@ class Worker(Protocol):
         ...
 
     def close(self) -> None:
-        """Take no more invocations. Does not wait for running ones."""
+        """End it. Does not wait for what still runs."""
         ...

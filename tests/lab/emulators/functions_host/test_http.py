@@ -1,7 +1,11 @@
 """HTTP functions are served as the real host serves them, whichever worker runs them."""
 
+import concurrent.futures
+import contextlib
 import gzip
+import http.client
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,6 +17,15 @@ def echoed(running: Running, path: str, body: bytes = b"", **headers: str) -> An
     answer = running.call("POST", path, body, {name.replace("_", "-"): value for name, value in headers.items()})
     assert answer.status == 200
     return json.loads(answer.body)
+
+
+@contextlib.contextmanager
+def raw_connection(running: Running) -> Iterator[http.client.HTTPConnection]:
+    connection = http.client.HTTPConnection("127.0.0.1", running.host.port, timeout=60)
+    try:
+        yield connection
+    finally:
+        connection.close()
 
 
 def test_a_function_gets_the_request_as_it_was_sent(running: Running) -> None:
@@ -31,8 +44,93 @@ def test_repeated_values_are_joined_and_empty_ones_dropped(running: Running) -> 
     assert echoed(running, "/api/echo/7?x=1&x=2&empty=")["params"] == {"x": "1,2"}
 
 
-def test_an_encoded_slash_stays_in_its_segment(running: Running) -> None:
-    assert echoed(running, "/api/echo/7/a%2Fb/c")["route"]["rest"] == "a%2Fb/c"
+@pytest.mark.parametrize(
+    ("sent", "rest"),
+    [
+        ("a%2Fb/c", "a%2Fb/c"),
+        ("..%2fhost.json", "..%2fhost.json"),
+        ("..%5Cx", "..\\x"),
+        ("%FF/%C3%A4", "%FF/ä"),
+        ("a/./b", "a/b"),
+        ("a/x/../b", "a/b"),
+        ("x/%2e%2E/a", "a"),
+    ],
+)
+def test_a_path_is_normalized_and_decoded_but_for_slashes_and_what_is_no_utf8(
+    running: Running, sent: str, rest: str
+) -> None:
+    assert echoed(running, f"/api/echo/7/{sent}")["route"]["rest"] == rest
+
+
+def test_dots_are_resolved_before_a_route_is_looked_for(running: Running) -> None:
+    assert running.call("GET", "/api/echo/../items/./special").body == b"special"
+    assert running.call("GET", "/api/x/%2e%2e/items/special").body == b"special"
+
+
+def test_names_of_parameters_are_merged_whatever_their_case(running: Running) -> None:
+    assert echoed(running, "/api/echo/7?x=1&X=2&y=3")["params"] == {"x": "1,2", "y": "3"}
+
+
+def test_a_body_in_chunks_does_not_reach_the_function(running: Running) -> None:
+    with raw_connection(running) as connection:
+        connection.request("POST", "/api/echo/7", iter([b"some", b"thing"]), {"X-Lab": "yes"}, encode_chunked=True)
+        seen = json.loads(connection.getresponse().read())
+        assert seen["body"] == ""
+        assert seen["headers"]["transfer-encoding"] == "chunked"
+        assert "content-length" not in seen["headers"]
+        # The connection goes on: the chunks were read.
+        connection.request("GET", "/api/any")
+        assert connection.getresponse().read() == b"GET"
+
+
+def test_a_method_in_lower_case_is_accepted(running: Running) -> None:
+    assert running.call("get", "/api/items/special").body == b"special"
+
+
+def test_empty_headers_are_passed_on_and_cookie_lines_joined_by_a_comma(running: Running) -> None:
+    with raw_connection(running) as connection:
+        connection.putrequest("POST", "/api/echo/7")
+        for name, value in (("X-Empty", ""), ("Cookie", "a=1"), ("Cookie", "b=2"), ("Content-Length", "0")):
+            connection.putheader(name, value)
+        connection.endheaders()
+        headers = json.loads(connection.getresponse().read())["headers"]
+    assert (headers["x-empty"], headers["cookie"]) == ("", "a=1,b=2")
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/api/any?" + "x" * 8_100, {}, 200),
+        ("/api/any?" + "x" * 8_200, {}, 414),
+        ("/api/any?" + "x" * 80_000, {}, 414),
+        ("/api/any", {f"X-{number}": "x" for number in range(97)}, 200),
+        ("/api/any", {f"X-{number}": "x" for number in range(99)}, 431),
+        ("/api/any", {"X-Long": "x" * 32_000}, 200),
+        ("/api/any", {"X-Long": "x" * 33_000}, 431),
+        ("/api/any", {"X-Latin": "caf\u00e9"}, 400),
+        ("/api//any", {}, 404),
+        ("//api/any", {}, 404),
+    ],
+)
+def test_what_is_too_large_or_no_text_is_refused(
+    running: Running, path: str, headers: dict[str, str], status: int
+) -> None:
+    answer = running.call("GET", path, headers=headers)
+    assert answer.status == status
+    assert status == 200 or answer.body == b""
+
+
+def test_a_response_header_that_is_no_ascii_is_a_500(running: Running) -> None:
+    assert running.call("GET", "/api/answer?header=plain").header("X-Answer") == "plain"
+    assert running.call("GET", "/api/answer?header=%C3%A4").status == 500
+
+
+def test_a_status_that_is_none_is_passed_through(running: Running) -> None:
+    assert running.call("GET", "/api/answer?status=799").status == 799
+
+
+def test_a_thousand_requests_wait_side_by_side(running: Running) -> None:
+    assert running.call("GET", "/api/threads").body == b"1000"
 
 
 def test_a_compressed_body_arrives_unchanged(running: Running) -> None:
@@ -132,14 +230,25 @@ def test_functions_are_listed_at_the_start(running: Running) -> None:
     assert "Host started" in said
 
 
+def test_more_requests_at_once_than_host_json_allows_are_429(start_default: Start) -> None:
+    setting: dict[str, Any] = {"AzureFunctionsJobHost__extensions__http__maxOutstandingRequests": "1"}
+    with start_default(**setting) as running, concurrent.futures.ThreadPoolExecutor() as pool:
+        slow = pool.submit(running.call, "GET", "/api/slow?seconds=2")
+        running.wait_for("slow", 1)
+        answer = running.call("GET", "/api/any")
+        assert (answer.status, answer.body, slow.result().status) == (429, b"", 200)
+
+
 def test_limits_prefix_and_switched_off_functions_are_settings(start_default: Start) -> None:
     settings: dict[str, Any] = {
         "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": "1000",
         "AzureFunctionsJobHost__extensions__http__routePrefix": "",
+        "AzureFunctionsJobHost__extensions__http__customHeaders__X-Everywhere": "yes",
         "AzureWebJobs.item_special.Disabled": "true",
     }
     with start_default(**settings) as running:
         assert running.call("POST", "/echo/1", b"x" * 1000).status == 200
-        assert running.call("POST", "/echo/1", b"x" * 1001).status == 413
+        assert running.call("POST", "/echo/1", b"x" * 1001).status == 500
         assert running.call("GET", "/items/special").body == b"name special"
+        assert running.call("GET", "/nowhere").header("X-Everywhere") == "yes"
         assert "Function item_special is disabled." in [line.strip() for line in running.host.lines]

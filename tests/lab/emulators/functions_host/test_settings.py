@@ -118,10 +118,10 @@ def test_connections_are_found_by_either_name(monkeypatch: pytest.MonkeyPatch) -
         ("text", ["text"]),
         (b"\x00", [b"\x00"]),
         ("[not json]", ["[not json]"]),
-        ('["a", {"b": 1}, 2]', ["a", '{"b": 1}', "2"]),
+        ('["a", {"b": 1}, 2]', ["a", '{\n  "b": 1\n}', "2"]),
         (JsonText('["a", "b"]'), ["a", "b"]),
         (JsonText("[]"), []),
-        (JsonText('{"a": 1}'), ['{"a": 1}']),
+        (JsonText('{"a": 1}'), ['{\n  "a": 1\n}']),
         (JsonText('[{"id": null, "body": "x"}]'), ["x"]),
     ],
 )

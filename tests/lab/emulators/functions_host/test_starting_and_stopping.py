@@ -1,6 +1,8 @@
 """The host refuses a faulty app with a plain sentence, and leaves in good order."""
 
 import concurrent.futures
+import contextlib
+import http.client
 import json
 import os
 import socket
@@ -11,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.emulators.functions_host.process import PORT_TAKEN, REFUSED, HostError, HostProcess
+from lab.emulators.functions_host.command_line import parse_arguments
+from lab.emulators.functions_host.process import PORT_TAKEN, REFUSED, WORKER_LOST, HostError, HostProcess
 from tests.lab.emulators.functions_host.conftest import APPS, WORKERS, Start, wait_until
 
 
@@ -107,14 +110,59 @@ def test_a_running_message_is_finished_before_the_host_stops(start: Start) -> No
         assert running.texts("work") == []
 
 
-def test_what_takes_too_long_is_cut_off_and_its_message_given_back(start: Start) -> None:
+def test_what_takes_too_long_is_cut_off_and_its_message_stays_hidden(start: Start) -> None:
     with start(stop_seconds=0.5) as running:
         running.send(one="sleep 60")
         running.wait_for("work", 1)
         began = time.monotonic()
         assert running.host.stop() == 0
         assert time.monotonic() - began < 5
-        assert running.texts("work") == ["sleep 60"]
+        assert running.texts("work") == []
+        with running.queue("work") as queue:
+            assert queue.get_queue_properties().approximate_message_count == 1
+
+
+def test_a_request_that_is_cut_off_at_a_stop_gets_no_answer(start_default: Start) -> None:
+    with start_default(stop_seconds=0.5) as running, concurrent.futures.ThreadPoolExecutor() as pool:
+        answer = pool.submit(running.call, "GET", "/api/slow?seconds=60")
+        running.wait_for("slow", 1)
+        running.host.stop()
+        with pytest.raises((ConnectionError, http.client.HTTPException)):
+            answer.result()
+
+
+def test_thirty_seconds_are_waited_for_at_a_stop() -> None:
+    assert parse_arguments(["--root", "."]).stop_seconds == 30
+
+
+def test_messages_are_taken_while_the_host_waits_for_what_runs(start_default: Start) -> None:
+    with start_default() as running, concurrent.futures.ThreadPoolExecutor() as pool:
+        running.send(one="sleep 4")
+        running.wait_for("work", 1)
+        stopping = pool.submit(running.host.stop)
+        running.wait_for_line("Stopping:")
+        with running.queue("work") as queue:
+            queue.send_message("late")
+        assert running.work_on("late")
+        assert stopping.result() == 0
+
+
+def test_a_worker_that_dies_answers_500_to_all_inside_and_is_back(start: Start) -> None:
+    with start() as running, concurrent.futures.ThreadPoolExecutor() as pool:
+        inside = pool.submit(running.call, "GET", "/api/slow?seconds=60")
+        running.wait_for("slow", 1)
+        assert (running.call("POST", "/api/die").status, inside.result().status) == (500, 500)
+        assert inside.result().body == b""
+        assert running.call("GET", "/api/any").body == b"GET"
+
+
+def test_a_worker_that_dies_twice_takes_the_host_with_it(start_default: Start) -> None:
+    with start_default() as running:
+        running.call("POST", "/api/die")
+        with contextlib.suppress(ConnectionError, http.client.HTTPException):
+            running.call("POST", "/api/die")
+        running.wait_for_line("ended again within a short while")
+        wait_until(lambda: running.host.exit_status == WORKER_LOST)
 
 
 def test_a_run_beyond_the_function_timeout_is_reported(start_default: Start) -> None:

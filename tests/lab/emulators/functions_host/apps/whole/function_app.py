@@ -96,6 +96,22 @@ def slow(req: func.HttpRequest) -> str:
     return "slept"
 
 
+@app.route(route="answer", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def answer(req: func.HttpRequest) -> func.HttpResponse:
+    headers = {"X-Answer": req.params["header"]} if "header" in req.params else {}
+    return func.HttpResponse("", status_code=int(req.params.get("status", "200")), headers=headers)
+
+
+@app.route(route="die", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+def die(req: func.HttpRequest) -> str:
+    os._exit(7)
+
+
+@app.route(route="threads", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def threads(req: func.HttpRequest) -> str:
+    return os.environ["PYTHON_THREADPOOL_THREAD_COUNT"]
+
+
 @app.route(route="send", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 @app.queue_output(arg_name="one", queue_name="%WORK_QUEUE%", connection="AzureWebJobsStorage")
 @app.queue_output(arg_name="many", queue_name="%WORK_QUEUE%", connection="AzureWebJobsStorage")
@@ -110,6 +126,18 @@ def send(req: func.HttpRequest, one: func.Out[str], many: func.Out[List[str]]) -
     return func.HttpResponse(status_code=202)
 
 
+def written(at: datetime | None) -> str | None:
+    """None for a message that never was in a queue."""
+    return at and at.isoformat()
+
+
+@jobs.queue_trigger(
+    arg_name="raw", queue_name="bytes", connection="AzureWebJobsStorage", data_type=func.DataType.BINARY
+)
+def keep_bytes(raw: bytes) -> None:
+    note("bytes", body=raw.hex())
+
+
 @jobs.queue_trigger(arg_name="message", queue_name="%WORK_QUEUE%", connection="AzureWebJobsStorage")
 @jobs.queue_output(arg_name="$return", queue_name="results", connection="AzureWebJobsStorage")
 def work(message: func.QueueMessage) -> str:
@@ -119,9 +147,9 @@ def work(message: func.QueueMessage) -> str:
         body=body,
         id=message.id,
         dequeue_count=message.dequeue_count,
-        inserted=message.insertion_time.isoformat(),
-        expires=message.expiration_time.isoformat(),
-        visible=message.time_next_visible.isoformat(),
+        inserted=written(message.insertion_time),
+        expires=written(message.expiration_time),
+        visible=written(message.time_next_visible),
         receipt=bool(message.pop_receipt),
     )
     if body.startswith("fail"):
