@@ -1,0 +1,119 @@
+"""What every room stands on: time, environment, storage, settings, secrets."""
+
+import os
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from shared import bootstrap, telemetry
+from shared.bootstrap.singleton import singleton
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+
+    from shared.environment import Environment
+    from shared.settings.base import SettingsDocument
+    from shared.settings.store import SettingsStore
+    from shared.storage.queues import Queues
+    from shared.storage.tables import Tables
+    from shared.vaults.checks import CredentialChecks
+    from shared.vaults.credentials import VaultCredentials
+    from shared.vaults.key_vault import KeyVaultClients
+    from shared.vaults.usage import SecretUses
+
+
+def now() -> datetime:
+    """The present moment, in UTC."""
+    return datetime.now(UTC)
+
+
+@singleton
+def environment() -> "Environment":
+    from shared.environment import load_environment
+
+    # Nothing that logs or makes spans is built without it.
+    loaded = load_environment(os.environ)
+    telemetry.quieten_sdks()
+    if loaded.flag("DESKBRIDGE_OPENTELEMETRY"):
+        telemetry.turn_on()
+    return loaded
+
+
+@singleton
+def callers_are_signed_in() -> bool:
+    from shared.environment import platform_signs_in
+
+    # Apart from the rest of the environment: who did it is asked before anything needs to be set.
+    return platform_signs_in(os.environ)
+
+
+@singleton
+def storage_identity() -> "TokenCredential":
+    from azure.identity import ManagedIdentityCredential
+
+    # Explicit: AZURE_CLIENT_ID in the environment must not decide which identity reaches storage.
+    return ManagedIdentityCredential(client_id=bootstrap.environment().text("AzureWebJobsStorage__clientId"))
+
+
+@singleton
+def tables() -> "Tables":
+    from shared.storage.rest_tables import RestTables
+
+    endpoint = bootstrap.environment().text("AzureWebJobsStorage__tableServiceUri")
+    if endpoint is not None:
+        return RestTables.from_identity(endpoint, bootstrap.storage_identity())
+    return RestTables.from_connection_string(bootstrap.environment().text("AzureWebJobsStorage") or "")
+
+
+@singleton
+def settings() -> "SettingsStore":
+    from shared.bootstrap.kinds import KINDS
+    from shared.settings.store import SettingsStore
+    from shared.storage.names import SETTINGS_TABLE
+
+    def used_by(document: "SettingsDocument", name: str) -> str | None:
+        from shared.bootstrap.record_usage import RecordUses
+
+        return RecordUses({"assets": bootstrap.assets(), "users": bootstrap.users()})(document, name)
+
+    return SettingsStore(
+        bootstrap.tables().table(SETTINGS_TABLE), KINDS, bootstrap.now, used_by=used_by, clock=time.monotonic
+    )
+
+
+@singleton
+def vaults() -> "KeyVaultClients":
+    from shared.vaults.key_vault import KeyVaultClients
+
+    return KeyVaultClients(bootstrap.environment())
+
+
+@singleton
+def credentials() -> "VaultCredentials":
+    from shared.vaults.credentials import VaultCredentials
+
+    return VaultCredentials(bootstrap.settings(), bootstrap.vaults(), bootstrap.now, time.monotonic)
+
+
+@singleton
+def credential_checks() -> "CredentialChecks":
+    from shared.vaults.checks import CredentialChecks
+
+    return CredentialChecks(bootstrap.settings(), bootstrap.vaults(), bootstrap.now)
+
+
+@singleton
+def secret_uses() -> "SecretUses":
+    from shared.vaults.usage import SecretUses
+
+    return SecretUses(bootstrap.settings())
+
+
+@singleton
+def queues() -> "Queues":
+    from shared.storage.queues import Queues
+
+    endpoint = bootstrap.environment().text("AzureWebJobsStorage__queueServiceUri")
+    if endpoint is not None:
+        return Queues.from_identity(endpoint, bootstrap.storage_identity())
+    return Queues.from_connection_string(bootstrap.environment().text("AzureWebJobsStorage") or "", bootstrap.now)

@@ -1,0 +1,50 @@
+"""What is seen across the features: the summary, exports, readiness."""
+
+from typing import TYPE_CHECKING
+
+from shared import bootstrap
+from shared.bootstrap.singleton import singleton
+
+if TYPE_CHECKING:
+    from shared.overview.exports import Exports
+    from shared.overview.readiness import ReadinessChecks
+    from shared.overview.summary import DeskSummary
+
+
+@singleton
+def overview() -> "DeskSummary":
+    from shared.overview.summary import DeskSummary
+    from shared.storage.names import ASSETS_TABLE, RUNS_TABLE, USERS_TABLE
+
+    table = bootstrap.tables().table
+    assets_table, users_table, runs_table = table(ASSETS_TABLE), table(USERS_TABLE), table(RUNS_TABLE)
+    return DeskSummary(
+        bootstrap.tickets(),
+        assets_table,
+        users_table,
+        bootstrap.runs(),
+        bootstrap.run_housekeeping(),
+        runs_table,
+        bootstrap.now,
+    )
+
+
+@singleton
+def exports() -> "Exports":
+    from shared.overview.exports import Exports
+
+    return Exports(bootstrap.tickets(), bootstrap.assets(), bootstrap.users(), bootstrap.settings())
+
+
+@singleton
+def readiness() -> "ReadinessChecks":
+    from shared.overview.readiness import ReadinessChecks
+
+    return ReadinessChecks(
+        bootstrap.tables(),
+        bootstrap.queues,
+        bootstrap.settings(),
+        bootstrap.credential_checks,
+        bootstrap.run_housekeeping,
+        bootstrap.now,
+    )
