@@ -23,7 +23,8 @@ from shared.imports.documents import RAW
 from shared.rules.expressions import names_in
 
 _OPERATION = "DescribeInstances"
-_PIECE = 64 * 1024
+# Small enough that a piece's elements are gone before the collector looks at them: four times it takes 40 % longer.
+_PIECE = 16 * 1024
 # A page of 1,000 instances has some 10 MB; what is far beyond that is no page but an attack on the memory.
 _LARGEST_PAGE = 256 * 1024 * 1024
 # Needed whatever is mapped: states, tags by name, and where an instance is.
