@@ -114,7 +114,7 @@ def _sent_operations(body: bytes) -> list[tuple[str, str | None, dict[str, Any] 
 @given(st.lists(_operations, min_size=1, max_size=5, unique_by=_row_key))
 def test_a_transaction_is_to_the_service_what_the_sdk_sends(service: Service, operations: list[Operation]) -> None:
     service.answer = lambda *_: Answer(403)
-    sent = []
+    sent, body = [], b""
     for table in _both(service):
         service.asked.clear()
         with pytest.raises(MisconfiguredError):
