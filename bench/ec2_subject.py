@@ -14,10 +14,11 @@ from lab.emulators.ec2.accounts import ACCESS_KEY_ID, LONDON, SECRET_ACCESS_KEY
 from shared.assets.aws.client import Ec2
 from shared.assets.source import Ec2SourceType
 from shared.bootstrap.kinds import KINDS
+from shared.imports.part_rows import PartRows
 from shared.imports.plan.model import Trigger
 from shared.imports.runs.repository import RunRepository
 from shared.imports.runs.runner import ImportRunner
-from shared.records.table import RecordTable
+from shared.imports.runs.starter import RunStarter
 from shared.settings.store import SettingsStore
 from shared.storage.rest_tables import RestTables
 
@@ -39,13 +40,13 @@ def whole_import(tables_at: str) -> dict[str, Any]:
     tables = RestTables.from_connection_string(tables_at)
     settings = SettingsStore(tables.table("settings"), KINDS, _now)
     ec2 = Ec2(LabCredentials(), lambda *_: "", _now)
-    source = Ec2SourceType(RecordTable(tables.table("assets")), settings, lambda: ec2)
+    source = Ec2SourceType(PartRows(tables.table("assets")), settings, lambda: ec2)
     runner = ImportRunner(RunRepository(tables.table("runs")), {source.kind: source}, _now)
     # What a worker has done long before: botocore's models, connections, the rules' engine.
-    feed = source.feed(DOCUMENT)
-    ec2.caller(feed.document, feed.document.accounts[0])
-    next(iter(ec2.read_instances(feed.document, feed.document.accounts[0], LONDON, page_size=5)), None)
-    started = runner.start(source.kind, DOCUMENT, trigger=Trigger.SCHEDULED, by="bench")
+    tenant = source.source(DOCUMENT)
+    ec2.caller(tenant.document, tenant.document.accounts[0])
+    next(iter(ec2.read_instances(tenant.document, tenant.document.accounts[0], LONDON, page_size=5)), None)
+    started = RunStarter(runner).start(source.kind, DOCUMENT, trigger=Trigger.SCHEDULED, by="bench")
     memory, cpu = Memory(), time.process_time()
     for message in started.messages:
         runner.do_part(message)

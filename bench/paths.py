@@ -18,10 +18,11 @@ from bench.webhook import HEADERS, Events, event_grid_webhook
 from lab.fakes.tables import MemoryTables
 from shared.assets.source import Ec2SourceType
 from shared.bootstrap.kinds import KINDS
+from shared.imports.part_rows import PartRows
 from shared.imports.plan.model import Trigger
 from shared.imports.runs.repository import RunRepository
 from shared.imports.runs.runner import ImportRunner
-from shared.records.table import RecordTable
+from shared.imports.runs.starter import RunStarter
 from shared.settings.store import SettingsStore
 
 if TYPE_CHECKING:
@@ -134,12 +135,12 @@ class _Part:
         }
         tables = MemoryTables()
         settings, ec2 = _settings(tables), cast("Ec2", _OnePage(self.instance))
-        source = Ec2SourceType(RecordTable(tables.table("assets")), settings, lambda: ec2)
+        source = Ec2SourceType(PartRows(tables.table("assets")), settings, lambda: ec2)
         self.runner = ImportRunner(RunRepository(tables.table("runs")), {source.kind: source}, lambda: self.now)
 
     def start(self) -> list[Any]:
         self.now += timedelta(days=1)
-        started = self.runner.start("aws-tenants", "acorn", trigger=Trigger.SCHEDULED, by="paths")
+        started = RunStarter(self.runner).start("aws-tenants", "acorn", trigger=Trigger.SCHEDULED, by="paths")
         return list(started.messages)
 
     def work(self, messages: list[Any]) -> None:

@@ -12,10 +12,11 @@ from shared.bootstrap.kinds import KINDS
 from shared.imports.plan.model import Trigger
 from shared.imports.runs.repository import RunRepository
 from shared.imports.runs.runner import ImportRunner
+from shared.imports.runs.starter import RunStarter
 from shared.settings.store import SettingsStore
 from shared.storage.rest_tables import RestTables
 from shared.users.documents import AuthRocketRealmDocument
-from shared.users.grants import GrantTickets, UserRecords
+from shared.users.grants import GrantTickets, UserRows
 from shared.users.source import KIND, Realms, RealmSourceType
 from shared.vaults.documents.credentials import CredentialReference
 from shared.vaults.model import SecretValue, UserPassword
@@ -46,14 +47,14 @@ def main() -> None:
     tables = RestTables.from_connection_string(given["tables"])
     settings = SettingsStore(tables.table("settings"), KINDS, now)
     realms, runs = Realms(settings, _Key()), RunRepository(tables.table("runs"))
-    records = UserRecords(tables.table("users"))
-    source = RealmSourceType(realms, settings, records, runs, GrantTickets(tables.table("users"), _no_ticket).deliver)
+    rows = UserRows(tables.table("users"))
+    source = RealmSourceType(realms, settings, rows, runs, GrantTickets(tables.table("users"), _no_ticket).deliver)
     runner = ImportRunner(runs, {KIND: source}, now)
     api = realms.api(settings.get(AuthRocketRealmDocument, "customers").document, seconds=3600)
     cpu = time.process_time()
     read = sum(len(page) for page in api.users())
     floor = time.process_time() - cpu
-    started = runner.start(KIND, "customers", trigger=Trigger.MANUAL, by="bench")
+    started = RunStarter(runner).start(KIND, "customers", trigger=Trigger.MANUAL, by="bench")
     memory, cpu = Memory(), time.process_time()
     messages = list(started.messages)
     while messages:

@@ -195,7 +195,7 @@ def _start_import(kind: str, req: func.HttpRequest, messages: QueueMessages) -> 
 
     body = json_body(req) if req.get_body() else {}
     asked = _read_start(body)
-    started = bootstrap.imports().start(
+    started = bootstrap.run_starter().start(
         kind,
         req.route_params["name"],
         trigger=Trigger.SCHEDULED if asked["as_scheduled"] else Trigger.MANUAL,

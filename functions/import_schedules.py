@@ -28,7 +28,7 @@ def declare_timer(blueprint: func.Blueprint, source: RegisteredSource) -> Any:
     @named(f"import_{source.name}_{source.records}")
     def start_imports(timer: func.TimerRequest, messages: QueueMessages) -> None:
         del timer
-        send(messages, bootstrap.imports().start_scheduled(source.kind))
+        send(messages, bootstrap.run_starter().start_scheduled(source.kind))
 
     return start_imports
 
@@ -41,7 +41,7 @@ TIMERS = {source.kind: declare_timer(import_schedules, source) for source in SOU
 def keep_house(timer: func.TimerRequest, messages: QueueMessages) -> None:
     """Take up stalled runs, remove old ones, and warn of imports that are overdue."""
     del timer
-    send(messages, bootstrap.run_housekeeping().keep())
+    send(messages, bootstrap.run_housekeeping().run())
 
 
 def send(messages: QueueMessages, parts: Sequence[Mapping[str, object]]) -> None:

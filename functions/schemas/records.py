@@ -21,7 +21,7 @@ class _Record(Answer):
     active: bool
     status: Literal["active", "inactive"]
     locked_fields: list[str] = Field(description="Fields that somebody set by hand: imports leave them alone.")
-    follows: str | None = Field(description="The record of the source that this one was matched with.")
+    claimed_by: str | None = Field(description="The record of the source that this one was matched with.")
     imported_by: str | None = Field(description="The settings document that imports it.")
     created_at: datetime | None
     changed_at: datetime | None

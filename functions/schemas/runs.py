@@ -21,7 +21,7 @@ class StartImport(Document):
     confirm: str = Field(
         default_factory=str,
         min_length=1,
-        description="The id of a run whose brake held: what it withheld is deactivated.",
+        description="The id of a run whose brake held: what it held back is deactivated.",
     )
 
 
@@ -89,7 +89,7 @@ class FailedPart(Answer):
 
     part: str
     action: str = Field(pattern="^failed$")
-    code: str
+    reason: str
     message: str
     remedy: str
 
@@ -101,10 +101,10 @@ class PlanEntry(Answer):
     id: str
     label: str
     action: Action
-    code: str
+    reason: str
     message: str
     changes: list[FieldChange]
-    reasons: list[str]
+    explanation: list[str]
     fingerprint: str
 
 

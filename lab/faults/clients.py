@@ -114,7 +114,7 @@ class Clients:
         now = self.host.simulation.at
         states = [self.changes.users_at(at).get(event.user) for at in (began, now)]
         row = self.tables.table(USERS_TABLE).find(f"authrocket:{REALM_ID}", event.user)
-        if row is None or row.text("link") or any(edit.record == event.user for edit in self.scenario.edits):
+        if row is None or row.text("alias_of") or any(edit.record == event.user for edit in self.scenario.edits):
             return
         if not row.values.get("active", True):
             return

@@ -33,7 +33,7 @@ def histories(tables: MemoryTables) -> dict[str, dict[Key, RecordHistory]]:
         for table, desk in opened.items():
             found[table] = {}
             for (partition_key, row_key), row in tables.table(table).rows.items():
-                if row_key.startswith("~") or row.text("link"):
+                if row_key.startswith("~") or row.text("alias_of"):
                     continue
                 told: list[dict[str, Any]] = []
                 after: str | None = None

@@ -17,10 +17,11 @@ from lab.faults.parallel_runs import spread
 from lab.faults.schedule import Outcome, run_seed
 from shared.errors import TryLaterError
 from shared.imports.applier import Applier
-from shared.imports.collector import page_by_page
 from shared.imports.part_import import PartImport
-from shared.imports.plan.model import Brake, ExistingRecord
-from shared.imports.plan.removals import RemovalPlanner
+from shared.imports.part_rows import PartRows
+from shared.imports.plan.model import ExistingRecord
+from shared.imports.plan.planner import PartPlanner
+from shared.imports.plan.safety import Brake
 from shared.records import history
 from shared.records.table import RecordTable
 from shared.storage.etags import ANY_VERSION
@@ -121,9 +122,7 @@ def _rows_without_etag() -> AbstractContextManager[Any]:
 
     def blind(self: Applier, partition_key: str, operations: Sequence[Operation]) -> bool:
         now = [
-            one
-            if isinstance(one, Delete) or not one.row.etag
-            else replace(one, row=_as_it_is_now(self._records, one.row))
+            one if isinstance(one, Delete) or not one.row.etag else replace(one, row=_as_it_is_now(self._rows, one.row))
             for one in operations
         ]
         return real(self, partition_key, now)
@@ -131,7 +130,7 @@ def _rows_without_etag() -> AbstractContextManager[Any]:
     return patch.object(Applier, "_write", blind)
 
 
-def _as_it_is_now(records: RecordTable, row: Row) -> Row:
+def _as_it_is_now(records: RecordTable | PartRows, row: Row) -> Row:
     """The row with the ETag of whatever stands there: as if none were asked for."""
     present = records._table.find(row.partition_key, row.row_key) if row.etag else None
     return row if present is None else replace(row, etag=present.etag)
@@ -148,13 +147,15 @@ def _objects_without_etag() -> AbstractContextManager[Any]:
 
 
 def _broken_reading_believed() -> AbstractContextManager[Any]:
-    def credulous(pages: Any) -> Iterator[Any]:
+    real = PartImport._pages
+
+    def credulous(self: PartImport) -> Iterator[Any]:
         try:
-            yield from page_by_page(pages)
+            yield from real(self)
         except TryLaterError:
             return
 
-    return patch("shared.imports.part_import.page_by_page", credulous)
+    return patch.object(PartImport, "_pages", credulous)
 
 
 def _quarantine_left_first() -> AbstractContextManager[Any]:
@@ -190,13 +191,12 @@ def _note_removed_first() -> AbstractContextManager[Any]:
 
 
 def _confirmed_whatever_is_there() -> AbstractContextManager[Any]:
-    real = RemovalPlanner.entries
+    real = PartPlanner._stays
 
-    def blunt(self: RemovalPlanner, gone: Any, stays: Callable[[str], bool], *, read_to_the_end: bool) -> Any:
-        confirmed = self._policy.confirmed or frozenset[str]()
-        return real(self, gone, lambda key: stays(key) and key not in confirmed, read_to_the_end=read_to_the_end)
+    def blunt(self: PartPlanner, row_key: str) -> bool:
+        return real(self, row_key) and row_key not in (self._policy.confirmed or ())
 
-    return patch.object(RemovalPlanner, "entries", blunt)
+    return patch.object(PartPlanner, "_stays", blunt)
 
 
 def _preview_disregarded() -> AbstractContextManager[Any]:

@@ -246,7 +246,7 @@ def _import(clock: VirtualClock, kind: str, name: str) -> list[str]:
     messages: list[Any] = []
     for _ in range(_MOST_TRIES):
         try:
-            started = bootstrap.imports().start(kind, name, trigger=Trigger.SCHEDULED, by="schedule")
+            started = bootstrap.run_starter().start(kind, name, trigger=Trigger.SCHEDULED, by="schedule")
         except (ConflictError, ChangedMeanwhileError):
             break
         except DeskbridgeError:
@@ -265,7 +265,7 @@ def _import(clock: VirtualClock, kind: str, name: str) -> list[str]:
                     clock.at += _MINUTE
         clock.at += 16 * _MINUTE
         try:
-            messages += bootstrap.run_housekeeping().keep()
+            messages += bootstrap.run_housekeeping().run()
             if not bootstrap.runs().open_runs():
                 return []
         except DeskbridgeError:

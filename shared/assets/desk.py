@@ -70,9 +70,9 @@ class AssetDesk(RecordDesk):
                 }
                 for one in mapping.explain_values(source)
             ]
-            wanted = mapping.map_record(source)
-            reasons = wanted.explain() or tuple(
-                sentence for sentence in (wanted.error, wanted.skip, wanted.gone) if sentence
+            desired = mapping.map_record(source)
+            reasons = desired.explain() or tuple(
+                sentence for sentence in (desired.error, desired.skip, desired.gone) if sentence
             )
         return {
             **self._shown(row),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.assets.documents.aws_tenants import AwsTenantDocument, FieldMappingDocument, compile_source
 from shared.assets.model import document_name_of
@@ -23,6 +23,15 @@ GONE_STATES = frozenset({"shutting-down", "terminated"})
 TAGS = "tags"
 FIELD_NEED = "field:"
 TYPE_NEED = "type:"
+
+
+class MappedField(NamedTuple):
+    """A field of assets, its column, and how it is read from an instance."""
+
+    target: str
+    column: str
+    mapping: FieldMappingDocument
+    read: Read
 
 
 @dataclass(frozen=True)
@@ -50,8 +59,10 @@ class AssetMapping:
         self._document = document
         self._types = types
         self._type_names = frozenset(types.values())
-        self._fields: list[tuple[FieldMappingDocument, str, Read]] = [
-            (mapping, column_of(mapping.target), _reader(mapping)) for mapping in document.field_mappings
+        targets = [mapping.target for mapping in document.field_mappings]
+        self.fields: list[MappedField] = [
+            MappedField(target, column_of(target), mapping, _reader(mapping))
+            for target, mapping in zip(targets, document.field_mappings, strict=True)
         ]
         self._type_rules: RuleSet[str] = compile_rules(
             [
@@ -67,9 +78,7 @@ class AssetMapping:
         )
         names = self._type_rules.fields | self._site_rules.fields | {document.asset_type.field or ""}
         self._raw = {name: compile_source(name.removeprefix(RAW)) for name in names if name.startswith(RAW)}
-        self._field_prerequisites = {
-            FIELD_NEED + mapping.target: "" for mapping in document.field_mappings if mapping.target in created_fields
-        }
+        self._field_prerequisites = {FIELD_NEED + target: "" for target in targets if target in created_fields}
 
     def map_record(self, instance: Mapping[str, Any]) -> DesiredRecord:
         """The asset of an instance, as `ec2.read_instances` gives it."""
@@ -79,17 +88,15 @@ class AssetMapping:
             return DesiredRecord(instance_id, gone=state)
         values: dict[str, Value | None] = {}
         record: dict[str, object] = {}
-        for mapping, column, read in self._fields:
+        for target, column, _, read in self.fields:
             try:
-                value = storable(mapping.target, read(instance))
+                value = storable(target, read(instance))
             except ExpressionError as error:
-                return DesiredRecord(
-                    instance_id, error=f"{mapping.target}: {error}.", error_reason=Reason.VALUE_UNREADABLE
-                )
+                return DesiredRecord(instance_id, error=f"{target}: {error}.", error_reason=Reason.VALUE_UNREADABLE)
             except ValueFaultError as error:
                 return DesiredRecord(instance_id, error=error.message, error_reason=error.reason)
             values[column] = value
-            record[mapping.target] = value
+            record[target] = value
         view = RawRecord(record, instance, self._raw)
         label = text_of(record.get("name")) or instance_id
         asset_type, prerequisites = self._type_of(view)
@@ -112,13 +119,13 @@ class AssetMapping:
 
     def explain_values(self, instance: Mapping[str, Any]) -> Iterator[Explained]:
         """Each mapped value with its expression."""
-        for mapping, _, read in self._fields:
+        for target, _, mapping, read in self.fields:
             expression = mapping.source if mapping.source is not None else f"fixed: {mapping.fixed}"
             try:
-                value = storable(mapping.target, read(instance))
+                value = storable(target, read(instance))
             except (ExpressionError, ValueFaultError) as error:
                 expression, value = f"{expression} ({error})", None
-            yield Explained(mapping.target, expression, value)
+            yield Explained(target, expression, value)
 
     def _type_of(self, record: Mapping[str, object]) -> tuple[str | None, tuple[str, ...]]:
         choice = self._document.asset_type

@@ -7,14 +7,14 @@ from shared.imports.registration import RegisteredSource
 
 if TYPE_CHECKING:
     from shared.assets.aws.client import Ec2
+    from shared.imports.part_rows import PartRows
     from shared.imports.sources import SourceType
-    from shared.records.table import RecordTable
     from shared.settings.base import SettingsDocument
     from shared.settings.store import SettingsStore
 
 
 class _Services(Protocol):
-    def assets(self) -> "RecordTable": ...
+    def asset_rows(self) -> "PartRows": ...
     def settings(self) -> "SettingsStore": ...
     def ec2(self) -> "Ec2": ...
 
@@ -30,7 +30,7 @@ def _documents() -> "Sequence[type[SettingsDocument]]":
 def _build(services: _Services) -> "SourceType":
     from shared.assets.source import Ec2SourceType
 
-    return Ec2SourceType(services.assets(), services.settings(), services.ec2)
+    return Ec2SourceType(services.asset_rows(), services.settings(), services.ec2)
 
 
 EC2 = RegisteredSource(

@@ -1,4 +1,4 @@
-"""EC2 as a source of the import engine: one feed a tenant, one part an account and region."""
+"""EC2 as a source of the import engine: one source a tenant, one part an account and region."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -12,10 +12,11 @@ from shared.assets.documents.aws_tenants import ALL_REGIONS, AccountDocument, Aw
 from shared.assets.mapping import FIELD_NEED, TYPE_NEED, AssetMapping
 from shared.assets.model import partition_key_of
 from shared.errors import ConflictError, MisconfiguredError, NotFoundError
-from shared.imports.plan.model import Brake, DesiredRecord, MatchOn, Policy, Trigger
+from shared.imports.part_rows import PartRows
+from shared.imports.plan.model import DesiredRecord, MatchOn, Policy, Trigger
+from shared.imports.plan.safety import Brake
 from shared.reasons import Reason
 from shared.records.columns import CUSTOM, SITE, TYPE, column_of
-from shared.records.table import RecordTable
 from shared.settings.store import SettingsStore
 
 if TYPE_CHECKING:
@@ -75,8 +76,8 @@ class TenantSource:
 
     def policy(self, trigger: Trigger) -> Policy:
         document = self.document
-        columns = [(column_of(mapping.target), mapping) for mapping in document.field_mappings]
-        only_on_create = {column for column, mapping in columns if mapping.only_on_create}
+        fields = self.mapping.fields
+        only_on_create = {field.column for field in fields if field.mapping.only_on_create}
         if not document.update_asset_type:
             only_on_create.add(TYPE)
         if not document.update_asset_site:
@@ -96,9 +97,9 @@ class TenantSource:
             grace=timedelta(days=document.grace_days),
             brake=Brake(document.brake.share, document.brake.at_least),
             only_on_create=frozenset(only_on_create),
-            may_blank=frozenset(column for column, mapping in columns if not mapping.keep_when_empty),
+            may_blank=frozenset(field.column for field in fields if not field.mapping.keep_when_empty),
             matching=matching,
-            columns=frozenset(column for column, _ in columns) | {TYPE, SITE},
+            columns=frozenset(field.column for field in fields) | {TYPE, SITE},
         )
 
     def read(self, part: str) -> Iterator[Sequence[Any]]:
@@ -190,8 +191,8 @@ class Ec2SourceType:
 
     kind = KIND
 
-    def __init__(self, records: RecordTable, settings: SettingsStore, ec2: Callable[[], "Ec2"]) -> None:
-        self.records = records
+    def __init__(self, rows: PartRows, settings: SettingsStore, ec2: Callable[[], "Ec2"]) -> None:
+        self.rows = rows
         self._settings = settings
         # A function: starting a run and answering questions about assets do not pay for boto3.
         self._ec2 = ec2
@@ -201,7 +202,7 @@ class Ec2SourceType:
         # An unreadable one is tried too: its failure then stands among the runs, where an operator looks.
         return [(stored.name, stored.changed_at) for stored in tenants if stored.document.syncing] + list(unreadable)
 
-    def feed(self, name: str) -> TenantSource:
+    def source(self, name: str) -> TenantSource:
         stored = self._settings.get(AwsTenantDocument, name, fresh=True)
         return TenantSource(name, stored.document, self._settings, self._ec2)
 

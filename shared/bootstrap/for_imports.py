@@ -11,10 +11,12 @@ from shared.bootstrap.sources import SOURCES
 if TYPE_CHECKING:
     from shared.assets.aws.client import Ec2
     from shared.assets.desk import AssetDesk
+    from shared.imports.part_rows import PartRows
     from shared.imports.runs.housekeeping import RunHousekeeping
     from shared.imports.runs.reports import RunReports
     from shared.imports.runs.repository import RunRepository
     from shared.imports.runs.runner import ImportRunner
+    from shared.imports.runs.starter import RunStarter
     from shared.records.table import RecordTable
     from shared.users.desk import UserDesk
     from shared.users.grants import GrantTickets
@@ -40,6 +42,14 @@ def assets() -> "RecordTable":
 
 
 @singleton
+def asset_rows() -> "PartRows":
+    from shared.imports.part_rows import PartRows
+    from shared.storage.names import ASSETS_TABLE
+
+    return PartRows(bootstrap.tables().table(ASSETS_TABLE))
+
+
+@singleton
 def identity_tokens() -> "Callable[[str, str | None], str]":
     from shared.assets.aws.web_identity import ManagedIdentityTokens
 
@@ -60,10 +70,18 @@ def ec2() -> "Ec2":
 
 @singleton
 def users() -> "RecordTable":
+    from shared.records.table import RecordTable
     from shared.storage.names import USERS_TABLE
-    from shared.users.grants import UserRecords
 
-    return UserRecords(bootstrap.tables().table(USERS_TABLE))
+    return RecordTable(bootstrap.tables().table(USERS_TABLE))
+
+
+@singleton
+def user_rows() -> "PartRows":
+    from shared.storage.names import USERS_TABLE
+    from shared.users.grants import UserRows
+
+    return UserRows(bootstrap.tables().table(USERS_TABLE))
 
 
 @singleton
@@ -79,7 +97,11 @@ def realm_source() -> "RealmSourceType":
     from shared.users.source import RealmSourceType
 
     return RealmSourceType(
-        bootstrap.realms(), bootstrap.settings(), bootstrap.users(), bootstrap.runs(), bootstrap.grant_tickets().deliver
+        bootstrap.realms(),
+        bootstrap.settings(),
+        bootstrap.user_rows(),
+        bootstrap.runs(),
+        bootstrap.grant_tickets().deliver,
     )
 
 
@@ -121,6 +143,13 @@ def imports() -> "ImportRunner":
 
     sources = {source.kind: source.build(bootstrap) for source in SOURCES}
     return ImportRunner(bootstrap.runs(), sources, bootstrap.now)
+
+
+@singleton
+def run_starter() -> "RunStarter":
+    from shared.imports.runs.starter import RunStarter
+
+    return RunStarter(bootstrap.imports())
 
 
 @singleton

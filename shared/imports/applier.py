@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import NamedTuple
 
 from shared.errors import (
     AlreadyExistsError,
@@ -12,16 +13,21 @@ from shared.errors import (
     TooLargeError,
     TryLaterError,
 )
+from shared.imports.part_rows import Groups, PartRows
 from shared.imports.plan.model import DONE_AS, Action, PlanEntry
 from shared.reasons import Reason
-from shared.records.table import RecordTable
-from shared.storage.limits import check_row, split_transactions
+from shared.storage.limits import check_row, in_transactions
 from shared.storage.rows import Delete, Merge, Operation
 
 # Another writer of the same rows is a person or a second worker on the same part: a few rounds always end.
 _ROUNDS = 8
 
-Groups = list[tuple[str, list[Operation]]]
+
+class PreparedEntry(NamedTuple):
+    """An entry, and what it writes: groups of operations, each in its partition."""
+
+    entry: PlanEntry
+    groups: Groups
 
 
 class Applier:
@@ -29,95 +35,80 @@ class Applier:
 
     def __init__(
         self,
-        records: RecordTable,
+        rows: PartRows,
         partition_key: str,
         run_id: str,
         document: str,
         now: Callable[[], datetime],
         again: Callable[[PlanEntry], PlanEntry],
     ) -> None:
-        self._records = records
+        self._rows = rows
         self._partition = partition_key
         self._run_id = run_id
         self._document = document
         self._now = now
         self._again = again
-        self._built: dict[str, Groups] = {}
 
-    def checked(self, entry: PlanEntry) -> PlanEntry:
-        """The entry, or the error that it becomes because its row would not fit. A preview shows the same."""
+    def prepare(self, entry: PlanEntry) -> PreparedEntry:
+        """The entry with what it writes, or the error that it becomes because its row would not fit. A preview shows
+        the same."""
         entry = self._ours(entry)
-        if not entry.writes:
-            return entry
+        if not entry.assign:
+            return PreparedEntry(entry, [])
         try:
-            groups = self._records.operations(self._partition, entry, self._run_id, self._document, self._now())
+            groups = self._rows.operations(self._partition, entry, self._run_id, self._document, self._now())
             for _, operations in groups:
                 for operation in operations:
                     if not isinstance(operation, Delete):
                         check_row(operation.row)
         except (RowRefusedError, TooLargeError) as error:
-            return _refused(entry, error)
-        self._built[entry.row_key] = groups
-        return entry
+            return PreparedEntry(_refused(entry, error), [])
+        return PreparedEntry(entry, groups)
 
     def _ours(self, entry: PlanEntry) -> PlanEntry:
         """What is as it should be because this very run wrote it, in a call whose answer was lost or in another
         attempt, is counted as what the run did."""
-        row = entry.present.row if entry.present is not None else None
-        if entry.action is not Action.UNCHANGED or row is None or row.text("last_run") != self._run_id:
+        values = entry.existing.values if entry.existing is not None else {}
+        if entry.action is not Action.UNCHANGED or values.get("last_run") != self._run_id:
             return entry
-        action = DONE_AS.get(row.text("last_action"))
-        return entry if action is None else replace(entry, action=action, code="done")
+        action = DONE_AS.get(str(values.get("last_action")))
+        return entry if action is None else replace(entry, action=action, reason="done")
 
-    def forget(self, entry: PlanEntry) -> None:
-        """Drop what `checked` built for an entry that is not going to be written."""
-        self._built.pop(entry.row_key, None)
-
-    def apply(self, entries: Iterable[PlanEntry]) -> list[PlanEntry]:
-        """Write what the entries, each of them checked, say; the entries as they came out.
+    def apply(self, entries: Iterable[PreparedEntry]) -> list[PlanEntry]:
+        """Write what the entries say; the entries as they came out.
 
         Raises TryLaterError when storage does not answer: what is written stays, and a repetition goes on from there.
         """
         results: list[PlanEntry] = []
         writing = list(entries)
         for _ in range(_ROUNDS):
-            conflicted: list[PlanEntry] = []
             done, conflicted = self._round(writing)
             results += done
             if not conflicted:
                 return results
-            writing = [self.checked(self._again(entry)) for entry in conflicted]
+            writing = [self.prepare(self._again(entry)) for entry in conflicted]
         raise TryLaterError(Reason.CONTENDED, f"{len(writing)} rows of {self._partition} keep changing.")
 
-    def _round(self, entries: Sequence[PlanEntry]) -> tuple[list[PlanEntry], list[PlanEntry]]:
+    def _round(self, entries: Sequence[PreparedEntry]) -> tuple[list[PlanEntry], list[PlanEntry]]:
         """Entries written or with nothing to write, and entries that somebody else was faster with."""
-        done = [entry for entry in entries if not entry.writes]
+        done: list[PlanEntry] = []
         conflicted: list[PlanEntry] = []
-        plain: list[tuple[PlanEntry, list[Operation]]] = []
+        together: list[tuple[PlanEntry, list[Operation]]] = []
         touched: set[str] = set()
-        for entry in entries:
-            if not entry.writes:
-                continue
-            groups = self._built.pop(entry.row_key)
+        for entry, groups in entries:
             if len(groups) == 1 and groups[0][0] == self._partition:
                 row_keys = {_row_key_of(operation) for operation in groups[0][1]}
                 if touched.isdisjoint(row_keys):
                     touched |= row_keys
-                    plain.append((entry, groups[0][1]))
+                    together.append((entry, groups[0][1]))
                 else:
                     # Two records that lead to one row: the second is decided anew, once the first has written it.
                     conflicted.append(entry)
             else:
-                (done if self._write_apart(groups) else conflicted).append(entry)
-        start = 0
-        for transaction in split_transactions([operations for _, operations in plain]):
-            size = 0
-            members: list[tuple[PlanEntry, list[Operation]]] = []
-            while size < len(transaction):
-                members.append(plain[start])
-                size += len(plain[start][1])
-                start += 1
-            if self._write(self._partition, transaction):
+                written = all(self._write(partition_key, operations) for partition_key, operations in groups)
+                (done if written else conflicted).append(entry)
+        for members in in_transactions([(member, member[1]) for member in together]):
+            if self._write(self._partition, [operation for _, operations in members for operation in operations]):
                 done += [entry for entry, _ in members]
                 continue
             # One row of the hundred changed: each alone, so that the others are not held up by it.
@@ -125,12 +116,9 @@ class Applier:
                 (done if self._write(self._partition, operations) else conflicted).append(entry)
         return done, conflicted
 
-    def _write_apart(self, groups: Groups) -> bool:
-        return all(self._write(partition_key, operations) for partition_key, operations in groups)
-
     def _write(self, partition_key: str, operations: Sequence[Operation]) -> bool:
         try:
-            self._records.write(partition_key, operations)
+            self._rows.write(partition_key, operations)
         except (AlreadyExistsError, ChangedMeanwhileError):
             return False
         except (RowRefusedError, TooLargeError):
@@ -148,5 +136,5 @@ def _row_key_of(operation: Operation) -> str:
 def _refused(entry: PlanEntry, error: DeskbridgeError) -> PlanEntry:
     message = f"It does not fit into a row: {error.message}"
     return replace(
-        entry, action=Action.ERROR, code=str(Reason.STORAGE_LIMIT), message=message, assign={}, differences=()
+        entry, action=Action.ERROR, reason=str(Reason.STORAGE_LIMIT), message=message, assign={}, differences=()
     )

@@ -1,33 +1,32 @@
 """One part of a run: pages in, plan, transactions, counts. Killed and repeated, it ends as if undisturbed."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from shared.errors import ChangedMeanwhileError, RowRefusedError, TooLargeError
-from shared.imports.applier import Applier
-from shared.imports.collector import collector_put_off, page_by_page
-from shared.imports.plan.model import Action, MatchOn, PlanEntry, Policy
+from shared.imports.applier import Applier, PreparedEntry
+from shared.imports.part_rows import PartRows
+from shared.imports.plan.model import Action, ExistingRecord, MatchOn, PlanEntry, Policy
 from shared.imports.plan.planner import PartPlanner
 from shared.imports.prefilter import MatchPrefilter
 from shared.imports.runs.model import Mode, Part, Run
 from shared.imports.runs.repository import RunRepository
-from shared.imports.sources import SourceType, SyncSource
+from shared.imports.sources import SyncSource
 from shared.records.history import truncate_for_storage
+from shared.records.model import Key
 from shared.storage.limits import OPERATIONS_PER_TRANSACTION
 from shared.telemetry import spanned
 
 # An operator sees these one by one; the others of an import are counted, and stand in the records' history.
-_KEPT = frozenset({Action.ERROR, Action.HELD_BACK, Action.CHANGED_SINCE_PREVIEW})
+_SHOWN = frozenset({Action.ERROR, Action.HELD_BACK, Action.CHANGED_SINCE_PREVIEW})
 _WRITING = frozenset({Action.CREATE, Action.UPDATE, Action.DEACTIVATE})
 _BATCH = 50
 # Of the entries that wait for the end of the reading; a page has as many.
 _AT_ONCE = 1000
-# Changes are written by full transactions, whatever pages they come from.
-_FULL = OPERATIONS_PER_TRANSACTION
 _HEARTBEAT_EVERY = timedelta(seconds=20)
 
 
@@ -40,8 +39,8 @@ class PartImport:
     def __init__(
         self,
         runs: RunRepository,
-        source: SourceType,
-        feed: SyncSource,
+        rows: PartRows,
+        source: SyncSource,
         run: Run,
         part: Part,
         now: Callable[[], datetime],
@@ -50,42 +49,41 @@ class PartImport:
         preview: Mapping[str, tuple[str, str]] | None = None,
     ) -> None:
         self._runs = runs
-        self._feed = feed
+        self._rows = rows
+        self._source = source
         self._run = run
         self.part = part
         self._now = now
         self._preview = dict(preview) if preview is not None else None
         self._counts: Counter[str] = Counter()
-        self._waiting: dict[str, list[dict[str, Any]]] = {}
-        self._unwritten: list[PlanEntry] = []
-        self._records = source.records
+        self._entries: dict[str, list[dict[str, Any]]] = {}
+        self._unwritten: list[PreparedEntry] = []
         self._matching = policy.matching
         self._values_present: MatchPrefilter | None = None
         self._batches = 0
-        records = self._records
-        partition_key = feed.partition_key(part.name)
-        with collector_put_off():
-            index = records.index(partition_key, run.id, policy.columns)
+        partition_key = source.partition_key(part.name)
+        self._index = rows.index(partition_key, run.id, policy.columns)
         self._planner = PartPlanner(
             partition_key,
-            index,
+            self._index,
             policy,
             now=now(),
-            load=records.load,
-            find=records.find,
+            load=self._load,
+            find=rows.find,
             may_match=self._may_match,
         )
-        self._applier = Applier(records, partition_key, run.id, run.name, now, self._again)
+        self._applier = Applier(rows, partition_key, run.id, run.name, now, self._again)
 
     def run(self) -> Mapping[str, int]:
         """Do it; the counts. Raises ChangedMeanwhileError when another attempt took the part over."""
-        found = spanned("page", self._feed.read(self.part.name), run=self._run.id, part=self.part.name)
         # What reads ahead stops at once when the work ends early, not when the error has been dealt with.
-        with closing(found), closing(page_by_page(found)) as pages:
+        with closing(self._pages()) as pages:
             for page in pages:
                 self._counts["read"] += len(page)
-                self._handle(self._planner.take(self._feed.map_record(self.part.name, raw) for raw in page))
+                desired = [self._source.map_record(self.part.name, raw) for raw in page]
                 del page
+                self._handle(self._planner.take(desired))
+                del desired
                 self._beat()
         # What is decided at the end looks at what is stored.
         self._write(everything=True)
@@ -93,47 +91,62 @@ class PartImport:
         for start in range(0, len(rest), _AT_ONCE):
             self._handle(rest[start : start + _AT_ONCE])
             self._beat()
-        self._handle(self._missing())
+        if self._preview is not None:
+            self._handle(self._missing(self._preview))
         self._write(everything=True)
         self._flush(everything=True)
         return dict(self._counts)
 
+    def _pages(self) -> Generator[Sequence[Any], None, None]:
+        return spanned("page", self._source.read(self.part.name), run=self._run.id, part=self.part.name)
+
     def _handle(self, entries: Iterable[PlanEntry]) -> None:
         for entry in entries:
-            decided = self._as_previewed(self._applier.checked(entry))
-            if self._run.mode is Mode.IMPORT and decided.writes:
-                self._unwritten.append(decided)
+            prepared = self._applier.prepare(entry)
+            decided = self._as_previewed(prepared.entry)
+            if self._run.mode is Mode.IMPORT and decided.assign:
+                self._unwritten.append(prepared)
             else:
-                self._applier.forget(decided)
                 self._settle(decided)
         self._write()
         self._flush()
 
     def _write(self, *, everything: bool = False) -> None:
+        """Write by full transactions, whatever pages the entries come from."""
         count = len(self._unwritten)
-        due = self._unwritten[: count if everything else count - count % _FULL]
+        due = self._unwritten[: count if everything else count - count % OPERATIONS_PER_TRANSACTION]
         if not due:
             return
         del self._unwritten[: len(due)]
-        self._provide(frozenset[str]().union(*(entry.prerequisites for entry in due)))
+        self._create_prerequisites(frozenset[str]().union(*(entry.prerequisites for entry, _ in due)))
         for entry in self._applier.apply(due):
             self._settle(entry)
 
-    def _provide(self, prerequisites: frozenset[str]) -> None:
+    def _create_prerequisites(self, prerequisites: frozenset[str]) -> None:
         if prerequisites:
-            self._feed.create_prerequisites(prerequisites, f"run {self._run.id}")
+            self._source.create_prerequisites(prerequisites, f"run {self._run.id}")
 
     def _settle(self, entry: PlanEntry) -> None:
         """Count what came of an entry, and keep it where an operator sees it."""
         self._counts[entry.action] += 1
-        if self._run.mode is Mode.PREVIEW or entry.action in _KEPT:
-            self._waiting.setdefault(entry.action, []).append(entry.as_json())
+        if self._run.mode is Mode.PREVIEW or entry.action in _SHOWN:
+            self._entries.setdefault(entry.action, []).append(entry.as_json())
+
+    # What the planner asks for
+
+    def _load(self, keys: Sequence[Key], columns: Collection[str] | None = None) -> Mapping[Key, ExistingRecord]:
+        found: dict[Key, ExistingRecord] = {}
+        if columns is not None:
+            recalled = {key: self._index.recall(key, columns) for key in keys}
+            found = {key: existing for key, existing in recalled.items() if existing is not None}
+        missing = [key for key in keys if key not in found]
+        return {**found, **self._rows.load(missing)} if missing else found
 
     def _may_match(self, match: MatchOn, value: str) -> bool:
         # Read when the first new record asks: most imports have none. What this part itself has made since is the
         # record's of the source, so it could not be matched.
         if self._values_present is None:
-            self._values_present = self._records.values_present(self._matching)
+            self._values_present = self._rows.values_present(self._matching)
         return self._values_present.may_match(match, value)
 
     def _again(self, entry: PlanEntry) -> PlanEntry:
@@ -141,39 +154,39 @@ class PartImport:
         written in its name. Raises ChangedMeanwhileError when this attempt has lost the part."""
         self._check_that_it_is_ours()
         fresh = self._planner.again(entry)
-        if self._preview is not None and fresh.writes and fresh.fingerprint != entry.fingerprint:
-            return _left(fresh)
-        self._provide(fresh.prerequisites)
+        if self._preview is not None and fresh.assign and fresh.fingerprint != entry.fingerprint:
+            return _changed_since_preview(fresh)
+        self._create_prerequisites(fresh.prerequisites)
         return fresh
 
     def _check_that_it_is_ours(self) -> None:
         # Whoever stood still while another attempt did the part has read what may be old by now, and it would be
         # written over what came since.
-        present = self._runs.find_part(self._run.id, self.part.name)
-        if present is None or present.token != self.part.token:
+        part = self._runs.find_part(self._run.id, self.part.name)
+        if part is None or part.attempt_id != self.part.attempt_id:
             raise ChangedMeanwhileError("The part is in other hands.", row_key=f"part:{self.part.name}")
+
+    # Applying a preview
 
     def _as_previewed(self, entry: PlanEntry) -> PlanEntry:
         """In a run that applies a preview: the entry, or that it is left alone because something changed since."""
         if self._preview is None:
             return entry
         fingerprint, _ = self._preview.pop(entry.id, ("", ""))
-        if entry.done or entry.fingerprint == fingerprint or not (entry.writes or entry.action in _WRITING):
+        if entry.done or entry.fingerprint == fingerprint or not (entry.assign or entry.action in _WRITING):
             return entry
-        return _left(entry)
+        return _changed_since_preview(entry)
 
-    def _missing(self) -> list[PlanEntry]:
+    def _missing(self, preview: Mapping[str, tuple[str, str]]) -> list[PlanEntry]:
         """What the preview planned to write, and this reading did not meet any more."""
+        message = "The preview showed it, and it is not there any more."
         return [
-            PlanEntry(
-                record_id,
-                Action.CHANGED_SINCE_PREVIEW,
-                "changed_since",
-                "The preview showed it, and it is not there any more.",
-            )
-            for record_id, (_, action) in sorted((self._preview or {}).items())
+            PlanEntry(record_id, Action.CHANGED_SINCE_PREVIEW, "changed_since", message)
+            for record_id, (_, action) in sorted(preview.items())
             if action in _WRITING
         ]
+
+    # Progress
 
     def _beat(self) -> None:
         moment = self._now()
@@ -181,14 +194,14 @@ class PartImport:
             self.part = self._runs.save_part(replace(self.part, heartbeat_at=moment, counts=dict(self._counts)))
 
     def _flush(self, *, everything: bool = False) -> None:
-        for action, entries in self._waiting.items():
+        for action, entries in self._entries.items():
             while entries and (everything or len(entries) >= _BATCH):
                 self._keep(action, entries[:_BATCH])
                 del entries[:_BATCH]
 
     def _keep(self, action: str, entries: Sequence[dict[str, Any]]) -> None:
         try:
-            self._runs.add_entries(self.part, action, self._batches, entries)
+            self._runs.entries.add(self.part, action, self._batches, entries)
         except (RowRefusedError, TooLargeError):
             # What a source calls a record, or has in it, must not keep the others out.
             if len(entries) > 1:
@@ -196,16 +209,16 @@ class PartImport:
                 self._keep(action, entries[:half])
                 self._keep(action, entries[half:])
                 return
-            self._runs.add_entries(self.part, action, self._batches, [truncate_for_storage(entries[0])])
+            self._runs.entries.add(self.part, action, self._batches, [truncate_for_storage(entries[0])])
         self._batches += 1
 
 
-def _left(entry: PlanEntry) -> PlanEntry:
+def _changed_since_preview(entry: PlanEntry) -> PlanEntry:
     message = "It is not as the preview showed it, so it is left alone."
     return replace(
         entry,
         action=Action.CHANGED_SINCE_PREVIEW,
-        code="changed_since",
+        reason="changed_since",
         message=message,
         assign={},
         differences=entry.changes,

@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from shared.imports.part_rows import PartRows
 from shared.imports.plan.model import DesiredRecord, Policy, Trigger
-from shared.records.table import RecordTable
 
 
 class SyncSource(Protocol):
@@ -54,12 +54,12 @@ class SourceType(Protocol):
     """A kind of source. `kind` is the kind of its settings documents, and its word in run ids and messages."""
 
     kind: str
-    records: RecordTable
+    rows: PartRows
 
     def scheduled(self) -> Sequence[tuple[str, datetime]]:
         """The documents that are imported by schedule: name, and since when it stands so."""
         ...
 
-    def feed(self, name: str) -> SyncSource:
+    def source(self, name: str) -> SyncSource:
         """Raises NotFoundError."""
         ...

@@ -59,8 +59,8 @@ class RecordCounts:
         counted: dict[str, Counter[str]] = {column: Counter() for column in self._columns}
         states: Counter[str] = Counter(active=0, inactive=0)
         where = [Condition("RowKey", "lt", HISTORY)]
-        for row in scan(self._records, where, select=(*self._columns, "active", "link")):
-            if row.values.get("link"):
+        for row in scan(self._records, where, select=(*self._columns, "active", "alias_of")):
+            if row.values.get("alias_of"):
                 continue
             active = bool(row.values.get("active", True))
             states["active" if active else "inactive"] += 1

@@ -9,7 +9,7 @@ from shared.errors import AlreadyExistsError, ChangedMeanwhileError, ConflictErr
 from shared.reasons import Reason
 from shared.records.columns import ACTIVE, SITE, TYPE, column_of, field_of, fields_of
 from shared.records.model import MANUAL_PARTITION, FieldChange, Key
-from shared.records.table import RecordTable, is_link
+from shared.records.table import RecordTable, is_alias
 from shared.storage.etags import check_version, short_etag
 from shared.storage.limits import CHARACTERS_PER_TEXT, size_of_text
 from shared.storage.rows import Row, Value
@@ -103,9 +103,9 @@ class RecordEditor:
             raise ConflictError(Reason.ALREADY_EXISTS, f"There is a record {record_id} already.") from error
 
     def get(self, key: Key) -> Row:
-        """The record's row; a link leads to the record that it stands for."""
+        """The record's row; an alias leads to the record that it stands for."""
         row = self._records.get(key)
-        return self._records.get(Key.parse(row.text("link"))) if is_link(row) else row
+        return self._records.get(Key.parse(row.text("alias_of"))) if is_alias(row) else row
 
     def _faults(self, values: Mapping[str, Any]) -> list[Fault]:
         faults: list[Fault] = []
@@ -135,7 +135,7 @@ def record_as_json(row: Row) -> dict[str, Any]:
         "active": active,
         "status": "active" if active else "inactive",
         "locked_fields": [field_of(column) or column for column in row.text("locks").split()],
-        "follows": row.text("claimed_by") or None,
+        "claimed_by": row.text("claimed_by") or None,
         "imported_by": row.text("document") or None,
         "created_at": row.time("created_at"),
         "changed_at": row.time("changed_at"),

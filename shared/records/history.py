@@ -29,7 +29,7 @@ COUNT = "changes"
 _LINE = "change_"
 _MOST_APART = 16
 _LONGEST_APART = 4_000
-# What a row carries at most; beyond it, the older half moves out. A record, its link and these fit in a transaction.
+# What a row carries at most; beyond it, the older half moves out. A record, its alias and these fit in a transaction.
 _LINES = 40
 _CHARACTERS = 8_000
 # A row takes 1 MiB, two bytes a character.
@@ -42,6 +42,7 @@ _MACHINERY = frozenset(
         COLUMN,
         COUNT,
         "active",
+        "alias_of",
         "claimed_by",
         "changed_at",
         "created_at",
@@ -51,7 +52,6 @@ _MACHINERY = frozenset(
         "hash",
         "last_action",
         "last_run",
-        "link",
         "locks",
         "source_id",
         "source_read_at",
@@ -77,11 +77,7 @@ class HistoryEntry:
 def beginning(action: str, by: str, now: datetime) -> str:
     """The history of a row that is new and has no other values than those it begins with."""
     number = microseconds(now)
-    # Of every new record: written without an encoder, since only `by` could need one.
-    return (
-        f'{{"newest":{number},"lines":[{{"n":{number},"action":"{action}",'
-        f'"at":"{now.astimezone(UTC).isoformat()}","by":{_encode(by)}}}]}}'
-    )
+    return _text(number, [{"n": number, "action": action, "at": now.astimezone(UTC).isoformat(), "by": by}])
 
 
 def line_of(action: str, changes: Sequence[FieldChange], by: str, now: datetime) -> str:
@@ -91,9 +87,9 @@ def line_of(action: str, changes: Sequence[FieldChange], by: str, now: datetime)
     return _encode({"n": microseconds(now), "action": action, "at": at, "by": by, "changes": told})
 
 
-def fits(row: Row, line: str) -> bool:
+def fits(values: Mapping[str, Value], line: str) -> bool:
     """Whether a line can be added of whose row no more than COUNT is known."""
-    return row.number(COUNT) < _MOST_APART and len(line) <= _LONGEST_APART
+    return _count(values) < _MOST_APART and len(line) <= _LONGEST_APART
 
 
 def added(row: Row, line: str, *, gather: bool = False) -> tuple[dict[str, Value | None], list[Create]]:
@@ -101,8 +97,8 @@ def added(row: Row, line: str, *, gather: bool = False) -> tuple[dict[str, Value
 
     The row must be whole unless the line fits. `gather` takes the least room, whether it fits or not.
     """
-    count = row.number(COUNT)
-    if fits(row, line) and not gather:
+    count = _count(row.values)
+    if fits(row.values, line) and not gather:
         return {f"{_LINE}{count + 1}": line, COUNT: count + 1}, []
     newest, lines = _read(row, line)
     apart: dict[str, Value | None] = {f"{_LINE}{number}": None for number in range(1, count + 1)}
@@ -147,17 +143,22 @@ def page_of(table: Table, row: Row, size: int, after: str | None) -> tuple[list[
         at_time = found.time("at")
         if at_time is None:
             continue
-        # What moved out while somebody was reading has been shown already. A line without a number never stood in the
-        # row: an earlier release wrote it, maybe beside this one while the app was updated.
-        number = found.number("n", microseconds(at_time))
-        if "n" in found.values and below is not None and number >= below:
+        number = found.number("n")
+        if below is not None and number >= below:
+            # It moved out while somebody was reading: it has been shown already.
             continue
         changes = unpack(found, "changes", [])
         entries.append(HistoryEntry(found.text("action"), changes, at_time, found.text("by")))
-        below = number if below is None else min(below, number)
+        below = number
     if page.next is None:
         return entries, None
     return entries, encode_cursor(below if below is not None else 10**18, page.next)
+
+
+def _count(values: Mapping[str, Value]) -> int:
+    """How many lines stand in columns of their own."""
+    count = values.get(COUNT, 0)
+    return count if isinstance(count, int) else 0
 
 
 def _text(newest: int, lines: Sequence[Mapping[str, Any]]) -> str:
@@ -172,7 +173,7 @@ def _read(row: Row, *further: str) -> tuple[int, list[dict[str, Any]]]:
     if COLUMN in row.values:
         kept = json.loads(row.text(COLUMN))
         newest, lines = kept["newest"], kept["lines"]
-    for text in (row.text(f"{_LINE}{number}") for number in range(1, row.number(COUNT) + 1)):
+    for text in (row.text(f"{_LINE}{number}") for number in range(1, _count(row.values) + 1)):
         newest = _numbered(json.loads(text), newest, lines)
     if lines and "changes" not in lines[-1]:
         lines[-1]["changes"] = _fitting(_begun(row, lines[:-1]))

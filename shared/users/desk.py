@@ -75,8 +75,8 @@ class UserDesk(RecordDesk):
             ]
             listed = source.get("memberships")
             memberships = None if listed is None else [Membership.from_json(one) for one in listed]
-            wanted = mapper.map_record(user, memberships)
-            reasons = wanted.explain() or tuple(one for one in (wanted.error, wanted.gone) if one)
+            desired = mapper.map_record(user, memberships)
+            reasons = desired.explain() or tuple(one for one in (desired.error, desired.gone) if one)
         return {
             **self._shown(row),
             "realm": realm or None,

@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from shared.errors import ChangedMeanwhileError
+from shared.imports.part_rows import Groups, PartRows
 from shared.imports.plan.model import PlanEntry
-from shared.records.table import RecordTable
 from shared.storage.documents import pack, unpack
-from shared.storage.rows import Delete, Operation, Row, Save, Value, partition, row_key_prefix
+from shared.storage.rows import Delete, Row, Save, Value, partition, row_key_prefix
 from shared.storage.tables import Table, scan
 from shared.users.mapping import MappedUser
 from shared.users.model import Grant, grants_in, memberships_in, realm_of
@@ -35,28 +35,26 @@ class GrantNote:
     at: datetime
 
 
-class UserRecords(RecordTable):
+class UserRows(PartRows):
     """The users' rows. A change that grants admin permissions carries its note with it, in the same transaction."""
 
-    def operations(
-        self, partition_key: str, entry: PlanEntry, run_id: str, document: str, now: datetime
-    ) -> list[tuple[str, list[Operation]]]:
+    def operations(self, partition_key: str, entry: PlanEntry, run_id: str, document: str, now: datetime) -> Groups:
         groups = super().operations(partition_key, entry, run_id, document, now)
         new = newly_granted(entry)
-        if groups and new and entry.wanted is not None:
+        if groups and new and entry.desired is not None:
             target, group = groups[-1]
-            group.append(Save(_note_row(target, entry.row_key, new, entry.wanted.values, entry, run_id, now)))
+            group.append(Save(_note_row(target, entry.row_key, new, entry.desired.values, entry, run_id, now)))
         return groups
 
 
 def newly_granted(entry: PlanEntry) -> frozenset[Grant]:
     """Admin permissions that the entry's change brings. A user whose memberships were never read brings none, and of a
     realm's very first import nobody does: what was there before is not new."""
-    wanted = entry.wanted
-    if not isinstance(wanted, MappedUser) or not wanted.grants or not entry.writes:
+    desired = entry.desired
+    if not isinstance(desired, MappedUser) or not desired.grants or not entry.assign:
         return frozenset()
-    after = memberships_in(wanted.values)
-    before = memberships_in(entry.present.row.values) if entry.present is not None else [] if wanted.settled else None
+    after = memberships_in(desired.values)
+    before = memberships_in(entry.existing.values) if entry.existing is not None else [] if desired.settled else None
     if after is None or before is None:
         return frozenset()
     return grants_in(after) - grants_in(before)

@@ -30,7 +30,7 @@ ORGANISATIONS = "organisations"
 
 @dataclass(frozen=True)
 class MappedUser(DesiredRecord):
-    """A wanted user. `grants` says whether admin permissions that are new to the user's row are to be noted, `settled`
+    """A desired user. `grants` says whether admin permissions that are new to the user's row are to be noted, `settled`
     that the realm was imported before, so that they are new on a new user too."""
 
     grants: bool = False
@@ -38,7 +38,7 @@ class MappedUser(DesiredRecord):
 
 
 class UserMapper:
-    """The mappings and rules of one realm's document, compiled. `settled` as in WantedUser."""
+    """The mappings and rules of one realm's document, compiled. `settled` as in MappedUser."""
 
     def __init__(self, document: AuthRocketRealmDocument, *, settled: bool = False) -> None:
         self._document = document

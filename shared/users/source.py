@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 import requests
 
 from shared.errors import MisconfiguredError
-from shared.imports.plan.model import Brake, MatchOn, Policy, Trigger
+from shared.imports.part_rows import PartRows
+from shared.imports.plan.model import MatchOn, Policy, Trigger
+from shared.imports.plan.safety import Brake
 from shared.imports.runs.repository import RunRepository
 from shared.reasons import Reason
 from shared.records.columns import column_of
-from shared.records.table import RecordTable
 from shared.settings.store import SettingsStore
 from shared.users.authrocket.client import AuthRocket, in_order
 from shared.users.authrocket.http import AuthRocketCalls, Deadline, EndpointAccess, SecretProvider
@@ -148,12 +149,12 @@ class RealmSourceType:
         self,
         realms: Realms,
         settings: SettingsStore,
-        records: RecordTable,
+        rows: PartRows,
         runs: RunRepository,
         deliver: Callable[[str], object],
     ) -> None:
         """`deliver` opens the tickets of a partition's notes."""
-        self.records = records
+        self.rows = rows
         self._deliver = deliver
         self._realms = realms
         self._settings = settings
@@ -164,7 +165,7 @@ class RealmSourceType:
         # An unreadable one is tried too: its failure then stands among the runs, where an operator looks.
         return [(stored.name, stored.changed_at) for stored in realms if stored.document.syncing] + list(unreadable)
 
-    def feed(self, name: str) -> RealmSource:
+    def source(self, name: str) -> RealmSource:
         document = self._realms.document(name, fresh=True)
         settled = self._runs.find_success(KIND, name) is not None
         return RealmSource(name, document, self._realms, self._deliver, settled=settled)

@@ -7,7 +7,7 @@ needs the whole realm to decide is left to the next import.
 import json
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -16,23 +16,25 @@ from typing import Any, NoReturn
 from shared.access.basic_auth import check_basic, credential_refused, parse_basic_header
 from shared.errors import InvalidInputError, NotFoundError, TooLargeError, TryLaterError
 from shared.imports.applier import Applier
-from shared.imports.part_index import PartIndex
+from shared.imports.part_rows import PartRows
 from shared.imports.plan.model import (
     Action,
-    Brake,
     Candidate,
     ExistingRecord,
+    Finder,
     IndexEntry,
+    Loader,
     MatchOn,
     PlanEntry,
     Policy,
     Trigger,
 )
 from shared.imports.plan.planner import PartPlanner
+from shared.imports.plan.safety import Brake
 from shared.imports.runs.repository import RunRepository
 from shared.reasons import Reason
 from shared.records.model import Key
-from shared.records.table import RecordTable, records_of, to_digest
+from shared.records.table import records_of
 from shared.settings.store import SettingsStore
 from shared.storage.tables import Table, scan
 from shared.text import escape_key
@@ -88,7 +90,7 @@ class AuthRocketWebhook:
         settings: SettingsStore,
         credentials: Credentials,
         realms: Realms,
-        source: RealmSourceType,
+        source_type: RealmSourceType,
         table: Table,
         runs: RunRepository,
         now: Callable[[], datetime],
@@ -96,7 +98,7 @@ class AuthRocketWebhook:
         self._settings = settings
         self._credentials = credentials
         self._realms = realms
-        self._source = source
+        self._source_type = source_type
         self._table = table
         self._runs = runs
         self._now = now
@@ -111,7 +113,7 @@ class AuthRocketWebhook:
         event_id, kind = _read(body)
         if kind == PING:
             return WebhookResult(WebhookOutcome.PONG, "The webhook works.")
-        feed = self._source.feed(name)
+        source = self._source_type.source(name)
         self._check_no_import(name)
         api = self._realms.api(document, seconds=ANSWER_SECONDS)
         event = api.find_event(event_id)
@@ -124,7 +126,7 @@ class AuthRocketWebhook:
             )
         if not event.concerns_people or not event.user_id:
             return WebhookResult(WebhookOutcome.IGNORED, f"{event.type} is about no single user.")
-        followed = self._follow(feed, api, event)
+        followed = self._follow(source, api, event)
         # An import that began meanwhile may have read an older state of the user, and write it yet.
         self._check_no_import(name)
         logger.info("Event %s (%s) of %s: %s, %s", event.id, event.type, name, followed.outcome, followed.message)
@@ -153,57 +155,54 @@ class AuthRocketWebhook:
                 retry_after=_RETRY_AFTER,
             )
 
-    def _follow(self, feed: RealmSource, api: AuthRocket, event: Event) -> WebhookResult:
+    def _follow(self, source: RealmSource, api: AuthRocket, event: Event) -> WebhookResult:
         for _ in range(_ROUNDS):
             try:
-                return self._once(feed, api, event)
+                return self._plan_and_write(source, api, event)
             except _ConflictedError:
                 continue
             except _LeaveError as left:
                 return WebhookResult(WebhookOutcome.LEFT_TO_IMPORT, str(left))
         raise TryLaterError(Reason.CONTENDED, f"The user {event.user_id} keeps changing.", retry_after=_RETRY_AFTER)
 
-    def _once(self, feed: RealmSource, api: AuthRocket, event: Event) -> WebhookResult:
-        realm = feed.document.realm
-        own = Key(feed.partition_key(realm), escape_key(event.user_id))
+    def _plan_and_write(self, source: RealmSource, api: AuthRocket, event: Event) -> WebhookResult:
+        realm = source.document.realm
+        own = Key(source.partition_key(realm), escape_key(event.user_id))
         # The row before the user: whoever writes the row after this has a younger state, and wins by the ETag.
-        present = self._source.records.load([own]).get(own)
-        known = None if present is None else _known(own, present)
+        existing = self._source_type.rows.load([own]).get(own)
+        index = {} if existing is None else {own.row: _indexed(existing)}
         user = api.find_user(event.user_id)
         if user is None and event.type != _DELETED:
             # A 404 alone may also be a missing permission.
             raise _LeaveError("AuthRocket does not show the user, and did not say that it is deleted.")
-        index = PartIndex(own.partition)
-        if known is not None:
-            index.put(own.row, known)
         planner = PartPlanner(
             own.partition,
             index,
-            self._policy(feed),
+            self._policy(source),
             now=self._now(),
-            load=_loader(self._source.records, own, present),
-            find=_finder(self._source.records, own),
+            load=_loader(self._source_type.rows, own, existing),
+            find=_finder(self._source_type.rows, own),
         )
         entries: list[PlanEntry] = []
         if user is not None:
-            memberships = api.memberships_of(user.id) if feed.document.organisations else None
-            entries += planner.take([feed.mapper.map_record(user, memberships)])
+            memberships = api.memberships_of(user.id) if source.document.organisations else None
+            entries += planner.take([source.mapper.map_record(user, memberships)])
         entries += planner.finish(read_to_the_end=True)
         if any(entry.action is Action.DEACTIVATE for entry in entries):
-            self._check_brake(feed, own.partition)
-        applier = Applier(self._source.records, own.partition, event.id, feed.name, self._now, _beaten)
-        entries = applier.apply([applier.checked(entry) for entry in entries])
-        feed.finish(realm)
+            self._check_brake(source, own.partition)
+        applier = Applier(self._source_type.rows, own.partition, event.id, source.name, self._now, _conflicted)
+        entries = applier.apply([applier.prepare(entry) for entry in entries])
+        source.finish(realm)
         message = " ".join(entry.message for entry in entries) or "Nothing is known of the user."
         if any(entry.action is Action.ERROR for entry in entries):
             raise _LeaveError(message)
-        written = any(entry.writes and entry.changes for entry in entries)
+        written = any(entry.assign and entry.changes for entry in entries)
         return WebhookResult(WebhookOutcome.WRITTEN if written else WebhookOutcome.UNCHANGED, message)
 
-    def _policy(self, feed: RealmSource) -> Policy:
-        return replace(feed.policy(Trigger.SCHEDULED), brake=_NO_BRAKE)
+    def _policy(self, source: RealmSource) -> Policy:
+        return replace(source.policy(Trigger.SCHEDULED), brake=_NO_BRAKE)
 
-    def _check_brake(self, feed: RealmSource, partition_key: str) -> None:
+    def _check_brake(self, source: RealmSource, partition_key: str) -> None:
         """Raise when this deactivation and those of the last day's events together are as many as a brake holds."""
         since = self._now() - _BRAKE_WINDOW
         active = recent = 0
@@ -213,7 +212,7 @@ class AuthRocketWebhook:
                 active += 1
             elif at is not None and at > since:
                 recent += 1
-        brake = Brake(feed.document.brake.share, feed.document.brake.at_least)
+        brake = Brake(source.document.brake.share, source.document.brake.at_least)
         if brake.holds(recent + 1, active + recent):
             raise _LeaveError(
                 f"The brake holds: {recent} of {active + recent} users were deactivated within a day. The next import "
@@ -236,41 +235,40 @@ def _read(body: bytes) -> tuple[str, str]:
     return event_id, PING if event.get("event_type") == PING else ""
 
 
-def _known(own: Key, present: ExistingRecord) -> IndexEntry:
+def _indexed(existing: ExistingRecord) -> IndexEntry:
     """The record's state as the index of an import would have it."""
-    row = present.row
-    if present.key != own and row.text("claimed_by") != own.text:
+    is_alias = existing.key != existing.own
+    if is_alias and existing.claimed_by != existing.own.text:
         raise _LeaveError("The user's desk user follows another user now.")
-    if present.key == own and row.text("claimed_by"):
+    if not is_alias and existing.claimed_by:
         raise _LeaveError("The user's desk user was taken over by another user.")
     return IndexEntry(
-        to_digest(row.text("hash")),
-        present.active,
-        link=None if present.key == own else present.key,
-        gone_since=row.time("gone_since"),
+        str(existing.values.get("hash", "")),
+        existing.active,
+        alias_of=existing.key if is_alias else None,
+        gone_since=existing.gone_since,
     )
 
 
-def _loader(
-    records: RecordTable, own: Key, present: ExistingRecord | None
-) -> Callable[[Sequence[Key]], Mapping[Key, ExistingRecord]]:
+def _loader(rows: PartRows, own: Key, existing: ExistingRecord | None) -> Loader:
     """Reads rows, the record's own as it was read before the user was."""
 
-    def load(keys: Sequence[Key]) -> Mapping[Key, ExistingRecord]:
+    def load(keys: Sequence[Key], columns: Collection[str] | None = None) -> Mapping[Key, ExistingRecord]:
+        del columns
         others = [key for key in keys if key != own]
-        found = dict(records.load(others)) if others else {}
-        if own in keys and present is not None:
-            found[own] = present
+        found = dict(rows.load(others)) if others else {}
+        if own in keys and existing is not None:
+            found[own] = existing
         return found
 
     return load
 
 
-def _finder(records: RecordTable, own: Key) -> Callable[[MatchOn, Sequence[str]], Mapping[str, Sequence[Candidate]]]:
+def _finder(rows: PartRows, own: Key) -> Finder:
     """Finds candidates for a new user. One of the same realm may be another user's, which one event cannot tell."""
 
     def find(match: MatchOn, values: Sequence[str]) -> Mapping[str, Sequence[Candidate]]:
-        found = records.find(match, values)
+        found = rows.find(match, values)
         if any(one.key == own for same in found.values() for one in same):
             # Somebody else brought the user in since its row was looked for.
             raise _ConflictedError(own.text)
@@ -281,5 +279,5 @@ def _finder(records: RecordTable, own: Key) -> Callable[[MatchOn, Sequence[str]]
     return find
 
 
-def _beaten(entry: PlanEntry) -> NoReturn:
+def _conflicted(entry: PlanEntry) -> NoReturn:
     raise _ConflictedError(entry.id)

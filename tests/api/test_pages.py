@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from shared import bootstrap
 from shared.errors import InvalidInputError
+from shared.imports.runs.entries import ENTRIES_PER_ROW
 from shared.imports.runs.model import Mode, Part, PartState, Run, RunState
 from shared.imports.runs.repository import RunRepository
 from shared.reasons import Reason
@@ -58,7 +59,7 @@ def entry(number: int) -> dict[str, Any]:
         "id": f"i-{number:06}",
         "label": f"web-{number}",
         "action": "create",
-        "code": "new",
+        "reason": "new",
         "message": "",
         "changes": [],
         "reasons": [],
@@ -93,10 +94,10 @@ def _run(table: Table, parts: dict[str, str]) -> RunRepository:
     return runs
 
 
-def _create_parts(runs: RunRepository, part: str, token: str, action: str, entries: list[dict[str, Any]]) -> None:
-    attempt = Part(RUN, part, PartState.RUNNING, BEGAN, token=token)
-    for batch, start in enumerate(range(0, len(entries), 1000)):
-        runs.add_entries(attempt, action, batch, entries[start : start + 1000])
+def _add_entries(runs: RunRepository, part: str, token: str, action: str, entries: list[dict[str, Any]]) -> None:
+    attempt = Part(RUN, part, PartState.RUNNING, BEGAN, attempt_id=token)
+    for batch, start in enumerate(range(0, len(entries), ENTRIES_PER_ROW)):
+        runs.entries.add(attempt, action, batch, entries[start : start + ENTRIES_PER_ROW])
 
 
 @pytest.fixture
@@ -130,10 +131,10 @@ def test_a_run_of_few_parts_shows_them_all(counted: _Counted) -> None:
 @pytest.mark.parametrize("limit", [1, 7, 50, 200])
 def test_a_plan_comes_whole_and_in_order_whatever_the_limit(counted: _Counted, limit: int) -> None:
     runs = _run(counted, {"a": "t1", "b": "t2"})
-    _create_parts(runs, "a", "t1", "create", [entry(number) for number in range(120)])
-    _create_parts(runs, "b", "t2", "create", [entry(number) for number in range(200, 230)])
-    _create_parts(runs, "a", "t1", "update", [entry(number) for number in range(300, 303)])
-    _create_parts(runs, "a", "killed", "create", [entry(number) for number in range(500, 560)])
+    _add_entries(runs, "a", "t1", "create", [entry(number) for number in range(120)])
+    _add_entries(runs, "b", "t2", "create", [entry(number) for number in range(200, 230)])
+    _add_entries(runs, "a", "t1", "update", [entry(number) for number in range(300, 303)])
+    _add_entries(runs, "a", "killed", "create", [entry(number) for number in range(500, 560)])
     wanted = [f"i-{number:06}" for number in [*range(120), *range(200, 230), *range(300, 303)]]
     assert [one["id"] for page in pages(f"runs/{RUN}/plan", limit) for one in page] == wanted
     of_a = [one["id"] for page in pages(f"runs/{RUN}/plan?part=a", limit) for one in page]
@@ -144,22 +145,22 @@ def test_a_plan_comes_whole_and_in_order_whatever_the_limit(counted: _Counted, l
 
 def test_each_page_of_a_plan_of_a_hundred_thousand_entries_costs_the_same(counted: _Counted) -> None:
     runs = _run(counted, {"a": "t1"})
-    _create_parts(runs, "a", "t1", "create", [entry(number) for number in range(100_000)])
+    _add_entries(runs, "a", "t1", "create", [entry(number) for number in range(100_000)])
     costs: set[tuple[int, int]] = set()
     for row in (0, 1, 700, 1_300, 1_900):
         counted.readings = counted.rows_read = 0
-        after = encode_cursor(f"entry:create:a:t1:{row // 20:06}:{row % 20 * 50:03}", 10)
+        after = encode_cursor(f"entry:create:a:t1:{row:06}", 10)
         page = call("GET", f"runs/{RUN}/plan?limit=200&after={after}").json
         assert [one["id"] for one in page["items"]] == [f"i-{row * 50 + 10 + index:06}" for index in range(200)]
         costs.add((counted.readings, counted.rows_read))
-    # The parts' tokens, and the rows of 50 entries that the page is made of.
+    # The parts' attempts, and the rows of 50 entries that the page is made of.
     assert costs == {(2, 7)}
 
 
 def test_many_rows_of_killed_attempts_end_a_page_early_and_are_passed_over_at_last(counted: _Counted) -> None:
     runs = _run(counted, {"a": "t1"})
-    _create_parts(runs, "a", "killed", "create", [entry(number) for number in range(30_000)])
-    _create_parts(runs, "a", "t1", "create", [entry(1), entry(2)])
+    _add_entries(runs, "a", "killed", "create", [entry(number) for number in range(30_000)])
+    _add_entries(runs, "a", "t1", "create", [entry(1), entry(2)])
     counted.readings = 0
     assert call("GET", f"runs/{RUN}/plan").json["items"] == []
     assert counted.readings < 12
@@ -174,7 +175,7 @@ def test_errors_are_failed_parts_first_and_then_records_whatever_the_limit(count
         assert part is not None
         runs.save_part(Part(RUN, name, PartState.FAILED, BEGAN, part.etag, reason="aws_denied", message="No."))
     for action in ("held_back", "error", "create"):
-        _create_parts(runs, "b", "t2", action, [{**entry(1), "action": action}, {**entry(2), "action": action}])
+        _add_entries(runs, "b", "t2", action, [{**entry(1), "action": action}, {**entry(2), "action": action}])
     found = [(one["part"], one["action"], one.get("id")) for page in pages(f"runs/{RUN}/errors", limit) for one in page]
     assert found == [
         ("a", "failed", None),
@@ -301,7 +302,7 @@ def test_pages_go_on_when_what_comes_next_is_removed_meanwhile() -> None:
 def test_a_plan_goes_on_where_it_was_and_is_unknown_once_the_run_is_removed() -> None:
     runs = bootstrap.runs()
     _run(bootstrap.tables().table("runs"), {"a": "t1"})
-    _create_parts(runs, "a", "t1", "create", [entry(number) for number in range(120)])
+    _add_entries(runs, "a", "t1", "create", [entry(number) for number in range(120)])
     first = call("GET", f"runs/{RUN}/plan?limit=100").json
     assert [one["id"] for one in first["items"]] == [f"i-{number:06}" for number in range(100)]
     rest = call("GET", f"runs/{RUN}/plan?limit=100&after={first['next']}").json

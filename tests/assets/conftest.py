@@ -61,7 +61,7 @@ class Desk:
     def assets(self) -> dict[str, dict[str, Any]]:
         """The rows of assets by instance id, links and history left out."""
         rows = self.tables.contents().get("assets", {})
-        return {key[1]: row for key, row in rows.items() if not key[1].startswith("~") and "link" not in row}
+        return {key[1]: row for key, row in rows.items() if not key[1].startswith("~") and "alias_of" not in row}
 
 
 class _Message(func.QueueMessage):

@@ -106,14 +106,14 @@ def test_a_preview_makes_neither_types_nor_fields(desk: Desk, fleet: MotoFleet) 
     before = desk.tables.contents()["settings"]
     from shared.imports.plan.model import Trigger
 
-    started = bootstrap.imports().start("aws-tenants", "acorn", trigger=Trigger.MANUAL, by="test", preview=True)
+    started = bootstrap.run_starter().start("aws-tenants", "acorn", trigger=Trigger.MANUAL, by="test", preview=True)
     desk.queue += [json.dumps(message) for message in started.messages]
     desk.deliver()
     assert desk.tables.contents()["settings"] == before
     assert desk.assets() == {}
     entries, _ = bootstrap.run_reports().plan(started.run.id, ["create"], f"{ACORN}:{LONDON}", 200, None)
     assert entries
-    assert any('it is made in the group "Network Equipment"' in reason for reason in entries[0]["reasons"])
+    assert any('it is made in the group "Network Equipment"' in reason for reason in entries[0]["explanation"])
 
 
 def test_a_refused_region_fails_its_part_and_the_others_stand(desk: Desk, fleet: MotoFleet) -> None:

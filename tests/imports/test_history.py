@@ -132,7 +132,7 @@ def test_the_first_line_has_the_values_of_the_beginning_after_later_changes(worl
     assert [one.action for one in later] == ["edit", "update", "update"]
 
 
-@pytest.mark.parametrize("field", ["link", "document", "source", "history", "changes", "change-1", "hash", "locks"])
+@pytest.mark.parametrize("field", ["alias-of", "document", "source", "history", "changes", "change-1", "hash", "locks"])
 def test_a_record_began_with_what_its_fields_had_whatever_they_are_called(field: str) -> None:
     table, column = MemoryTable("assets"), column_of(field)
     begun: dict[str, Value] = {"active": True, column: "first", "history": history.beginning("create", "run 1", _NOON)}

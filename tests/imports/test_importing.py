@@ -67,7 +67,7 @@ def test_new_records_that_match_nothing_are_written_while_the_part_is_read(world
     world.run()
     # The one that has a match waits, and finds it.
     assert written == [0, 0, 0, 100, 100]
-    assert world.rows()["i-007"]["link"] == "manual|till-1"
+    assert world.rows()["i-007"]["alias_of"] == "manual|till-1"
 
 
 def test_a_value_that_the_source_lost_is_blanked_unless_it_is_to_be_kept(world: World) -> None:
@@ -189,7 +189,7 @@ def test_two_candidates_are_an_error_that_names_both_and_touches_neither(world: 
     summary = world.run()
     assert summary.counts["error"] == 1
     [entry] = world.entries(summary.run.id, "error")
-    assert entry["code"] == "ambiguous"
+    assert entry["reason"] == "ambiguous"
     assert "one (manual, M-1)" in entry["message"]
     assert "two (manual, M-2)" in entry["message"]
     assert world.contents() == before
@@ -213,7 +213,7 @@ def test_a_record_cannot_claim_what_another_living_one_follows(world: World) -> 
     world.far.put("i-2", number="SERV-1")
     summary = world.run()
     [entry] = world.entries(summary.run.id, "error")
-    assert (entry["id"], entry["code"]) == ("i-2", "claimed")
+    assert (entry["id"], entry["reason"]) == ("i-2", "claimed")
     assert "i-1" in entry["message"]
 
 
@@ -248,7 +248,7 @@ def test_an_owner_that_returns_cannot_take_back_what_a_living_one_follows(world:
     world.far.put("i-old", number="SERV-1")
     summary = world.run()
     [entry] = world.entries(summary.run.id, "error")
-    assert (entry["id"], entry["code"]) == ("i-old", "claimed")
+    assert (entry["id"], entry["reason"]) == ("i-old", "claimed")
     del world.far.records["i-new"]
     world.run()
     assert "claimed_by" not in world.rows()["i-old"]

@@ -183,7 +183,7 @@ def test_a_start_killed_at_any_storage_call_leaves_no_run_open_and_no_lease_behi
         world.rebuild(world.tables)
         # The messages are lost with the worker: housekeeping takes the run up.
         world.clock.advance(minutes=20)
-        world.work(world.keeper.keep())
+        world.work(world.keeper.run())
         assert world.runs.open_runs() == [], number
         assert world.run().state is RunState.SUCCEEDED, number
         assert world.active() == {"i-1"}
@@ -208,12 +208,12 @@ def test_a_scheduled_start_that_is_killed_after_its_run_was_written_still_import
     for number in range(3, 9):
         world.rebuild(WatchedTables(world.tables, _Stop(number, "after")))  # type: ignore[arg-type] # in memory
         try:
-            world.runner.start(world.case.kind, world.case.document, trigger=Trigger.SCHEDULED, by="schedule")
+            world.starter.start(world.case.kind, world.case.document, trigger=Trigger.SCHEDULED, by="schedule")
         except KilledError:
             break
     world.rebuild(world.tables)
     world.clock.advance(minutes=20)
-    world.work(world.keeper.keep())
+    world.work(world.keeper.run())
     assert world.active() == {"i-1"}
 
 

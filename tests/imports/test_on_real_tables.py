@@ -53,5 +53,5 @@ def test_a_whole_life_of_records_on_the_emulator(real: World) -> None:
     assert runs[0].id == second.run.id
     assert len(runs) == 4
     real.clock.advance(days=100)
-    real.keeper.keep()
+    real.keeper.run()
     assert real.runs.page("", "", 10, None) == ([], None)

@@ -59,7 +59,7 @@ class History:
             world.far.records = {record_id: FarRecord(**vars(record)) for record_id, record in far.items()}
             world.run()
             for record_id, name in self.edits if position == 0 else ():
-                if record_id in world.rows() and "link" not in world.rows()[record_id]:
+                if record_id in world.rows() and "alias_of" not in world.rows()[record_id]:
                     world.edit(record_id, name=name)
         world.clock.advance(days=1)
         return world
@@ -150,7 +150,7 @@ def test_records_that_match_nothing_are_decided_at_once_as_they_would_be_at_the_
     at_once, at_the_end = history.live(case()), history.live(case())
     everything = MatchPrefilter((), ())
     everything.may_match = lambda *_: True  # type: ignore[method-assign] # holds every new record back
-    at_the_end.runner.sources[at_the_end.case.kind].records.values_present = lambda matching: everything  # type: ignore[method-assign] # noqa: ARG005 - as above
+    at_the_end.runner.sources[at_the_end.case.kind].rows.values_present = lambda matching: everything  # type: ignore[method-assign] # noqa: ARG005 - as above
     for world in (at_once, at_the_end):
         world.far.records, world.far.page_size = dict(far), page_size
         world.run()
@@ -210,8 +210,8 @@ def _histories(world: World, record_id: str) -> list[Any]:
     """The history of a record, or of what it follows."""
     row = world.rows().get(record_id, {})
     key = world.key(record_id)
-    if "link" in row:
-        partition, _, row_key = str(row["link"]).partition("|")
+    if "alias_of" in row:
+        partition, _, row_key = str(row["alias_of"]).partition("|")
         key = key._replace(partition=partition, row=row_key)
     return list(world.records.history(key))
 

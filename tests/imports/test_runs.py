@@ -13,6 +13,7 @@ from shared.imports.runs.model import PartState, Run, RunState
 from shared.imports.runs.reports import RunReports
 from shared.imports.runs.repository import RunRepository
 from shared.imports.runs.runner import ImportRunner
+from shared.imports.runs.starter import RunStarter
 from shared.reasons import Reason
 from tests.fakes.tables import WatchedTables
 from tests.imports.worlds import Ec2Case, World
@@ -46,7 +47,7 @@ class _Raced(RunRepository):
 
 def test_a_start_that_loses_a_race_is_refused_and_leaves_no_run_behind(world: World) -> None:
     raced = _Raced(world)
-    late = ImportRunner(raced, world.runner.sources, world.clock)
+    late = RunStarter(ImportRunner(raced, world.runner.sources, world.clock))
     with pytest.raises(ConflictError) as refused:
         late.start(world.case.kind, world.case.document, trigger=Trigger.MANUAL, by="b")
     assert refused.value.reason is Reason.IMPORT_RUNNING
@@ -66,10 +67,10 @@ def test_a_part_whose_message_was_lost_is_sent_again(world: World) -> None:
     world.far.put("i-1")
     run_id, [message] = world.start()
     world.clock.advance(minutes=5)
-    assert world.keeper.keep() == []
+    assert world.keeper.run() == []
     world.clock.advance(minutes=11)
-    assert world.keeper.keep() == [message]
-    assert world.keeper.keep() == []
+    assert world.keeper.run() == [message]
+    assert world.keeper.run() == []
     world.work([message])
     assert world.runner.summary(run_id).state is RunState.SUCCEEDED
 
@@ -84,9 +85,9 @@ def test_a_part_whose_worker_died_is_done_by_another(world: World) -> None:
         world.runner.do_part(message)
     world.far.fails_after = None
     world.clock.advance(minutes=5)
-    assert world.keeper.keep() == []
+    assert world.keeper.run() == []
     world.clock.advance(minutes=11)
-    world.work(world.keeper.keep())
+    world.work(world.keeper.run())
     assert world.runner.summary(run_id).state is RunState.SUCCEEDED
     assert world.active() == {"i-1"}
 
@@ -97,7 +98,7 @@ def test_no_run_stays_open_for_ever(world: World) -> None:
     world.far.fails_after, world.far.failure = 0, KeyboardInterrupt()  # type: ignore[assignment] # as a killed worker
     for _ in range(20):
         world.clock.advance(minutes=16)
-        for again in world.keeper.keep():
+        for again in world.keeper.run():
             with pytest.raises(KeyboardInterrupt):
                 world.runner.do_part(again)
     summary = world.runner.summary(run_id)
@@ -121,14 +122,14 @@ def test_a_part_laid_out_just_as_its_run_was_given_up_is_told_as_given_up(world:
     assert (summary.state, summary.counts["parts_failed"]) == (RunState.FAILED, 1)
     shown = RunReports(world.runner).run(run_id)["parts"][0]
     assert (shown["state"], shown["message"]) == ("failed", "Its run had ended before it was begun.")
-    assert RunReports(world.runner).errors(run_id, 10, None)[0][0]["code"] == "part_abandoned"
+    assert RunReports(world.runner).errors(run_id, 10, None)[0][0]["reason"] == "part_abandoned"
 
 
 def test_an_old_message_of_an_overtaken_run_writes_nothing(world: World) -> None:
     world.far.put("i-1")
     _, [message] = world.start()
     world.clock.advance(hours=25)
-    world.keeper.keep()
+    world.keeper.run()
     world.run()
     world.far.put("i-1", name="newer")
     world.runner.do_part(message, redelivered=True)
@@ -149,12 +150,10 @@ class _NoRoomForParts(RunRepository):
 
 def test_a_run_whose_parts_cannot_be_stored_fails_and_keeps_no_other_from_starting(world: World) -> None:
     world.far.put("i-1")
-    room = world.runner.runs
-    world.runner.runs = _NoRoomForParts(world.tables.table("runs"))
+    cramped = ImportRunner(_NoRoomForParts(world.tables.table("runs")), world.runner.sources, world.clock)
     with pytest.raises(RowRefusedError):
-        world.start()
-    world.runner.runs = room
-    assert room.open_runs() == []
+        RunStarter(cramped).start(world.case.kind, world.case.document, trigger=Trigger.MANUAL, by="test")
+    assert world.runs.open_runs() == []
     assert world.run().state is RunState.SUCCEEDED
 
 
@@ -301,7 +300,7 @@ def test_errors_of_a_run_name_failed_parts_and_records(world: World) -> None:  #
     world.far.fails_after, world.far.failure = 0, MisconfiguredError(Reason.AWS_FAILED, "No.", remedy="Yes.")
     summary = world.run()
     part, *_ = reports.errors(summary.run.id, 50, None)[0]
-    assert (part["part"], part["code"], part["message"], part["remedy"]) == (
+    assert (part["part"], part["reason"], part["message"], part["remedy"]) == (
         world.case.part,
         "aws_failed",
         "No.",
@@ -332,14 +331,14 @@ def test_previews_are_kept_for_a_day_and_runs_for_the_set_time(world: World) -> 
     preview = world.run(preview=True)
     imported = world.run()
     world.clock.advance(hours=23)
-    world.keeper.keep()
+    world.keeper.run()
     assert world.runs.find(preview.run.id) is not None
     world.clock.advance(hours=2)
-    world.keeper.keep()
+    world.keeper.run()
     assert world.runs.find(preview.run.id) is None
     assert world.runs.find(imported.run.id) is not None
     world.clock.advance(days=90)
-    world.keeper.keep()
+    world.keeper.run()
     assert world.runs.find(imported.run.id) is None
     kept = {key for key in world.tables.contents()["runs"] if key[0] not in {"leases", "successes"}}  # type: ignore[attr-defined] # in memory
     assert kept == set()
@@ -348,9 +347,9 @@ def test_previews_are_kept_for_a_day_and_runs_for_the_set_time(world: World) -> 
 def test_a_document_that_cannot_start_does_not_keep_the_others_from_it(world: World) -> None:
     world.far.put("i-1")
     run_id, _ = world.start()
-    assert world.runner.start_scheduled(world.case.kind) == []
+    assert world.starter.start_scheduled(world.case.kind) == []
     world.work([{"run_id": run_id, "part": world.case.part}])
-    world.work(world.runner.start_scheduled(world.case.kind))
+    world.work(world.starter.start_scheduled(world.case.kind))
     assert world.active() == {"i-1"}
 
 
@@ -385,15 +384,15 @@ def test_a_schedule_whose_storage_failed_is_retried_and_imports_once(world: Worl
         world.rebuild(WatchedTables(world.tables, fail))  # type: ignore[arg-type] # in memory, here
         messages = []
         try:
-            messages += world.runner.start_scheduled(world.case.kind)
+            messages += world.starter.start_scheduled(world.case.kind)
         except TryLaterError:
             # The host calls the timer's function again.
             world.rebuild(world.tables)
-            messages += world.runner.start_scheduled(world.case.kind)
+            messages += world.starter.start_scheduled(world.case.kind)
         world.rebuild(world.tables)
         world.work(messages)
         world.clock.advance(minutes=31)
-        world.work(world.keeper.keep())
+        world.work(world.keeper.run())
         assert world.runs.open_runs() == []
         [freshness] = world.keeper.freshness()
         assert freshness.last_success_at is not None, failing

@@ -1,4 +1,4 @@
-"""Rows that several records lead to: by id, by a link of an earlier import, or by the matching field. One has it."""
+"""Rows that several records lead to: by id, by an alias of an earlier import, or by the matching field. One has it."""
 
 import pytest
 
@@ -88,7 +88,7 @@ def twice_left(taken: World) -> World:
         _run(taken)
     taken.far.records.clear()
     _run(taken)
-    assert {key for key, row in taken.rows().items() if "link" in row} == {"i-new", "i-third"}
+    assert {key for key, row in taken.rows().items() if "alias_of" in row} == {"i-new", "i-third"}
     return taken
 
 
@@ -116,7 +116,7 @@ def test_a_record_that_comes_back_has_its_row_before_a_new_one_that_matches_it(t
 def test_a_value_that_the_run_itself_writes_is_matched_whatever_the_order(
     world: World, monkeypatch: pytest.MonkeyPatch, written_at_once: int, follower: str
 ) -> None:
-    monkeypatch.setattr(parts, "_FULL", written_at_once)
+    monkeypatch.setattr(parts, "OPERATIONS_PER_TRANSACTION", written_at_once)
     world.far.page_size = 1
     world.add("M-1", name="by hand", number="S-1")
     world.far.put(follower, number="S-1")

@@ -12,12 +12,13 @@ from typing import Any, Protocol, cast
 from shared.assets.documents.aws_tenants import AccountDocument, AwsTenantDocument
 from shared.assets.source import Ec2SourceType
 from shared.bootstrap.kinds import KINDS
-from shared.imports.part_index import PartIndex
+from shared.imports.part_rows import PartIndex, PartRows
 from shared.imports.plan.model import Trigger
 from shared.imports.runs.housekeeping import RunHousekeeping
 from shared.imports.runs.model import Summary
 from shared.imports.runs.repository import RunRepository
 from shared.imports.runs.runner import ImportRunner, PartMessage
+from shared.imports.runs.starter import RunStarter
 from shared.imports.sources import SourceType
 from shared.records.columns import column_of
 from shared.records.editor import RecordEditor
@@ -28,7 +29,7 @@ from shared.settings.store import SettingsStore
 from shared.storage.rows import Value
 from shared.storage.tables import Tables
 from shared.users.documents import AuthRocketRealmDocument
-from shared.users.grants import UserRecords
+from shared.users.grants import UserRows
 from shared.users.model import SourceUser
 from shared.users.source import Realms, RealmSourceType
 from tests.fakes.tables import MemoryTables
@@ -171,7 +172,7 @@ class Ec2Case:
 
     def source(self, tables: Tables, settings: SettingsStore, far: FarSide, now: Callable[[], datetime]) -> SourceType:
         fake: Any = _FakeEc2(far)
-        return Ec2SourceType(RecordTable(tables.table(self.table)), settings, lambda: fake)
+        return Ec2SourceType(PartRows(tables.table(self.table)), settings, lambda: fake)
 
 
 def _unrandom(text: str) -> str:
@@ -251,22 +252,22 @@ class AuthRocketCase:
         settings.put(self.kind, self.document, content, by="test", if_match="*" if there else None)
 
     def source(self, tables: Tables, settings: SettingsStore, far: FarSide, now: Callable[[], datetime]) -> SourceType:
-        records = UserRecords(tables.table(self.table))
-        return RealmSourceType(_FarRealms(settings, far), settings, records, RunRepository(tables.table("runs")), str)
+        rows = UserRows(tables.table(self.table))
+        return RealmSourceType(_FarRealms(settings, far), settings, rows, RunRepository(tables.table("runs")), str)
 
 
 class _Forgetting:
-    """Records whose index keeps nothing that a change needs."""
+    """Rows whose index keeps nothing that a change needs."""
 
-    def __init__(self, records: RecordTable) -> None:
-        self._records = records
+    def __init__(self, rows: PartRows) -> None:
+        self._rows = rows
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._records, name)
+        return getattr(self._rows, name)
 
     def index(self, partition_key: str, run_id: str, columns: Collection[str] = ()) -> PartIndex:
         del columns
-        return self._records.index(partition_key, run_id)
+        return self._rows.index(partition_key, run_id)
 
 
 WORLDS: Mapping[str, Callable[[], SourceCase]] = {"authrocket": AuthRocketCase, "ec2": Ec2Case}
@@ -291,9 +292,10 @@ class World:
         """A new worker on other (watched) tables; settings stay as they are."""
         source = self.case.source(tables, self.settings, self.far, self.clock)
         if not self.keeps:
-            source.records = cast("RecordTable", _Forgetting(source.records))
+            source.rows = cast("PartRows", _Forgetting(source.rows))
         self.runs = RunRepository(tables.table("runs"))
         self.runner = ImportRunner(self.runs, {source.kind: source}, self.clock)
+        self.starter = RunStarter(self.runner)
         self.keeper = RunHousekeeping(self.runner, self.clock, kept_for=timedelta(days=90))
         self.records = RecordTable(tables.table(self.case.table))
         self.editing = RecordEditor(self.records, self.clock, lambda *_: None)
@@ -302,7 +304,7 @@ class World:
         self.case.settle(self.settings, **policies)
 
     def start(self, trigger: Trigger = Trigger.SCHEDULED, **how: Any) -> tuple[str, list[PartMessage]]:
-        started = self.runner.start(self.case.kind, self.case.document, trigger=trigger, by="test", **how)
+        started = self.starter.start(self.case.kind, self.case.document, trigger=trigger, by="test", **how)
         return started.run.id, list(started.messages)
 
     def work(self, messages: list[PartMessage], *, redelivered: bool = False) -> None:
@@ -319,7 +321,7 @@ class World:
         found: list[dict[str, Any]] = []
         after: str | None = None
         while True:
-            page, after = self.runs.entries(run_id, actions, after=after)
+            page, after = self.runs.entries.page(run_id, actions, after=after)
             found += page
             if after is None:
                 return found
@@ -356,7 +358,7 @@ class World:
         }
 
     def active(self) -> set[str]:
-        return {key for key, row in self.rows().items() if row.get("active", True) and "link" not in row}
+        return {key for key, row in self.rows().items() if row.get("active", True) and "alias_of" not in row}
 
     def field(self, record_id: str, name: str) -> Value | None:
         return self.rows()[record_id].get(self.column(name))

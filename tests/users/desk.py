@@ -11,10 +11,12 @@ from shared.imports.plan.model import Trigger
 from shared.imports.runs.model import Summary
 from shared.imports.runs.repository import RunRepository
 from shared.imports.runs.runner import ImportRunner, PartMessage
+from shared.imports.runs.starter import RunStarter
+from shared.records.table import RecordTable
 from shared.settings.store import SettingsStore
 from shared.storage.rows import Row, Save
 from shared.storage.tables import Tables
-from shared.users.grants import GrantTickets, UserRecords
+from shared.users.grants import GrantTickets, UserRows
 from shared.users.model import partition_of
 from shared.users.source import KIND, Clock, Realms, RealmSourceType
 from shared.vaults.documents.credentials import CredentialReference
@@ -106,11 +108,12 @@ class Desk:
         self.secrets = Secrets()
         self.tickets = tickets or Tickets()
         self.waits: list[float] = []
-        self.records = UserRecords(self.tables.table("users"))
+        self.rows = UserRows(self.tables.table("users"))
+        self.records = RecordTable(self.tables.table("users"))
         self.runs = RunRepository(self.tables.table("runs"))
         self.realms = Realms(self.settings, self.secrets, Clock(sleep=self.waits.append))
         self.grants = GrantTickets(self.tables.table("users"), self.tickets)
-        self.source = RealmSourceType(self.realms, self.settings, self.records, self.runs, self.grants.deliver)
+        self.source = RealmSourceType(self.realms, self.settings, self.rows, self.runs, self.grants.deliver)
         self.runner = ImportRunner(self.runs, {KIND: self.source}, self.now)
 
     def now(self) -> datetime:
@@ -139,7 +142,7 @@ class Desk:
 
     def run(self, name: str = "customers", **options: Any) -> Summary:
         """One import by hand, to its end."""
-        started = self.runner.start(KIND, name, trigger=Trigger.MANUAL, by="test", **options)
+        started = RunStarter(self.runner).start(KIND, name, trigger=Trigger.MANUAL, by="test", **options)
         self.work(list(started.messages))
         return self.runner.summary(started.run.id)
 
@@ -155,8 +158,8 @@ class Desk:
         return {row.text("source_id"): row for row in page.rows if row.partition_key == partition_key}
 
     def entries(self, summary: Summary, *actions: str) -> list[dict[str, Any]]:
-        found, after = self.runs.entries(summary.run.id, actions)
+        found, after = self.runs.entries.page(summary.run.id, actions)
         while after is not None:
-            more, after = self.runs.entries(summary.run.id, actions, after=after)
+            more, after = self.runs.entries.page(summary.run.id, actions, after=after)
             found += more
         return found

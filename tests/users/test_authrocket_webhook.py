@@ -12,6 +12,7 @@ import pytest
 from lab.emulators.authrocket import ST_JOHNS_REALM, AuthRocketLab
 from shared.errors import InvalidInputError, MisconfiguredError, NotAuthorisedError, NotFoundError, TryLaterError
 from shared.imports.plan.model import Trigger
+from shared.imports.runs.starter import RunStarter
 from shared.reasons import Reason
 from shared.records.history import is_history
 from shared.storage.rows import Create, Row, Value
@@ -214,7 +215,7 @@ def test_a_fault_of_authrocket_brings_the_event_again(webhook: Webhook, fault: i
 def test_an_event_waits_for_the_end_of_an_import(webhook: Webhook) -> None:
     jim = webhook.desk.lab.find_user("jim.shorts@acorn.example")["id"]
     webhook.desk.lab.change_user(jim, last_name="Long")
-    started = webhook.desk.runner.start(KIND, "customers", trigger=Trigger.MANUAL, by="test")
+    started = RunStarter(webhook.desk.runner).start(KIND, "customers", trigger=Trigger.MANUAL, by="test")
     with pytest.raises(TryLaterError) as caught:
         webhook.send(webhook.events()[0])
     assert caught.value.reason is Reason.IMPORT_RUNNING
@@ -227,7 +228,7 @@ def test_an_import_that_begins_while_an_event_is_followed_brings_it_again(webhoo
     webhook.desk.lab.change_user(jim, last_name="Long")
 
     def begin() -> None:
-        webhook.desk.runner.start(KIND, "customers", trigger=Trigger.MANUAL, by="test")
+        RunStarter(webhook.desk.runner).start(KIND, "customers", trigger=Trigger.MANUAL, by="test")
 
     webhook.desk.lab.script("call", path="/v2/users/", action=begin)
     with pytest.raises(TryLaterError):

@@ -11,13 +11,14 @@ from functions.api_runs import declare_start
 from functions.http import endpoints
 from functions.import_schedules import declare_timer
 from shared.bootstrap.kinds import KINDS
+from shared.imports.part_rows import PartRows
 from shared.imports.plan.model import Trigger
 from shared.imports.registration import RegisteredSource
 from shared.imports.runs.model import RunState, Summary
 from shared.imports.runs.repository import RunRepository
 from shared.imports.runs.runner import ImportRunner
+from shared.imports.runs.starter import RunStarter
 from shared.reasons import Reason
-from shared.records.table import RecordTable
 from shared.settings.kinds import DocumentKinds
 from shared.settings.store import SettingsStore
 from shared.settings.validation import parse_yaml
@@ -92,14 +93,14 @@ class Contractors:
     def settings(self) -> SettingsStore:
         return self.store
 
-    def users(self) -> RecordTable:
-        return RecordTable(self.tables.table("users"))
+    def user_rows(self) -> PartRows:
+        return PartRows(self.tables.table("users"))
 
     def write(self, *lines: str) -> None:
         self.path.write_text("\n".join(["number,name,email,left", *lines]), "utf-8")
 
     def run(self, trigger: Trigger = Trigger.SCHEDULED, **how: Any) -> Summary:
-        started = self.runner.start("contractor-lists", "builders", trigger=trigger, by="test", **how)
+        started = RunStarter(self.runner).start("contractor-lists", "builders", trigger=trigger, by="test", **how)
         for message in started.messages:
             self.runner.do_part(message)
         return self.runner.summary(started.run.id)

@@ -9,6 +9,7 @@ from lab.emulators.authrocket import AuthRocketLab
 from shared.errors import TryLaterError
 from shared.imports.plan.model import Trigger
 from shared.imports.runs.model import RunState
+from shared.imports.runs.starter import RunStarter
 from shared.reasons import Reason
 from shared.users.source import KIND
 from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
@@ -147,7 +148,7 @@ def test_killed_at_any_storage_call_an_import_opens_each_ticket_once(
         tables = copied(before)
         dying = Desk(lab, WatchedTables(tables, killer(killed, when)))
         again = Desk(lab, tables, tickets=dying.tickets)
-        started = again.runner.start(KIND, "customers", trigger=Trigger.MANUAL, by="test")
+        started = RunStarter(again.runner).start(KIND, "customers", trigger=Trigger.MANUAL, by="test")
         try:
             dying.work(list(started.messages))
         except KilledError:

@@ -9,6 +9,7 @@ from lab.emulators.authrocket import ST_JOHNS_REALM, AuthRocketLab
 from shared.errors import InvalidInputError, MisconfiguredError, TryLaterError
 from shared.imports.plan.model import Action
 from shared.imports.runs.model import RunState
+from shared.imports.runs.starter import RunStarter
 from shared.reasons import Reason
 from tests.users.desk import Desk
 
@@ -53,7 +54,7 @@ def test_a_second_import_writes_no_row(desk: Desk) -> None:
 def test_run_now_and_the_schedule_do_the_same(desk: Desk) -> None:  # AR-01, AR-08, AR-09
     desk.set_up()
     desk.set_up("not-synced", realm=ST_JOHNS_REALM, syncing=False)
-    desk.work(desk.runner.start_scheduled("authrocket-realms"))
+    desk.work(RunStarter(desk.runner).start_scheduled("authrocket-realms"))
     scheduled = desk.users()
     assert len(scheduled) > 200
     assert desk.users(ST_JOHNS_REALM) == {}
@@ -113,7 +114,7 @@ def test_a_reading_that_fails_at_any_page_deactivates_nobody(desk: Desk, status:
     for user_id in list(desk.users())[::2]:
         desk.lab.remove_user(user_id)
     desk.lab.script("status", status=status, page=min(page, 2), times=None, retry_after="100000")
-    started = desk.runner.start("authrocket-realms", "customers", trigger="manual", by="test")  # type: ignore[arg-type] # its text
+    started = RunStarter(desk.runner).start("authrocket-realms", "customers", trigger="manual", by="test")  # type: ignore[arg-type] # its text
     if status in {429, 500}:
         with pytest.raises(TryLaterError):
             desk.work(list(started.messages))
@@ -289,8 +290,8 @@ def test_the_site_comes_from_the_first_rule_that_matches_else_the_default(desk: 
         "london-hq",
     )
     jim = next(entry for entry in desk.entries(preview, "create") if entry["label"] == "Jim Shorts")
-    assert jim["reasons"][0].startswith('Site: Rule "1" did not match: email-domain is "acorn.example"')
-    assert jim["reasons"][-1] == "Site: london-hq, the default."
+    assert jim["explanation"][0].startswith('Site: Rule "1" did not match: email-domain is "acorn.example"')
+    assert jim["explanation"][-1] == "Site: london-hq, the default."
 
 
 def test_the_site_may_come_from_any_of_a_users_organisations(desk: Desk) -> None:
@@ -357,7 +358,7 @@ def test_a_value_that_does_not_fit_is_an_error_of_its_user_alone(desk: Desk) -> 
     desk.set_up()
     summary = desk.run()
     (entry,) = desk.entries(summary, "error")
-    assert entry["code"] == "value_too_long"
+    assert entry["reason"] == "value_too_long"
     assert counts(summary)["create"] > 200
 
 

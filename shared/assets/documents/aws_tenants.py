@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
@@ -22,6 +23,8 @@ _PREFIX = {"aws-us-gov": "us-gov-", "aws-cn": "cn-"}
 ALL_REGIONS = "all"
 
 
+# Each part of a run compiles the same ones.
+@lru_cache(maxsize=1024)
 def compile_source(expression: str) -> Read:
     """An expression over an instance: JMESPath, with `tags.<key>` for tags of any key. Raises ExpressionError."""
     return compile_expression(expression, literal_under="tags")

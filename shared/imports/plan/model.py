@@ -1,25 +1,26 @@
-"""What the engine speaks of, whatever the source: records wanted, records present, policies and plan entries."""
+"""What the engine speaks of, whatever the source: records desired, records that exist, policies and plan entries."""
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
+from typing import Protocol
 
+from shared.imports.plan.safety import Brake
 from shared.reasons import Reason
-from shared.records.model import MANUAL_PARTITION, FieldChange, Key, Values, plain_value
-from shared.storage.rows import Row, Value
+from shared.records.model import MANUAL_PARTITION, FieldChange, FieldValue, Key, Values, plain_value
 from shared.text import escape_key
 
 
-def no_reasons() -> tuple[str, ...]:
+def no_explanation() -> tuple[str, ...]:
     return ()
 
 
 class Action(StrEnum):
-    """What a plan does with one record. In runs that apply a preview, `left` is what changed since."""
+    """What a plan does with one record. `changed_since_preview` is of runs that apply a preview."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -31,13 +32,13 @@ class Action(StrEnum):
     ERROR = "error"
 
 
-# What this run did to a row before, in the words of its `last_action`.
+# What a run last did to a row, in the words of its `last_action`.
 CREATED = "create"
-LINKED = "link"
+ALIASED = "alias"
 UPDATED = "update"
 REACTIVATED = "reactivate"
 DEACTIVATED = "deactivate"
-JOINED = frozenset({CREATED, LINKED, REACTIVATED})
+ACTIVATING = frozenset({CREATED, ALIASED, REACTIVATED})
 DONE_AS = {CREATED: Action.CREATE, UPDATED: Action.UPDATE, REACTIVATED: Action.UPDATE, DEACTIVATED: Action.DEACTIVATE}
 
 
@@ -54,12 +55,12 @@ class DesiredRecord:
 
     `values` are by column; None means that the source has nothing there. `gone` says in a word why a record that is
     still listed counts as gone (`terminated`, `inactive`). `skip` and `error` are sentences that keep it from being
-    imported. `source` is the record as read, for `explain`. `needs` are what must be made before the record is written,
-    each with the column whose value asks for it, or an empty text for any.
+    imported. `source` is the record as read, for `explain`. `prerequisites` are what must be made before the record is
+    written, each with the column whose value asks for it, or an empty text for any.
     """
 
     id: str
-    values: Values = field(default_factory=dict[str, Value | None])
+    values: Values = field(default_factory=dict[str, FieldValue | None])
     label: str = ""
     gone: str = ""
     skip: str = ""
@@ -67,7 +68,7 @@ class DesiredRecord:
     error_reason: Reason | None = None
     source: Mapping[str, object] | None = field(default=None, repr=False)
     prerequisites: Mapping[str, str] = field(default_factory=dict[str, str])
-    explain: Callable[[], tuple[str, ...]] = field(default=no_reasons, repr=False, compare=False)
+    explain: Callable[[], tuple[str, ...]] = field(default=no_explanation, repr=False, compare=False)
 
     @cached_property
     def row_key(self) -> str:
@@ -76,44 +77,58 @@ class DesiredRecord:
 
 @dataclass(frozen=True, slots=True)
 class IndexEntry:
-    """What the index of a part holds of one row: enough to tell that nothing changed. A link's is its target's.
+    """What the index of a part holds of one row: enough to tell that nothing changed. An alias' is its target's.
 
-    `digest` is what the row's hash says in text. `done` is what this very run did with it before it was killed or
-    repeated; `joined` that it did not stand there, or not active, when the run began. `claimed_by` is the key of the
-    record of another row that took this one over.
+    `done` is what this very run did with the row before it was killed or repeated; `activated` that the row did not
+    exist, or was not active, when the run began. `claimed_by` is the key of the record of another row that took this
+    one over. `kept` are the row's values, packed, when they are few enough: a changed row need not be read again.
     """
 
-    digest: bytes
+    hash: str
     active: bool = True
-    link: Key | None = None
+    alias_of: Key | None = None
     claimed_by: str = ""
     done: str = ""
-    joined: bool = False
+    activated: bool = False
     gone_since: datetime | None = None
+    kept: str = ""
 
 
 @dataclass(frozen=True)
 class ExistingRecord:
-    """A record's rows as read: `row` holds the values; `link` is the row that points to it, when that is another.
+    """A record's row as read. `own` is the key by which the source's id leads to it: the row's, or that of an alias.
 
-    `whole` says that `row` has all columns, and not only those that the index kept.
+    `whole` says that `values` are all the row's columns, and not only those that the index kept.
     """
 
-    row: Row
-    link: Row | None = None
+    key: Key
+    values: Mapping[str, FieldValue]
+    own: Key
+    source_id: str
+    etag: str = ""
     whole: bool = True
 
     @property
-    def key(self) -> Key:
-        return Key(self.row.partition_key, self.row.row_key)
+    def active(self) -> bool:
+        return bool(self.values.get("active", True))
 
     @property
-    def active(self) -> bool:
-        return bool(self.row.values.get("active", True))
+    def claimed_by(self) -> str:
+        return str(self.values.get("claimed_by", ""))
 
     @property
     def locks(self) -> frozenset[str]:
-        return frozenset(self.row.text("locks").split())
+        return frozenset(str(self.values.get("locks", "")).split())
+
+    @property
+    def gone_since(self) -> datetime | None:
+        since = self.values.get("gone_since")
+        return since if isinstance(since, datetime) else None
+
+    @property
+    def label(self) -> str:
+        """What a person calls the record."""
+        return str(self.values.get("f_name") or self.values.get("source_id") or self.key.row)
 
 
 @dataclass(frozen=True)
@@ -140,22 +155,10 @@ class Candidate:
     claimed_by: str = ""
 
     @classmethod
-    def of(cls, row: Row) -> "Candidate":
-        label = f"{row.text('f_name') or row.row_key} ({row.partition_key}, {row.row_key})"
-        active = bool(row.values.get("active", True))
-        owned = row.partition_key != MANUAL_PARTITION
-        return cls(Key(row.partition_key, row.row_key), label, active, owned, row.text("claimed_by"))
-
-
-@dataclass(frozen=True)
-class Brake:
-    """Nothing is deactivated when `at_least` records and more than `share` of a part's active ones would be."""
-
-    share: float = 0.3
-    at_least: int = 10
-
-    def holds(self, count: int, active: int) -> bool:
-        return count >= self.at_least and count > self.share * active
+    def of(cls, key: Key, values: Mapping[str, FieldValue]) -> "Candidate":
+        label = f"{values.get('f_name') or key.row!s} ({key.partition}, {key.row})"
+        active = bool(values.get("active", True))
+        return cls(key, label, active, key.partition != MANUAL_PARTITION, str(values.get("claimed_by", "")))
 
 
 @dataclass(frozen=True)
@@ -186,94 +189,119 @@ class Policy:
         """What of the policy decides a row's values: when it changes, rows are compared anew."""
         return f"{sorted(self.only_on_create)}{sorted(self.may_blank)}"
 
-    def digest_of(self, wanted: DesiredRecord) -> bytes:
+    def hash_of(self, desired: DesiredRecord) -> str:
         """What tells that a record is as it was, without looking at its row."""
-        text = _encode(sorted(wanted.values.items())) + self.fingerprint
-        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).digest()
-
-    def hash_of(self, wanted: DesiredRecord) -> str:
-        """The digest as a row carries it."""
-        return self.digest_of(wanted).hex()
+        return _digest(_encode(sorted(desired.values.items())) + self.fingerprint)
 
 
 @dataclass(frozen=True)
 class PlanEntry:
     """What is to be done with one record, and why.
 
-    `assign` is written to `present` (or to a new row), `differences` from `present` are the part of it that a person
-    sees and the history keeps; an entry without `assign` writes nothing. `code` is stable, `message` a sentence. `done`
-    marks what this run did in an earlier attempt.
+    `assign` is written to `existing` (or to a new row); an entry without `assign` writes nothing. `differences` are the
+    part of it that a person sees and the history keeps. `reason` is stable, `message` a sentence. `done` marks what
+    this run did in an earlier attempt.
     """
 
     id: str
     action: Action
-    code: str
+    reason: str
     message: str
     label: str = ""
     differences: tuple[FieldChange, ...] = ()
-    assign: Mapping[str, Value | None] = field(default_factory=dict[str, Value | None], repr=False)
-    wanted: DesiredRecord | None = field(default=None, repr=False)
-    present: ExistingRecord | None = field(default=None, repr=False)
-    make_link: bool = False
+    assign: Values = field(default_factory=dict[str, FieldValue | None], repr=False)
+    desired: DesiredRecord | None = field(default=None, repr=False)
+    existing: ExistingRecord | None = field(default=None, repr=False)
+    make_alias: bool = False
     done: bool = False
+
+    @classmethod
+    def about(
+        cls,
+        desired: DesiredRecord,
+        action: Action,
+        reason: str,
+        message: str,
+        existing: ExistingRecord | None = None,
+        assign: Values | None = None,
+        differences: tuple[FieldChange, ...] = (),
+        *,
+        done: bool = False,
+    ) -> "PlanEntry":
+        """An entry about a record of the source."""
+        return cls(
+            desired.id,
+            action,
+            reason,
+            message,
+            label=desired.label,
+            differences=differences,
+            assign=assign or {},
+            desired=desired,
+            existing=existing,
+            done=done,
+        )
 
     @property
     def row_key(self) -> str:
         """The key of the record's own row in its part."""
-        if self.wanted is not None:
-            return self.wanted.row_key
-        return (self.present.link or self.present.row).row_key if self.present is not None else self.id
+        if self.desired is not None:
+            return self.desired.row_key
+        return self.existing.own.row if self.existing is not None else self.id
 
     @property
     def prerequisites(self) -> frozenset[str]:
         """What must be made before this is written."""
-        if not self.writes or self.wanted is None:
+        if not self.assign or self.desired is None:
             return frozenset()
         return frozenset(
-            need for need, column in self.wanted.prerequisites.items() if not column or column in self.assign
+            one for one, column in self.desired.prerequisites.items() if not column or column in self.assign
         )
-
-    @property
-    def writes(self) -> bool:
-        return bool(self.assign) and not self.done
 
     @property
     def changes(self) -> tuple[FieldChange, ...]:
         """What a person sees change; of a new record each of its values."""
-        if self.action is not Action.CREATE or self.wanted is None:
+        if self.action is not Action.CREATE or self.desired is None:
             return self.differences
-        values = sorted((column, value) for column, value in self.wanted.values.items() if value is not None)
+        values = sorted((column, value) for column, value in self.desired.values.items() if value is not None)
         return tuple(FieldChange(column, None, value) for column, value in values)
-
-    @property
-    def reasons(self) -> tuple[str, ...]:
-        return self.wanted.explain() if self.wanted is not None else ()
 
     @cached_property
     def fingerprint(self) -> str:
         """Equal when two plans would do the same with the record."""
-        text = json.dumps([self.id, self.action, [change.as_json() for change in self.changes]], ensure_ascii=False)
-        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+        changes = [change.as_json() for change in self.changes]
+        return _digest(json.dumps([self.id, self.action, changes], ensure_ascii=False))
 
     def as_json(self) -> dict[str, object]:
         return {
             "id": self.id,
             "label": self.label,
             "action": str(self.action),
-            "code": self.code,
+            "reason": self.reason,
             "message": self.message,
             "changes": [change.as_json() for change in self.changes],
-            "reasons": list(self.reasons),
+            "explanation": [] if self.desired is None else list(self.desired.explain()),
             "fingerprint": self.fingerprint,
         }
 
 
-# Rows read whole, by the key of the record. A link is followed; one that leads nowhere is read as a row of no values.
-Loader = Callable[[Sequence[Key]], Mapping[Key, ExistingRecord]]
+class Loader(Protocol):
+    """Reads rows. An alias is followed; one that leads nowhere is read as a row of no values.
+
+    With `columns`, rows whose values in these columns the index kept are not read again.
+    """
+
+    def __call__(self, keys: Sequence[Key], columns: Collection[str] | None = None) -> Mapping[Key, ExistingRecord]: ...
+
+
 # Whether some row, in any part, may have the folded value in the column. What it denies is not there.
 MayMatch = Callable[[MatchOn, str], bool]
 # For each of the folded values the rows, in all partitions, that have it in the column.
 Finder = Callable[[MatchOn, Sequence[str]], Mapping[str, Sequence[Candidate]]]
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, default=plain_value).encode

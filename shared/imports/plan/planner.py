@@ -1,12 +1,11 @@
 """The plan of one part: pure decisions on what the source wants and what is stored. Order of records never matters."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 
-from shared.imports.part_index import PartIndex, SeenRows
-from shared.imports.plan.entries import label_of, plan_entry
+from shared.imports.plan.matcher import Matcher, refuse_all, refuse_claimed
 from shared.imports.plan.model import (
     DONE_AS,
     Action,
@@ -16,32 +15,27 @@ from shared.imports.plan.model import (
     Finder,
     IndexEntry,
     Loader,
-    MatchOn,
     MayMatch,
     PlanEntry,
     Policy,
 )
 from shared.imports.plan.removals import RemovalPlanner
-from shared.imports.plan.updates import plan_update
-from shared.records.model import MANUAL_PARTITION, Key
-from shared.storage.rows import Row, Value
-
-# Columns that say what a candidate is.
-_OF_CANDIDATES = ("f_name", "active", "claimed_by")
+from shared.records.columns import ACTIVE, field_of
+from shared.records.model import FieldChange, FieldValue, Key
 
 
 class PartPlanner:
     """Plans one part, page after page.
 
-    `index` is all that is stored of the part, by row key; `load` reads rows whole; `find` finds candidates of a
-    matching column in all parts, and `may_match`, asked first, tells which records have none. What needs the whole part
-    (new records that may match, takeovers, what is gone) is decided in `finish`.
+    `index` is all that is stored of the part, by row key; `load` reads rows; `find` finds candidates of a matching
+    column in all parts, and `may_match`, asked first, tells which records have none. What needs the whole part (new
+    records that may match, takeovers, what is gone) is decided in `finish`.
     """
 
     def __init__(
         self,
         partition: str,
-        index: PartIndex,
+        index: Mapping[str, IndexEntry],
         policy: Policy,
         *,
         now: datetime,
@@ -52,69 +46,68 @@ class PartPlanner:
         self._partition = partition
         self._index = index
         self._policy = policy
+        self._now = now
         self._load = load
         self._find = find
         self._may_match = may_match
-        self._leaving = RemovalPlanner(partition, index, policy, now=now, load=self._recalled)
-        self._live = SeenRows(index)
+        # Whether the source has the record, by row key. Made of the index, so that it shares the texts of the keys.
+        self._seen = dict.fromkeys(index, False)
         self._gone: dict[str, str] = {}
         self._held: list[DesiredRecord] = []
         # Rows that a record of this part takes over, with its key.
         self._taken: dict[Key, str] = {}
-        # Rows of other ids that a record of this part follows and changes, as they are afterwards.
-        self._changed: dict[Key, Row] = {}
 
     def take(self, records: Iterable[DesiredRecord]) -> list[PlanEntry]:
         """The entries that can be decided now. A record that was seen before in this part is passed over."""
         entries: list[PlanEntry] = []
         compare: list[DesiredRecord] = []
-        for wanted in records:
-            key = wanted.row_key
-            if key in self._live or key in self._gone:
+        for desired in records:
+            key = desired.row_key
+            if self._seen.get(key) or key in self._gone:
                 continue
-            if wanted.gone:
-                self._gone[key] = wanted.gone
+            if desired.gone:
+                self._gone[key] = desired.gone
                 if key not in self._index:
-                    entries.append(
-                        plan_entry(wanted, Action.SKIP, "gone", f"It is {wanted.gone}, and was never imported.")
-                    )
+                    message = f"It is {desired.gone}, and was never imported."
+                    entries.append(PlanEntry.about(desired, Action.SKIP, "gone", message))
                 continue
-            known = self._index.get(key)
-            self._live.add(key)
-            if wanted.error:
-                entries.append(
-                    plan_entry(wanted, Action.ERROR, str(wanted.error_reason or "record_invalid"), wanted.error)
-                )
-            elif wanted.skip:
-                entries.append(plan_entry(wanted, Action.SKIP, "no_rule", wanted.skip))
-            elif known is None:
-                if self._may_be_there(wanted):
-                    self._held.append(wanted)
+            self._seen[key] = True
+            indexed = self._index.get(key)
+            if desired.error:
+                reason = str(desired.error_reason or "record_invalid")
+                entries.append(PlanEntry.about(desired, Action.ERROR, reason, desired.error))
+            elif desired.skip:
+                entries.append(PlanEntry.about(desired, Action.SKIP, "no_rule", desired.skip))
+            elif indexed is None:
+                if self._may_exist(desired):
+                    self._held.append(desired)
                 else:
-                    entries.append(self._new(wanted, None))
-            elif known.claimed_by or (known.link is not None and not known.digest):
-                self._held.append(wanted)
-            elif self._same(wanted, known):
-                entries.append(self._unchanged(wanted, known))
+                    entries.append(self._new(desired, None))
+            elif indexed.claimed_by or (indexed.alias_of is not None and not indexed.hash):
+                self._held.append(desired)
+            elif self._is_same(desired, indexed):
+                entries.append(self._unchanged(desired, indexed))
             else:
-                compare.append(wanted)
-        entries += self._compared(compare)
-        return entries
+                compare.append(desired)
+        return entries + self._compared(compare)
 
     def finish(self, *, read_to_the_end: bool) -> list[PlanEntry]:
         """The rest of the plan. Nothing is deactivated unless the part was read to its end."""
-        entries = self._matched()
-        return entries + self._leaving.entries(self._gone, self._stays, read_to_the_end=read_to_the_end)
+        entries = self._matched() if self._held else []
+        missing = [row_key for row_key in self._index if not self._stays(row_key)]
+        if missing:
+            entries += self._removals.entries(missing, self._gone, read_to_the_end=read_to_the_end)
+        return entries
 
     def again(self, entry: PlanEntry) -> PlanEntry:
         """The entry decided anew, after someone else wrote the row in between."""
-        if entry.wanted is not None:
-            fresh = self._load_one(self._own(entry.wanted))
+        if entry.desired is not None:
+            fresh = self._load_one(self._own(entry.desired))
             if fresh is not None:
-                return self._update(entry.wanted, fresh)
-            # The link is not written, and its target changed: decide on the target as it is now.
-            target = self._load_one(entry.present.key) if entry.make_link and entry.present is not None else None
-            return self._new(entry.wanted, target)
+                return self._update(entry.desired, fresh)
+            # The alias is not written, and its target changed: decide on the target as it is now.
+            existing = entry.existing if entry.make_alias else None
+            return self._new(entry.desired, None if existing is None else self._load_one(existing.key))
         own = Key(self._partition, entry.row_key)
         fresh = self._load_one(own)
         if fresh is None:
@@ -122,227 +115,159 @@ class PartPlanner:
                 entry, action=Action.UNCHANGED, assign={}, differences=(), message="It is not there any more."
             )
         if entry.action is Action.SKIP:
-            return self._leaving.wait(own.row, fresh, "It is gone.")
-        return self._leaving.deactivate(own.row, fresh, entry.message)
+            return self._removals.wait(own.row, fresh, "It is gone.")
+        return self._removals.deactivate(own.row, fresh, entry.message)
+
+    # Most parts have neither a record to match nor one that is gone.
+
+    @cached_property
+    def _matcher(self) -> Matcher:
+        return Matcher(self._partition, self._policy, find=self._find, is_seen=self._is_seen)
+
+    @cached_property
+    def _removals(self) -> RemovalPlanner:
+        return RemovalPlanner(self._partition, self._index, self._policy, now=self._now, load=self._load)
 
     # Records that are there
 
-    def _may_be_there(self, wanted: DesiredRecord) -> bool:
+    def _is_seen(self, row_key: str) -> bool:
+        return self._seen.get(row_key, False)
+
+    def _may_exist(self, desired: DesiredRecord) -> bool:
         """Whether a new record may find a row by the matching fields.
 
         Where records follow rows of other ids, this very run may write a value into one: the order of pages must not
         matter, so all new ones wait.
         """
         return any(
-            value and (self._has_links or self._may_match(match, value))
+            value and (self._has_aliases or self._may_match(match, value))
             for match in self._policy.matching
-            for value in (match.fold(wanted.values.get(match.column)),)
+            for value in (match.fold(desired.values.get(match.column)),)
         )
 
     @cached_property
-    def _has_links(self) -> bool:
-        return any(known.link is not None for known in self._index.unusual)
+    def _has_aliases(self) -> bool:
+        return any(indexed.alias_of is not None for indexed in self._index.values())
 
-    def _same(self, wanted: DesiredRecord, known: IndexEntry) -> bool:
-        return known.active and known.gone_since is None and known.digest == self._policy.digest_of(wanted)
+    def _is_same(self, desired: DesiredRecord, indexed: IndexEntry) -> bool:
+        return indexed.active and indexed.gone_since is None and indexed.hash == self._policy.hash_of(desired)
 
-    def _unchanged(self, wanted: DesiredRecord, known: IndexEntry) -> PlanEntry:
-        if known.done in DONE_AS:
-            return plan_entry(
-                wanted, DONE_AS[known.done], "done", "Done by this run before it was interrupted.", done=True
-            )
-        return plan_entry(wanted, Action.UNCHANGED, "unchanged", "Nothing changed.")
+    def _unchanged(self, desired: DesiredRecord, indexed: IndexEntry) -> PlanEntry:
+        if indexed.done in DONE_AS:
+            message = "Done by this run before it was interrupted."
+            return PlanEntry.about(desired, DONE_AS[indexed.done], "done", message, done=True)
+        return PlanEntry.about(desired, Action.UNCHANGED, "unchanged", "Nothing changed.")
 
     def _compared(self, records: Sequence[DesiredRecord]) -> list[PlanEntry]:
         if not records:
             return []
-        columns = frozenset[str]().union(*(wanted.values for wanted in records))
-        loaded = self._recalled([self._own(wanted) for wanted in records], columns)
+        columns = frozenset[str]().union(*(desired.values for desired in records))
+        loaded = self._load([self._own(desired) for desired in records], columns)
         entries: list[PlanEntry] = []
-        for wanted in records:
-            present = loaded.get(self._own(wanted))
-            entries.append(self._new(wanted, None) if present is None else self._led(wanted, present))
+        for desired in records:
+            existing = loaded.get(self._own(desired))
+            entries.append(self._new(desired, None) if existing is None else self._followed(desired, existing))
         return entries
 
-    def _led(self, wanted: DesiredRecord, present: ExistingRecord) -> PlanEntry:
+    def _followed(self, desired: DesiredRecord, existing: ExistingRecord) -> PlanEntry:
         """The update of a record's row, remembered when it is the row of another id, which others may match."""
-        entry = self._update(wanted, present)
-        if entry.writes and present.key != self._own(wanted):
-            after = {**present.row.values, **entry.assign}
-            columns = {*_OF_CANDIDATES, *(match.column for match in self._policy.matching)}
-            kept = {column: value for column in columns if (value := after.get(column)) is not None}
-            self._changed[present.key] = Row(present.key.partition, present.key.row, kept)
+        entry = self._update(desired, existing)
+        if entry.assign and existing.key != existing.own:
+            self._matcher.remember(entry)
         return entry
 
-    def _update(self, wanted: DesiredRecord, present: ExistingRecord, *, matched: bool = False) -> PlanEntry:
-        own = self._own(wanted)
-        if other := self._other_holder(own, present):
-            return self._claimed(wanted, label_of(present), other)
-        return plan_update(own, wanted, present, self._policy, matched=matched)
+    def _update(self, desired: DesiredRecord, existing: ExistingRecord, *, matched: bool = False) -> PlanEntry:
+        own = self._own(desired)
+        if existing.key != own and (other := self._matcher.other_holder(own, existing)):
+            return refuse_claimed(desired, existing.label, other)
+        return plan_update(own, desired, existing, self._policy, matched=matched)
 
     # Records that are not there
 
-    def _new(self, wanted: DesiredRecord, target: ExistingRecord | None) -> PlanEntry:
+    def _new(self, desired: DesiredRecord, target: ExistingRecord | None) -> PlanEntry:
         if target is not None:
-            entry = self._update(wanted, target, matched=True)
-            return replace(entry, make_link=True) if entry.action is Action.UPDATE else entry
+            entry = self._update(desired, target, matched=True)
+            return replace(entry, make_alias=True) if entry.action is Action.UPDATE else entry
         if not self._policy.create:
-            return plan_entry(wanted, Action.SKIP, "create_off", "It matches nothing, and creating is turned off.")
-        values = {column: value for column, value in wanted.values.items() if value is not None}
-        assign: dict[str, Value | None] = {**values, "active": True, "hash": self._policy.hash_of(wanted)}
-        return plan_entry(wanted, Action.CREATE, "new", "It matches nothing that is there.", None, assign)
+            message = "It matches nothing, and creating is turned off."
+            return PlanEntry.about(desired, Action.SKIP, "create_off", message)
+        values = {column: value for column, value in desired.values.items() if value is not None}
+        assign: dict[str, FieldValue | None] = {**values, "active": True, "hash": self._policy.hash_of(desired)}
+        return PlanEntry.about(desired, Action.CREATE, "new", "It matches nothing that is there.", None, assign)
 
     def _matched(self) -> list[PlanEntry]:
         """Entries of the records that were held back until all of the part was seen."""
-        held = sorted(self._held, key=lambda wanted: wanted.row_key)
+        held = sorted(self._held, key=lambda desired: desired.row_key)
         self._held = []
         entries: list[PlanEntry] = []
         unmatched: list[DesiredRecord] = []
-        led: list[DesiredRecord] = []
-        for wanted in held:
-            known = self._index.get(wanted.row_key)
-            if known is None:
-                unmatched.append(wanted)
-            elif known.claimed_by:
-                entries.append(self._returned(wanted, known))
+        astray: list[DesiredRecord] = []
+        for desired in held:
+            indexed = self._index.get(desired.row_key)
+            if indexed is None:
+                unmatched.append(desired)
+            elif indexed.claimed_by:
+                entries.append(self._returned(desired, indexed))
             else:
-                led.append(wanted)
-        entries += self._led_back(led)
+                astray.append(desired)
+        entries += self._led_back(astray)
         claims: dict[Key, list[tuple[DesiredRecord, Candidate]]] = {}
-        for wanted, found in self._candidates(unmatched):
+        for desired, found in self._matcher.matches(unmatched):
             if isinstance(found, PlanEntry):
                 entries.append(found)
             elif found is None:
-                entries.append(self._new(wanted, None))
+                entries.append(self._new(desired, None))
             else:
-                claims.setdefault(found.key, []).append((wanted, found))
+                claims.setdefault(found.key, []).append((desired, found))
         for key, claimants in claims.items():
             if len(claimants) > 1:
-                entries += self._all_refused([wanted for wanted, _ in claimants], claimants[0][1].label)
-                continue
-            wanted, candidate = claimants[0]
-            if key in self._taken:
-                entries.append(self._claimed(wanted, candidate.label, self._taken[key]))
-                continue
-            holder = Key.parse(candidate.claimed_by)
-            if candidate.claimed_by and holder != self._own(wanted) and self._is_live(holder, candidate.active):
-                entries.append(self._claimed(wanted, candidate.label, candidate.claimed_by))
-                continue
-            # It is taken over here: it is not gone with the record that it had before.
-            self._taken[key] = self._own(wanted).text
-            entries.append(self._new(wanted, self._load_one(key)))
+                entries += refuse_all([desired for desired, _ in claimants], claimants[0][1].label)
+            else:
+                entries.append(self._claim(key, *claimants[0]))
         return entries
 
-    def _candidates(self, records: Sequence[DesiredRecord]) -> list[tuple[DesiredRecord, Candidate | PlanEntry | None]]:
-        """For each record what the first matching column finds that finds anything."""
-        results: list[tuple[DesiredRecord, Candidate | PlanEntry | None]] = []
-        open_records = list(records)
-        for match in self._policy.matching:
-            keyed = [(wanted, match.fold(wanted.values.get(match.column))) for wanted in open_records]
-            values = sorted({value for _, value in keyed if value})
-            found = self._found(match, values) if values else {}
-            open_records = []
-            for wanted, value in keyed:
-                free = [one for one in found.get(value, ()) if not self._owned(one)] if value else []
-                if not free:
-                    open_records.append(wanted)
-                elif len(free) == 1:
-                    results.append((wanted, free[0]))
-                else:
-                    names = " and ".join(sorted(candidate.label for candidate in free))
-                    message = f"{len(free)} records have the same value in the matching field: {names}."
-                    results.append((wanted, plan_entry(wanted, Action.ERROR, "ambiguous", message)))
-        return results + [(wanted, None) for wanted in open_records]
-
-    def _found(self, match: MatchOn, values: Sequence[str]) -> Mapping[str, Sequence[Candidate]]:
-        """What there is with these values once this run's changes are written: a preview, which writes none, and an
-        import that was interrupted find the same."""
-        found = self._find(match, values)
-        if not self._changed:
-            return found
-        after = {value: [one for one in same if one.key not in self._changed] for value, same in found.items()}
-        for row in self._changed.values():
-            value = match.fold(row.values.get(match.column))
-            if value in values:
-                after.setdefault(value, []).append(Candidate.of(row))
-        return after
-
-    def _owned(self, candidate: Candidate) -> bool:
-        """Whether the candidate's own record is alive: then that one has it by its id, which is checked first."""
-        if candidate.key.partition == self._partition:
-            # One that was taken over goes back to its own record, when that of the other is not there any more.
-            held = candidate.claimed_by and self._is_live(Key.parse(candidate.claimed_by), candidate.active)
-            return candidate.key.row in self._live and not held
-        return candidate.owned and candidate.active and not candidate.claimed_by
-
-    def _is_live(self, holder: Key, active: bool) -> bool:
-        """Whether the record that holds a row is alive; of another part only the row's state can tell."""
-        return holder.row in self._live if holder.partition == self._partition else active
-
-    def _other_holder(self, own: Key, present: ExistingRecord) -> str:
-        """The living record, other than this one, that has a row to which this one is led; empty for none."""
-        holder = present.row.text("claimed_by")
-        if present.key == own or holder == own.text:
-            return ""
-        if holder and self._is_live(Key.parse(holder), present.active):
-            return holder
-        if present.key.partition == self._partition:
-            is_owned = present.key.row in self._live
-        else:
-            is_owned = present.active and not holder and present.key.partition != MANUAL_PARTITION
-        return present.key.text if is_owned else ""
+    def _claim(self, key: Key, desired: DesiredRecord, candidate: Candidate) -> PlanEntry:
+        """A record takes over the row that it alone matches, unless another living record has it."""
+        if key in self._taken:
+            return refuse_claimed(desired, candidate.label, self._taken[key])
+        holder = Key.parse(candidate.claimed_by)
+        if candidate.claimed_by and holder != self._own(desired) and self._matcher.is_live(holder, candidate.active):
+            return refuse_claimed(desired, candidate.label, candidate.claimed_by)
+        # It is taken over here: it is not gone with the record that it had before.
+        self._taken[key] = self._own(desired).text
+        return self._new(desired, self._load_one(key))
 
     def _led_back(self, records: Sequence[DesiredRecord]) -> list[PlanEntry]:
-        """Records whose link leads to a row that does not follow them, or nowhere."""
-        loaded = self._load([self._own(wanted) for wanted in records]) if records else {}
+        """Records whose alias leads to a row that does not follow them, or nowhere."""
+        loaded = self._load([self._own(desired) for desired in records]) if records else {}
         entries: list[PlanEntry] = []
         claims: dict[Key, list[tuple[DesiredRecord, ExistingRecord]]] = {}
-        for wanted in records:
-            own = self._own(wanted)
-            present = loaded.get(own)
-            if present is None:
-                entries.append(self._new(wanted, None))
-            elif present.key == own or self._other_holder(own, present):
-                entries.append(self._update(wanted, present))
+        for desired in records:
+            own = self._own(desired)
+            existing = loaded.get(own)
+            if existing is None:
+                entries.append(self._new(desired, None))
+            elif existing.key == own or self._matcher.other_holder(own, existing):
+                entries.append(self._update(desired, existing))
             else:
-                claims.setdefault(present.key, []).append((wanted, present))
+                claims.setdefault(existing.key, []).append((desired, existing))
         for key, claimants in claims.items():
-            first, present = claimants[0]
+            first, existing = claimants[0]
             if len(claimants) == 1:
-                entries.append(self._led(first, present))
+                entries.append(self._followed(first, existing))
             else:
-                entries += self._all_refused([wanted for wanted, _ in claimants], label_of(present))
+                entries += refuse_all([desired for desired, _ in claimants], existing.label)
             self._taken[key] = self._own(first).text
         return entries
 
-    def _all_refused(self, claimants: Sequence[DesiredRecord], label: str) -> list[PlanEntry]:
-        names = " and ".join(wanted.id for wanted in claimants)
-        message = f"{names} both match {label}: neither is imported."
-        return [plan_entry(wanted, Action.ERROR, "claimed", message) for wanted in claimants]
-
-    def _returned(self, wanted: DesiredRecord, known: IndexEntry) -> PlanEntry:
+    def _returned(self, desired: DesiredRecord, indexed: IndexEntry) -> PlanEntry:
         """A record whose row another record took over meanwhile."""
-        if self._is_live(Key.parse(known.claimed_by), known.active):
-            return self._claimed(wanted, wanted.label or wanted.id, known.claimed_by)
-        return self._compared([wanted])[0]
+        if self._matcher.is_live(Key.parse(indexed.claimed_by), indexed.active):
+            return refuse_claimed(desired, desired.label or desired.id, indexed.claimed_by)
+        return self._compared([desired])[0]
 
-    def _claimed(self, wanted: DesiredRecord, label: str, holder: str) -> PlanEntry:
-        message = f"{label} belongs to {Key.parse(holder).row} now, and {wanted.id} claims it too."
-        return plan_entry(wanted, Action.ERROR, "claimed", message)
-
-    def _own(self, wanted: DesiredRecord) -> Key:
-        return Key(self._partition, wanted.row_key)
-
-    def _recalled(self, keys: Sequence[Key], columns: Collection[str] = ()) -> Mapping[Key, ExistingRecord]:
-        """Rows of this part as the index kept them, the others as they are read now. What is not so any more is refused
-        when it is written, and then decided anew."""
-        found: dict[Key, ExistingRecord] = {}
-        for key in keys:
-            row = self._index.recall(key.row, columns) if key.partition == self._partition else None
-            if row is not None:
-                found[key] = ExistingRecord(row, whole=False)
-        missing = [key for key in keys if key not in found]
-        return {**found, **self._load(missing)} if missing else found
+    def _own(self, desired: DesiredRecord) -> Key:
+        return Key(self._partition, desired.row_key)
 
     def _load_one(self, key: Key) -> ExistingRecord | None:
         return self._load([key]).get(key)
@@ -350,9 +275,66 @@ class PartPlanner:
     def _stays(self, row_key: str) -> bool:
         """Whether the source has the record, or another record has its row now: one that took it over, or the owner
         that came back."""
-        if row_key in self._live:
+        if self._seen[row_key]:
             return True
-        known = self._index[row_key]
-        target = known.link or Key(self._partition, row_key)
-        goes_on = target in self._taken or (target.partition == self._partition and target.row in self._live)
-        return bool(known.claimed_by) or goes_on
+        indexed = self._index[row_key]
+        target = indexed.alias_of or Key(self._partition, row_key)
+        goes_on = target in self._taken or (target.partition == self._partition and self._is_seen(target.row))
+        return bool(indexed.claimed_by) or goes_on
+
+
+def plan_update(
+    own: Key, desired: DesiredRecord, existing: ExistingRecord, policy: Policy, *, matched: bool = False
+) -> PlanEntry:
+    """The entry that brings the row of a record to what is desired: its own row, of the key `own`, or one that it
+    follows. `matched` says that it has just been found by the matching field."""
+    changes, locked = _differences(desired, existing, policy)
+    assign: dict[str, FieldValue | None] = {change.column: change.after for change in changes}
+    if not existing.active:
+        message = "A person made it inactive." if ACTIVE in existing.locks else ""
+        if message or not policy.reactivate:
+            message = message or "It is inactive, and reactivating is turned off."
+            reason = "locked" if ACTIVE in existing.locks else "inactive"
+            return PlanEntry.about(desired, Action.SKIP, reason, message, existing)
+        assign |= {"active": True, "deactivated_at": None}
+        changes.append(FieldChange("active", False, True))
+    elif changes and not policy.update:
+        message = "It changed, and updating is turned off."
+        return PlanEntry.about(desired, Action.SKIP, "update_off", message, existing)
+    holder, claimed_by = existing.claimed_by or None, own.text if existing.key != own else None
+    if holder != claimed_by:
+        # Shown and kept in the history: it says which record of the source an asset follows.
+        assign["claimed_by"] = claimed_by
+        changes.append(FieldChange("claimed_by", holder, claimed_by))
+    technical: dict[str, FieldValue | None] = {"hash": policy.hash_of(desired), "gone_since": None}
+    assign |= {column: value for column, value in technical.items() if existing.values.get(column) != value}
+    stays = f"A person's values stay in {', '.join(locked)}." if locked else ""
+    if not changes:
+        return PlanEntry.about(desired, Action.UNCHANGED, "unchanged", stays or "Nothing changed.", existing, assign)
+    reason, message = "changed", "The source changed."
+    if matched:
+        place = "" if existing.label == existing.key.row else f" ({existing.key.partition}, {existing.key.row})"
+        reason, message = "matched", f"It matched {existing.label}{place}."
+    elif not existing.active:
+        reason, message = "reactivated", "It is back, and active again."
+    return PlanEntry.about(
+        desired, Action.UPDATE, reason, f"{message} {stays}".rstrip(), existing, assign, tuple(changes)
+    )
+
+
+def _differences(
+    desired: DesiredRecord, existing: ExistingRecord, policy: Policy
+) -> tuple[list[FieldChange], list[str]]:
+    """What the source changes of the values, and the fields in which a person's value stays in its way."""
+    changes: list[FieldChange] = []
+    locked: list[str] = []
+    locks = existing.locks
+    for column, value in desired.values.items():
+        before = existing.values.get(column)
+        if value == before and type(value) is type(before):
+            continue
+        if column in locks:
+            locked.append(field_of(column) or column)
+        elif column not in policy.only_on_create and (value is not None or column in policy.may_blank):
+            changes.append(FieldChange(column, before, value))
+    return changes, sorted(locked)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from shared.errors import ChangedMeanwhileError
 from shared.imports.runs.model import SILENT_AFTER, SUCCESS_EXPECTED_WITHIN, Mode, Part, PartState, Run
 from shared.imports.runs.runner import ImportRunner, PartMessage
+from shared.imports.runs.starter import RunStarter
 from shared.reasons import Reason
 from shared.storage.cursors import page_of
 
@@ -36,11 +37,12 @@ class RunHousekeeping:
 
     def __init__(self, runner: ImportRunner, now: Callable[[], datetime], *, kept_for: timedelta) -> None:
         self._runner = runner
+        self._starter = RunStarter(runner)
         self._runs = runner.runs
         self._now = now
         self._kept_for = kept_for
 
-    def keep(self) -> list[PartMessage]:
+    def run(self) -> list[PartMessage]:
         """All of it; the messages to send."""
         messages: list[PartMessage] = []
         for run in self._runs.open_runs():
@@ -51,7 +53,7 @@ class RunHousekeeping:
             try:
                 self._runs.remove(old)
             except ChangedMeanwhileError:
-                # Another housekeeper removes it.
+                # Another housekeeping removes it.
                 continue
         for freshness in self.freshness():
             if freshness.warning:
@@ -85,11 +87,11 @@ class RunHousekeeping:
     def _resume(self, run: Run) -> list[PartMessage]:
         now = self._now()
         if not run.parts_created:
-            return self._runner.resume(run) if now - run.started_at > _PATIENCE else []
+            return self._starter.resume(run) if now - run.started_at > _PATIENCE else []
         messages: list[PartMessage] = []
         for part in self._runs.parts(run.id):
             try:
-                if self._take_up_part(run, part, now):
+                if self._requeue_if_silent(run, part, now):
                     messages.append(PartMessage(run_id=run.id, part=part.name))
             except ChangedMeanwhileError:
                 # Its worker is alive after all.
@@ -97,7 +99,7 @@ class RunHousekeeping:
         self._runner.close_if_complete(self._runs.get(run.id))
         return messages
 
-    def _take_up_part(self, run: Run, part: Part, now: datetime) -> bool:
+    def _requeue_if_silent(self, run: Run, part: Part, now: datetime) -> bool:
         """Whether the part's message must be sent again."""
         if not part.is_open:
             return False

@@ -37,14 +37,14 @@ class RunState(StrEnum):
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a run. `token` names the attempt that has it; `plan` the attempt whose entries count."""
+    """One part of a run. `attempt_id` names the attempt that has it, whose entries count."""
 
     run_id: str
     name: str
     state: PartState
     queued_at: datetime
     etag: str = ""
-    token: str = ""
+    attempt_id: str = ""
     attempts: int = 0
     started_at: datetime | None = None
     heartbeat_at: datetime | None = None
@@ -62,7 +62,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Run:
-    """One import or preview of one document. `laid` once all parts stand in the table."""
+    """One import or preview of one document. `parts_created` once all of them stand in the table."""
 
     id: str
     kind: str
@@ -124,7 +124,7 @@ def summarise(run: Run, parts: Sequence[Part]) -> Summary:
 def as_shown(run: Run, parts: Sequence[Part]) -> Sequence[Part]:
     """The parts as they are told of.
 
-    A part that is still open in a closed run was laid out just as the run was given up, or by a worker that was slower
+    A part that is still open in a closed run was created just as the run was given up, or by a worker that was slower
     than the rest: nobody was ever told to do it, and it is shown as what it is.
     """
     return parts if run.is_open else [_given_up(part, run) if part.is_open else part for part in parts]

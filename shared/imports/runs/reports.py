@@ -72,7 +72,7 @@ class RunReports:
         return [_show_part(part) for part in as_shown(run, parts)], following
 
     def errors(self, run_id: str, size: int, after: str | None) -> tuple[list[dict[str, Any]], str | None]:
-        """Failed parts first, then every record that could not be imported, was withheld, or left alone."""
+        """Failed parts first, then every record that could not be imported, was held back, or left alone."""
         stage, place = (_FAILED, None) if after is None else decode_cursor(after, str, str | None)
         if stage not in {_FAILED, _ENTRIES}:
             raise invalid_continuation_token()
@@ -84,7 +84,7 @@ class RunReports:
                 {
                     "part": part.name,
                     "action": "failed",
-                    "code": part.reason,
+                    "reason": part.reason,
                     "message": part.message,
                     "remedy": part.remedy,
                 }
@@ -95,7 +95,7 @@ class RunReports:
             place = None
         else:
             self._runs.get(run_id)
-        entries, following = self._runs.entries(run_id, TROUBLE, size=size - len(parts), after=place)
+        entries, following = self._runs.entries.page(run_id, TROUBLE, size=size - len(parts), after=place)
         return [*parts, *entries], encode_cursor(_ENTRIES, following) if following else None
 
     def plan(
@@ -104,8 +104,8 @@ class RunReports:
         """The entries of a preview, by action and part."""
         self._runs.get(run_id)
         # Of one part, each action is read by itself: the entries of the other parts stand in between.
-        wanted = actions or (tuple(map(str, Action)) if part else ())
-        return self._runs.entries(run_id, wanted, part=part, size=size, after=after)
+        asked = actions or (tuple(map(str, Action)) if part else ())
+        return self._runs.entries.page(run_id, asked, part=part, size=size, after=after)
 
 
 def _show_part(part: Part) -> dict[str, Any]:

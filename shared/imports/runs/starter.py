@@ -1,0 +1,207 @@
+"""How a run begins: checked, leased, its parts created. What was interrupted in between is resumed."""
+
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from shared.errors import ChangedMeanwhileError, ConflictError, DeskbridgeError, InvalidInputError, TryLaterError
+from shared.imports.plan.model import Trigger
+from shared.imports.runs.model import Mode, PartState, Run, RunState
+from shared.imports.runs.runner import ImportRunner, PartMessage
+from shared.imports.sources import SyncSource
+from shared.reasons import Reason
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StartedRun:
+    """A new run, and the messages that the caller must send."""
+
+    run: Run
+    messages: Sequence[PartMessage]
+
+
+class RunStarter:
+    """Starts runs of every registered source."""
+
+    def __init__(self, runner: ImportRunner) -> None:
+        self._runner = runner
+        self._runs = runner.runs
+
+    def start(
+        self,
+        kind: str,
+        name: str,
+        *,
+        trigger: Trigger,
+        by: str,
+        preview: bool = False,
+        apply: str = "",
+        confirm: str = "",
+    ) -> StartedRun:
+        """A new run of a document.
+
+        `apply` is the id of a finished preview: exactly its plan is written. `confirm` is the id of a run whose brake
+        held: what it held back is deactivated, if it is still gone. Raises ConflictError while another import of the
+        document runs; previews may run beside it.
+        """
+        if sum([preview, bool(apply), bool(confirm)]) > 1:
+            raise InvalidInputError(
+                Reason.BODY_NOT_READABLE, "A run is a preview, applies one, or confirms one: only one of them."
+            )
+        source = self._runner.source_type(kind).source(name)
+        trigger = self._trigger_of(kind, name, trigger, apply, confirm)
+        now = self._runner.now()
+        run = Run(
+            id=self._runs.new_id(kind, now),
+            kind=kind,
+            name=name,
+            mode=Mode.PREVIEW if preview else Mode.IMPORT,
+            trigger=trigger,
+            started_at=now,
+            started_by=by,
+            applies=apply,
+            confirms=confirm,
+        )
+        if not preview:
+            self._check_lease(run)
+        run = self._runs.add(run)
+        if not preview:
+            self._take_lease_or_remove(run)
+        try:
+            return StartedRun(run, self._create_parts(run, source))
+        except (TryLaterError, ChangedMeanwhileError):
+            # Housekeeping creates them, or has.
+            raise
+        except DeskbridgeError as error:
+            # It would fail housekeeping too; open until then, it would keep every other import from starting.
+            with suppress(ChangedMeanwhileError):
+                self._close(run, RunState.FAILED, reason=error.reason, message=error.message, remedy=error.remedy)
+            raise
+
+    def start_scheduled(self, kind: str) -> list[PartMessage]:
+        """A run of every document whose schedule is on. One that cannot start does not keep the others from it."""
+        messages: list[PartMessage] = []
+        for name, _ in self._runner.source_type(kind).scheduled():
+            try:
+                started = self.start(kind, name, trigger=Trigger.SCHEDULED, by="schedule")
+            except TryLaterError:
+                raise
+            except DeskbridgeError as error:
+                logger.warning("The import of %s/%s did not start: %s", kind, name, error)
+                if error.reason is not Reason.IMPORT_RUNNING:
+                    self._record_refusal(kind, name, error)
+                continue
+            messages += started.messages
+        return messages
+
+    def resume(self, run: Run) -> list[PartMessage]:
+        """Create the parts of a run whose start was interrupted; the messages to send."""
+        try:
+            source = self._runner.source_type(run.kind).source(run.name)
+            if run.mode is Mode.IMPORT and not self._runner.has_lease(run):
+                self._take_lease(run)
+            return self._create_parts(run, source)
+        except ChangedMeanwhileError:
+            # Another housekeeping creates them.
+            return []
+        except TryLaterError:
+            raise
+        except DeskbridgeError as error:
+            self._close(run, RunState.FAILED, reason=error.reason, message=error.message, remedy=error.remedy)
+            return []
+
+    def _trigger_of(self, kind: str, name: str, trigger: Trigger, apply: str, confirm: str) -> Trigger:
+        """A run that stands on another one does what that one would have done."""
+        if not apply and not confirm:
+            return trigger
+        before = self._runs.get(apply or confirm)
+        if (before.kind, before.name) != (kind, name):
+            raise InvalidInputError(Reason.PREVIEW_UNUSABLE, f"The run {before.id} is of {before.kind}/{before.name}.")
+        if apply and (before.mode is not Mode.PREVIEW or before.is_open):
+            raise ConflictError(Reason.PREVIEW_UNUSABLE, f"The run {before.id} is no finished preview.")
+        if apply and not any(part.state is PartState.DONE for part in self._runs.parts(before.id)):
+            raise ConflictError(
+                Reason.PREVIEW_UNUSABLE,
+                f"The preview {before.id} has no plan.",
+                remedy="Make a new one: it keeps a day.",
+            )
+        return Trigger.SCHEDULED if confirm else Trigger(before.trigger)
+
+    def _create_parts(self, run: Run, source: SyncSource) -> list[PartMessage]:
+        if run.applies or run.confirms:
+            before = self._runs.parts(run.applies or run.confirms)
+            names: Sequence[str] = [part.name for part in before if not part.expanded]
+        else:
+            names = source.parts()
+        self._runs.add_parts(run.id, names, self._runner.now())
+        run = self._runs.save(replace(run, parts_created=True))
+        self._runner.close_if_complete(run)
+        logger.info("Run %s of %s/%s started: %s parts", run.id, run.kind, run.name, len(names))
+        return [PartMessage(run_id=run.id, part=name) for name in names]
+
+    def _check_lease(self, run: Run) -> None:
+        lease = self._runs.find_lease(run.kind, run.name)
+        holder = self._runs.find(lease.run_id) if lease is not None else None
+        if holder is not None and self._runner.close_if_complete(holder).run.is_open:
+            raise self._running(run, holder.id)
+
+    def _take_lease_or_remove(self, run: Run) -> None:
+        try:
+            self._take_lease(run)
+        except ConflictError:
+            # It never was: whoever asked is told so, and the list of runs shows the other alone.
+            with suppress(ChangedMeanwhileError):
+                self._runs.remove(run)
+            raise
+
+    def _take_lease(self, run: Run) -> None:
+        """Raises ConflictError while another import of the document runs."""
+        lease = self._runs.find_lease(run.kind, run.name)
+        holder = self._runs.find(lease.run_id) if lease is not None else None
+        if (holder is not None and holder.is_open) or not self._runs.take_lease(run, lease):
+            lease = self._runs.find_lease(run.kind, run.name)
+            raise self._running(run, lease.run_id if lease is not None else "")
+
+    def _running(self, run: Run, other: str) -> ConflictError:
+        return ConflictError(
+            Reason.IMPORT_RUNNING,
+            f"An import of {run.name} is running{f' ({other})' if other else ''}.",
+            remedy="Wait for its end, or look at it.",
+        )
+
+    def _close(self, run: Run, state: RunState, *, reason: str, message: str, remedy: str = "") -> None:
+        self._runs.save(
+            replace(
+                run,
+                state=state,
+                parts_created=True,
+                finished_at=self._runner.now(),
+                reason=str(reason),
+                message=message,
+                remedy=remedy,
+            )
+        )
+
+    def _record_refusal(self, kind: str, name: str, error: DeskbridgeError) -> None:
+        """A scheduled import that could not even start stands among the runs, where an operator looks."""
+        now = self._runner.now()
+        self._runs.add(
+            Run(
+                id=self._runs.new_id(kind, now),
+                kind=kind,
+                name=name,
+                mode=Mode.IMPORT,
+                trigger=Trigger.SCHEDULED,
+                started_at=now,
+                started_by="schedule",
+                parts_created=True,
+                state=RunState.FAILED,
+                finished_at=now,
+                reason=str(error.reason),
+                message=error.message,
+                remedy=error.remedy,
+            )
+        )
