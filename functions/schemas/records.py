@@ -104,7 +104,7 @@ class AssetExplanation(AssetAnswer):
     source: dict[str, Any] | None = Field(description="The instance as it was last read.")
     source_read_at: datetime | None
     values: list[ExplainedValue]
-    reasons: list[str] = Field(description="Which rule and criterion gave type and site, and why not those before.")
+    explanation: list[str] = Field(description="Which rule and criterion gave type and site, and why not those before.")
     history: list[HistoryAnswer]
 
 
@@ -115,7 +115,7 @@ class UserExplanation(UserAnswer):
     source: dict[str, Any] | None = Field(description="The user as it was last read.")
     source_read_at: datetime | None
     values: list[ExplainedUserValue]
-    reasons: list[str]
+    explanation: list[str]
     history: list[HistoryAnswer]
 
 

@@ -53,7 +53,7 @@ class AssetDesk(RecordDesk):
         tenant = row.text("document")
         stored = self._settings.find(AwsTenantDocument, tenant) if tenant else None
         values: list[dict[str, Any]] = []
-        reasons: tuple[str, ...] = ()
+        explanation: tuple[str, ...] = ()
         if source is not None:
             source = with_tags(source)
         if source is not None and stored is not None:
@@ -71,7 +71,7 @@ class AssetDesk(RecordDesk):
                 for one in mapping.explain_values(source)
             ]
             desired = mapping.map_record(source)
-            reasons = desired.explain() or tuple(
+            explanation = desired.explain() or tuple(
                 sentence for sentence in (desired.error, desired.skip, desired.gone) if sentence
             )
         return {
@@ -80,7 +80,7 @@ class AssetDesk(RecordDesk):
             "source": source,
             "source_read_at": row.time("source_read_at"),
             "values": values,
-            "reasons": list(reasons),
+            "explanation": list(explanation),
             "history": self.history(asset_id)[0],
         }
 

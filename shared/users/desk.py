@@ -60,7 +60,7 @@ class UserDesk(RecordDesk):
         realm = row.text("document")
         stored = self._settings.find(AuthRocketRealmDocument, realm) if realm else None
         values: list[dict[str, Any]] = []
-        reasons: tuple[str, ...] = ()
+        explanation: tuple[str, ...] = ()
         if source is not None and stored is not None:
             mapper = UserMapper(stored.document)
             user = SourceUser(str(source["id"]), source.get("state") != "inactive", source)
@@ -76,14 +76,14 @@ class UserDesk(RecordDesk):
             listed = source.get("memberships")
             memberships = None if listed is None else [Membership.from_json(one) for one in listed]
             desired = mapper.map_record(user, memberships)
-            reasons = desired.explain() or tuple(one for one in (desired.error, desired.gone) if one)
+            explanation = desired.explain() or tuple(one for one in (desired.error, desired.gone) if one)
         return {
             **self._shown(row),
             "realm": realm or None,
             "source": source,
             "source_read_at": row.time("source_read_at"),
             "values": values,
-            "reasons": list(reasons),
+            "explanation": list(explanation),
             "history": self.history(user_id)[0],
         }
 

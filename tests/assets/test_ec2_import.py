@@ -240,7 +240,7 @@ def test_an_asset_is_explained_from_the_instance_to_the_rule(desk: Desk, fleet: 
         "stored": "Jim's",
         "locked_fields": True,
     }
-    assert any('Rule "1: london-hq" matched' in reason for reason in explained["reasons"])
+    assert any('Rule "1: london-hq" matched' in reason for reason in explained["explanation"])
     assert [entry["action"] for entry in explained["history"]] == ["edit", "create"]
     assert explained["history"][0]["by"] == "jim"
 

@@ -126,7 +126,7 @@ def test_a_user_is_explained(desk: Desk) -> None:
     assert {"source": "email", "value": "jim.shorts@acorn.example"}.items() <= next(
         one for one in why["values"] if one["field"] == "email"
     ).items()
-    assert why["reasons"] == [
+    assert why["explanation"] == [
         'Site: Rule "1" matched: organisation starts with "St Johns" (it is "St Johns High School").'
     ]
     assert "St Johns High School" in [one["org_name"] for one in why["memberships"]]
