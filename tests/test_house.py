@@ -14,10 +14,7 @@ GOING = "infra/check/"
 # Nouns of the field that end like a gerund.
 NOUNS = frozenset({"housekeeping", "mapping"})
 # What is longer than it may be, and in whose hands it is: nothing may be added.
-LONG_FILES = frozenset(
-    {
-    }
-)
+LONG_FILES = frozenset[str]()
 LONG_FUNCTIONS = frozenset(
     {
         "functions/http/endpoints.py endpoint",
