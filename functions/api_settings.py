@@ -39,12 +39,12 @@ document:
 
 
 def _shown(kind: str, stored: Any) -> dict[str, Any]:
-    from shared.settings.store import plain
+    from shared.settings.store import document_as_json
 
     return {
         "kind": kind,
         "name": stored.name,
-        "document": plain(stored.document),
+        "document": document_as_json(stored.document),
         "version": stored.version,
         "changed_at": stored.changed_at,
         "changed_by": stored.changed_by,
@@ -159,14 +159,14 @@ def show_setting_history(req: func.HttpRequest) -> func.HttpResponse:
 )
 def export_settings(req: func.HttpRequest) -> func.HttpResponse:
     """As the same YAML that applying reads: applying an export changes nothing."""
-    from shared.settings.store import plain
+    from shared.settings.store import document_as_json
     from shared.settings.validation import write_yaml
 
     del req
     text = write_yaml(
         [
-            {"kind": kind, "name": stored.name, "document": plain(stored.document)}
-            for kind, stored in bootstrap.settings().everything()
+            {"kind": kind, "name": stored.name, "document": document_as_json(stored.document)}
+            for kind, stored in bootstrap.settings().list_all()
         ]
     )
     return func.HttpResponse(text, mimetype="application/yaml", charset="utf-8", headers={"Cache-Control": "no-store"})
@@ -188,12 +188,12 @@ def export_settings(req: func.HttpRequest) -> func.HttpResponse:
 )
 def apply_settings(req: func.HttpRequest) -> func.HttpResponse:
     """All are checked before the first is written; those not named stay. Applying twice changes nothing."""
-    from shared.settings.validation import read_set
+    from shared.settings.validation import parse_set
 
     body = body_of(req)
     if not body.strip():
         raise InvalidInputError(Reason.BODY_NOT_READABLE, "There is no body.", remedy="Send the documents.")
-    documents = read_set(body, req.headers.get("Content-Type", ""))
+    documents = parse_set(body, req.headers.get("Content-Type", ""))
     dry_run = bool(_DRY_RUN.read(req))
     changes = bootstrap.settings().apply(documents, by=caller(req), dry_run=dry_run)
     items = [asdict(change) for change in changes]

@@ -34,7 +34,7 @@ from lab.faults.simulation import instead_of_real_time
 from shared import bootstrap, telemetry
 from shared.bootstrap.kinds import KINDS
 from shared.environment import load_environment
-from shared.settings.store import SettingsStore, plain
+from shared.settings.store import SettingsStore, document_as_json
 from shared.storage.names import DEAD_LETTERS_CONTAINER
 from shared.storage.rest_tables import RestTables
 from shared.storage.tables import Tables
@@ -163,7 +163,7 @@ class NetworkLevelDesk:
             content = {"vault_url": self.proxies[vault].url, "vault_name": vault, "resource": _AZURE}
             content |= {"method": "system_assigned"}
             settings.put("credential-stores", store, content, by=SETTINGS_BY, if_match="*")
-        realm = plain(settings.get(AuthRocketRealmDocument, REALM).document)
+        realm = document_as_json(settings.get(AuthRocketRealmDocument, REALM).document)
         realm["endpoint_url"] = self.proxies["authrocket"].url + urlsplit(ENDPOINT).path
         settings.put("authrocket-realms", REALM, realm, by=SETTINGS_BY, if_match="*")
         return tables

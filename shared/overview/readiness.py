@@ -99,7 +99,7 @@ class ReadinessChecks:
         return ReadinessPart("storage", ReadinessState.READY, f"The tables {', '.join(TABLES)} answer.")
 
     def _documents(self) -> ReadinessPart:
-        count = len(self._settings.everything())
+        count = len(self._settings.list_all())
         return ReadinessPart(
             "settings", ReadinessState.READY, f"{count} documents in {SETTINGS_TABLE} pass their check."
         )

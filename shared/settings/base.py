@@ -60,7 +60,7 @@ class SettingsDocument(Document):
         return None
 
     def check_kinds(self, kinds: Iterable[type["SettingsDocument"]]) -> Sequence[Fault]:  # noqa: ARG002 - as above
-        """What a document that speaks of kinds may say of those that there are."""
+        """Faults of a document that names kinds: those that there are not."""
         return ()
 
     def check_name(self, name: str) -> Sequence[Fault]:  # noqa: ARG002 - kinds that mind override it

@@ -1,4 +1,4 @@
-"""YAML read within bounds: what a few lines can stand for, and what a reader could take in two ways, is refused."""
+"""YAML read within bounds: refused are short texts that expand to much, and what can be read in two ways."""
 
 import math
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ _UNREADABLE = (yaml.YAMLError, ValueError, KeyError, AttributeError, OverflowErr
 
 
 class RefusedYamlError(Exception):
-    """The text is not YAML, or not such as is read here; the message says what is wrong, and where."""
+    """The text is no YAML, or exceeds a bound. The message says what is wrong, and where."""
 
 
 def load_all(text: str) -> list[Any]:

@@ -1,4 +1,4 @@
-"""The kinds of settings documents that there are. Which ones, the composition root says: no feature is known here."""
+"""The kinds of settings documents. The composition root says which there are: this room knows no feature."""
 
 from collections.abc import Iterator
 

@@ -16,7 +16,7 @@ from shared.errors import (
 from shared.reasons import Reason
 from shared.settings.base import SettingsDocument
 from shared.settings.kinds import DocumentKinds
-from shared.settings.stored import Find, Stored, StoredSettings
+from shared.settings.reader import Find, SettingsReader, StoredDocument
 from shared.settings.validation import ReceivedDocument, document_invalid, parse_document
 from shared.storage.documents import pack
 from shared.storage.etags import ANY_VERSION, check_version
@@ -26,9 +26,9 @@ from shared.storage.tables import Table
 
 T = TypeVar("T")
 
-# Says in a word which stored records use a document of this name, or None.
+# Which records use a document of this name (`assets`), or None.
 UsedBy = Callable[[SettingsDocument, str], str | None]
-# Of a write, while others write the same documents.
+# How often a write is tried while others write the same documents.
 _TRIES = 10
 
 
@@ -44,14 +44,14 @@ class SettingsChange:
 
 
 class _OvertakenError(ChangedMeanwhileError):
-    """Somebody else wrote between the look and the write."""
+    """Somebody else wrote between the read and the write."""
 
 
 # What applying would do with a document, the document, and what is there.
-_Planned = tuple[SettingsChange, SettingsDocument, Stored[SettingsDocument] | None]
+_Planned = tuple[SettingsChange, SettingsDocument, StoredDocument[SettingsDocument] | None]
 
 
-class SettingsStore(StoredSettings):
+class SettingsStore(SettingsReader):
     """Reads as StoredSettings does, and writes with ETags. Every document is checked whole before it is written."""
 
     def __init__(
@@ -68,7 +68,7 @@ class SettingsStore(StoredSettings):
 
     def put(
         self, kind: str, name: str, content: Any, *, by: str, if_match: str | None = None
-    ) -> tuple[Stored[SettingsDocument], bool]:
+    ) -> tuple[StoredDocument[SettingsDocument], bool]:
         """Write one document; answers with it, and whether it is new.
 
         `if_match` is the version that was read, `*` for any, None for a document that must be new. Raises
@@ -76,11 +76,11 @@ class SettingsStore(StoredSettings):
         """
         cls = self.kinds.get(kind)
         document = parse_document(cls, name, content)
-        return _tried_again(lambda: self._put(cls, name, document, by, if_match))
+        return _retry_when_overtaken(lambda: self._put(cls, name, document, by, if_match))
 
     def _put(
         self, cls: type[SettingsDocument], name: str, document: SettingsDocument, by: str, if_match: str | None
-    ) -> tuple[Stored[SettingsDocument], bool]:
+    ) -> tuple[StoredDocument[SettingsDocument], bool]:
         kind = cls.kind
         present = self.find(cls, name, fresh=True)
         if present is None and if_match not in {None, ANY_VERSION}:
@@ -93,7 +93,7 @@ class SettingsStore(StoredSettings):
     def delete(self, kind: str, name: str, *, by: str, if_match: str | None) -> None:
         """Remove a document that nothing names. Raises ConflictError that lists what still does."""
         cls = self.kinds.get(kind)
-        _tried_again(lambda: self._delete(cls, name, by, if_match))
+        _retry_when_overtaken(lambda: self._delete(cls, name, by, if_match))
 
     def _delete(self, cls: type[SettingsDocument], name: str, by: str, if_match: str | None) -> None:
         kind = cls.kind
@@ -101,7 +101,7 @@ class SettingsStore(StoredSettings):
         check_version(f"The document {kind}/{name}", if_match, str(present.version))
         users = [
             f"{other_kind}/{other.name} ({reference.path})"
-            for other_kind, other in self.everything()
+            for other_kind, other in self.list_all()
             for reference in other.document.references()
             if (reference.kind, reference.name) == (kind, name)
         ]
@@ -140,7 +140,7 @@ class SettingsStore(StoredSettings):
                     written[change.kind, change.name] = replace(change, action=first.action, before=first.before)
             return [written.get((change.kind, change.name), change) for change, _, _ in changes]
 
-        return _tried_again(apply_once)
+        return _retry_when_overtaken(apply_once)
 
     # Within
 
@@ -168,7 +168,7 @@ class SettingsStore(StoredSettings):
                 self._check(self.kinds.get(kind), name, document, present, checked, find)
             except InvalidInputError as error:
                 faults += [Fault(_path(key, fault.path), fault.message) for fault in error.faults]
-            before, after = None if present is None else plain(present.document), plain(document)
+            before, after = None if present is None else document_as_json(present.document), document_as_json(document)
             action = "created" if before is None else "unchanged" if before == after else "updated"
             changes.append((SettingsChange(kind, name, action, before, after), document, present))
         if faults:
@@ -180,7 +180,7 @@ class SettingsStore(StoredSettings):
         cls: type[SettingsDocument],
         name: str,
         document: SettingsDocument,
-        present: Stored[SettingsDocument] | None,
+        present: StoredDocument[SettingsDocument] | None,
         also: Mapping[tuple[str, str], SettingsDocument],
         find: Find,
     ) -> None:
@@ -206,9 +206,9 @@ class SettingsStore(StoredSettings):
         cls: type[SettingsDocument],
         name: str,
         document: SettingsDocument,
-        present: Stored[SettingsDocument] | None,
+        present: StoredDocument[SettingsDocument] | None,
         by: str,
-    ) -> Stored[SettingsDocument]:
+    ) -> StoredDocument[SettingsDocument]:
         """The version that was written: what is read afterwards may be somebody else's already, or gone."""
         try:
             return self._write_version(cls, name, document, present, by, 1 if present is None else present.version + 1)
@@ -223,19 +223,22 @@ class SettingsStore(StoredSettings):
         cls: type[SettingsDocument],
         name: str,
         document: SettingsDocument,
-        present: Stored[SettingsDocument] | None,
+        present: StoredDocument[SettingsDocument] | None,
         by: str,
         version: int,
-    ) -> Stored[SettingsDocument]:
+    ) -> StoredDocument[SettingsDocument]:
         now = self._now()
         columns: dict[str, Value] = {"changed_at": now, "changed_by": by, "version": version}
         row = Row(
-            cls.kind, _key(name), {**pack("document", plain(document)), **columns}, present.etag if present else ""
+            cls.kind,
+            _key(name),
+            {**pack("document", document_as_json(document)), **columns},
+            present.etag if present else "",
         )
         action = "created" if present is None else "updated"
         history = self._history_row(cls.kind, name, action, version, document, by)
         etag = self._transact(cls.kind, [Replace(row) if present else Create(row), Create(history)], name)
-        return Stored(name, document, etag, version, now, by)
+        return StoredDocument(name, document, etag, version, now, by)
 
     def _last_version(self, kind: str, name: str) -> int:
         newest = self._table.page([partition(kind), *row_key_prefix(f"h:{name}:")], select=["version"], size=1).rows
@@ -244,7 +247,7 @@ class SettingsStore(StoredSettings):
     def _history_row(self, kind: str, name: str, action: str, version: int, document: SettingsDocument, by: str) -> Row:
         now = self._now()
         columns: dict[str, Value] = {"action": action, "changed_at": now, "changed_by": by, "version": version}
-        return Row(kind, f"h:{name}:{descending(version)}", {**pack("document", plain(document)), **columns})
+        return Row(kind, f"h:{name}:{descending(version)}", {**pack("document", document_as_json(document)), **columns})
 
     def _transact(self, kind: str, operations: Sequence[Operation], name: str) -> str:
         """The ETag of the document's row."""
@@ -260,9 +263,8 @@ class SettingsStore(StoredSettings):
             self._forget(kind)
 
 
-def _tried_again(write: Callable[[], T]) -> T:
-    """What `write` answers. When somebody else was faster it looks again: who takes any version is not told of others,
-    and who does not, of the version that is there now. Raises what `write` raises."""
+def _retry_when_overtaken(write: Callable[[], T]) -> T:
+    """Call `write`, and again when somebody else wrote first: it then reads what is there now. Raises its errors."""
     for _ in range(_TRIES - 1):
         try:
             return write()
@@ -271,7 +273,7 @@ def _tried_again(write: Callable[[], T]) -> T:
     return write()
 
 
-def plain(document: SettingsDocument) -> dict[str, Any]:
+def document_as_json(document: SettingsDocument) -> dict[str, Any]:
     """The document as JSON, as an operator would write it: without what was left at its default."""
     return document.model_dump(mode="json", exclude_defaults=True, by_alias=True)
 

@@ -80,10 +80,10 @@ def parse_yaml(text: str, where: str = "") -> Iterator[ReceivedDocument]:
     except RefusedYamlError as error:
         raise document_invalid(where or "text", [Fault("", str(error))]) from error
     for index, entry in enumerate(entries):
-        yield read_entry(entry, f"{where or 'document'} {index + 1}")
+        yield parse_entry(entry, f"{where or 'document'} {index + 1}")
 
 
-def read_entry(entry: Any, where: str) -> ReceivedDocument:
+def parse_entry(entry: Any, where: str) -> ReceivedDocument:
     """One `{kind, name, document}`; raises InvalidInputError for any other shape."""
     if not isinstance(entry, dict) or set(entry) != {"kind", "name", "document"}:
         raise document_invalid(where, [Fault("", "must have exactly the fields kind, name and document")])
@@ -97,7 +97,7 @@ def write_yaml(entries: list[dict[str, Any]]) -> str:
     return yaml.safe_dump_all(entries, allow_unicode=True, sort_keys=False, explicit_start=True)
 
 
-def read_set(body: bytes, content_type: str) -> list[ReceivedDocument]:
+def parse_set(body: bytes, content_type: str) -> list[ReceivedDocument]:
     """The documents of an HTTP body: JSON `{"documents": [{kind, name, document}, …]}` or a list, else YAML.
 
     Raises InvalidInputError.
@@ -119,4 +119,4 @@ def read_set(body: bytes, content_type: str) -> list[ReceivedDocument]:
         faults.append(Fault("documents", "must be a list"))
     if faults or not isinstance(entries, list):
         raise document_invalid("set", faults)
-    return [read_entry(entry, f"document {index + 1}") for index, entry in enumerate(entries)]
+    return [parse_entry(entry, f"document {index + 1}") for index, entry in enumerate(entries)]

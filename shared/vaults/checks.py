@@ -15,7 +15,7 @@ from shared.vaults.credentials import check_vault, expired, expiry, field_of, ha
 from shared.vaults.documents.credential_stores import CredentialStore
 from shared.vaults.documents.credentials import Credential, InPlaceCredential, SecretSource
 from shared.vaults.documents.vault_addresses import SecretAddress
-from shared.vaults.model import SecretValue, Vaults
+from shared.vaults.model import SecretFetcher, SecretValue
 from shared.vaults.usage import SecretUses
 
 # A name that no vault has: its absence is told only to an identity that may read.
@@ -52,7 +52,7 @@ class CredentialCheck:
 class CredentialChecks:
     """Tries stores and credentials with the settings as they are stored now, past every cache."""
 
-    def __init__(self, settings: SettingsStore, vaults: Vaults, now: Callable[[], datetime]) -> None:
+    def __init__(self, settings: SettingsStore, vaults: SecretFetcher, now: Callable[[], datetime]) -> None:
         self._settings = settings
         self._vaults = vaults
         self._now = now

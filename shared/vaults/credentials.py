@@ -19,7 +19,7 @@ from shared.vaults.documents.credentials import (
     SecretSource,
 )
 from shared.vaults.documents.vault_addresses import SecretAddress
-from shared.vaults.model import SecretValue, UserPassword, Vaults
+from shared.vaults.model import SecretFetcher, SecretValue, UserPassword
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class VaultCredentials:
     """Reads credentials at the moment of use. `now` is aware, `clock` gives seconds that never run backwards."""
 
     def __init__(
-        self, settings: SettingsStore, vaults: Vaults, now: Callable[[], datetime], clock: Callable[[], float]
+        self, settings: SettingsStore, vaults: SecretFetcher, now: Callable[[], datetime], clock: Callable[[], float]
     ) -> None:
         self._settings = settings
         self._vaults = vaults

@@ -50,7 +50,7 @@ class Credentials(Protocol):
         ...
 
 
-class Vaults(Protocol):
+class SecretFetcher(Protocol):
     """Fetches one secret through a store's identity, each time anew."""
 
     def fetch(self, store_name: str, store: CredentialStore, address: SecretAddress) -> SecretValue:

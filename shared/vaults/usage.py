@@ -9,8 +9,8 @@ from pydantic import BaseModel
 
 from shared.errors import MisconfiguredError
 from shared.settings.base import SettingsDocument
+from shared.settings.reader import StoredDocument
 from shared.settings.store import SettingsStore
-from shared.settings.stored import Stored
 from shared.vaults.documents.credential_stores import CredentialStore
 from shared.vaults.documents.credentials import Credential, CredentialReference, SecretSource
 
@@ -65,7 +65,7 @@ class SecretUses:
             for stored in self._readable(cls) if cls.credential_use else ():
                 yield from _uses_in(stored, credentials)
 
-    def _readable(self, cls: type[D]) -> Sequence[Stored[D]]:
+    def _readable(self, cls: type[D]) -> Sequence[StoredDocument[D]]:
         try:
             return self._settings.list(cls)
         except MisconfiguredError as error:
@@ -74,7 +74,7 @@ class SecretUses:
             return ()
 
 
-def _uses_in(stored: Stored[SettingsDocument], credentials: Mapping[str, Credential]) -> Iterator[SecretUse]:
+def _uses_in(stored: StoredDocument[SettingsDocument], credentials: Mapping[str, Credential]) -> Iterator[SecretUse]:
     document = stored.document
     purpose = document.credential_use.format(name=stored.name)
     for path, reference in references_in(document):

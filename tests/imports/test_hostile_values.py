@@ -7,7 +7,7 @@ import pytest
 from shared.errors import MisconfiguredError
 from shared.imports.runs.model import RunState
 from shared.reasons import Reason
-from shared.settings.store import plain
+from shared.settings.store import document_as_json
 from shared.storage.rows import Replace, Row, Value
 from shared.users.documents import AuthRocketRealmDocument
 from tests.imports.worlds import AuthRocketCase, World
@@ -27,7 +27,7 @@ def test_half_a_character_in_one_name_keeps_no_other_record_out(world: World, pr
 def test_half_a_character_that_is_not_mapped_is_marked_in_the_source_alone() -> None:
     world = World(AuthRocketCase())
     world.settle()
-    content = plain(world.settings.get(AuthRocketRealmDocument, world.case.document, fresh=True).document)
+    content = document_as_json(world.settings.get(AuthRocketRealmDocument, world.case.document, fresh=True).document)
     content["field_mappings"] = content["field_mappings"][:2]
     world.settings.put(world.case.kind, world.case.document, content, by="test", if_match="*")
     world.far.put("i-1", name="web", note="half a \ud83d")

@@ -6,7 +6,7 @@ from shared.assets.documents.asset_types import AssetTypeDocument
 from shared.assets.documents.aws_tenants import AwsTenantDocument
 from shared.imports import part_import as parts
 from shared.imports.runs.model import RunState, Summary
-from shared.settings.store import plain
+from shared.settings.store import document_as_json
 from tests.fakes.tables import WatchedTables
 from tests.imports.worlds import Ec2Case, World
 
@@ -135,7 +135,10 @@ def test_a_type_that_a_release_in_between_calls_for_is_made() -> None:
     world = World(Ec2Case())
     world.settle(match=False)
     tenant = world.settings.get(AwsTenantDocument, world.case.document, fresh=True)
-    by_note = {**plain(tenant.document), "asset_type": {"mode": "field", "field": "notes", "default": "server"}}
+    by_note = {
+        **document_as_json(tenant.document),
+        "asset_type": {"mode": "field", "field": "notes", "default": "server"},
+    }
     world.settings.put(AwsTenantDocument.kind, world.case.document, by_note, by="test", if_match="*")
     world.far.put("i-1")
     world.run()

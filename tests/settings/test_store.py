@@ -16,8 +16,8 @@ from shared.errors import (
 )
 from shared.settings.base import Reference, SettingsDocument, Text
 from shared.settings.kinds import DocumentKinds
-from shared.settings.store import SettingsStore, plain
-from shared.settings.validation import ReceivedDocument, parse_yaml, read_set, write_yaml
+from shared.settings.store import SettingsStore, document_as_json
+from shared.settings.validation import ReceivedDocument, parse_set, parse_yaml, write_yaml
 from shared.storage.names import SETTINGS_TABLE
 from shared.storage.rows import Page, Replace, Row, Where
 from shared.storage.tables import Table, get
@@ -209,7 +209,9 @@ def test_what_is_exported_can_be_applied_again(documents: SettingsStore) -> None
         [ReceivedDocument("walls", "north", {"colour": "red"}), ReceivedDocument("colours", "red", {"code": "f00"})],
         by="a",
     )
-    text = write_yaml([{"kind": k, "name": s.name, "document": plain(s.document)} for k, s in documents.everything()])
+    text = write_yaml(
+        [{"kind": k, "name": s.name, "document": document_as_json(s.document)} for k, s in documents.list_all()]
+    )
     assert {change.action for change in documents.apply(list(parse_yaml(text)), by="a")} == {"unchanged"}
 
 
@@ -282,13 +284,13 @@ def test_a_large_set_reads_each_kind_once_however_often_it_is_named(documents: S
 )
 def test_yaml_of_another_shape_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidInputError):
-        read_set(body, "application/yaml")
+        parse_set(body, "application/yaml")
 
 
 @pytest.mark.parametrize("body", [b"{", b'{"documents": 1}', b"[1]", b"[" * 100_000])
 def test_json_of_another_shape_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidInputError):
-        read_set(body, "application/json")
+        parse_set(body, "application/json")
 
 
 def test_a_few_lines_of_aliases_that_stand_for_millions_of_values_are_refused_before_they_are_looked_at() -> None:
@@ -297,9 +299,9 @@ def test_a_few_lines_of_aliases_that_stand_for_millions_of_values_are_refused_be
         f"kind: colours\nname: red\ndocument:\n  a: &one [x]\n  b: &two [{many}]\n  c: [{many.replace('one', 'two')}]\n"
     )
     with pytest.raises(InvalidInputError, match="aliases"):
-        read_set(text.encode(), "application/yaml")
+        parse_set(text.encode(), "application/yaml")
 
 
 def test_aliases_may_be_used() -> None:
     text = b"kind: walls\nname: north\ndocument: {colour: &it red, other: *it}\n"
-    assert read_set(text, "application/yaml")[0].content == {"colour": "red", "other": "red"}
+    assert parse_set(text, "application/yaml")[0].content == {"colour": "red", "other": "red"}

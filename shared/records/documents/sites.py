@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from shared.settings.base import SettingsDocument, Text
-from shared.settings.stored import StoredSettings
+from shared.settings.reader import SettingsReader
 
 _MOST_LISTED = 30
 
@@ -17,7 +17,7 @@ class SiteDocument(SettingsDocument):
     customer: Text
 
 
-def site_fault(settings: StoredSettings, name: object) -> str | None:
+def site_fault(settings: SettingsReader, name: object) -> str | None:
     """Why it is not the name of a site, with those that there are; None when it is one."""
     found, _ = settings.list_with_invalid(SiteDocument)
     names = [site.name for site in found]

@@ -17,13 +17,13 @@ from shared.storage.tables import Table, scan
 
 D = TypeVar("D", bound=SettingsDocument)
 
-Find = Callable[[type[SettingsDocument], str], "Stored[SettingsDocument] | None"]
+Find = Callable[[type[SettingsDocument], str], "StoredDocument[SettingsDocument] | None"]
 # Another worker's change is seen after this long at the latest; a worker's own at once.
 _FRESH_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class Stored(Generic[D]):
+class StoredDocument(Generic[D]):
     """A document as it is stored. `version` counts its changes from 1."""
 
     name: str
@@ -42,7 +42,7 @@ class _CachedRows:
     rows: dict[str, Row]
 
 
-class StoredSettings:
+class SettingsReader:
     """Reads documents and their history. Another worker's change is seen within ten seconds, with `fresh` at once.
 
     `clock` gives seconds that never run backwards; without one, `now` is the clock.
@@ -62,20 +62,20 @@ class StoredSettings:
         self._clock = clock or (lambda: now().timestamp())
         self._lock = threading.Lock()
         self._cached: dict[str, _CachedRows] = {}
-        self._parsed: dict[tuple[type[SettingsDocument], str], Stored[Any]] = {}
+        self._parsed: dict[tuple[type[SettingsDocument], str], StoredDocument[Any]] = {}
 
-    def list(self, cls: type[D], *, fresh: bool = False) -> Sequence[Stored[D]]:
+    def list(self, cls: type[D], *, fresh: bool = False) -> Sequence[StoredDocument[D]]:
         """All documents of a kind, by name. Raises MisconfiguredError when a stored one no longer passes its check."""
         return [self._read(cls, row) for row in self._rows(cls.kind, fresh).values()]
 
     def list_with_invalid(
         self, cls: type[D], *, fresh: bool = False
-    ) -> tuple[Sequence[Stored[D]], Sequence[tuple[str, datetime]]]:
+    ) -> tuple[Sequence[StoredDocument[D]], Sequence[tuple[str, datetime]]]:
         """As `list`, and apart from them the names of those that no longer pass their check, with their last change.
 
         For readers where one bad document must not stop what the others are for.
         """
-        found: list[Stored[D]] = []
+        found: list[StoredDocument[D]] = []
         unreadable: list[tuple[str, datetime]] = []
         for name, row in self._rows(cls.kind, fresh).items():
             try:
@@ -84,17 +84,17 @@ class StoredSettings:
                 unreadable.append((name, row.time("changed_at") or self._now()))
         return found, unreadable
 
-    def find(self, cls: type[D], name: str, *, fresh: bool = False) -> Stored[D] | None:
+    def find(self, cls: type[D], name: str, *, fresh: bool = False) -> StoredDocument[D] | None:
         row = self._rows(cls.kind, fresh).get(name)
         return None if row is None else self._read(cls, row)
 
-    def get(self, cls: type[D], name: str, *, fresh: bool = False) -> Stored[D]:
+    def get(self, cls: type[D], name: str, *, fresh: bool = False) -> StoredDocument[D]:
         stored = self.find(cls, name, fresh=fresh)
         if stored is None:
             raise NotFoundError(Reason.NOT_FOUND, f"There is no document {cls.kind}/{name}.")
         return stored
 
-    def page(self, cls: type[D], size: int, after: str | None) -> tuple[Sequence[Stored[D]], str | None]:
+    def page(self, cls: type[D], size: int, after: str | None) -> tuple[Sequence[StoredDocument[D]], str | None]:
         """At most `size` documents of a kind, by name, as they are now; `after` is an earlier page's second answer."""
         page = self._table.page([partition(cls.kind), *row_key_prefix("d:")], size=size, after=after)
         return [self._read(cls, row) for row in page.rows], page.next
@@ -126,7 +126,7 @@ class StoredSettings:
         ]
         return entries, page.next
 
-    def everything(self) -> Sequence[tuple[str, Stored[SettingsDocument]]]:
+    def list_all(self) -> Sequence[tuple[str, StoredDocument[SettingsDocument]]]:
         """All documents of all kinds, in the order in which they can be applied."""
         return [(cls.kind, stored) for cls in self.kinds for stored in self.list(cls, fresh=True)]
 
@@ -144,7 +144,7 @@ class StoredSettings:
         """`find` over what is there now, each kind read once: a document may name another thousands of times."""
         seen: dict[str, dict[str, Row]] = {}
 
-        def find(cls: type[SettingsDocument], name: str) -> Stored[SettingsDocument] | None:
+        def find(cls: type[SettingsDocument], name: str) -> StoredDocument[SettingsDocument] | None:
             if cls.kind not in seen:
                 seen[cls.kind] = self._rows(cls.kind, fresh=True)
             row = seen[cls.kind].get(name)
@@ -152,16 +152,16 @@ class StoredSettings:
 
         return find
 
-    def _read(self, cls: type[D], row: Row) -> Stored[D]:
+    def _read(self, cls: type[D], row: Row) -> StoredDocument[D]:
         # Documents are frozen, and a version is always the same text: it is checked once.
         parsed = self._parsed.get((cls, row.row_key))
         if parsed is None or parsed.etag != row.etag or not row.etag:
             parsed = self._parse(cls, row)
             with self._lock:
                 self._parsed[cls, row.row_key] = parsed
-        return cast("Stored[D]", parsed)
+        return cast("StoredDocument[D]", parsed)
 
-    def _parse(self, cls: type[D], row: Row) -> Stored[D]:
+    def _parse(self, cls: type[D], row: Row) -> StoredDocument[D]:
         name = row.row_key[2:]
         try:
             document = parse_document(cls, name, unpack(row, "document"))
@@ -174,7 +174,7 @@ class StoredSettings:
             ) from error
         changed_at = row.time("changed_at")
         assert changed_at is not None  # noqa: S101 - written with every row
-        return Stored(name, document, row.etag, row.number("version"), changed_at, row.text("changed_by"))
+        return StoredDocument(name, document, row.etag, row.number("version"), changed_at, row.text("changed_by"))
 
     def _forget(self, kind: str) -> None:
         with self._lock:
