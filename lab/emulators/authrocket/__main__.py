@@ -32,7 +32,11 @@ def main(arguments: list[str] | None = None) -> int:
             sender.add_argument("--type", default="user.updated")
             sender.add_argument("--user", required=True, help="the user's id (usr_…)")
             sender.add_argument("--times", type=int, default=1, help="deliver it this often, as retries do")
-    given = parser.parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    # Only options: serve, as every emulator does when it is given a port.
+    if not words or (words[0].startswith("--") and words[0] != "--help"):
+        words.insert(0, "serve")
+    given = parser.parse_args(words)
     return _serve(given) if given.command == "serve" else _send(given)
 
 

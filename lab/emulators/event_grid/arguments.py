@@ -91,6 +91,11 @@ def parser() -> argparse.ArgumentParser:
             name, help=help_text, description=help_text[0].upper() + help_text[1:] + ".", allow_abbrev=False
         )
 
+    serve = command("serve", "be a topic: take published events by HTTP and deliver them")
+    serve.add_argument("--port", type=int, default=0, help="loopback port (default: any free one)")
+    _target_options(serve)
+    _delivery_options(serve)
+
     send = command("send", "make Key Vault events and deliver them")
     _event_options(send)
     _target_options(send)

@@ -32,6 +32,8 @@ from lab.emulators.event_grid.handshake import HandshakeResult
 from lab.emulators.event_grid.report import DeliveryNotice, Outcome, Report
 from lab.emulators.event_grid.retries import Delivered, GiveUp, Retry, in_words
 from lab.emulators.event_grid.simulator import EventGrid
+from lab.emulators.event_grid.topic import KEY, Topic
+from lab.emulators.ports import choose
 
 _SAID_SHOWN = 200
 
@@ -39,7 +41,11 @@ _SAID_SHOWN = 200
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
     parser = words.parser()
-    arguments = parser.parse_args(argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    # Only options: be a topic, as every emulator serves when it is given a port.
+    if given and given[0].startswith("--") and given[0] != "--help":
+        given.insert(0, "serve")
+    arguments = parser.parse_args(given)
     try:
         return _COMMANDS[arguments.command](arguments)
     except (ValueError, OSError) as error:
@@ -55,6 +61,15 @@ def _show(arguments: argparse.Namespace) -> int:
     made = [event.to_json(arguments.schema) for event in _events(arguments)]
     single_cloud_event = arguments.schema is Schema.CLOUD_EVENTS and len(made) == 1
     print(json.dumps(made[0] if single_cloud_event else made, indent=2))
+    return 0
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    port = choose(arguments.port, "the Event Grid emulator") if arguments.port else 0
+    with _grid(arguments, events=(), max_events=arguments.batch or 1) as grid, Topic(grid, port) as topic:
+        print(topic.url)
+        print(f"# key: {KEY} (header aeg-sas-key); delivers to {arguments.to}", flush=True)
+        threading.Event().wait()
     return 0
 
 
@@ -89,6 +104,7 @@ def _unsubscribe(arguments: argparse.Namespace) -> int:
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "serve": _serve,
     "show": _show,
     "send": _send,
     "deliver": _deliver,

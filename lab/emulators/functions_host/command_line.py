@@ -18,7 +18,7 @@ from lab.emulators.functions_host.worker import AppLoadError
 def parse_arguments(arguments: list[str] | None = None) -> Options:
     """Exits with status 2 on arguments that cannot be understood."""
     parser = argparse.ArgumentParser(prog="python -m lab.emulators.functions_host", description=__doc__)
-    parser.add_argument("--root", type=Path, required=True, help="the function app's directory")
+    parser.add_argument("--root", type=Path, default=Path(), help="the function app's directory; default: here")
     parser.add_argument("--port", type=int, help="default: Host.LocalHttpPort of the settings, then 7071; 0 takes any")
     parser.add_argument("--settings", type=Path, help="default: local.settings.json in the app's directory")
     parser.add_argument("--keys", type=Path, help="JSON file of keys, made when missing; default: new ones each time")
