@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import azure.functions as func
 
-from functions.http.answers import answer, json_body
+from functions.http.answers import answer
+from functions.http.bodies import has_body, read_body
 from functions.http.endpoints import BODY, PAGED, STORED, UNKNOWN, Content, endpoint
 from functions.http.query import PAGE, page_asked
 from shared import bootstrap
@@ -55,11 +56,14 @@ def check_credential_store(req: func.HttpRequest) -> func.HttpResponse:
     """Signs in with the store's identity and asks its vault. With a body, it tries a secret that no document names
     yet. No value is ever shown."""
     name = req.route_params["name"]
-    if not req.get_body().strip():
+    if not has_body(req):
         return answer(200, _shown(bootstrap.credential_checks().check_store(name)))
-    from shared.vaults.checks import parse_in_place
+    from functions.schemas.credentials import Trial
+    from shared.vaults.documents.credentials import InPlaceCredential
 
-    source = parse_in_place(name, json_body(req))
+    trial = read_body(req, Trial)
+    # The store is found, or is none, by whatever name the address has.
+    source = InPlaceCredential.model_construct(store=name, **trial.model_dump())
     return answer(200, _shown(bootstrap.credential_checks().check_in_place(source)))
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import azure.functions as func
 
-from functions.api_tickets import STORED, read_body
-from functions.http.answers import answer, json_body
+from functions.api_tickets import STORED
+from functions.http.answers import answer
+from functions.http.bodies import read_body
 from functions.http.endpoints import BODY, PAGED, UNKNOWN, Content, Refusals, endpoint
 from functions.http.query import PAGE, page_asked
 from shared import bootstrap
@@ -122,8 +123,9 @@ def remove_quarantined(req: func.HttpRequest) -> func.HttpResponse:
 def sweep_vaults_now(req: func.HttpRequest) -> func.HttpResponse:
     """Reads the properties of all objects of the allowed vaults that have a store, never a value. A vault that cannot
     be read is in the answer with its reason; the others are swept."""
-    content = json_body(req) if req.get_body().strip() else {}
-    vault = read_body("SweepRequest", content).vault
+    from functions.schemas.tickets import SweepRequest
+
+    vault = read_body(req, SweepRequest, needed=False).vault
     items = [_shown(asdict(swept)) for swept in bootstrap.vault_sweep().sweep(vault)]
     return answer(200, {"items": items, "next": None})
 

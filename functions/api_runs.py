@@ -5,14 +5,14 @@ from typing import Any
 
 import azure.functions as func
 
-from functions.http.answers import answer, caller, json_body
+from functions.http.answers import answer, caller
+from functions.http.bodies import read_body
 from functions.http.endpoints import BODY, PAGED, STORED, UNKNOWN, Content, Refusals, endpoint, named
 from functions.http.query import PAGE, page_asked, some_of, text
 from functions.import_schedules import send
 from functions.queue_messages import QueueMessages
 from shared import bootstrap
 from shared.bootstrap.sources import SOURCES
-from shared.errors import Fault, InvalidInputError
 from shared.imports.registration import RegisteredSource
 from shared.reasons import Reason
 from shared.storage.names import IMPORT_PARTS_QUEUE
@@ -191,42 +191,19 @@ def list_run_plan(req: func.HttpRequest) -> func.HttpResponse:
 
 def _start_import(kind: str, req: func.HttpRequest, messages: QueueMessages) -> func.HttpResponse:
     """Start a run of the document that the address names, as the body asks: of any source."""
+    from functions.schemas.runs import StartImport
     from shared.imports.plan.model import Trigger
 
-    body = json_body(req) if req.get_body() else {}
-    asked = _read_start(body)
+    asked = read_body(req, StartImport, needed=False)
     started = bootstrap.run_starter().start(
         kind,
         req.route_params["name"],
-        trigger=Trigger.SCHEDULED if asked["as_scheduled"] else Trigger.MANUAL,
+        trigger=Trigger.SCHEDULED if asked.as_scheduled else Trigger.MANUAL,
         by=caller(req),
-        preview=asked["preview"],
-        apply=asked["apply"],
-        confirm=asked["confirm"],
+        preview=asked.preview,
+        apply=asked.apply,
+        confirm=asked.confirm,
     )
     send(messages, started.messages)
     run = bootstrap.run_reports().run(started.run.id)
     return answer(202, run, headers={"Location": f"/api/v1/runs/{started.run.id}"})
-
-
-def _read_start(body: Any) -> dict[str, Any]:
-    asked: dict[str, Any] = {"preview": False, "as_scheduled": False, "apply": "", "confirm": ""}
-    faults: list[Fault] = []
-    if not isinstance(body, dict):
-        body, faults = {}, [Fault("", "must be a JSON object")]
-    for name, value in body.items():
-        if name not in asked:
-            faults.append(Fault(str(name), "there is no such field"))
-        elif type(value) is not type(asked[name]):
-            faults.append(Fault(name, f"must be {'true or false' if isinstance(asked[name], bool) else 'a text'}"))
-        elif value == "":
-            # An unset variable of a script must not become an import of everything.
-            faults.append(Fault(name, "must be the id of a run; leave it out for an import"))
-        else:
-            asked[name] = value
-    if asked["as_scheduled"] and not asked["preview"]:
-        faults.append(Fault("as_scheduled", "is for a preview: imports that are started by hand deactivate nothing"))
-    if faults:
-        listed = "; ".join(f"{fault.path}: {fault.message}" for fault in faults)
-        raise InvalidInputError(Reason.BODY_NOT_READABLE, f"The body has faults: {listed}.", faults=faults)
-    return asked

@@ -1,17 +1,21 @@
 """Settings over HTTP: read, put and delete one document, apply and export sets, read a document's history."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import azure.functions as func
 
 from functions.http.answers import answer, body_of, caller, json_body
-from functions.http.endpoints import BODY, MOVED, PAGED, STORABLE, STORED, UNKNOWN, Content, endpoint
+from functions.http.bodies import has_body, read_body
+from functions.http.endpoints import BODY, DOCUMENTS, MOVED, PAGED, STORABLE, STORED, UNKNOWN, Content, endpoint
 from functions.http.if_match import if_match_of
 from functions.http.query import PAGE, flag, page_asked
 from shared import bootstrap
 from shared.errors import InvalidInputError, NotFoundError
 from shared.reasons import Reason
+
+if TYPE_CHECKING:
+    from shared.settings.validation import ReceivedDocument
 
 settings_api = func.Blueprint()
 
@@ -97,7 +101,14 @@ def show_setting(req: func.HttpRequest) -> func.HttpResponse:
         200: Content("settings:SettingAnswer", about="It is replaced.", headers=_VERSION),
         201: Content("settings:SettingAnswer", about="It is new.", headers=_VERSION),
     },
-    refusals=[BODY, STORABLE, UNKNOWN, MOVED, STORED, {409: (Reason.VERSION_NEEDED,)}],
+    refusals=[
+        DOCUMENTS,
+        STORABLE,
+        UNKNOWN,
+        MOVED,
+        STORED,
+        {409: (Reason.VERSION_NEEDED,)},
+    ],
     if_match="The ETag of the version that was read, quoted or bare, or `*` for any. Leave it out for a new document.",
 )
 def put_setting(req: func.HttpRequest) -> func.HttpResponse:
@@ -184,17 +195,23 @@ def export_settings(req: func.HttpRequest) -> func.HttpResponse:
         Content("settings:SettingSet", example={"documents": []}),
     ),
     answers={200: "settings:SettingChanges"},
-    refusals=[BODY, STORABLE, MOVED, STORED],
+    refusals=[BODY, DOCUMENTS, STORABLE, MOVED, STORED],
 )
 def apply_settings(req: func.HttpRequest) -> func.HttpResponse:
     """All are checked before the first is written; those not named stay. Applying twice changes nothing."""
-    from shared.settings.validation import parse_set
-
-    body = body_of(req)
-    if not body.strip():
+    if not has_body(req):
         raise InvalidInputError(Reason.BODY_NOT_READABLE, "There is no body.", remedy="Send the documents.")
-    documents = parse_set(body, req.headers.get("Content-Type", ""))
+    documents = _documents(req)
     dry_run = bool(_DRY_RUN.read(req))
     changes = bootstrap.settings().apply(documents, by=caller(req), dry_run=dry_run)
     items = [asdict(change) for change in changes]
     return answer(200, {"dry_run": dry_run, "items": items})
+
+
+def _documents(req: func.HttpRequest) -> "list[ReceivedDocument]":
+    from functions.schemas.settings import SettingSet
+    from shared.settings.validation import ReceivedDocument, parse_yaml_set
+
+    if "json" not in req.headers.get("Content-Type", "").casefold():
+        return parse_yaml_set(body_of(req))
+    return [ReceivedDocument(one.kind, one.name, one.document) for one in read_body(req, SettingSet).documents]

@@ -5,7 +5,8 @@ from typing import Any
 
 import azure.functions as func
 
-from functions.http.answers import answer, caller, json_body
+from functions.http.answers import answer, caller
+from functions.http.bodies import read_body
 from functions.http.endpoints import BODY, MOVED, PAGED, UNKNOWN, Content, Refusals, endpoint
 from functions.http.if_match import if_match_of
 from functions.http.query import PAGE, Query, one_of, page_asked, some_of, text
@@ -33,19 +34,6 @@ _FILTERS: tuple[Query[Any], ...] = (
     text("assignee", "Of this person.", example="kim"),
     text("site", "Of this site.", example="london-hq"),
 )
-
-
-def read_body(model: str, content: Any) -> Any:
-    """The checked body, by its model in functions.schemas.tickets. Raises InvalidInputError with every fault."""
-    from pydantic import ValidationError
-
-    from functions.schemas import tickets
-    from shared.settings.validation import document_invalid, faults_of
-
-    try:
-        return getattr(tickets, model).model_validate(content)
-    except ValidationError as error:
-        raise document_invalid("in the body", faults_of(error)) from error
 
 
 @endpoint(
@@ -106,7 +94,9 @@ def show_ticket(req: func.HttpRequest) -> func.HttpResponse:
 def change_ticket(req: func.HttpRequest) -> func.HttpResponse:
     """What a person decides stands until an event brings something new: then a finished ticket opens again, a snoozed
     one wakes, and the priority can only rise."""
-    body = read_body("TicketChange", json_body(req))
+    from functions.schemas.tickets import TicketChange
+
+    body = read_body(req, TicketChange)
     changes = {name: getattr(body, name) for name in body.model_fields_set if name != "note"}
     changed = bootstrap.ticket_editor().change(
         req.route_params["id"], changes, by=caller(req), if_match=if_match_of(req), note=body.note
@@ -127,7 +117,9 @@ def change_ticket(req: func.HttpRequest) -> func.HttpResponse:
 )
 def add_ticket_note(req: func.HttpRequest) -> func.HttpResponse:
     """It changes nothing else, and needs no version."""
-    body = read_body("NewNote", json_body(req))
+    from functions.schemas.tickets import NewNote
+
+    body = read_body(req, NewNote)
     note = bootstrap.ticket_editor().add_note(req.route_params["id"], body.text, by=caller(req))
     return answer(201, asdict(note))
 

@@ -8,6 +8,7 @@ class Reason(StrEnum):
 
     # Requests
     BODY_NOT_READABLE = "body_not_readable"
+    BODY_INVALID = "body_invalid"
     BODY_TOO_LARGE = "body_too_large"
     CHANGED_MEANWHILE = "changed_meanwhile"
     CREDENTIAL_REFUSED = "credential_refused"

@@ -31,7 +31,9 @@ STORAGE: Refusals = {
     503: (Reason.STORAGE_UNAVAILABLE, Reason.STORAGE_DENIED, Reason.SETTING_MISSING, Reason.SETTING_INVALID)
 }
 PAGED: Refusals = {400: (Reason.CONTINUATION_INVALID,)}
-BODY: Refusals = {400: (Reason.BODY_NOT_READABLE, Reason.DOCUMENT_INVALID), 413: (Reason.BODY_TOO_LARGE,)}
+BODY: Refusals = {400: (Reason.BODY_NOT_READABLE, Reason.BODY_INVALID), 413: (Reason.BODY_TOO_LARGE,)}
+# The body is, or holds, settings documents.
+DOCUMENTS: Refusals = {400: (Reason.BODY_NOT_READABLE, Reason.DOCUMENT_INVALID), 413: (Reason.BODY_TOO_LARGE,)}
 MOVED: Refusals = {412: (Reason.CHANGED_MEANWHILE,)}
 UNKNOWN: Refusals = {404: (Reason.NOT_FOUND,)}
 # A stored settings document that a later release refuses: somebody has to write it anew.

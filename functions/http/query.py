@@ -117,18 +117,23 @@ def moment(name: str, about: str) -> Query[datetime]:
 
     def parse(value: str) -> datetime:
         # A plus sign that was not escaped arrives as a space.
-        try:
-            found = datetime.fromisoformat(value.replace(" ", "+"))
-        except ValueError:
-            found = None
-        if found is None or found.tzinfo is None:
-            raise ValueError("must be a time with its zone, such as 2026-05-01T00:00:00Z")
-        try:
-            return found.astimezone(UTC)
-        except OverflowError as error:
-            raise ValueError("must be a time between the years 1 and 9999, in UTC") from error
+        return to_moment(value.replace(" ", "+"))
 
     return Query(name, about, parse, {"type": "string", "format": "date-time"}, example="2026-05-01T00:00:00Z")
+
+
+def to_moment(value: str) -> datetime:
+    """A time in UTC from ISO 8601 with its zone, of a parameter or of a body; raises ValueError that says so."""
+    try:
+        found = datetime.fromisoformat(value)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise ValueError("must be a time with its zone, such as 2026-05-01T00:00:00Z")
+    try:
+        return found.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("must be a time between the years 1 and 9999, in UTC") from error
 
 
 LIMIT = whole_number(
@@ -198,5 +203,8 @@ def check(request: func.HttpRequest, declared: Sequence[Query[Any]]) -> None:
 def _invalid(faults: Sequence[Fault]) -> InvalidInputError:
     sentence = "; ".join(f"{fault.path} {fault.message}" for fault in faults)
     return InvalidInputError(
-        Reason.PARAMETER_INVALID, f"A query parameter is wrong: {sentence}.", remedy="Correct it.", faults=faults
+        Reason.PARAMETER_INVALID,
+        f"A query parameter is wrong: {sentence}.",
+        remedy="Fix each fault listed.",
+        faults=faults,
     )

@@ -6,18 +6,16 @@ from urllib.parse import quote
 
 import azure.functions as func
 
-from functions.http.answers import answer, caller, json_body
+from functions.http.answers import answer, caller
+from functions.http.bodies import read_body
 from functions.http.endpoints import BODY, MOVED, PAGED, STORABLE, STORED, UNKNOWN, Content, endpoint, named
 from functions.http.if_match import if_match_of
 from functions.http.query import PAGE, Query, filters_of, page_asked
-from shared.errors import Fault, InvalidInputError
 from shared.reasons import Reason
 
 if TYPE_CHECKING:
     from shared.assets.desk import AssetDesk
     from shared.users.desk import UserDesk
-
-_WORDS: dict[type[Any], str] = {str: "text", dict: "object", list: "list"}
 
 
 class Records(NamedTuple):
@@ -78,8 +76,10 @@ def declare_records(blueprint: func.Blueprint, records: Records) -> tuple[Any, A
     )
     @named(f"add_{one}", records.about_add)
     def add_record(req: func.HttpRequest) -> func.HttpResponse:
-        body = _read_body(json_body(req), {"id": "", "fields": {}})
-        record, etag = desk().add(body["id"], body["fields"], by=caller(req))
+        from functions.schemas.records import NewRecord
+
+        body = read_body(req, NewRecord)
+        record, etag = desk().add(body.id, body.fields, by=caller(req))
         return answer(201, record, etag=etag, headers={"Location": f"/api/v1/{many}/{quote(record['id'], safe=':')}"})
 
     @endpoint(
@@ -114,11 +114,13 @@ def declare_records(blueprint: func.Blueprint, records: Records) -> tuple[Any, A
         "`fields` then stay as they are set, whatever the source says; `release` gives fields back to the import.",
     )
     def edit_record(req: func.HttpRequest) -> func.HttpResponse:
-        body = _read_body(json_body(req), {"fields": {}, "release": []})
+        from functions.schemas.records import RecordEdit
+
+        body = read_body(req, RecordEdit)
         record, etag = desk().edit(
             req.route_params["id"],
-            body["fields"],
-            body["release"],
+            body.fields,
+            body.release,
             by=caller(req),
             if_match=if_match_of(req),
         )
@@ -155,24 +157,3 @@ def declare_records(blueprint: func.Blueprint, records: Records) -> tuple[Any, A
         return answer(200, desk().explain(req.route_params["id"]))
 
     return list_records, add_record, show_record, edit_record, list_history, explain_record
-
-
-def _read_body(body: Any, defaults: dict[str, Any]) -> dict[str, Any]:
-    """The members of a JSON object, each of its default's type; raises InvalidInputError with every fault."""
-    faults: list[Fault] = []
-    if not isinstance(body, dict):
-        body, faults = {}, [Fault("", "must be a JSON object")]
-    read = dict(defaults)
-    for name, value in body.items():
-        if name not in defaults:
-            faults.append(Fault(str(name), "there is no such field"))
-        elif not isinstance(value, type(defaults[name])):
-            faults.append(Fault(name, f"must be a {_WORDS[type(defaults[name])]}"))
-        elif isinstance(value, list) and not all(isinstance(member, str) for member in value):
-            faults.append(Fault(name, "must be a list of texts"))
-        else:
-            read[name] = value
-    if faults:
-        listed = "; ".join(f"{fault.path}: {fault.message}" for fault in faults)
-        raise InvalidInputError(Reason.BODY_NOT_READABLE, f"The body has faults: {listed}.", faults=faults)
-    return read

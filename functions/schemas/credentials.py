@@ -4,12 +4,12 @@ from datetime import datetime
 
 from pydantic import Field
 
-from functions.schemas.shapes import Answer
-from shared.settings.base import Document, Text
+from functions.schemas.shapes import Answer, Body
+from shared.settings.base import Text
 from shared.vaults.documents.credentials import SecretText
 
 
-class Trial(Document):
+class Trial(Body):
     """A secret of the store to try, before any document names it."""
 
     secret: SecretText

@@ -1,12 +1,12 @@
 """Assets and users over HTTP."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
-from functions.schemas.shapes import Answer, HistoryAnswer
-from shared.settings.base import Document
+from functions.schemas.shapes import Answer, Body, HistoryAnswer
+from shared.records.editor import RECORD_ID
 
 FieldValue = str | int | float | bool | None
 
@@ -119,15 +119,27 @@ class UserExplanation(UserAnswer):
     history: list[HistoryAnswer]
 
 
-class NewRecord(Document):
+def _plain_value(value: object) -> object:
+    if value is not None and not isinstance(value, str | int | float | bool):
+        raise ValueError("must be a text, a number, true, false or null")
+    return value
+
+
+_ANY_FIELD = {"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}, {"type": "null"}]}
+FieldInput = Annotated[Any, AfterValidator(_plain_value), WithJsonSchema(_ANY_FIELD)]
+# The record's editor checks it by the same pattern, and says in words what it must be.
+NewId = Annotated[str, WithJsonSchema({"type": "string", "pattern": RECORD_ID})]
+
+
+class NewRecord(Body):
     """A record made by hand."""
 
-    id: str = Field(min_length=1, max_length=100, pattern="^[^/\\\\#?%~:]+$")
-    fields: dict[str, FieldValue] = Field(default_factory=dict)
+    id: NewId
+    fields: dict[str, FieldInput] = Field(default_factory=dict)
 
 
-class RecordEdit(Document):
+class RecordEdit(Body):
     """What a person sets, and what is given back to the import."""
 
-    fields: dict[str, FieldValue] = Field(default_factory=dict)
+    fields: dict[str, FieldInput] = Field(default_factory=dict)
     release: list[str] = Field(default_factory=list)

@@ -1,28 +1,35 @@
 """Imports, previews and their runs over HTTP."""
 
 from datetime import datetime
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, StrictBool, model_validator
 
-from functions.schemas.shapes import Answer, FieldChange
+from functions.schemas.shapes import Answer, Body, FieldChange
 from shared.imports.plan.model import Action
 from shared.imports.runs.model import Mode, PartState, RunState
-from shared.settings.base import Document
+
+RunId = Annotated[str, Field(default_factory=str, min_length=1)]
 
 
-class StartImport(Document):
-    """What to start; without anything, an import. `preview`, `apply` and `confirm` exclude each other."""
+class StartImport(Body):
+    """What to start; without anything, an import. `preview`, `apply` and `confirm` exclude each other.
 
-    preview: bool = Field(default=False, description="Write nothing but the plan.")
-    as_scheduled: bool = Field(default=False, description="Preview what the scheduled import would do.")
-    apply: str = Field(
-        default_factory=str, min_length=1, description="The id of a finished preview: exactly its plan is written."
-    )
-    confirm: str = Field(
-        default_factory=str,
-        min_length=1,
-        description="The id of a run whose brake held: what it held back is deactivated.",
-    )
+    An empty id is refused: an unset variable of a script must not become an import of everything.
+    """
+
+    preview: StrictBool = Field(default=False, description="Write nothing but the plan.")
+    as_scheduled: StrictBool = Field(default=False, description="Preview what the scheduled import would do.")
+    apply: RunId = Field(description="The id of a finished preview: exactly its plan is written.")
+    confirm: RunId = Field(description="The id of a run whose brake held: what it held back is deactivated.")
+
+    @model_validator(mode="after")
+    def _one_thing(self) -> Self:
+        if sum((self.preview, bool(self.apply), bool(self.confirm))) > 1:
+            raise ValueError("a run is a preview, applies one, or confirms one: send only one of them")
+        if self.as_scheduled and not self.preview:
+            raise ValueError("as_scheduled is for a preview: imports that are started by hand deactivate nothing")
+        return self
 
 
 class _Run(Answer):

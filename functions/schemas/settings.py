@@ -1,13 +1,13 @@
 """Settings documents over HTTP."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from pydantic import Field
+from pydantic import Field, SkipValidation, WithJsonSchema
 
-from functions.schemas.shapes import Answer
+from functions.schemas.shapes import Answer, Body
 from shared.bootstrap.kinds import KINDS
-from shared.settings.base import Document, DocumentName, SettingsDocument
+from shared.settings.base import DOCUMENT_NAME, SettingsDocument
 
 if TYPE_CHECKING:
     AnyDocument = SettingsDocument
@@ -64,15 +64,20 @@ class SettingChanges(Answer):
     items: list[SettingChange]
 
 
-class SetMember(Document):
+# Each document's own kind checks its name and content, so that every fault of every document is told at once.
+NamedKind = Annotated[str, WithJsonSchema({"type": "string", "enum": list(KINDS.names)})]
+NewName = Annotated[str, WithJsonSchema({"type": "string", "pattern": DOCUMENT_NAME})]
+
+
+class SetMember(Body):
     """One document of a set."""
 
-    kind: Kind
-    name: DocumentName
-    document: AnyDocument
+    kind: NamedKind
+    name: NewName
+    document: SkipValidation[AnyDocument]
 
 
-class SettingSet(Document):
+class SettingSet(Body):
     """A set of documents; each is written as given, and those that are not named stay."""
 
     documents: list[SetMember]

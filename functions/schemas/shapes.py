@@ -12,6 +12,12 @@ class Answer(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Body(BaseModel):
+    """Base of every body that comes in. `functions.http.bodies` checks it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
 class Problem(BaseModel):
     """A refusal, as RFC 9457 has it. Match on `reason`, which is stable; show `detail` and `remedy` to a person."""
 

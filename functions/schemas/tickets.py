@@ -1,25 +1,27 @@
 """Tickets, quarantined events, sweeps and dead letters over HTTP."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
+from pydantic import Field, PlainValidator, StringConstraints, WithJsonSchema
 
-from functions.schemas.shapes import Answer
-from shared.settings.base import Document
+from functions.http.query import to_moment
+from functions.schemas.shapes import Answer, Body
 from shared.tickets.domain.model import ObjectType, Priority, Status, TicketKind
 
 
-def _in_utc(moment: datetime) -> datetime:
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError("must be a time between the years 1 and 9999, in UTC") from error
+def _moment(value: object) -> datetime:
+    return to_moment(value if isinstance(value, str) else "")
 
 
-ShortText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
-Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
-NoteText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=8_000)]
+def _text(longest: int) -> Any:
+    # The pattern says in the document what trimming does: blanks alone are no text.
+    return StringConstraints(strip_whitespace=True, min_length=1, max_length=longest, pattern=r"\S")
+
+
+ShortText = Annotated[str, _text(200)]
+NoteText = Annotated[str, _text(8_000)]
+Moment = Annotated[datetime, PlainValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 
 
 class TicketAnswer(Answer):
@@ -70,7 +72,7 @@ class TicketDetailAnswer(TicketAnswer):
     etag: str
 
 
-class TicketChange(Document):
+class TicketChange(Body):
     """What to change. A field that is left out stays; null lets the rules' value show again."""
 
     status: Status | None = None
@@ -82,7 +84,7 @@ class TicketChange(Document):
     note: NoteText | None = Field(default=None, description="Written into the timeline with the change.")
 
 
-class NewNote(Document):
+class NewNote(Body):
     """A note for the timeline."""
 
     text: NoteText
@@ -119,7 +121,7 @@ class ReplayAnswer(Answer):
     message: str
 
 
-class SweepRequest(Document):
+class SweepRequest(Body):
     """Which vault; all that have a store when it is left out."""
 
     vault: ShortText | None = None

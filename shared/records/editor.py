@@ -5,22 +5,24 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from shared.errors import AlreadyExistsError, ChangedMeanwhileError, ConflictError, Fault, InvalidInputError
+from shared.errors import AlreadyExistsError, ChangedMeanwhileError, ConflictError, Fault
 from shared.reasons import Reason
 from shared.records.columns import ACTIVE, SITE, TYPE, column_of, field_of, fields_of
 from shared.records.model import MANUAL_PARTITION, FieldChange, Key
 from shared.records.table import RecordTable, is_alias
+from shared.settings.validation import body_invalid
 from shared.storage.etags import check_version, short_etag
 from shared.storage.limits import CHARACTERS_PER_TEXT, size_of_text
 from shared.storage.rows import Row, Value
-from shared.text import LONE_SURROGATE, escape_key
+from shared.text import LONE_SURROGATE
 
 # Of an edit, while others write the same record.
 _TRIES = 10
 # A sentence about what is wrong with a value of a field, or None.
 FieldCheck = Callable[[str, object], str | None]
 # Other letters sort behind the history rows, where no list and no import looks.
-_ID = re.compile(r"^(?! )[ -}]{1,100}(?<! )\Z")
+_ID_CHARACTERS = r"!\"$&'()*+,\-.0-9;<=>@A-Z\[\]^_`a-z{|}"
+RECORD_ID = f"^[{_ID_CHARACTERS}]([{_ID_CHARACTERS} ]{{0,98}}[{_ID_CHARACTERS}])?$"
 
 
 class _OvertakenError(ChangedMeanwhileError):
@@ -89,7 +91,7 @@ class RecordEditor:
     def add(self, record_id: str, values: Mapping[str, Any], *, by: str) -> Row:
         """A record made by hand. Raises ConflictError when the id is taken."""
         faults = self._faults(values)
-        if not _ID.match(record_id) or ":" in record_id or escape_key(record_id) != record_id:
+        if not re.fullmatch(RECORD_ID.removesuffix("$"), record_id):
             wanted = "1 to 100 ASCII characters without / \\ # ? % ~ and colons, with no blank at its ends"
             faults.insert(0, Fault("id", f"must be {wanted}"))
         _raise(faults)
@@ -158,5 +160,4 @@ def _not_storable(value: Any) -> str | None:
 
 def _raise(faults: Sequence[Fault]) -> None:
     if faults:
-        listed = "; ".join(f"{fault.path}: {fault.message}" for fault in faults)
-        raise InvalidInputError(Reason.DOCUMENT_INVALID, f"The change has faults: {listed}.", faults=faults)
+        raise body_invalid(faults)

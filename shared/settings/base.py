@@ -10,9 +10,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
 from shared.errors import Fault
 
 # Names of documents are row keys and parts of addresses.
-NAME_PATTERN = re.compile(r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")
+DOCUMENT_NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+# The `$` of Python also takes a line break behind the name.
+NAME_PATTERN = re.compile(DOCUMENT_NAME.replace("$", r"\Z"))
 
-DocumentName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+DocumentName = Annotated[str, StringConstraints(pattern=DOCUMENT_NAME)]
 
 
 def _only_text(value: Any) -> Any:

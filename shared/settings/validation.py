@@ -1,6 +1,6 @@
 """From what an operator wrote to a document that a reader can trust, or to the path of every fault."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -11,7 +11,6 @@ from shared.errors import Fault, InvalidInputError
 from shared.reasons import Reason
 from shared.settings.base import NAME_PATTERN, SettingsDocument
 from shared.settings.bounded_yaml import RefusedYamlError, load_all
-from shared.strict_json import parse_json
 
 D = TypeVar("D", bound=SettingsDocument)
 
@@ -26,20 +25,51 @@ class ReceivedDocument:
     where: str = ""
 
 
+# What pydantic says, in an operator's words, by the type of the fault; `{…}` is of its context.
+_SENTENCES = {
+    "extra_forbidden": "there is no such field",
+    "missing": "is missing",
+    "string_type": "must be a text",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a number",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "list_type": "must be a list",
+    "tuple_type": "must be a list",
+    "enum": "must be one of {expected}",
+    "literal_error": "must be one of {expected}",
+    "string_too_short": "must have at least {min_length} characters",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_pattern_mismatch": "must match {pattern}",
+    "too_short": "must have at least {min_length} entries",
+    "too_long": "must have at most {max_length} entries",
+    "greater_than_equal": "must be at least {ge}",
+    "greater_than": "must be more than {gt}",
+    "less_than_equal": "must be at most {le}",
+    "less_than": "must be less than {lt}",
+}
+
+
 def faults_of(error: ValidationError) -> list[Fault]:
     """Pydantic's faults with paths as operators read them; no value is repeated."""
     return [
-        Fault(".".join(str(part) for part in fault["loc"]), _sentence(fault["type"], fault["msg"]))
-        for fault in error.errors(include_url=False, include_context=False, include_input=False)
+        Fault(".".join(map(str, fault["loc"])), _sentence(fault["type"], fault["msg"], fault.get("ctx", {})))
+        for fault in error.errors(include_url=False, include_input=False)
     ]
 
 
-def _sentence(kind: str, message: str) -> str:
-    if kind == "extra_forbidden":
-        return "there is no such field"
-    if kind == "missing":
-        return "is missing"
-    return message.removeprefix("Value error, ")
+def _sentence(kind: str, message: str, context: dict[str, Any]) -> str:
+    if kind == "string_too_short" and context.get("min_length") == 1:
+        return "must not be empty"
+    sentence = _SENTENCES.get(kind)
+    return message.removeprefix("Value error, ") if sentence is None else sentence.format_map(context)
 
 
 def parse_document(cls: type[D], name: str, content: Any) -> D:
@@ -61,12 +91,18 @@ def parse_document(cls: type[D], name: str, content: Any) -> D:
 
 def document_invalid(what: str, faults: list[Fault]) -> InvalidInputError:
     """The refusal of a document: one sentence with every fault in it, and the faults apart."""
+    return _invalid(Reason.DOCUMENT_INVALID, f"The document {what}", faults)
+
+
+def body_invalid(faults: Sequence[Fault]) -> InvalidInputError:
+    """The refusal of a body that is no settings document."""
+    return _invalid(Reason.BODY_INVALID, "The body", faults)
+
+
+def _invalid(reason: Reason, what: str, faults: Sequence[Fault]) -> InvalidInputError:
     listed = "; ".join(f"{fault.path}: {fault.message}" if fault.path else fault.message for fault in faults)
     return InvalidInputError(
-        Reason.DOCUMENT_INVALID,
-        f"The document {what} has faults: {listed}.",
-        remedy="Fix each fault listed.",
-        faults=faults,
+        reason, f"{what} has faults: {listed}.", remedy="Fix each fault listed.", faults=tuple(faults)
     )
 
 
@@ -97,26 +133,11 @@ def write_yaml(entries: list[dict[str, Any]]) -> str:
     return yaml.safe_dump_all(entries, allow_unicode=True, sort_keys=False, explicit_start=True)
 
 
-def parse_set(body: bytes, content_type: str) -> list[ReceivedDocument]:
-    """The documents of an HTTP body: JSON `{"documents": [{kind, name, document}, …]}` or a list, else YAML.
-
-    Raises InvalidInputError.
-    """
-    is_json = "json" in content_type.casefold()
+def parse_yaml_set(body: bytes) -> list[ReceivedDocument]:
+    """The documents of a body in YAML; raises InvalidInputError."""
     try:
-        text = body.decode("utf-8")
-        content = parse_json(text) if is_json else None
+        return list(parse_yaml(body.decode("utf-8"), "document"))
     except UnicodeDecodeError as error:
-        raise InvalidInputError(Reason.BODY_NOT_READABLE, "The body is not text in UTF-8.") from error
-    except ValueError as error:
-        raise InvalidInputError(Reason.BODY_NOT_READABLE, f"The body cannot be taken: {error}.") from error
-    if not is_json:
-        return list(parse_yaml(text, "document"))
-    entries = content.get("documents") if isinstance(content, dict) else content
-    others = set(content) - {"documents"} if isinstance(content, dict) else set()
-    faults = [Fault(name, "there is no such field") for name in sorted(others)]
-    if not isinstance(entries, list):
-        faults.append(Fault("documents", "must be a list"))
-    if faults or not isinstance(entries, list):
-        raise document_invalid("set", faults)
-    return [parse_entry(entry, f"document {index + 1}") for index, entry in enumerate(entries)]
+        raise InvalidInputError(
+            Reason.BODY_NOT_READABLE, "The body is not text in UTF-8.", remedy="Save it as UTF-8."
+        ) from error

@@ -3,14 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from pydantic import ValidationError
-
-from shared.errors import DeskbridgeError, Fault, MisconfiguredError, NotFoundError, TryLaterError
+from shared.errors import DeskbridgeError, MisconfiguredError, NotFoundError, TryLaterError
 from shared.reasons import Reason
 from shared.settings.store import SettingsStore
-from shared.settings.validation import document_invalid, faults_of
 from shared.vaults.credentials import check_vault, expired, expiry, field_of, has_expired
 from shared.vaults.documents.credential_stores import CredentialStore
 from shared.vaults.documents.credentials import Credential, InPlaceCredential, SecretSource
@@ -202,19 +198,6 @@ class CredentialChecks:
             may_pass=isinstance(error, TryLaterError),
             secret=secret,
         )
-
-
-def parse_in_place(store: str, content: Any) -> InPlaceCredential:
-    """A credential that no document names yet: `{"secret": …}` and the names of fields, for a store.
-
-    Raises InvalidInputError with every fault.
-    """
-    if not isinstance(content, dict):
-        raise document_invalid("body", [Fault("", 'must be an object such as {"secret": "ec2-key"}')])
-    try:
-        return InPlaceCredential.model_validate({**content, "store": store})
-    except ValidationError as error:
-        raise document_invalid("body", faults_of(error)) from None
 
 
 def identity_of(store: CredentialStore) -> str:

@@ -118,3 +118,68 @@ def test_a_name_with_line_breaks_makes_no_line_of_its_own_in_the_log(caplog: pyt
     lines = [record.getMessage() for record in caplog.records]
     assert any("root: 200" in line for line in lines)
     assert [line for line in lines if not line.isprintable()] == []
+
+
+PARTS = ("kind", "name", "document")
+REFUSED: list[tuple[str, str, Any, dict[str, str]]] = [
+    ("POST", "assets", {"id": "a:b"}, {"id": "must be 1 to 100"}),
+    ("POST", "assets", {"id": " a"}, {"id": "must be 1 to 100"}),
+    ("POST", "assets", {"id": "a%"}, {"id": "must be 1 to 100"}),
+    ("POST", "assets", {"id": "a~"}, {"id": "must be 1 to 100"}),
+    ("POST", "users", {"id": 7, "fields": []}, {"id": "must be a text", "fields": "must be an object"}),
+    ("POST", "users", {}, {"id": "is missing"}),
+    ("POST", "assets", {"id": "a", "fields": {"x": [1], "y": {}}}, {"fields.x": "must be a text", "fields.y": "must"}),
+    ("PATCH", "assets/{asset}", {"release": [1], "add": 1}, {"release.0": "must be a text", "add": "no such field"}),
+    ("PATCH", "assets/{asset}", [], {"": "must be an object"}),
+    ("PATCH", "tickets/{ticket}", {"status": "done"}, {"status": "must be one of 'open'"}),
+    ("PATCH", "tickets/{ticket}", {"snoozed_until": 4102444800}, {"snoozed_until": "must be a time with its zone"}),
+    ("PATCH", "tickets/{ticket}", {"snoozed_until": "4102444800"}, {"snoozed_until": "must be a time with its zone"}),
+    ("PATCH", "tickets/{ticket}", {"team": " ", "site": "x" * 201}, {"team": "must", "site": "at most 200"}),
+    ("POST", "tickets/{ticket}/notes", {"text": ""}, {"text": "must"}),
+    ("POST", "aws-tenants/acorn/imports", {"preview": 1}, {"preview": "must be true or false"}),
+    ("POST", "aws-tenants/acorn/imports", {"preview": "true"}, {"preview": "must be true or false"}),
+    ("POST", "aws-tenants/acorn/imports", {"apply": None}, {"apply": "must be a text"}),
+    ("POST", "aws-tenants/acorn/imports", {"as_scheduled": True}, {"": "is for a preview"}),
+    ("POST", "aws-tenants/acorn/imports", {"apply": "a", "confirm": "b"}, {"": "only one of them"}),
+    ("POST", "credential-stores/acorn/check", {"secret": "a", "store": "other"}, {"store": "no such field"}),
+    ("POST", "sweeps", {"vault": 1}, {"vault": "must be a text"}),
+    ("POST", "settings", {"documents": 1}, {"documents": "must be a list"}),
+    ("POST", "settings", [], {"": "must be an object"}),
+    (
+        "POST",
+        "settings",
+        {"documents": [{"kind": 1, "name": "a"}]},
+        {"documents.0.kind": "", "documents.0.document": ""},
+    ),
+]
+
+
+@pytest.mark.parametrize(("method", "address", "body", "faults"), REFUSED)
+def test_a_body_is_refused_with_every_fault_in_an_operators_words(
+    desk: MemoryTables, method: str, address: str, body: Any, faults: dict[str, str]
+) -> None:
+    secrets_of_two_vaults(desk)
+    address = address.format(asset=asset(1), ticket=call("GET", "tickets").json["items"][0]["id"])
+    before = desk.contents()
+    refused = call(method, address, body, {"If-Match": "*"})
+    assert (refused.status, refused.json["reason"]) == (400, "body_invalid")
+    assert refused.json["remedy"] == "Fix each fault listed."
+    told = {fault["path"]: fault["message"] for fault in refused.json["faults"]}
+    assert set(told) == set(faults)
+    for path, part in faults.items():
+        assert part in told[path]
+    assert not re.search(r"Input should|instance|dict|\bstr\b|\bbool\b|None", refused.json["detail"])
+    assert desk.contents() == before
+
+
+def test_every_body_of_the_document_is_checked_by_the_model_that_describes_it(desk: MemoryTables) -> None:
+    """Whoever sends what is described nowhere is told so: no endpoint reads its body in a way of its own."""
+    secrets_of_two_vaults(desk)
+    for declared in declared_endpoints().values():
+        if declared.basic or not any(content.model for content in declared.bodies):
+            continue
+        address = declared.route.removeprefix("v1/").replace("{kind}", "sites")
+        refused = call(declared.methods[0], re.sub(r"\{[a-z]+\}", "none", address), {"described_nowhere": 1})
+        assert refused.status == 400, declared.function
+        told = {fault["path"]: fault["message"] for fault in refused.json["faults"]}
+        assert told["described_nowhere"] == "there is no such field", declared.function

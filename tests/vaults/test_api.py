@@ -77,7 +77,7 @@ def test_a_secret_is_tried_before_it_is_named(app: Desk, vault: VaultInterface) 
     assert call(api_credentials.check_credential_store, "main", b'{"secret": "user"}')[1]["ok"] is True
     for body in (b"[]", b'{"secret": "a b"}', b'{"secrt": "a"}', b"{", b'{"secret": "a", "store": 1, "x": 2}'):
         status, problem = call(api_credentials.check_credential_store, "main", body)
-        assert (status, problem["reason"] in {"document_invalid", "body_not_readable"}) == (400, True)
+        assert (status, problem["reason"] in {"body_invalid", "body_not_readable"}) == (400, True)
 
 
 @pytest.mark.parametrize("trigger", ["check_credential_store", "check_credential", "list_credential_uses"])

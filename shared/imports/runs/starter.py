@@ -49,7 +49,7 @@ class RunStarter:
         """
         if sum([preview, bool(apply), bool(confirm)]) > 1:
             raise InvalidInputError(
-                Reason.BODY_NOT_READABLE, "A run is a preview, applies one, or confirms one: only one of them."
+                Reason.BODY_INVALID, "A run is a preview, applies one, or confirms one: only one of them."
             )
         source = self._runner.source_type(kind).source(name)
         trigger = self._trigger_of(kind, name, trigger, apply, confirm)

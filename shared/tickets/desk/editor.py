@@ -185,7 +185,9 @@ def _check_snooze(until: str | datetime, status: Status, now: datetime) -> None:
         )
     if not isinstance(until, datetime) or until <= now:
         fault = Fault("snoozed_until", "must lie ahead")
-        raise InvalidInputError(Reason.DOCUMENT_INVALID, "snoozed_until must lie ahead.", faults=[fault])
+        raise InvalidInputError(
+            Reason.BODY_INVALID, "snoozed_until must lie ahead.", remedy="Send a later time.", faults=[fault]
+        )
 
 
 def _choice(changes: Changes, name: str, of: Callable[[str], E], decided: E | None, effective: E) -> E | None:
