@@ -140,7 +140,7 @@ class Operators:
         present = shown["document"]
         if all(_is(present.get(name), wanted) for name, wanted in members.items()):
             return
-        sent = request("PUT", route=route, body={**present, **members}, headers={"If-Match": shown["etag"]})
+        sent = request("PUT", route=route, body={**present, **members}, headers={"If-Match": str(shown["version"])})
         if self._ask(Flow.SETTINGS, "a change of a document", lambda: put_setting(req=sent)) is None:
             again()
 

@@ -35,8 +35,8 @@ class Configuration:
 
     def evaluate(self, record: RuleRecord) -> RuleResult:
         """What the ticket rules decide, and the vault's site where they name none."""
-        result = self.rules.outcome(record) or RuleResult()
         entry = self.entry(str(record["vault"]))
+        result = self.rules.outcome(record) or RuleResult()
         return result if entry is None or not entry.site or result.site else replace(result, site=entry.site)
 
 

@@ -16,7 +16,7 @@ from shared.reasons import Reason
 from shared.storage.limits import in_transactions
 from shared.storage.rows import Delete, Operation, Row
 from shared.tickets.domain.decide import decide
-from shared.tickets.domain.model import Context, DesiredTicket, KeyVaultEvent, ManualOverride, Note
+from shared.tickets.domain.model import Context, DesiredTicket, KeyVaultEvent, ManualOverride, Note, ObjectType
 from shared.tickets.domain.observations import Observation, merge_observations
 from shared.tickets.store.object_json import ObjectRecord
 from shared.tickets.store.repository import (
@@ -24,7 +24,6 @@ from shared.tickets.store.repository import (
     TicketRepository,
     create_note,
     create_receipt,
-    object_key,
 )
 from shared.tickets.transactions import TicketTransactions, UsesOf
 
@@ -84,8 +83,10 @@ class _Step:
     taken: int
     done: bool
 
-    def finish(self) -> None:
-        self.progress.taken, self.progress.done = self.taken, self.done
+
+def object_key(object_type: ObjectType, name: str) -> ObjectKey:
+    """Key Vault compares names without case."""
+    return (object_type, name.casefold())
 
 
 def changes_of(events: Iterable[KeyVaultEvent]) -> list[ObjectChanges]:
@@ -120,7 +121,6 @@ class TicketReconciler:
         Raises TryLaterError when storage fails or others keep writing: then nothing is lost, and repeating the call
         goes on from there. Raises UnstorableError for an object whose rows would be refused.
         """
-        self._repository.ensure_scope(context.vault)
         deadline = self._clock() + _SECONDS
         ahead = self._read_ahead(changes, context) if len(changes) >= _READ_TOGETHER else {}
         pending = [_Progress(each, record=ahead.get(each.key)) for each in changes]
@@ -148,7 +148,7 @@ class TicketReconciler:
             own = [create_note(context.vault, ticket_id, note) for note in edited.notes]
             plan = self._transactions.plan(key, record, updated, own, context, check_id_collisions=False)
             try:
-                etags = self._repository.table.transact(context.vault, plan.operations)
+                etags = self._repository.write(context.vault, plan.operations)
             except ConflictError:
                 self._wait(_pause(min(tries, _TRIES)))
                 continue
@@ -175,7 +175,7 @@ class TicketReconciler:
     def _transact(self, together: list[_Step], context: Context, deadline: float) -> None:
         operations = [operation for step in together for operation in step.operations]
         try:
-            self._repository.table.transact(context.vault, operations)
+            self._repository.write(context.vault, operations)
         except RowRefusedError:
             # Two objects may want one new ticket id; apart, the second of them finds it taken.
             if len(together) == 1:
@@ -186,7 +186,7 @@ class TicketReconciler:
             self._failed([step.progress for step in together], error, deadline)
         else:
             for step in together:
-                step.finish()
+                step.progress.taken, step.progress.done = step.taken, step.done
 
     def _steps(self, pending: list[_Progress], context: Context, deadline: float) -> list[_Step]:
         """The next step of each that has anything to write."""
@@ -200,7 +200,7 @@ class TicketReconciler:
             if step.operations:
                 steps.append(step)
             else:
-                step.finish()
+                progress.taken, progress.done = step.taken, step.done
         return steps
 
     def _failed(self, group: list[_Progress], error: DeskbridgeError, deadline: float) -> None:

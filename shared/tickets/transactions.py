@@ -8,7 +8,7 @@ from shared.errors import DeskbridgeError, MisconfiguredError, RowRefusedError, 
 from shared.reasons import Reason
 from shared.storage.limits import OPERATIONS_PER_TRANSACTION, check_row
 from shared.storage.rows import Delete, Operation, Row
-from shared.tickets.domain.decide import decide, is_known, version_of
+from shared.tickets.domain.decide import decide, is_known
 from shared.tickets.domain.model import (
     Context,
     DesiredTicket,
@@ -24,7 +24,6 @@ from shared.tickets.store.repository import (
     TicketRepository,
     create_note,
     list_keys_of,
-    object_row_key,
     project,
     remove,
     save_object,
@@ -79,13 +78,12 @@ class TicketTransactions:
         `check_id_collisions` says that a transaction of it was refused, so that the table is asked for new tickets'
         ids. Raises UnstorableError for what no row can hold, and TryLaterError.
         """
-        row_key = object_row_key(key)
         decision = decide(record.state, record.overrides, context, record.rule_results)
         try:
             operations, after = _removals(record, decision.tickets, [*own])
             stored, incomplete = dict(after.stored), after.incomplete
             for desired in decision.tickets:
-                rows, stored_rows = self._rows_of(key, row_key, desired, stored, context, check_id_collisions)
+                rows, stored_rows = self._rows_of(key, record.row_key, desired, stored, context, check_id_collisions)
                 if len(operations) + len(rows) > _ROOM:
                     incomplete = True
                     break
@@ -98,7 +96,7 @@ class TicketTransactions:
                 # The caps of observations keep a ticket's rows below it; without this a mistake would never end.
                 raise UnstorableError(key, f"A ticket of {key[0]} {key[1]} needs more rows than a transaction holds.")
             if operations or after != before:
-                operations.insert(0, save_object(context.vault, row_key, after))
+                operations.insert(0, save_object(context.vault, after))
             for operation in operations:
                 # Here, where it is known whose row it is.
                 if not isinstance(operation, Delete):
@@ -121,13 +119,14 @@ class TicketTransactions:
         vault, present = context.vault, stored.get(desired.key)
         if present is not None:
             return project(vault, row_key, desired, present.ticket_id, present)
+        uses = self._uses(vault, desired)
         taken = {one.ticket_id for one in stored.values()}
         new_id, former = self._new_id(vault, key, row_key, desired, taken, check_id_collisions=check_id_collisions)
         known = None if former is None else StoredTicketRows(new_id, list_keys=list_keys_of(former))
-        rows, after = project(vault, row_key, desired, new_id, known)
         # The notes of its former life would go with the row that they stand in.
         kept = [] if former is None else [note for note in timeline_of(former) if note not in desired.notes]
-        rows += [create_note(vault, new_id, note) for note in (*kept, *self._uses(vault, desired))]
+        rows, after = project(vault, row_key, desired, new_id, known)
+        rows += [create_note(vault, new_id, note) for note in (*kept, *uses)]
         return rows, after
 
     def _new_id(
@@ -147,7 +146,7 @@ class TicketTransactions:
         written the ticket too: so the table is asked.
         """
         for longer in range(0, _LONGEST_ID, 2):
-            found = ticket_id(vault, key[0], key[1], desired.ticket.kind, version_of(desired.key), longer)
+            found = ticket_id(vault, key[0], key[1], desired.key, longer)
             if found in taken:
                 continue
             row = self._repository.find_ticket(vault, found) if check_id_collisions else None

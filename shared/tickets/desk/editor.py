@@ -24,8 +24,8 @@ from shared.tickets.domain.model import (
     Ticket,
     may_be_of,
 )
-from shared.tickets.reconciler import EditTicket, TicketEdit, TicketReconciler
-from shared.tickets.store.repository import TicketRepository, create_note, object_key, rewrite, ticket_of
+from shared.tickets.reconciler import EditTicket, TicketEdit, TicketReconciler, object_key
+from shared.tickets.store.repository import TicketRepository, create_note, rewrite, ticket_of
 
 E = TypeVar("E")
 

@@ -60,14 +60,13 @@ class TicketOpener:
         Raises TryLaterError: then the same call can be repeated.
         """
         partition_key = request.partition_key
-        self._repository.ensure_scope(partition_key)
-        about = (partition_key, request.object_type, request.object_name, request.kind, request.condition)
+        about = (partition_key, request.object_type, request.object_name, request.condition)
         longer = 0
         while True:
             found = ticket_id(*about, longer, prefix=request.id_prefix)
             operations, _ = project(partition_key, "", _desired(request), found, None)
             try:
-                self._repository.table.transact(partition_key, operations)
+                self._repository.write(partition_key, operations)
             except AlreadyExistsError:
                 present = self._repository.find_ticket(partition_key, found)
                 if present is not None and present.text("ticket_key") != request.condition:

@@ -1,7 +1,9 @@
 """The conditions of an object: what occurred that counts, how it stands now, and what ended it. Pure."""
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.tickets.domain.model import (
@@ -10,6 +12,7 @@ from shared.tickets.domain.model import (
     Context,
     Note,
     Phase,
+    RuleEvaluator,
     RuleRecord,
     RuleResult,
     TicketKind,
@@ -41,13 +44,20 @@ class TicketCondition:
     notes: tuple[Note, ...] = ()
     objects: str = ""
 
-    @property
-    def key(self) -> str:
-        return f"{self.kind}:{self.version}"
+
+def conditions_of(
+    state: ObjectState, context: Context, rule_results: Mapping[str, RuleResult]
+) -> tuple[list[TicketCondition], Mapping[str, RuleResult]]:
+    """All conditions of the object, ended ones too, in a fixed order; and what the rules decided for them.
+
+    What `rule_results` hold, the rules are not asked again.
+    """
+    used: dict[str, RuleResult] = {}
+    remembering = replace(context, evaluate=_once(context.evaluate, rule_results, used))
+    return list(_conditions(state, remembering)), used
 
 
-def conditions_of(state: ObjectState, context: Context) -> Iterator[TicketCondition]:
-    """All conditions of the object, ended ones too, in a fixed order."""
+def _conditions(state: ObjectState, context: Context) -> Iterator[TicketCondition]:
     for version in sorted(state.versions):
         yield from _access_policy(state, version, context)
         yield from _new_version(state, version, context)
@@ -70,15 +80,14 @@ def _new_version(state: ObjectState, name: str, context: Context) -> Iterator[Ti
 def _expiry(state: ObjectState, name: str, context: Context) -> Iterator[TicketCondition]:
     version = state.versions[name]
     # What the present expiry date confirms comes last: it says how the condition stands, and its rule decides.
-    in_order = sorted(version.expiry_occurrences, key=lambda one: (version.confirms(one), one.severity))
-    occurrences = _ruled(state, in_order, context)
+    occurrences = _ruled(state, version.expiry_in_order(), context)
     if not occurrences:
         return
     latest = occurrences[-1][0]
     phase, ending = _how_it_ended(state, name, version, context, confirmed=version.confirms(latest))
     urgency = 1 if latest.change is ChangeType.EXPIRED else -latest.days
     condition = ConditionState(phase, urgency, latest.expires_at)
-    notes = tuple(_expiry_note(one) for one, _ in occurrences)
+    notes = tuple([_expiry_note(one) for one, _ in occurrences])
     yield TicketCondition(TicketKind.EXPIRY, name, occurrences, condition, ending, notes)
 
 
@@ -160,10 +169,22 @@ def _successor(state: ObjectState, name: str) -> str | None:
 # Rules
 
 
+def _once(evaluate: RuleEvaluator, known: Mapping[str, RuleResult], used: dict[str, RuleResult]) -> RuleEvaluator:
+    """Evaluates the rules once about each record; `used` is filled with what was needed."""
+
+    def evaluate_once(record: RuleRecord) -> RuleResult:
+        key = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:12]
+        if key not in used:
+            used[key] = known[key] if key in known else evaluate(record)
+        return used[key]
+
+    return evaluate_once
+
+
 def _ruled(state: ObjectState, occurrences: Iterable[Occurrence], context: Context) -> Ruled:
     """The occurrences that no rule turns off, each with what the rules decided about it."""
     ruled = [(one, context.evaluate(_record(state, one, context))) for one in occurrences]
-    return tuple(one for one in ruled if one[1].open)
+    return tuple([one for one in ruled if one[1].open])
 
 
 def _record(state: ObjectState, occurrence: Occurrence, context: Context) -> RuleRecord:

@@ -12,8 +12,6 @@
 5. What a rule turns off is as if it had not occurred.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -28,8 +26,6 @@ from shared.tickets.domain.model import (
     ObjectType,
     Phase,
     Priority,
-    RuleEvaluator,
-    RuleRecord,
     RuleResult,
     Status,
     Ticket,
@@ -66,13 +62,10 @@ def decide(
 
     `rule_results` are what the rules decided before: they are not asked again about the same occurrence.
     """
-    used: dict[str, RuleResult] = {}
-    context = replace(context, evaluate=_once(context.evaluate, rule_results or {}, used))
-    tickets = tuple(
-        _ticket(state, condition, overrides.get(condition.key), context)
-        for condition in list(conditions_of(state, context))
-    )
-    return Decision(tickets, used)
+    conditions, used = conditions_of(state, context, rule_results or {})
+    keyed = [(f"{condition.kind}:{condition.version}", condition) for condition in conditions]
+    tickets = [_ticket(state, key, condition, overrides.get(key), context) for key, condition in keyed]
+    return Decision(tuple(tickets), used)
 
 
 def version_of(key: str) -> str:
@@ -85,29 +78,21 @@ def is_known(state: ObjectState, key: str) -> bool:
     return version_of(key) in state.versions or not version_of(key)
 
 
-def _once(evaluate: RuleEvaluator, known: Mapping[str, RuleResult], used: dict[str, RuleResult]) -> RuleEvaluator:
-    """Evaluates the rules once about each record; `used` is filled with what was needed."""
-
-    def evaluate_once(record: RuleRecord) -> RuleResult:
-        key = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:12]
-        if key not in used:
-            used[key] = known[key] if key in known else evaluate(record)
-        return used[key]
-
-    return evaluate_once
-
-
 def _ticket(
-    state: ObjectState, condition: TicketCondition, override: ManualOverride | None, context: Context
+    state: ObjectState, key: str, condition: TicketCondition, override: ManualOverride | None, context: Context
 ) -> DesiredTicket:
     occurrence, result = condition.occurrences[-1]
     news = override is not None and condition.state.is_newer_than(override.based_on)
     status = _status(condition, override, news=news)
+    reopened = _reopened(condition, override, news=news)
+    priority = _priority(condition, override, news=news)
+    finished = status.finished
     notes = condition.notes
     opened_at = min([note.at for note in notes or (condition.ending,) if note is not None])
     if condition.ending is not None:
         # What had ended before anything was known of it ends as it opens.
         notes = (*notes, replace(condition.ending, at=max(condition.ending.at, opened_at)))
+    finished_at = _finished_at(status, override, notes) if finished else None
     expires_at = condition.state.expires_at or occurrence.expires_at
     values = template_values(
         context.vault,
@@ -123,7 +108,7 @@ def _ticket(
         ticket_id="",
         kind=condition.kind,
         status=status,
-        priority=_priority(condition, override, news=news),
+        priority=priority,
         ticket_type=result.ticket_type or _TICKET_TYPES[condition.kind],
         summary=render_summary(result.summary or SUMMARIES[occurrence.change], values),
         details=render_details(result.details or DETAILS[occurrence.change], values),
@@ -133,16 +118,15 @@ def _ticket(
         version=values["version"],
         opened_at=opened_at,
         updated_at=max([one.at for one in (*notes, override) if one is not None]),
-        finished_at=_finished_at(status, override, notes),
+        finished_at=finished_at,
         expires_at=expires_at,
-        snoozed_until=None if news or status.finished else people.snoozed_until,
+        snoozed_until=None if news or finished else people.snoozed_until,
         team=people.team or result.team,
         assignee=people.assignee or result.assignee,
         site=people.site or result.site,
         rule=result.rule,
     )
-    reopened = _reopened(condition, override, status, news=news)
-    return DesiredTicket(condition.key, ticket, condition.state, notes, reopened)
+    return DesiredTicket(key, ticket, condition.state, notes, () if finished else reopened)
 
 
 def _status(condition: TicketCondition, override: ManualOverride | None, *, news: bool) -> Status:
@@ -175,16 +159,12 @@ def _default_priority(occurrence: Occurrence) -> Priority:
     return Priority.HIGH if near and occurrence.days <= _URGENT_DAYS else Priority.MEDIUM
 
 
-def _finished_at(status: Status, override: ManualOverride | None, notes: tuple[Note, ...]) -> datetime | None:
-    if not status.finished:
-        return None
+def _finished_at(status: Status, override: ManualOverride | None, notes: tuple[Note, ...]) -> datetime:
     return override.at if override is not None and override.status is status else notes[-1].at
 
 
-def _reopened(
-    condition: TicketCondition, override: ManualOverride | None, status: Status, *, news: bool
-) -> tuple[Note, ...]:
-    if override is None or not news or status.finished or not condition.notes:
+def _reopened(condition: TicketCondition, override: ManualOverride | None, *, news: bool) -> tuple[Note, ...]:
+    if override is None or not news or not condition.notes:
         return ()
     latest = max(condition.notes, key=lambda note: note.at)
     if override.status is not None and override.status.finished:

@@ -219,8 +219,7 @@ def ticket_id(
     scope: str,
     object_type: ObjectType,
     object_name: str,
-    kind: TicketKind,
-    version: str,
+    condition: str,
     longer: int = 0,
     *,
     prefix: str = KEY_VAULT_PREFIX,
@@ -230,7 +229,7 @@ def ticket_id(
     Its first two characters come from the scope alone, so that the ticket is found without asking every scope.
     `longer` adds characters, for the case that two conditions share an id.
     """
-    number = int(_digest(scope, object_type, object_name.casefold(), kind, version), 16)
+    number = int(_digest(scope, object_type, object_name.casefold(), condition), 16)
     letters = _tag(scope) + _letters(number, _ID_CHARACTERS - _TAG_CHARACTERS + longer)
     return f"{prefix}-{letters[:5]}-{letters[5:]}"
 

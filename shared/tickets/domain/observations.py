@@ -86,6 +86,10 @@ class Version:
         """By the event, if there was one; else by what the sweep read. The two differ by moments."""
         return self.creation.at if self.creation is not None else self.listed_created_at
 
+    def expiry_in_order(self) -> list[Occurrence]:
+        """By urgency; those that the present expiry date confirms come last."""
+        return sorted(self.expiry_occurrences, key=lambda one: (self.confirms(one), one.severity))
+
     def confirms(self, occurrence: Occurrence) -> bool:
         """Whether the occurrence speaks of the expiry date that the version has now, as far as that is known."""
         if occurrence.expires_at is None or self.expires is None:

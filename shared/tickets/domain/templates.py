@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
-from shared.tickets.domain.model import ChangeType, iso
+from shared.tickets.domain.model import ChangeType
 from shared.tickets.domain.observations import ObjectState, Occurrence
 
 # No str.format: a template is an operator's text, and format reaches into attributes.
@@ -68,7 +68,7 @@ def template_values(
         "object_name": state.name,
         "version": version,
         "expires_at": "the date is not known" if expires_at is None else moment_text(expires_at),
-        "expires_on": expires_on if expires_at is None else f"on {iso(expires_at)[:10]}",
+        "expires_on": expires_on if expires_at is None else f"on {expires_at.astimezone(UTC):%Y-%m-%d}",
         "days_to_expiry": str(occurrence.days),
         "changed_on": changed_on,
         "objects": objects,
@@ -88,8 +88,7 @@ def render_details(template: str, values: Mapping[str, str]) -> str:
 
 def moment_text(moment: datetime) -> str:
     """The moment for a person, to the minute."""
-    text = iso(moment)
-    return f"{text[:10]} {text[11:16]} UTC"
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _render(template: str, values: Mapping[str, str], longest: int) -> str:

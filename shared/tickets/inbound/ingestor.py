@@ -8,11 +8,10 @@ from typing import Any
 from shared.errors import DeskbridgeError
 from shared.reasons import Reason
 from shared.tickets.configuration import Configuration
-from shared.tickets.domain.model import ChangeType, KeyVaultEvent, ObjectType
+from shared.tickets.domain.model import ChangeType, Context, KeyVaultEvent, ObjectType
 from shared.tickets.inbound.event_grid import EventRefusedError, parse_event
 from shared.tickets.inbound.quarantine import Quarantine, Quarantined
-from shared.tickets.reconciler import TicketReconciler, changes_of
-from shared.tickets.store.repository import object_key
+from shared.tickets.reconciler import TicketReconciler, changes_of, object_key
 from shared.tickets.transactions import UnstorableError
 
 logger = logging.getLogger(__name__)
@@ -37,7 +36,7 @@ class EventIngestor:
         reconciler: TicketReconciler,
         quarantine: Quarantine,
         *,
-        secret_changed: Callable[[str, str], None] | None = None,
+        secret_changed: Callable[[str, str], None],
     ) -> None:
         self._reconciler = reconciler
         self._quarantine = quarantine
@@ -79,34 +78,27 @@ class EventIngestor:
             by_vault.setdefault(event.vault, []).append((event, member))
             count += 1
         for vault, found in by_vault.items():
-            for member, refusal_of_storage in self._reconcile(vault, found, configuration):
+            for member, refusal_of_storage in self._reconcile(found, configuration.context(vault)):
                 quarantined.append(keep(member, refusal_of_storage.reason, refusal_of_storage.message))
                 count -= 1
         return IngestResult(count, tuple(quarantined))
 
-    def _reconcile(
-        self, vault: str, found: list[tuple[KeyVaultEvent, Any]], configuration: Configuration
-    ) -> list[tuple[Any, DeskbridgeError]]:
+    def _reconcile(self, found: list[tuple[KeyVaultEvent, Any]], context: Context) -> list[tuple[Any, DeskbridgeError]]:
         """Store the events of a vault; answers with the members whose object cannot be stored."""
         unstorable: list[tuple[Any, DeskbridgeError]] = []
         while True:
             try:
                 events = [event for event, _ in found]
-                self._reconciler.reconcile(changes_of(events), configuration.context(vault))
+                self._reconciler.reconcile(changes_of(events), context)
             except UnstorableError as error:
                 of_it = [one for one in found if object_key(one[0].object_type, one[0].object_name) == error.key]
                 unstorable += [(member, error) for _, member in of_it]
                 found = [one for one in found if one not in of_it]
                 continue
-            self._report_new_secrets(events)
+            for event in events:
+                if event.change is ChangeType.NEW_VERSION_CREATED and event.object_type is ObjectType.SECRET:
+                    self._secret_changed(event.vault, event.object_name)
             return unstorable
-
-    def _report_new_secrets(self, events: list[KeyVaultEvent]) -> None:
-        if self._secret_changed is None:
-            return
-        for event in events:
-            if event.change is ChangeType.NEW_VERSION_CREATED and event.object_type is ObjectType.SECRET:
-                self._secret_changed(event.vault, event.object_name)
 
     def _keep(self, member: Any, reason: Reason, message: str) -> str:
         logger.warning("An event is quarantined (%s): %s", reason, message)

@@ -25,9 +25,9 @@ from shared.tickets.domain.observations import (
     VersionListed,
     WithoutExpiryListed,
 )
-from shared.tickets.reconciler import ObjectChanges, TicketReconciler
+from shared.tickets.reconciler import ObjectChanges, TicketReconciler, object_key
 from shared.tickets.store.object_json import ObjectRecord
-from shared.tickets.store.repository import ObjectKey, TicketRepository, object_key
+from shared.tickets.store.repository import ObjectKey, TicketRepository
 
 logger = logging.getLogger(__name__)
 

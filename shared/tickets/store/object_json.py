@@ -14,7 +14,8 @@ _MOST_RECEIPTS = 40
 
 @dataclass(frozen=True)
 class ObjectRecord:
-    """All that the tickets of one object are derived from. `etag` is empty for an object that has no row yet.
+    """All that the tickets of one object are derived from. `row_key` is where
+    it is stored; `etag` is empty for an object that has no row yet.
 
     `rule_results` keeps what the rules decided about each occurrence, so that a later change of the rules decides
     about later occurrences, and does not rewrite tickets that people work on. `incomplete` says that more of the
@@ -28,6 +29,7 @@ class ObjectRecord:
     stored: Mapping[str, StoredTicketRows] = field(default_factory=dict)
     incomplete: bool = False
     receipts: tuple[str, ...] = ()
+    row_key: str = ""
     etag: str = ""
 
     def has_taken(self, receipt: str) -> bool:
@@ -39,18 +41,21 @@ class ObjectRecord:
         return tuple(sorted({*self.receipts, *map(_short, receipts)})[-_MOST_RECEIPTS:])
 
 
+_NOT_STORED = {"row_key", "etag"}
 _RECORD = TypeAdapter(ObjectRecord)
 
 
 def to_members(record: ObjectRecord) -> dict[str, Any]:
-    """The record without its ETag, ready for JSON; members at their default are left out."""
-    members: dict[str, Any] = _RECORD.dump_python(record, mode="json", exclude={"etag"}, exclude_defaults=True)
+    """The record without its row key and ETag, ready for JSON; members at their default are left out."""
+    members: dict[str, Any] = _RECORD.dump_python(
+        record, mode="json", exclude={"row_key", "etag"}, exclude_defaults=True
+    )
     return members
 
 
-def from_members(members: Mapping[str, Any], etag: str) -> ObjectRecord:
+def from_members(members: Mapping[str, Any], row_key: str, etag: str) -> ObjectRecord:
     """What `to_members` made."""
-    return replace(_RECORD.validate_python(members), etag=etag)
+    return replace(_RECORD.validate_python(members), row_key=row_key, etag=etag)
 
 
 def _short(receipt: str) -> str:

@@ -80,6 +80,11 @@ class TicketRepository:
                 self.table.transact(SCOPES_PARTITION, [Create(Row(SCOPES_PARTITION, scope, {"name": scope}))])
         self._known_scopes.add(scope)
 
+    def write(self, scope: str, operations: Sequence[Operation]) -> Sequence[str]:
+        """One transaction in the scope's partition, which every list finds from then on; raises as `Table.transact`."""
+        self.ensure_scope(scope)
+        return self.table.transact(scope, operations)
+
     def scopes(self) -> list[str]:
         """The partitions of all scopes."""
         return [row.row_key for row in scan(self.table, [partition(SCOPES_PARTITION)], select=["name"])]
@@ -88,10 +93,11 @@ class TicketRepository:
 
     def load(self, vault: str, key: ObjectKey, name: str) -> ObjectRecord:
         """The object's record; an empty one, with `name`, when nothing is known yet."""
-        row = self.table.find(vault, object_row_key(key))
+        row_key = object_row_key(key)
+        row = self.table.find(vault, row_key)
         if row is None:
-            return ObjectRecord(ObjectState(key[0], name))
-        return from_members(unpack(row, "record"), row.etag)
+            return ObjectRecord(ObjectState(key[0], name), row_key=row_key)
+        return _record_of(row)
 
     def load_all(self, vault: str, names: Mapping[ObjectKey, str]) -> Mapping[ObjectKey, ObjectRecord]:
         """As `load` of each, by reading the vault's objects from the first to the last of them.
@@ -101,11 +107,13 @@ class TicketRepository:
         row_keys = {object_row_key(key): key for key in names}
         first, last = min(row_keys), max(row_keys)
         where = [partition(vault), Condition("RowKey", "ge", first), Condition("RowKey", "le", last)]
-        found = {key: ObjectRecord(ObjectState(key[0], name)) for key, name in names.items()}
+        found = {
+            key: ObjectRecord(ObjectState(key[0], names[key]), row_key=row_key) for row_key, key in row_keys.items()
+        }
         most = _ROWS_FOR_A_READ * len(names)
         for count, row in enumerate(scan(self.table, where), 1):
             if row.row_key in row_keys:
-                found[row_keys[row.row_key]] = from_members(unpack(row, "record"), row.etag)
+                found[row_keys[row.row_key]] = _record_of(row)
             if count >= most:
                 return {key: found[key] for row_key, key in row_keys.items() if row_key <= row.row_key}
         return found
@@ -113,7 +121,7 @@ class TicketRepository:
     def records(self, vault: str) -> Iterator[ObjectRecord]:
         """All objects of the vault that anything is known about."""
         for row in scan(self.table, [partition(vault), *row_key_prefix("object:")]):
-            yield from_members(unpack(row, "record"), row.etag)
+            yield _record_of(row)
 
     def known_receipts(self, vault: str, receipts: Sequence[str]) -> set[str]:
         return {
@@ -133,11 +141,6 @@ class TicketRepository:
         return [notes[key] for key in sorted(notes)]
 
 
-def object_key(object_type: ObjectType, name: str) -> ObjectKey:
-    """Key Vault compares names without case."""
-    return (object_type, name.casefold())
-
-
 def object_row_key(key: ObjectKey) -> str:
     return escape_key(f"object:{key[0]}:{key[1]}")
 
@@ -146,9 +149,9 @@ def event_row_key(receipt: str) -> str:
     return f"event:{receipt}"
 
 
-def save_object(vault: str, row_key: str, record: ObjectRecord) -> Operation:
+def save_object(vault: str, record: ObjectRecord) -> Operation:
     """Create or replace the object's row: fails when another worker wrote it since it was read."""
-    row = Row(vault, row_key, pack("record", to_members(record)), record.etag)
+    row = Row(vault, record.row_key, pack("record", to_members(record)), record.etag)
     return Replace(row) if record.etag else Create(row)
 
 
@@ -178,11 +181,13 @@ def project(
     """The operations that bring a ticket's rows to what is desired, and what is stored after them; none are needed
     for a ticket that is stored as it should be."""
     listed = _columns(desired.ticket, ticket_id)
+    list_keys = _list_keys(desired.ticket, ticket_id)
     own = {**listed, **_own_columns(desired.ticket, row_key, desired.key, desired.notes)}
-    digest = _digest(own, desired.lasting_notes)
+    # It changes whenever a row has to be written: the ticket's own says all that the lists say.
+    content = [own, [note_key(note) for note in desired.lasting_notes]]
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
     if present is not None and present.digest == digest:
         return [], present
-    list_keys = _list_keys(desired.ticket, ticket_id)
     row = Row(partition_key, f"ticket:{ticket_id}", own)
     # A new ticket must not stand on another one's row: then its id has to be longer.
     operations: list[Operation] = [Create(row) if present is None else Save(row)]
@@ -212,12 +217,6 @@ def rewrite(row: Row, ticket: Ticket) -> list[Operation]:
 def list_keys_of(row: Row) -> tuple[str, ...]:
     """The row keys under which the ticket of a `ticket` row stands in the lists."""
     return _list_keys(ticket_of(row), row.text("ticket_id"))
-
-
-def _digest(columns: Mapping[str, Value], lasting_notes: Iterable[Note]) -> str:
-    """Changes whenever a row of the ticket has to be written: its own, which says all that the lists say, or a note."""
-    content = [columns, [note_key(note) for note in lasting_notes]]
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def ticket_of(row: Row) -> Ticket:
@@ -258,6 +257,10 @@ def note_key(note: Note) -> str:
     return f"{ascending(note.at)}:{note.note_id}"
 
 
+def _record_of(row: Row) -> ObjectRecord:
+    return from_members(unpack(row, "record"), row.row_key, row.etag)
+
+
 def _note_of(row: Row) -> Note:
     at = row.time("at")
     assert at is not None  # noqa: S101 - written with every row
@@ -287,6 +290,6 @@ def _own_columns(ticket: Ticket, object_row: str, key: str, notes: Iterable[Note
 def _list_keys(ticket: Ticket, ticket_id: str) -> tuple[str, ...]:
     newest_first = f"{descending(ticket.opened_at)}:{ticket_id}"
     due = _NEVER if ticket.expires_at is None else ascending(ticket.expires_at)
-    if ticket.status.finished:
+    if ticket.finished_at is not None:
         return (f"{DONE}:{newest_first}",)
     return (f"{OPEN}:{newest_first}", f"{DUE}:{due}:{ticket_id}")
