@@ -125,8 +125,8 @@ class Ec2:
         with self._errors(AccessContext(caller.account, region, "ec2:DescribeInstances", caller.arn)):
             client = self._ec2(keys, region, members_of(document, self._instance_shape()))
             paginator = client.get_paginator("describe_instances")
-            pages: Iterable[Any] = paginator.paginate(Filters=filters, PaginationConfig={"PageSize": page_size})
-            for page in pages:
+            pages = paginator.paginate(Filters=filters, PaginationConfig={"PageSize": page_size})
+            for page in cast("Iterable[Any]", pages):
                 # Taken out, and let go of: the paginator keeps its answer until it has the next one.
                 found: list[Mapping[str, Any]] = [
                     _completed(instance, reservation.get("OwnerId", caller.account), region)
