@@ -17,7 +17,6 @@ NOUNS = frozenset({"housekeeping", "mapping"})
 LONG_FILES = frozenset[str]()
 LONG_FUNCTIONS = frozenset(
     {
-        "functions/http/endpoints.py endpoint",
         "functions/http/record_endpoints.py declare_records",
     }
 )

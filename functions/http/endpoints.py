@@ -125,43 +125,44 @@ def endpoint(
     methods = (method,) if isinstance(method, str) else tuple(method)
     if access is None:
         access = Access.READING if methods == ("GET",) else Access.WRITING
-    needs_storage = () if access is Access.OPEN else (STORAGE,)
+    declared = Endpoint(
+        function="",
+        methods=methods,
+        hidden_methods=tuple(hidden_methods),
+        route=route,
+        tag=tag,
+        summary=summary,
+        description="",
+        access=access,
+        query=None if query is None else tuple(query),
+        bodies=_contents(body),
+        body_needed=body_needed,
+        answers={status: _contents(content) for status, content in answers.items()},
+        refusals=_merged(refusals),
+        if_match=if_match,
+        path=dict(path or {}),
+        basic=basic,
+    )
+    return lambda handle: _register(blueprint, declared, handle)
 
-    def declare(handle: Callable[..., func.HttpResponse]) -> Any:
-        name = handle.__name__
-        if name in _declared and _declared[name].route != route:
-            raise ValueError(f"two endpoints are named {name}")
-        _declared[name] = Endpoint(
-            function=name,
-            methods=methods,
-            hidden_methods=tuple(hidden_methods),
-            route=route,
-            tag=tag,
-            summary=summary,
-            description=" ".join((handle.__doc__ or "").split()),
-            access=access,
-            query=None if query is None else tuple(query),
-            bodies=_contents(body),
-            body_needed=body_needed,
-            answers={status: _contents(content) for status, content in answers.items()},
-            refusals=_merged(
-                [
-                    *(() if query is None else (_PARAMETERS,)),
-                    *((_VERSION,) if if_match else ()),
-                    *needs_storage,
-                    *refusals,
-                ]
-            ),
-            if_match=if_match,
-            path=dict(path or {}),
-            basic=basic,
-        )
-        level = func.AuthLevel.ANONYMOUS if access is Access.OPEN else func.AuthLevel.FUNCTION
-        return blueprint.route(route, methods=[*methods, *hidden_methods], auth_level=level)(
-            _guarded(handle, _declared[name])
-        )
 
-    return declare
+def _register(blueprint: func.Blueprint, declared: Endpoint, handle: Callable[..., func.HttpResponse]) -> Any:
+    name = handle.__name__
+    if name in _declared and _declared[name].route != declared.route:
+        raise ValueError(f"two endpoints are named {name}")
+    of_its_own = (
+        () if declared.query is None else (_PARAMETERS,),
+        (_VERSION,) if declared.if_match else (),
+        () if declared.access is Access.OPEN else (STORAGE,),
+    )
+    _declared[name] = declared._replace(
+        function=name,
+        description=" ".join((handle.__doc__ or "").split()),
+        refusals=_merged([*(each for some in of_its_own for each in some), declared.refusals]),
+    )
+    level = func.AuthLevel.ANONYMOUS if declared.access is Access.OPEN else func.AuthLevel.FUNCTION
+    methods = [*declared.methods, *declared.hidden_methods]
+    return blueprint.route(declared.route, methods=methods, auth_level=level)(_guarded(handle, _declared[name]))
 
 
 def named(name: str, about: str = "") -> Callable[[F], F]:
