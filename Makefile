@@ -15,7 +15,7 @@ run: setup ## bring up the whole desk on this machine and run it once through; O
 test: setup ## the tests; TEST=path or -k expression narrows them
 	@$(PY) -m pytest -n 2 $(TEST)
 
-check: setup ## lint, format, types (mypy and pyright), import contracts, locks, the long fuzz, a trial of the bench
+check: setup ## lint, format, types (mypy and pyright), import contracts, locks, the long fuzz, storms of faults, a trial of the bench
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
@@ -25,6 +25,7 @@ check: setup ## lint, format, types (mypy and pyright), import contracts, locks,
 	$(PY) -m infra.check
 	$(PY) -m tests.tickets.fuzz --tries 10000
 	$(PY) -m bench --quick
+	$(PY) -m lab.faults storms
 
 fmt: setup ## format the code and fix what lint can fix
 	$(PY) -m ruff check --fix .

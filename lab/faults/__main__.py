@@ -16,6 +16,7 @@ from lab.faults.scenario import FLOWS
 from lab.faults.schedule import Outcome, run_seed
 
 _MOST_SHOWN = 12
+_FIRST_STORM = 221
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,6 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_jobs(kills)
     _add_flows(kills)
     kills.set_defaults(act=_kills)
+    storms = commands.add_parser(
+        "storms", help="the worst days: every flow must meet every kind of fault that can come"
+    )
+    storms.add_argument("--count", type=int, default=60, help="how many of each flow, and of usual days (default 60)")
+    _add_jobs(storms)
+    storms.set_defaults(act=_storms)
     mutations = commands.add_parser("mutations", help="mutations, one at a time: when each is found")
     mutations.add_argument("--most", type=int, default=300, help="schedules at most for each (default 300)")
     mutations.add_argument("--bug", action="append", choices=MUTATIONS, help="only this one; may be given again")
@@ -92,6 +99,21 @@ def _kills(chosen: argparse.Namespace) -> int:
         print(f"    in: {', '.join(f'{where} {count}' for where, count in sorted(killed.where.items()))}", flush=True)
         failed += len(killed.failed)
     return 1 if failed else 0
+
+
+def _storms(chosen: argparse.Namespace) -> int:
+    """Nothing is shown by faults that never came."""
+    seeds = range(_FIRST_STORM, _FIRST_STORM + chosen.count)
+    days = run_many(range(1, chosen.count + 1), jobs=chosen.jobs, seen=lambda one: _tell(one, ()))
+    by_flow, failed = days.by_flow, len(days.failed)
+    for flow in FLOWS:
+        total = run_many(seeds, jobs=chosen.jobs, flows=(flow,), profile="storm", seen=lambda one: _tell(one, ()))
+        by_flow.update(total.by_flow)
+        failed += len(total.failed)
+        print(f"{flow}: {total.schedules} storms in {total.seconds:.0f} s, {len(total.failed)} failed", flush=True)
+    missing = never_met(by_flow)
+    print(*(f"never met: {one}" for one in missing), sep="\n", end="\n" if missing else "")
+    return 1 if failed or missing else 0
 
 
 def _mutations(chosen: argparse.Namespace) -> int:
