@@ -1,21 +1,38 @@
-# `make help` lists the targets. Everything runs from .venv and node_modules, which `make setup` makes.
+# `make help` lists the targets. Everything runs from .venv and node_modules, which each target sets up by itself.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench paths faults api-load api-test fmt lock settings-apply
+.PHONY: help setup setup-lab setup-test doctor run test check bench paths faults api-load api-test fmt lock settings-apply
 PY := .venv/bin/python
+list = awk -F ':.*$(1) ' '/^[a-z-]+:.*$(1) / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "To use the desk:"
+	@$(call list,\#\#)
+	@echo "  ./lab/do              things to do while it runs: expire a secret, stop an instance, make AWS fail"
+	@echo "To work on it:"
+	@$(call list,\#-)
 
-setup: ## make .venv and node_modules (the other targets do it by themselves)
-	@sh lab/setup.sh
+setup-lab:
+	@sh lab/setup.sh lab
 
-run: setup ## bring up the whole desk on this machine and run it once through; ONCE=1 ends then, FRESH=1 begins anew, HOST=func, PORT=…
-	@$(PY) -m lab $(if $(ONCE),--once) $(if $(FRESH),--fresh) $(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT))
+setup-test:
+	@sh lab/setup.sh test
 
-test: setup ## the tests; TEST=path or -k expression narrows them
+run: setup-lab ## bring the whole desk up on this machine; ONCE=1 ends then, FRESH=1 begins anew, PORT=…, HOST=func
+	@$(PY) -m lab $(if $(ONCE),--once) $(if $(FRESH),--fresh) $(if $(HOST),--host "$(HOST)") $(if $(PORT),--port "$(PORT)")
+
+doctor: ## say what this machine lacks for `make run` and for `func start`, and what to do
+	@sh lab/doctor.sh
+
+settings-apply: setup-lab ## apply a folder of documents: DIR=… URL=… (key in DESKBRIDGE_KEY) [DRY_RUN=1]
+	@$(PY) -m lab.settings_apply --dir "$(DIR)" --url "$(URL)" $(if $(DRY_RUN),--dry-run)
+
+test: setup-test ## run the tests; TEST=path or -k expression narrows them
 	@$(PY) -m pytest -n 2 $(TEST)
 
-check: setup ## lint, format, types (mypy and pyright), import contracts, locks, the long fuzz, storms of faults, a trial of the bench
+setup: #- install everything, also the tools for `make check`
+	@sh lab/setup.sh check
+
+check: setup #- lint, format, types (mypy and pyright), import contracts, locks, the long fuzz, storms of faults, a trial of the bench
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
@@ -27,27 +44,24 @@ check: setup ## lint, format, types (mypy and pyright), import contracts, locks,
 	$(PY) -m bench --quick
 	$(PY) -m lab.faults storms
 
-fmt: setup ## format the code and fix what lint can fix
+fmt: setup-test #- format the code and fix what lint can fix
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-lock: setup ## write uv.lock and both requirements files anew from pyproject.toml
+lock: setup-test #- write uv.lock and the requirements files anew from pyproject.toml
 	$(PY) -m lab.locks
 
-bench: setup ## figures against a floor measured in the same run, into docs/performance.md: some 40 minutes; QUICK=1 tries it out, ONLY=rules,lists
-	@$(PY) -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
-
-paths: setup ## files entered, and moves between them, for one event, one unchanged and one changed instance, one document
-	@$(PY) -m bench.paths
-
-faults: setup ## seeded faults on every flow; N=… schedules (2000) from SEED=… (1) on; a failing seed is printed and replays exactly
+faults: setup-test #- seeded faults on every flow; N=… schedules (2000) from SEED=… (1) on; a failing seed replays exactly
 	@$(PY) -m lab.faults run --count $(or $(N),2000) --seed $(or $(SEED),1)
 
-api-load: setup ## many clients at once on every operation of the API of a lab, then all that was acknowledged is looked for: CLIENTS=50 SECONDS=60
+api-load: setup-test #- many clients on every operation of the API, then all that was acknowledged is looked for: CLIENTS=50 SECONDS=60
 	@$(PY) -m lab.api_load --clients $(or $(CLIENTS),50) --seconds $(or $(SECONDS),60)
 
-api-test: setup ## made-up requests (schemathesis) on every operation of the API of a lab: EXAMPLES=100 each, or SECONDS=… in all
+api-test: setup-test #- made-up requests (schemathesis) on every operation of the API: EXAMPLES=100 each, or SECONDS=… in all
 	@$(PY) -m lab.api_tester --examples $(or $(EXAMPLES),100) $(if $(SECONDS),--seconds $(SECONDS))
 
-settings-apply: setup ## apply a folder of YAML documents: DIR=… URL=… (key in DESKBRIDGE_KEY) [DRY_RUN=1]
-	@$(PY) -m lab.settings_apply --dir "$(DIR)" --url "$(URL)" $(if $(DRY_RUN),--dry-run)
+bench: setup-test #- figures against a floor measured in the same run, into docs/performance.md: some 40 minutes; QUICK=1, ONLY=rules,lists
+	@$(PY) -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
+
+paths: setup-test #- files entered, and moves between them, for one event, one unchanged and one changed instance, one document
+	@$(PY) -m bench.paths

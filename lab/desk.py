@@ -46,6 +46,7 @@ WANTED = {
     "vault:acorn-vault": 7184,
     "fleet": 7185,
     "authrocket": 7186,
+    "door": 7187,
 }
 
 

@@ -1,4 +1,4 @@
-"""Keeps uv.lock and the two exported requirements files in step with pyproject.toml.
+"""Keeps uv.lock and the exported requirements files in step with pyproject.toml.
 
 `python -m lab.locks` writes them; `--check` only compares what was exported with the lock, and needs no network.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 EXPORTS = {
     "requirements.txt": ["--no-dev"],  # what is deployed
+    "requirements-lab.txt": ["--no-dev", "--group", "lab"],  # the lab as well
     "requirements-dev.txt": ["--group", "dev"],  # the lab, the tests and the checks as well
 }
 

@@ -1,9 +1,11 @@
 #!/bin/sh
-# Makes .venv and node_modules for the lab, the tests and the checks. Each step runs only when its lock file changed.
-# PYTHON=/path/to/python chooses the interpreter; VENV=dir another place for the environment.
+# Makes .venv and node_modules with what is wanted: `lab` to run the desk, `test` to test it, `check` to check the code.
+# Each step runs only when its lock file changed. PYTHON=/path/to/python chooses the interpreter; VENV=dir another place
+# for the environment.
 set -eu
 cd "$(dirname "$0")/.."
 venv=${VENV:-.venv}
+wanted=${1:-check}
 
 fail() {
     printf 'setup: %s\n' "$*" >&2
@@ -50,13 +52,32 @@ same() {
     cmp -s "$1" "$2" 2>/dev/null
 }
 
-# Both are looked for first, so that a missing one is said before anything long begins.
-[ -x "$venv/bin/python" ] || python=$(find_python)
-find_node
+case $wanted in
+lab) requirements=requirements-lab.txt modules=azurite ;;
+test) requirements=requirements-dev.txt modules=azurite ;;
+check) requirements=requirements-dev.txt modules=all ;;
+*) fail "there is no '$wanted' to set up: say lab, test or check." ;;
+esac
 
-if ! same requirements-dev.txt "$venv/installed.txt" || ! [ -x "$venv/bin/python" ]; then
+python_ready() {
+    # The packages for tests and checks hold those of the lab.
+    [ -x "$venv/bin/python" ] || return 1
+    same "$requirements" "$venv/installed.txt" || same requirements-dev.txt "$venv/installed.txt"
+}
+
+node_ready() {
+    same package-lock.json "node_modules/installed-$modules.json" || same package-lock.json node_modules/installed-all.json
+}
+
+install_node() {
+    omit=
+    [ "$modules" = all ] || omit=--omit=dev
+    npm ci $omit --no-audit --no-fund --loglevel=error || return 1
+    cp package-lock.json "node_modules/installed-$modules.json"
+}
+
+install_python() {
     if ! [ -x "$venv/bin/python" ]; then
-        printf 'setup: making %s with %s\n' "$venv" "$("$python" --version)"
         "$python" -m venv "$venv" 2>"${TMPDIR:-/tmp}/deskbridge-venv.$$" || {
             cat "${TMPDIR:-/tmp}/deskbridge-venv.$$" >&2
             rm -rf "$venv"
@@ -64,14 +85,24 @@ if ! same requirements-dev.txt "$venv/installed.txt" || ! [ -x "$venv/bin/python
         }
         rm -f "${TMPDIR:-/tmp}/deskbridge-venv.$$"
     fi
-    echo "setup: installing the locked Python packages (about a minute)"
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt ||
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$requirements" ||
         fail "the Python packages could not be installed: see above."
-    cp requirements-dev.txt "$venv/installed.txt"
-fi
+    cp "$requirements" "$venv/installed.txt"
+}
 
-if ! same package-lock.json node_modules/installed.json; then
-    echo "setup: installing the storage emulator, Azurite, with npm (about a minute)"
-    npm ci --no-audit --no-fund --loglevel=error || fail "Azurite could not be installed: see above."
-    cp package-lock.json node_modules/installed.json
+# Both are looked for first, so that a missing one is said before anything long begins.
+[ -x "$venv/bin/python" ] || python=$(find_python)
+find_node
+
+# npm waits for the network while pip unpacks, so both work at once.
+npm=
+if ! node_ready; then
+    echo "setup: installing the storage emulator, Azurite, with npm"
+    install_node &
+    npm=$!
 fi
+if ! python_ready; then
+    echo "setup: installing the locked Python packages into $venv"
+    install_python
+fi
+[ -z "$npm" ] || wait "$npm" || fail "Azurite could not be installed: see above."

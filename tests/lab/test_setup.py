@@ -24,7 +24,8 @@ def machine(tmp_path: Path) -> Path:
     project = tmp_path / "project"
     (project / "lab").mkdir(parents=True)
     shutil.copy(SCRIPT, project / "lab" / "setup.sh")
-    (project / "requirements-dev.txt").write_text("")
+    (project / "requirements-lab.txt").write_text("lab")
+    (project / "requirements-dev.txt").write_text("dev")
     (project / "package-lock.json").write_text("{}")
     return tmp_path
 
@@ -35,9 +36,9 @@ def program(machine: Path, name: str, body: str) -> None:
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
 
-def setup(machine: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def setup(machine: Path, *wanted: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["sh", str(machine / "project" / "lab" / "setup.sh")],
+        ["sh", str(machine / "project" / "lab" / "setup.sh"), *wanted],
         env={"PATH": str(machine / "bin"), "HOME": str(machine), **environment},
         capture_output=True,
         text=True,
@@ -85,7 +86,7 @@ def test_the_newest_interpreter_that_works_is_taken_and_a_second_setup_does_noth
     first = setup(machine)
     assert first.returncode == 0, first.stderr
     assert ": taken" in (machine / "project" / ".venv" / "bin" / "python").read_text()
-    assert first.stdout.count("\n") == 3
+    assert first.stdout.count("\n") == 2
     second = setup(machine)
     assert (second.returncode, second.stdout) == (0, "")
 
@@ -98,3 +99,21 @@ def test_the_interpreter_that_is_asked_for_is_taken_or_refused(machine: Path) ->
     assert setup(machine, PYTHON=os.devnull).returncode == 1
     assert setup(machine, PYTHON=str(machine / "bin" / "mine")).returncode == 0
     assert ": mine" in (machine / "project" / ".venv" / "bin" / "python").read_text()
+
+
+def test_running_installs_only_the_lab_and_checks_install_the_rest_once(machine: Path) -> None:
+    program(machine, "node", "exit 0")
+    program(machine, "npm", 'mkdir -p node_modules; echo "npm $*"')
+    program(machine, "python3.13", f'{WORKING}\ncase "$*" in *pip*) echo "pip $*";; esac')
+    lab = setup(machine, "lab").stdout
+    assert "-r requirements-lab.txt" in lab
+    assert "npm ci --omit=dev" in lab
+    test = setup(machine, "test").stdout
+    assert "-r requirements-dev.txt" in test
+    assert "npm" not in test.replace("with npm", "")
+    check = setup(machine, "check").stdout
+    assert "pip" not in check
+    assert "npm ci --no-audit" in check
+    # What is there for the checks serves the tests and the lab too.
+    assert [setup(machine, wanted).stdout for wanted in ("lab", "test", "check")] == ["", "", ""]
+    assert "say lab, test or check" in setup(machine, "everything").stderr
