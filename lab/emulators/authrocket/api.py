@@ -1,18 +1,11 @@
 """The AuthRocket v2 API over the realms that the lab holds: keys, paging, expansion, refusals. Read only."""
 
 import json
-import os
-import socket
-import ssl
-import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NoReturn
+from typing import Any
 
-from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException
-
+from lab.emulators.authrocket.exchange import Received, Reply, ResetError
 from lab.emulators.authrocket.faults import Faults, Kind, Script
 from lab.emulators.authrocket.realms import ApiKey, Realm, Realms
 
@@ -55,42 +48,43 @@ class Api:
         self._pages: dict[tuple[str, str | None, str], int] = {}
         self.journal: list[Request] = []
 
-    def app(self) -> Flask:
-        app = Flask("authrocket")
-        app.config["PROPAGATE_EXCEPTIONS"] = True  # a reset connection must not be answered with a 500
-        app.add_url_rule("/v2/<collection>", view_func=self._serve, methods=["GET", "POST"])
-        app.add_url_rule(
-            "/v2/<collection>/<path:item>", view_func=self._serve, methods=["GET", "POST", "PUT", "DELETE"]
-        )
-        app.register_error_handler(HTTPException, lambda error: _failed(ApiError(error.code or 500, error.name)))
-        return app
+    def answer(self, request: Received) -> Reply:
+        """One request below /v2/; never raises for what a client sent."""
+        collection, slash, item = request.path.removeprefix("/v2/").partition("/")
+        if not collection or (slash and not item):
+            return _failed(ApiError(404, "Not Found"))
+        if request.method not in _METHODS[bool(item)]:
+            return _failed(ApiError(405, "Method Not Allowed"))
+        return self._serve(request, collection, item or None)
 
-    def _serve(self, collection: str, item: str | None = None) -> Response:
-        after = request.args.get("after")
-        named = request.headers.get("Authrocket-Realm") or request.args.get("realm_id")
+    def _serve(self, request: Received, collection: str, item: str | None) -> Reply:
+        after = request.query.get("after")
+        named = request.headers.get("authrocket-realm") or request.query.get("realm_id")
         page = None
         if item is None:
             page = self._pages.get((collection, named, after), 1) if after else 1
         script = self._faults.take(request.path, page)
         status = None
         try:
-            response = self._answer(collection, item, page, named, script)
-            status = response.status_code
+            response = self._answer(request, collection, item, page, named, script)
+            status = response.status
         except ApiError as error:
             status = error.status
             response = _failed(error)
         finally:
-            self._note(page, named, script, status)
+            self._note(request, page, named, script, status)
         return response
 
-    def _note(self, page: int | None, named: str | None, script: Script | None, status: int | None) -> None:
-        secret, header = _secret()
+    def _note(
+        self, request: Received, page: int | None, named: str | None, script: Script | None, status: int | None
+    ) -> None:
+        secret, header = _secret(request)
         self.journal.append(
             Request(
                 datetime.now(UTC),
                 request.method,
                 request.path,
-                request.args.to_dict(),
+                dict(request.query),
                 named,
                 secret[:12],  # enough to tell keys apart; the secret is in no journal
                 header,
@@ -101,39 +95,45 @@ class Api:
         )
 
     def _answer(
-        self, collection: str, item: str | None, page: int | None, named: str | None, script: Script | None
-    ) -> Response:
+        self,
+        request: Received,
+        collection: str,
+        item: str | None,
+        page: int | None,
+        named: str | None,
+        script: Script | None,
+    ) -> Reply:
         if script:
             match script.kind:
                 case "status":
                     raise ApiError(script.status, *script.errors, retry_after=script.retry_after)
                 case "malformed":
-                    return Response("<!doctype html><title>Sign in to the network</title>", mimetype="text/html")
+                    return Reply(200, b"<!doctype html><title>Sign in to the network</title>", "text/html")
                 case "reset":
-                    _reset_connection()
+                    raise ResetError
                 case "hang":
                     self._faults.cleared.wait(script.seconds)
                 case "call" if script.action:
                     script.action()
-        key = self._key()
+        key = self._key(request)
         if request.method != "GET":
             self._require(key, "write")
             raise ApiError(405, "the lab's AuthRocket is read only: change its users through AuthRocketLab")
         self._require(key, "read")
         with self._realms.lock:
             if item is None:
-                body = self._list(key, collection, page or 1, named, script)
+                body = self._list(request, key, collection, page or 1, named, script)
             else:
-                body = self._get(key, collection, item)
+                body = self._get(request, key, collection, item)
         data = json.dumps(body, ensure_ascii=False).encode()
         if script and script.kind == "truncated":
-            return Response(_half(data), mimetype="application/json", headers={"Content-Length": str(len(data))})
-        return Response(data, mimetype="application/json")
+            return Reply(200, data, is_truncated=True)
+        return Reply(200, data)
 
-    def _key(self) -> ApiKey:
-        if "application/json" not in request.headers.get("Accept", ""):
+    def _key(self, request: Received) -> ApiKey:
+        if "application/json" not in request.headers.get("accept", ""):
             raise ApiError(406, "Not acceptable: send Accept: application/json")
-        secret, _ = _secret()
+        secret, _ = _secret(request)
         key = self._realms.keys.get(secret)
         if key is None:
             raise ApiError(403, "API authentication failed")
@@ -146,9 +146,9 @@ class Api:
         if permission not in key.permissions and "admin" not in key.permissions:
             raise ApiError(403, f"API key lacks the {permission} permission")
 
-    def _realm(self, key: ApiKey) -> Realm:
+    def _realm(self, request: Received, key: ApiKey) -> Realm:
         """The realm of a request. One that the key may not see answers as one that is not there."""
-        realm_id = request.args.get("realm_id") or request.headers.get("Authrocket-Realm") or key.realm_id
+        realm_id = request.query.get("realm_id") or request.headers.get("authrocket-realm") or key.realm_id
         if not realm_id:
             raise ApiError(422, "Realm can't be blank")
         realm = self._realms.realms.get(realm_id)
@@ -157,16 +157,16 @@ class Api:
         return realm
 
     def _list(
-        self, key: ApiKey, collection: str, page: int, named: str | None, script: Script | None
+        self, request: Received, key: ApiKey, collection: str, page: int, named: str | None, script: Script | None
     ) -> dict[str, Any]:
         if collection == "realms":
             found = [realm.document() for realm in self._realms.realms.values() if key.realm_id in {None, realm.id}]
         else:
-            found = self._select(self._realm(key), collection)
-        limit = _limit()
-        descending = request.args.get("direction") == "desc"
+            found = self._select(request, self._realm(request, key), collection)
+        limit = _limit(request)
+        descending = request.query.get("direction") == "desc"
         found.sort(key=lambda one: one["id"], reverse=descending)
-        after = request.args.get("after")
+        after = request.query.get("after")
         if script and script.kind == "repeat_page":
             after = self._before(collection, named, after)
         if after:
@@ -177,7 +177,7 @@ class Api:
             return {"collection": [], "more_results": True}
         if shown and not (script and script.kind == "repeat_page"):
             self._pages[collection, named, shown[-1]["id"]] = page + 1
-        return {"collection": [self._expanded(one) for one in shown], "more_results": more}
+        return {"collection": [self._expanded(request, one) for one in shown], "more_results": more}
 
     def _before(self, collection: str, named: str | None, after: str | None) -> str | None:
         page = self._pages.get((collection, named, after or ""), 1)
@@ -186,7 +186,7 @@ class Api:
         ]
         return earlier[-1] if earlier else None
 
-    def _select(self, realm: Realm, collection: str) -> list[dict[str, Any]]:
+    def _select(self, request: Received, realm: Realm, collection: str) -> list[dict[str, Any]]:
         match collection:
             case "users":
                 found = [*realm.users.values()]
@@ -195,18 +195,18 @@ class Api:
             case "events":
                 found = [*realm.events.values()]
             case "memberships":
-                return self._memberships(realm)
+                return self._memberships(request, realm)
             case _:
                 raise ApiError(404, "Not found")
-        if (state := request.args.get("state")) is not None:
+        if (state := request.query.get("state")) is not None:
             if state not in {"active", "inactive"}:
                 raise ApiError(422, "State is not included in the list")
             found = [one for one in found if one["state"] == state]
         return found
 
     @staticmethod
-    def _memberships(realm: Realm) -> list[dict[str, Any]]:
-        by_user, by_org = request.args.get("user_id"), request.args.get("org_id")
+    def _memberships(request: Received, realm: Realm) -> list[dict[str, Any]]:
+        by_user, by_org = request.query.get("user_id"), request.query.get("org_id")
         if not by_user and not by_org:
             raise ApiError(422, "Either org_id or user_id is required")
         found = [
@@ -221,7 +221,7 @@ class Api:
                 one["user"] = {name: value for name, value in realm.users[one["user_id"]].items() if name != "custom"}
         return found
 
-    def _get(self, key: ApiKey, collection: str, item: str) -> dict[str, Any]:
+    def _get(self, request: Received, key: ApiKey, collection: str, item: str) -> dict[str, Any]:
         if collection == "realms":
             realm = self._realms.realms.get(item)
             if realm is None or key.realm_id not in {None, realm.id}:
@@ -235,11 +235,11 @@ class Api:
             if collection == "users" and found is None and "@" in item:  # the address is an alternate key
                 found = next((one for one in held.values() if (one["email"] or "").lower() == item.lower()), None)
             if found is not None:
-                return self._expanded(found)
+                return self._expanded(request, found)
         raise ApiError(404, "Not found")
 
-    def _expanded(self, document: dict[str, Any]) -> dict[str, Any]:
-        wanted = {name.strip() for name in request.args.get("expand", "").split(",")}
+    def _expanded(self, request: Received, document: dict[str, Any]) -> dict[str, Any]:
+        wanted = {name.strip() for name in request.query.get("expand", "").split(",")}
         shown = {name: value for name, value in document.items() if name != "custom" or "custom" in wanted}
         if "memberships" in wanted and document["id"].startswith("usr_"):
             realm = self._realms.realms[document["realm_id"]]
@@ -251,41 +251,28 @@ class Api:
         return shown
 
 
+# Without and with an item.
+_METHODS = ({"GET", "POST"}, {"GET", "POST", "PUT", "DELETE"})
 _HELD = {"users", "orgs", "memberships", "events"}
 
 
-def _secret() -> tuple[str, str]:
+def _secret(request: Received) -> tuple[str, str]:
     """The key of a request, and the header that carried it."""
-    if key := request.headers.get("Authrocket-Api-Key"):
+    if key := request.headers.get("authrocket-api-key"):
         return key, "Authrocket-Api-Key"
-    kind, _, key = request.headers.get("Authorization", "").partition(" ")
+    kind, _, key = request.headers.get("authorization", "").partition(" ")
     return (key, "Authorization") if kind == "Bearer" else ("", "")
 
 
-def _limit() -> int:
-    text = request.args.get("max_results", str(DEFAULT_RESULTS))
+def _limit(request: Received) -> int:
+    text = request.query.get("max_results", str(DEFAULT_RESULTS))
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MAX_RESULTS:
         raise ApiError(422, f"Max results must be between 1 and {MAX_RESULTS}")
     return int(text)
 
 
-def _failed(error: ApiError) -> Response:
+def _failed(error: ApiError) -> Reply:
     messages = list(error.messages)
     body: dict[str, Any] = {"errors": messages} if error.status == 422 else {"error": "; ".join(messages)}
     headers = {"Retry-After": error.retry_after} if error.retry_after else {}
-    return Response(json.dumps(body), status=error.status, mimetype="application/json", headers=headers)
-
-
-def _half(data: bytes) -> Iterator[bytes]:
-    yield data[: len(data) // 2]
-
-
-def _reset_connection() -> NoReturn:
-    connection: socket.socket = request.environ["werkzeug.socket"]
-    # Linger of zero seconds: closing sends a reset and not an end.
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    if isinstance(connection, ssl.SSLSocket):
-        # Its TLS keeps the number of the file, which the next connection gets: it must not write there any more.
-        connection._sslobj = None  # type: ignore[attr-defined] # noqa: SLF001 - detach leaves it
-    os.close(connection.detach())
-    raise ConnectionResetError  # the server has nobody left to answer
+    return Reply(error.status, json.dumps(body).encode(), headers=headers)

@@ -1,21 +1,20 @@
 """The AuthRocket stand-in as a part of the lab: start, stop, keys, and how to change its people and its moods."""
 
-import json
-import logging
 import ssl
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, Self, Unpack
-
-from flask import Flask, Response, request
-from werkzeug.serving import WSGIRequestHandler, make_server
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from lab.emulators.authrocket.api import Api, Request
+from lab.emulators.authrocket.control import control
+from lab.emulators.authrocket.exchange import Received, Reply, ResetError
 from lab.emulators.authrocket.faults import Faults, Kind, Script, ScriptOptions
 from lab.emulators.authrocket.population import ACORN_REALM, ST_JOHNS_REALM, users
 from lab.emulators.authrocket.realms import ApiKey, Realm, Realms
 from lab.emulators.ports import LOOPBACK
-from lab.emulators.startable import ServingThread, Startable
+from lab.emulators.startable import KeepAliveServer, ServingThread, Startable, reset
 
 # Keys of the lab, of no use anywhere else. What each may do is in its name.
 READ_KEY = "ks_0vLabReadDeskbridge0001-4c6162206f6e6c792c206e6f20736563"
@@ -66,20 +65,10 @@ class AuthRocketLab(Startable):
             self.realms.add_key(key)
 
     def start(self) -> Self:
-        app = self._api.app()
-        add_control(app, self)
-        server = make_server(
-            LOOPBACK,
-            self._wanted_port,
-            app,
-            threaded=True,
-            request_handler=_QuietHandler,
-            ssl_context=self._tls,
-        )
+        server = _Server((LOOPBACK, self._wanted_port), self)
         if self._tls:
             # The handshake belongs to the connection's own thread: one silent client must not hold up the others.
-            listener: Any = server.socket  # typeshed does not know the attribute
-            listener.do_handshake_on_connect = False
+            server.socket = self._tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         self._serving = ServingThread(server)
         return self
 
@@ -113,6 +102,14 @@ class AuthRocketLab(Startable):
     def journal(self) -> list[Request]:
         """Every request since the start, in the order they were answered."""
         return self._api.journal
+
+    def answer(self, request: Received) -> Reply:
+        """One request, whatever it is. Raises ResetError where the connection is to be reset."""
+        if request.path.startswith("/_lab/"):
+            return control(self, request)
+        if request.path.startswith("/v2/"):
+            return self._api.answer(request)
+        return Reply(404, b'{"error": "Not Found"}')
 
     def realm(self, realm_id: str = ACORN_REALM) -> Realm:
         return self.realms.realms[realm_id]
@@ -149,47 +146,37 @@ class AuthRocketLab(Startable):
         self.faults.add(Script("call", page=page, action=action))
 
 
-def add_control(app: Flask, lab: AuthRocketLab) -> None:
-    """The same by HTTP, for a lab in another process: /_lab/script, /_lab/users, /_lab/journal."""
-
-    def answer(body: object, status: int = 200) -> Response:
-        return Response(json.dumps(body, default=str), status=status, mimetype="application/json")
-
-    @app.post("/_lab/script")
-    def script() -> Response:
-        given: dict[str, Any] = request.get_json()
-        given["errors"] = tuple(given.get("errors", ()))
-        lab.faults.add(Script(**given))
-        return answer({}, 201)
-
-    @app.delete("/_lab/script")
-    def clear() -> Response:
-        lab.faults.clear()
-        return answer({})
-
-    @app.post("/_lab/realms/<realm_id>/users")
-    def add(realm_id: str) -> Response:
-        return answer(lab.add_user(realm_id, **request.get_json()), 201)
-
-    @app.patch("/_lab/realms/<realm_id>/users/<user_id>")
-    def change(realm_id: str, user_id: str) -> Response:
-        return answer(lab.change_user(user_id, realm_id, **request.get_json()))
-
-    @app.delete("/_lab/realms/<realm_id>/users/<user_id>")
-    def remove(realm_id: str, user_id: str) -> Response:
-        lab.remove_user(user_id, realm_id)
-        return answer({})
-
-    @app.post("/_lab/realms/<realm_id>/events")
-    def event(realm_id: str) -> Response:
-        given: dict[str, str] = request.get_json()
-        return answer(lab.realms.event(realm_id, given.pop("event_type"), **given), 201)
-
-    @app.get("/_lab/journal")
-    def journal() -> Response:
-        return answer([vars(line) for line in lab.journal])
+class _Server(KeepAliveServer):
+    def __init__(self, address: tuple[str, int], lab: AuthRocketLab) -> None:
+        super().__init__(address, _Handler)
+        self.lab = lab
 
 
-class _QuietHandler(WSGIRequestHandler):
-    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name
-        logging.getLogger("lab.emulators.authrocket").debug("%s: %s", type, message % args)
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = 1 << 16
+
+    def _serve(self) -> None:
+        assert isinstance(self.server, _Server)
+        parts = urlsplit(self.path)
+        query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        body = self.rfile.read(int(headers.get("content-length") or 0))
+        try:
+            reply = self.server.lab.answer(Received(self.command, unquote(parts.path), query, headers, body))
+        except ResetError:
+            reset(self.connection)
+        self.send_response(reply.status)
+        for name, value in {"Content-Type": reply.content_type, **reply.headers}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(reply.body)))
+        self.end_headers()
+        if reply.is_truncated:
+            self.close_connection = True
+        self.wfile.write(reply.body[: len(reply.body) // 2] if reply.is_truncated else reply.body)
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - named by http.server
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        """Nothing: the journal has it."""

@@ -1,12 +1,9 @@
 """The EC2 stand-in as a part of the lab: start, stop, what it holds, and how to make it refuse."""
 
 import json
-import os
-import socket
-import struct
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Self, Unpack
 from urllib.parse import urlsplit
 
@@ -17,7 +14,7 @@ from lab.emulators.ec2.identity import Directory, Signed
 from lab.emulators.ec2.records import Generated, Generation, Listed, Record, Records
 from lab.emulators.ec2.service import Answer, Call, Desk
 from lab.emulators.ports import LOOPBACK
-from lab.emulators.startable import ServingThread, Startable
+from lab.emulators.startable import KeepAliveServer, ServingThread, Startable, reset
 
 Place = tuple[str, str]  # account and region
 
@@ -169,31 +166,10 @@ class EC2Lab(Startable):
         return records
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    allow_reuse_address = True
-    request_queue_size = 128
-
+class _Server(KeepAliveServer):
     def __init__(self, address: tuple[str, int], lab: EC2Lab) -> None:
         super().__init__(address, _Handler)
         self.lab = lab
-        self._open: set[socket.socket] = set()
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        self._open.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        self._open.discard(request)
-        super().shutdown_request(request)
-
-    def server_close(self) -> None:
-        super().server_close()
-        for connection in list(self._open):  # clients keep theirs alive; the threads that wait on them must end
-            super().shutdown_request(connection)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away, or a connection that was reset on purpose, is no news."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -213,10 +189,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, answer: Answer) -> None:
         if answer.broken == "reset":
-            # Linger of zero seconds: closing sends a reset and not an end.
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            os.close(self.connection.detach())
-            raise ConnectionResetError
+            reset(self.connection)
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.content_type)
         self.send_header("Content-Length", str(len(answer.body)))
