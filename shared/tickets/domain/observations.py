@@ -192,7 +192,7 @@ def _merge_event(state: ObjectState, event: KeyVaultEvent) -> ObjectState:
     version = replace(version, first_seen_at=min(version.first_seen_at, event.at))
     state = replace(state, name=min(state.name, event.object_name))
     if event.change is ChangeType.ACCESS_POLICY_CHANGED:
-        # The earliest of a day are told one by one, so that a loop somewhere cannot fill the row.
+        # The earliest of a day are kept one by one, so that a loop somewhere cannot fill the row.
         changes = tuple(sorted({*version.changes, (event.at, event.receipt)})[:_MOST_CHANGES])
         last_change_at = _latest(version.last_change_at, event.at)
         return _with_version(state, event.version, replace(version, changes=changes, last_change_at=last_change_at))
