@@ -5,10 +5,10 @@ import pytest
 from bench.paths import PATHS, settings_document, trace
 
 MOST: dict[str, tuple[int, int]] = {
-    "one new event": (24, 90),
-    "a part with one unchanged instance": (29, 170),
-    "a part with one changed instance": (34, 210),
-    "one settings document": (17, 99),
+    "one new event": (21, 52),
+    "a part with one unchanged instance": (24, 106),
+    "a part with one changed instance": (29, 130),
+    "one settings document": (15, 90),
 }
 
 
