@@ -98,7 +98,7 @@ class AssetMapping:
             values[column] = value
             record[target] = value
         view = RawRecord(record, instance, self._raw)
-        label = text_of(record.get("name")) or instance_id
+        label = str(record.get("name") or instance_id)
         asset_type, prerequisites = self._type_of(view)
         if asset_type is None:
             skip = "No rule gives it a type, and instances without one are not imported."

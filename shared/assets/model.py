@@ -41,11 +41,6 @@ _ODD = re.compile(r"[^a-z0-9]+")
 _LONGEST_SLUG = 50
 
 
-def partition_key_of(account: str, region: str) -> str:
-    """The partition of the assets of an account and region."""
-    return f"aws:{account}:{region}"
-
-
 def asset_id_of(key: Key) -> str:
     """An asset's id in addresses: `aws:111122223333:eu-west-2:i-0abc`, `manual:SERV-1`."""
     return f"{key.partition}:{key.row}"

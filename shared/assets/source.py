@@ -10,7 +10,6 @@ from shared.assets.documents.asset_fields import STANDARD_FIELDS, AssetFieldDocu
 from shared.assets.documents.asset_types import AssetTypeDocument
 from shared.assets.documents.aws_tenants import ALL_REGIONS, AccountDocument, AwsTenantDocument
 from shared.assets.mapping import FIELD_NEED, TYPE_NEED, AssetMapping
-from shared.assets.model import partition_key_of
 from shared.errors import ConflictError, MisconfiguredError, NotFoundError
 from shared.imports.part_rows import PartRows
 from shared.imports.plan.model import DesiredRecord, MatchOn, Policy, Trigger
@@ -49,7 +48,7 @@ class TenantSource:
         self.mapping = AssetMapping(
             document, {stored.document.title: stored.name for stored in types}, self._fields_to_create()
         )
-        self._titles = {mapping.target: mapping.title for mapping in document.field_mappings}
+        self._titles = {field.target: field.mapping.title for field in self.mapping.fields}
 
     def parts(self) -> Sequence[str]:
         found: list[str] = []
@@ -71,8 +70,8 @@ class TenantSource:
         return [f"{account_id}:{region}" for region in self._ec2().regions(self.document, account)]
 
     def partition_key(self, part: str) -> str:
-        place = _place_of(part)
-        return partition_key_of(place.account, place.region)
+        # A part is named by account and region; ids in addresses begin with this (see `parse_asset_id`).
+        return f"aws:{part}"
 
     def policy(self, trigger: Trigger) -> Policy:
         document = self.document

@@ -164,7 +164,7 @@ class PartImport:
         # written over what came since.
         part = self._runs.find_part(self._run.id, self.part.name)
         if part is None or part.attempt_id != self.part.attempt_id:
-            raise ChangedMeanwhileError("The part is in other hands.", row_key=f"part:{self.part.name}")
+            raise ChangedMeanwhileError("Another attempt has the part.", row_key=f"part:{self.part.name}")
 
     # Applying a preview
 

@@ -27,10 +27,10 @@ from shared.imports.plan.model import (
 )
 from shared.imports.prefilter import MatchPrefilter
 from shared.records import history
-from shared.records.model import Key
-from shared.records.table import IS_RECORD, is_alias, merged, records_of, with_line
+from shared.records.model import Key, merged
+from shared.records.table import IS_RECORD, is_alias, records_of, with_line
 from shared.storage.documents import pack
-from shared.storage.rows import Create, Merge, Operation, Replace, Row, Value
+from shared.storage.rows import Create, Merge, Operation, Replace, Row, Value, partition
 from shared.storage.tables import Table, scan
 from shared.text import LONE_SURROGATE
 
@@ -99,7 +99,7 @@ class PartRows:
         select = tuple(dict.fromkeys((*_INDEX, *kept, *((_MORE_OF_SOURCE,) if kept else ()))))
         index = PartIndex(partition_key, kept)
         aliases: dict[str, Row] = {}
-        for row in scan(self._table, records_of(partition_key), select=select):
+        for row in scan(self._table, [partition(partition_key), IS_RECORD], select=select):
             if row.values.get("alias_of"):
                 aliases[row.row_key] = row
             else:

@@ -49,3 +49,8 @@ def plain_value(value: object) -> object:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return value
+
+
+def merged(values: Mapping[str, FieldValue], assign: Values) -> dict[str, FieldValue]:
+    """The values with what is assigned; None takes a value away."""
+    return {column: value for column, value in {**values, **assign}.items() if value is not None}

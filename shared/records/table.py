@@ -12,7 +12,7 @@ from shared.errors import NotFoundError, RowRefusedError, TooLargeError
 from shared.reasons import Reason
 from shared.records import history
 from shared.records.history import HISTORY, HistoryEntry
-from shared.records.model import FieldChange, Key
+from shared.records.model import FieldChange, Key, merged
 from shared.storage.limits import CHARACTERS_PER_KEY, check_row
 from shared.storage.rows import Condition, Create, Page, Replace, Row, Value, Where, partition
 from shared.storage.tables import Table, scan
@@ -73,11 +73,6 @@ class RecordTable:
         operation = Replace(row) if before.etag else Create(row)
         etag = self._table.transact(before.partition_key, [operation, *moved])[0]
         return replace(row, etag=etag)
-
-
-def merged(values: Mapping[str, Value], assign: Mapping[str, Value | None]) -> dict[str, Value]:
-    """The values with what is assigned; None takes a value away."""
-    return {column: value for column, value in {**values, **assign}.items() if value is not None}
 
 
 def with_line(target: Row, assign: Mapping[str, Value | None], line: str) -> tuple[Row, list[Create]]:

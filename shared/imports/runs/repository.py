@@ -159,8 +159,8 @@ class RunRepository:
 
     def find_success(self, kind: str, name: str) -> Success | None:
         row = self._table.find(_SUCCESSES, f"{kind}:{name}")
-        at = row.time("at") if row is not None else None
-        return None if row is None or at is None else Success(at, row.text("run_id"))
+        values: Mapping[str, Any] | None = None if row is None else row.values
+        return None if values is None else Success(values["at"], values["run_id"])
 
     def save_success(self, run: Run, at: datetime) -> None:
         before = self.find_success(run.kind, run.name)

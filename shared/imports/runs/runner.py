@@ -78,7 +78,7 @@ class ImportRunner:
         except ChangedMeanwhileError as error:
             if error.row_key and not error.row_key.startswith("part:"):
                 raise
-            logger.info("Part %s of run %s is in other hands.", part.name, run.id)
+            logger.info("Another attempt has part %s of run %s.", part.name, run.id)
             return []
 
     def fail_part(self, message: PartMessage) -> None:
@@ -170,7 +170,7 @@ class ImportRunner:
         """The part as it stands, if this attempt still has it."""
         current = self.runs.find_part(part.run_id, part.name)
         if current is None or current.attempt_id != part.attempt_id:
-            raise ChangedMeanwhileError("The part is in other hands.", row_key=f"part:{part.name}")
+            raise ChangedMeanwhileError("Another attempt has the part.", row_key=f"part:{part.name}")
         return current
 
     def _note(self, part: Part, reason: str, message: str) -> None:
