@@ -12,8 +12,22 @@ from typing import Any
 
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, InvalidInputError
 from shared.reasons import Reason
-from shared.storage.limits import check_key, check_row, check_transaction
-from shared.storage.rows import AnyOf, Condition, Create, Delete, Merge, Operation, Page, Replace, Row, Value, Where
+from shared.storage.limits import check_transaction
+from shared.storage.rows import (
+    AnyOf,
+    Condition,
+    Create,
+    Delete,
+    Merge,
+    Operation,
+    Page,
+    Replace,
+    Row,
+    Value,
+    Where,
+    check_key,
+    check_row,
+)
 from shared.storage.tables import Table
 
 _COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {

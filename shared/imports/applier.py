@@ -16,8 +16,8 @@ from shared.errors import (
 from shared.imports.part_rows import Groups, PartRows
 from shared.imports.plan.model import DONE_AS, Action, PlanEntry
 from shared.reasons import Reason
-from shared.storage.limits import check_row, in_transactions
-from shared.storage.rows import Delete, Merge, Operation
+from shared.storage.limits import in_transactions
+from shared.storage.rows import Delete, Merge, Operation, check_row
 
 # Another writer of the same rows is a person or a second worker on the same part: a few rounds always end.
 _ROUNDS = 8

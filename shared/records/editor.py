@@ -12,8 +12,7 @@ from shared.records.model import MANUAL_PARTITION, FieldChange, Key
 from shared.records.table import RecordTable, is_alias
 from shared.settings.validation import body_invalid
 from shared.storage.etags import check_version, short_etag
-from shared.storage.limits import CHARACTERS_PER_TEXT, size_of_text
-from shared.storage.rows import Row, Value
+from shared.storage.rows import CHARACTERS_PER_TEXT, Row, Value, size_of_text
 from shared.text import LONE_SURROGATE
 
 # Of an edit, while others write the same record.

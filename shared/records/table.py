@@ -13,8 +13,18 @@ from shared.reasons import Reason
 from shared.records import history
 from shared.records.history import HISTORY, HistoryEntry
 from shared.records.model import FieldChange, Key, merged
-from shared.storage.limits import CHARACTERS_PER_KEY, check_row
-from shared.storage.rows import Condition, Create, Page, Replace, Row, Value, Where, partition
+from shared.storage.rows import (
+    CHARACTERS_PER_KEY,
+    Condition,
+    Create,
+    Page,
+    Replace,
+    Row,
+    Value,
+    Where,
+    check_row,
+    partition,
+)
 from shared.storage.tables import Table, scan
 from shared.text import KEY_FORBIDDEN
 

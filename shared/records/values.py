@@ -8,8 +8,7 @@ from typing import Any
 from shared.reasons import Reason
 from shared.rules.expressions import ExpressionError, Read
 from shared.rules.operators import text_of
-from shared.storage.limits import CHARACTERS_PER_TEXT, size_of_text
-from shared.storage.rows import Value
+from shared.storage.rows import CHARACTERS_PER_TEXT, Value, size_of_text
 from shared.text import LONE_SURROGATE
 
 

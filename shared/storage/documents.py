@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from shared.storage.limits import CHARACTERS_PER_TEXT
-from shared.storage.rows import Row, Value
+from shared.storage.rows import CHARACTERS_PER_TEXT, Row, Value
 
 # A character outside the basic plane counts twice in UTF-16: half the limit always fits.
 CHARACTERS_PER_COLUMN = CHARACTERS_PER_TEXT // 2

@@ -1,93 +1,25 @@
-"""What Table Storage refuses, checked before a call: the emulator takes what Azure does not.
+"""What Table Storage refuses of a transaction, checked before a call: the emulator takes what Azure does not.
 
-Source: Microsoft's "Understanding the Table service data model" and "Performing entity group transactions".
+Source: Microsoft's "Performing entity group transactions". The limits of a row stand with the row.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from shared.errors import RowRefusedError, TooLargeError
+from shared.errors import RowRefusedError
 from shared.reasons import Reason
-from shared.storage.rows import Delete, Merge, NotStorableError, Operation, Replace, Row, Value
-from shared.text import KEY_FORBIDDEN
+from shared.storage.rows import Delete, Merge, Operation, Replace, check_key
 
 T = TypeVar("T")
 
 OPERATIONS_PER_TRANSACTION = 100
 BYTES_PER_TRANSACTION = 4 * 1024 * 1024
-BYTES_PER_ROW = 1024 * 1024
-COLUMNS_PER_ROW = 252
-CHARACTERS_PER_TEXT = 32_768
-BYTES_PER_BINARY = 65_536
-CHARACTERS_PER_KEY = 1024
 ROWS_PER_PAGE = 1000
 
 # Envelope of one operation in the multipart body: headers, boundary and address.
 BYTES_PER_OPERATION_ENVELOPE = 700
 # Of a key's byte at most: a quote is written twice, of three bytes each.
 _BYTES_IN_ADDRESS = 6
-
-
-def check_key(kind: str, key: str) -> None:
-    """Raise unless `key` can be a partition or row key."""
-    if len(key) > CHARACTERS_PER_KEY:
-        raise RowRefusedError(Reason.STORAGE_LIMIT, f"The {kind} has {len(key)} characters; at most 1,024 are allowed.")
-    if KEY_FORBIDDEN.search(key):
-        raise RowRefusedError(Reason.STORAGE_LIMIT, f"The {kind} {key!r} holds a character that a key may not have.")
-
-
-def size_of_text(text: str) -> int:
-    """Bytes of a text as Table Storage counts it: UTF-16."""
-    return 2 * len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass"))
-
-
-def size_of(value: Value) -> int:
-    """Bytes of a value as Table Storage counts it."""
-    if isinstance(value, str):
-        return size_of_text(value) + 4
-    if isinstance(value, bytes):
-        return len(value) + 4
-    return 1 if isinstance(value, bool) else 8
-
-
-def check_row(row: Row) -> None:
-    """Raise unless Azure would take the row."""
-    storable_entity(row)
-
-
-def size_of_row(row: Row) -> int:
-    """Bytes of a row as Table Storage counts it."""
-    size = 4 + size_of_text(row.partition_key) + size_of_text(row.row_key)
-    return size + sum(8 + size_of_text(column) + size_of(value) for column, value in row.values.items())
-
-
-def storable_entity(row: Row) -> bytes:
-    """The row as the JSON that is sent; raises RowRefusedError or TooLargeError unless Azure would take it."""
-    check_key("partition key", row.partition_key)
-    check_key("row key", row.row_key)
-    if len(row.values) > COLUMNS_PER_ROW:
-        raise RowRefusedError(
-            Reason.STORAGE_LIMIT, f"The row {row.row_key!r} has {len(row.values)} columns; at most 252 are allowed."
-        )
-    try:
-        entity = row.entity
-    except NotStorableError as error:
-        raise RowRefusedError(Reason.STORAGE_LIMIT, f"The row {row.row_key!r} {error}.") from error
-    # A byte of the entity stands for two bytes of storage at most: below, no column and no row can be too large.
-    if len(entity) > BYTES_PER_BINARY // 2:
-        _check_sizes(row)
-    return entity
-
-
-def _check_sizes(row: Row) -> None:
-    for column, value in row.values.items():
-        if isinstance(value, str | bytes) and size_of(value) > BYTES_PER_BINARY + 4:
-            raise RowRefusedError(Reason.STORAGE_LIMIT, f"The column {column} of {row.row_key!r} is over 64 KiB.")
-    size = size_of_row(row)
-    if size > BYTES_PER_ROW:
-        raise TooLargeError(
-            Reason.STORAGE_LIMIT, f"The row {row.row_key!r} has {size} bytes; at most 1 MiB is allowed."
-        )
 
 
 def check_transaction(partition_key: str, operations: Sequence[Operation]) -> None:
@@ -150,4 +82,4 @@ def size_in_transaction(operation: Operation) -> int:
         return 2 * BYTES_PER_OPERATION_ENVELOPE + _BYTES_IN_ADDRESS * len(operation.row_key.encode())
     row = operation.row
     keys = len(row.partition_key.encode()) + len(row.row_key.encode())
-    return BYTES_PER_OPERATION_ENVELOPE + len(storable_entity(row)) + _BYTES_IN_ADDRESS * keys
+    return BYTES_PER_OPERATION_ENVELOPE + len(row.entity) + _BYTES_IN_ADDRESS * keys

@@ -22,9 +22,9 @@ from azure.data.tables import TableClient, TableServiceClient
 
 from shared.storage import continuation
 from shared.storage.errors import code_of, translated
-from shared.storage.limits import ROWS_PER_PAGE, check_key, check_transaction
+from shared.storage.limits import ROWS_PER_PAGE, check_transaction
 from shared.storage.multipart import quoted_key, to_batch, to_parts
-from shared.storage.rows import AnyOf, Condition, Operation, Page, Row, Value, Where, to_utc
+from shared.storage.rows import AnyOf, Condition, Operation, Page, Row, Value, Where, check_key, to_utc
 from shared.storage.tables import Table
 from shared.storage.transport import TableTransport
 from shared.telemetry import span

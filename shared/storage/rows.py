@@ -1,6 +1,7 @@
 """Rows, operations and conditions as plain values: what a repository speaks, whatever stands behind it.
 
-A row knows the JSON that the service takes for it, because that is what limits are about.
+A row knows the JSON that the service takes for it, and what the service would refuse: the emulator takes more.
+Source: Microsoft's "Understanding the Table service data model".
 """
 
 import base64
@@ -12,7 +13,17 @@ from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from typing import Any, Literal
 
+from shared.errors import RowRefusedError, TooLargeError
+from shared.reasons import Reason
+from shared.text import KEY_FORBIDDEN
+
 Value = str | int | float | bool | bytes | datetime
+
+BYTES_PER_ROW = 1024 * 1024
+COLUMNS_PER_ROW = 252
+CHARACTERS_PER_TEXT = 32_768
+BYTES_PER_BINARY = 65_536
+CHARACTERS_PER_KEY = 1024
 
 EARLIEST = datetime(1601, 1, 1, tzinfo=UTC)
 # C# identifier rules, as the service applies them; no dash and no dot, whatever the emulator accepts.
@@ -23,7 +34,7 @@ _SMALL_INT = 2**31
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-class NotStorableError(ValueError):
+class _NotStorableError(ValueError):
     """A column that no table can hold. The message goes on after the row's name."""
 
 
@@ -40,9 +51,23 @@ class Row:
     def entity(self) -> bytes:
         """The row as the service's JSON. Kept, because a row is measured several times before it is sent.
 
-        Raises NotStorableError for a name or a value that the service has no room for, whatever its size.
+        Raises RowRefusedError or TooLargeError unless Azure would take the row.
         """
-        return _to_entity(self.partition_key, self.row_key, self.values)
+        check_key("partition key", self.partition_key)
+        check_key("row key", self.row_key)
+        if len(self.values) > COLUMNS_PER_ROW:
+            raise RowRefusedError(
+                Reason.STORAGE_LIMIT,
+                f"The row {self.row_key!r} has {len(self.values)} columns; at most 252 are allowed.",
+            )
+        try:
+            entity = _to_entity(self.partition_key, self.row_key, self.values)
+        except _NotStorableError as error:
+            raise RowRefusedError(Reason.STORAGE_LIMIT, f"The row {self.row_key!r} {error}.") from error
+        # A byte of the entity stands for two bytes of storage at most: below, no column and no row can be too large.
+        if len(entity) > BYTES_PER_BINARY // 2:
+            _check_sizes(self)
+        return entity
 
     def text(self, column: str, default: str = "") -> str:
         """The column as text."""
@@ -142,7 +167,7 @@ def _to_entity(partition_key: str, row_key: str, values: Mapping[str, Value]) ->
     entity: dict[str, Any] = {"PartitionKey": partition_key, "RowKey": row_key}
     for column, value in values.items():
         if not _is_column_name(column):
-            raise NotStorableError(f"has a column {column!r}, which cannot be a column's name")
+            raise _NotStorableError(f"has a column {column!r}, which cannot be a column's name")
         if isinstance(value, str):
             entity[column] = value
             continue
@@ -153,7 +178,7 @@ def _to_entity(partition_key: str, row_key: str, values: Mapping[str, Value]) ->
         return _encode(entity).encode()
     except UnicodeEncodeError as error:
         # JSON can carry it, UTF-8 cannot.
-        raise NotStorableError("holds an unpaired surrogate (invalid Unicode)") from error
+        raise _NotStorableError("holds an unpaired surrogate (invalid Unicode)") from error
 
 
 def to_utc(moment: datetime) -> str:
@@ -176,13 +201,13 @@ def _to_edm(column: str, value: float | datetime | bytes) -> tuple[Any, str]:
         if -_SMALL_INT <= value < _SMALL_INT:
             return value, ""
         if not -(2**63) <= value < 2**63:
-            raise NotStorableError(f"has a number over 64 bits in {column}")
+            raise _NotStorableError(f"has a number over 64 bits in {column}")
         return str(int(value)), "Edm.Int64"
     if isinstance(value, float):
         return _float(value), "Edm.Double"
     if isinstance(value, datetime):
         if value.tzinfo is None or value < EARLIEST:
-            raise NotStorableError(f"holds no storable time in {column}")
+            raise _NotStorableError(f"holds no storable time in {column}")
         return to_utc(value), "Edm.DateTime"
     return base64.b64encode(value).decode(), "Edm.Binary"
 
@@ -193,3 +218,47 @@ def _float(value: float) -> float | str:
     if value in {float("inf"), float("-inf")}:
         return "Infinity" if value > 0 else "-Infinity"
     return value
+
+
+def check_key(kind: str, key: str) -> None:
+    """Raise unless `key` can be a partition or row key."""
+    if len(key) > CHARACTERS_PER_KEY:
+        raise RowRefusedError(Reason.STORAGE_LIMIT, f"The {kind} has {len(key)} characters; at most 1,024 are allowed.")
+    if KEY_FORBIDDEN.search(key):
+        raise RowRefusedError(Reason.STORAGE_LIMIT, f"The {kind} {key!r} holds a character that a key may not have.")
+
+
+def size_of_text(text: str) -> int:
+    """Bytes of a text as Table Storage counts it: UTF-16."""
+    return 2 * len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass"))
+
+
+def size_of(value: Value) -> int:
+    """Bytes of a value as Table Storage counts it."""
+    if isinstance(value, str):
+        return size_of_text(value) + 4
+    if isinstance(value, bytes):
+        return len(value) + 4
+    return 1 if isinstance(value, bool) else 8
+
+
+def size_of_row(row: Row) -> int:
+    """Bytes of a row as Table Storage counts it."""
+    size = 4 + size_of_text(row.partition_key) + size_of_text(row.row_key)
+    return size + sum(8 + size_of_text(column) + size_of(value) for column, value in row.values.items())
+
+
+def check_row(row: Row) -> None:
+    """Raise unless Azure would take the row."""
+    _ = row.entity
+
+
+def _check_sizes(row: Row) -> None:
+    for column, value in row.values.items():
+        if isinstance(value, str | bytes) and size_of(value) > BYTES_PER_BINARY + 4:
+            raise RowRefusedError(Reason.STORAGE_LIMIT, f"The column {column} of {row.row_key!r} is over 64 KiB.")
+    size = size_of_row(row)
+    if size > BYTES_PER_ROW:
+        raise TooLargeError(
+            Reason.STORAGE_LIMIT, f"The row {row.row_key!r} has {size} bytes; at most 1 MiB is allowed."
+        )

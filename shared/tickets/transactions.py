@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 from shared.errors import DeskbridgeError, MisconfiguredError, RowRefusedError, TooLargeError
 from shared.reasons import Reason
-from shared.storage.limits import OPERATIONS_PER_TRANSACTION, check_row
-from shared.storage.rows import Delete, Operation, Row
+from shared.storage.limits import OPERATIONS_PER_TRANSACTION
+from shared.storage.rows import Delete, Operation, Row, check_row
 from shared.tickets.domain.decide import decide, is_known
 from shared.tickets.domain.model import (
     Context,

@@ -13,8 +13,7 @@ from shared.rules.documents import to_criteria
 from shared.rules.expressions import ExpressionError, Read, compile_expression
 from shared.rules.model import Rule
 from shared.rules.rule_set import RuleSet, compile_rules
-from shared.storage.limits import CHARACTERS_PER_TEXT
-from shared.storage.rows import Value
+from shared.storage.rows import CHARACTERS_PER_TEXT, Value
 from shared.users.documents import (
     EMAIL_DOMAIN,
     ORGANISATION,

@@ -12,8 +12,21 @@ from azure.data.tables import EdmType, EntityProperty, TableClient, TableService
 
 from shared.storage import continuation
 from shared.storage.errors import code_of, translated
-from shared.storage.limits import ROWS_PER_PAGE, check_key, check_transaction
-from shared.storage.rows import AnyOf, Condition, Create, Delete, Merge, Operation, Page, Replace, Row, Value, Where
+from shared.storage.limits import ROWS_PER_PAGE, check_transaction
+from shared.storage.rows import (
+    AnyOf,
+    Condition,
+    Create,
+    Delete,
+    Merge,
+    Operation,
+    Page,
+    Replace,
+    Row,
+    Value,
+    Where,
+    check_key,
+)
 from shared.storage.tables import Table
 
 _SMALL_INT = 2**31

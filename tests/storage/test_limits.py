@@ -7,9 +7,21 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.errors import RowRefusedError, TooLargeError
-from shared.storage.limits import BYTES_PER_ROW, check_row, size_in_transaction, size_of_row
+from shared.storage.limits import size_in_transaction
 from shared.storage.multipart import to_batch
-from shared.storage.rows import Create, Delete, Merge, Operation, Replace, Row, Save, Value
+from shared.storage.rows import (
+    BYTES_PER_ROW,
+    Create,
+    Delete,
+    Merge,
+    Operation,
+    Replace,
+    Row,
+    Save,
+    Value,
+    check_row,
+    size_of_row,
+)
 
 _NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,5}", fullmatch=True)
 _VALUES: st.SearchStrategy[Value] = st.one_of(
