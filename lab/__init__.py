@@ -1,1 +1,1 @@
-"""The local stand-ins and the local host. Never deployed."""
+"""The emulators, and what brings them up together. Never deployed."""

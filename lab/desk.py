@@ -1,4 +1,4 @@
-"""The whole desk on this machine: every stand-in, the storage emulator and the functions host, started in order."""
+"""The whole desk on this machine: every emulator, the storage emulator and the functions host, started in order."""
 
 import contextlib
 import json

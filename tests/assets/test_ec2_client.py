@@ -45,8 +45,8 @@ def lab(running: EC2Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[EC2Lab]:
         monkeypatch.setenv(name, value)
     running.journal.clear()
     yield running
-    running.desk.faults.clear()
-    running.desk.denied.clear()
+    running.service.faults.clear()
+    running.service.denied.clear()
 
 
 @pytest.fixture
@@ -335,9 +335,9 @@ def test_of_many_accounts_only_so_many_clients_stay(
     monkeypatch.setattr(Ec2, "_make_client", watch)
     ec2 = Ec2(credentials, _token, lambda: datetime.now(UTC), attempts=3)
     roles = {f"{number:012}": f"arn:aws:iam::{number:012}:role/reader" for number in range(1, 101)}
-    lab.desk.directory.add_roles(Role(role, trusted_accounts=(ACORN,)) for role in roles.values())
+    lab.service.directory.add_roles(Role(role, trusted_accounts=(ACORN,)) for role in roles.values())
     for account, role in roles.items():
-        monkeypatch.setitem(lab.desk.records, (account, LONDON), Listed())
+        monkeypatch.setitem(lab.service.records, (account, LONDON), Listed())
         assert _read(ec2, _document(accounts=[{"account": account, "role": role}])) == []
     gc.collect()
     assert len(made) > 100

@@ -1,4 +1,4 @@
-"""`python -m lab.emulators.authrocket serve | ping | event`: the stand-in alone, or one webhook to any URL."""
+"""`python -m lab.emulators.authrocket serve | ping | event`: the emulator alone, or one webhook to any URL."""
 
 import argparse
 import sys
@@ -16,17 +16,17 @@ from lab.emulators.ports import choose
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m lab.emulators.authrocket", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    serve = commands.add_parser("serve", help="run the stand-in until Ctrl-C")
+    serve = commands.add_parser("serve", help="run the emulator until Ctrl-C")
     serve.add_argument("--port", type=int, default=0)
-    serve.add_argument("--certificate", type=Path, help="PEM file; with --private-key the stand-in speaks HTTPS")
+    serve.add_argument("--certificate", type=Path, help="PEM file; with --private-key the emulator speaks HTTPS")
     serve.add_argument("--private-key", type=Path)
     serve.add_argument("--users", type=int, default=250)
-    for name, help_text in (("ping", "send the test event"), ("event", "record an event in a stand-in and send it")):
+    for name, help_text in (("ping", "send the test event"), ("event", "record an event in an emulator and send it")):
         sender = commands.add_parser(name, help=help_text)
         sender.add_argument("url", help="the receiver; credentials may stand in it: http://user:password@host/…")
         if name == "event":
             sender.add_argument(
-                "--lab", required=True, help="address of a running stand-in, such as http://localhost:8090"
+                "--lab", required=True, help="address of a running emulator, such as http://localhost:8090"
             )
             sender.add_argument("--realm", required=True)
             sender.add_argument("--type", default="user.updated")
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _serve(given: argparse.Namespace) -> int:
-    port = choose(given.port, "the AuthRocket stand-in") if given.port else 0
+    port = choose(given.port, "the AuthRocket emulator") if given.port else 0
     with AuthRocketLab(
         port, certificate=given.certificate, private_key=given.private_key, user_count=given.users
     ) as lab:

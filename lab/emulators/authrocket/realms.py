@@ -1,4 +1,4 @@
-"""What the AuthRocket stand-in holds: realms with users, organisations, memberships and events, and the API keys."""
+"""What the AuthRocket emulator holds: realms with users, organisations, memberships and events, and the API keys."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""The AuthRocket stand-in as a part of the lab: start, stop, keys, and how to change its people and its moods."""
+"""The AuthRocket emulator as a part of the lab: start, stop, keys, and how to change its people and its moods."""
 
 import ssl
 from collections.abc import Callable
@@ -81,7 +81,7 @@ class AuthRocketLab(Startable):
 
     @property
     def port(self) -> int:
-        assert self._serving is not None, "the AuthRocket stand-in is not started"
+        assert self._serving is not None, "the AuthRocket emulator is not started"
         return self._serving.port
 
     @property

@@ -1,4 +1,4 @@
-"""The accounts, keys and roles that both of the lab's EC2 stand-ins grant. Of no use anywhere else."""
+"""The accounts, keys and roles that this EC2 grants, and moto in the tests too. Of no use anywhere else."""
 
 from dataclasses import dataclass
 

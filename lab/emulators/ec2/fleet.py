@@ -72,7 +72,7 @@ class Fleet(EC2Lab):
         """From now on EC2 in this account and region answers so; None ends it."""
         earlier = self._refusals.pop((account, region), None)
         if earlier:
-            self.desk.faults.remove(earlier)
+            self.service.faults.remove(earlier)
         if code:
             script = self.script("refuse", code=code, account=account, region=region, times=None)
             self._refusals[account, region] = script
@@ -82,7 +82,7 @@ class Fleet(EC2Lab):
         self.put(replace(self._record(instance_id), **changes), account=account, region=region)
 
     def _record(self, instance_id: str) -> Record:
-        records = self.desk.records[self._places[instance_id]]
+        records = self.service.records[self._places[instance_id]]
         assert isinstance(records, Listed)
         return next(record for _, record in records.after(0) if record.instance_id == instance_id)
 

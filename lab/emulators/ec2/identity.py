@@ -98,7 +98,7 @@ def read_scope(authorization: str) -> Scope | None:
 
 @dataclass
 class Directory:
-    """The keys and roles of all accounts of one stand-in. `verify_web_identity` checks a token's signature, if given.
+    """The keys and roles of all accounts of one emulator. `verify_web_identity` checks a token's signature, if given.
 
     Without `verify_web_identity` a token's claims (audience, expiry) are checked and its signature is taken on trust.
     """

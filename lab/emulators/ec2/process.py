@@ -1,4 +1,4 @@
-"""The EC2 stand-in in a process of its own, so that what measures a reader does not measure the stand-in."""
+"""The EC2 emulator in a process of its own, so that what measures a reader does not measure the emulator."""
 
 import json
 import urllib.request
@@ -33,7 +33,7 @@ class EC2Process(Startable):
 
     @property
     def process_id(self) -> int:
-        assert self._process is not None, "the EC2 stand-in is not started"
+        assert self._process is not None, "the EC2 emulator is not started"
         return self._process.process_id
 
     def environment(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Instances as the stand-in holds them: made up from a seed, by the hundred thousand, or put there one by one."""
+"""Instances as the emulator holds them: made up from a seed, by the hundred thousand, or put there one by one."""
 
 import random
 import threading

@@ -1,4 +1,4 @@
-"""The EC2 stand-in as a part of the lab: start, stop, what it holds, and how to make it refuse."""
+"""The EC2 emulator as a part of the lab: start, stop, what it holds, and how to make it refuse."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from lab.emulators.ec2.accounts import ACORN, LONDON, Credentials
 from lab.emulators.ec2.faults import Kind, Script, ScriptOptions
 from lab.emulators.ec2.identity import Directory, Signed
 from lab.emulators.ec2.records import Generated, Generation, Listed, Record, Records
-from lab.emulators.ec2.service import Answer, Call, Desk
+from lab.emulators.ec2.service import Answer, Call, Ec2Service
 from lab.emulators.ports import LOOPBACK
 from lab.emulators.startable import KeepAliveServer, ServingThread, Startable, reset
 
@@ -45,7 +45,7 @@ class EC2Lab(Startable):
             for region in regions
         }
         self._wanted_port = port
-        self.desk = Desk(accounts.directory(), records, regions, not_opted_in)
+        self.service = Ec2Service(accounts.directory(), records, regions, not_opted_in)
         self._serving: ServingThread | None = None
 
     def start(self) -> Self:
@@ -54,14 +54,14 @@ class EC2Lab(Startable):
 
     def stop(self) -> None:
         """Stop serving, waking whatever is slow. Safe to call twice."""
-        self.desk.faults.clear()
+        self.service.faults.clear()
         serving, self._serving = self._serving, None
         if serving:
             serving.stop()
 
     @property
     def port(self) -> int:
-        assert self._serving is not None, "the EC2 stand-in is not started"
+        assert self._serving is not None, "the EC2 emulator is not started"
         return self._serving.port
 
     @property
@@ -78,12 +78,12 @@ class EC2Lab(Startable):
     @property
     def directory(self) -> Directory:
         """The keys and roles: add, revoke, or check web identities with a function of your own."""
-        return self.desk.directory
+        return self.service.directory
 
     @property
     def journal(self) -> list[Call]:
         """Every request since the start, in the order they were answered."""
-        return self.desk.journal
+        return self.service.journal
 
     def put(self, *records: Record, account: str = ACORN, region: str = LONDON) -> None:
         """Add or replace instances of an account and region that is not generated."""
@@ -103,18 +103,18 @@ class EC2Lab(Startable):
         region: str = LONDON,
     ) -> None:
         """The generated instances of an account and region change by these shares."""
-        records = self.desk.records[account, region]
+        records = self.service.records[account, region]
         assert isinstance(records, Generated), f"{account} {region} is not generated"
         records.advance(Generation(changed_percent, gone_percent, added))
 
     def prepare(self, page_size: int = 1_000) -> int:
         """Render all pages of this size now; returns the number of instances."""
-        return self.desk.prepare(page_size)
+        return self.service.prepare(page_size)
 
     def script(self, kind: Kind, **options: Unpack[ScriptOptions]) -> Script:
         """Have something go wrong: see `lab.emulators.ec2.faults`. By default with the next request, once."""
         script = Script(kind, **options)
-        self.desk.faults.add(script)
+        self.service.faults.add(script)
         return script
 
     def on_page(self, page: int, action: Callable[[], object]) -> None:
@@ -123,15 +123,15 @@ class EC2Lab(Startable):
 
     def limit_rate(self, requests_per_second: float | None, burst: int = 1) -> None:
         """RequestLimitExceeded to whoever asks faster; None ends it."""
-        self.desk.faults.limit(requests_per_second, burst)
+        self.service.faults.limit(requests_per_second, burst)
 
     def deny(self, action: str, account: str = ACORN, region: str = "*") -> None:
         """Policy forbids the action from now on: UnauthorizedOperation, or AccessDenied from STS."""
-        self.desk.denied.add((account, region, action))
+        self.service.denied.add((account, region, action))
 
     def expire_tokens(self) -> None:
         """Tokens given out so far are not taken any more."""
-        self.desk.epoch += 1
+        self.service.epoch += 1
 
     def control(self, what: str, given: Mapping[str, Any]) -> object:
         """What another process asks by POST /_lab/<what>. Raises LookupError for what there is not."""
@@ -149,8 +149,8 @@ class EC2Lab(Startable):
             case "expire_tokens":
                 self.expire_tokens()
             case "clear":
-                self.desk.faults.clear()
-                self.desk.denied.clear()
+                self.service.faults.clear()
+                self.service.denied.clear()
             case "journal":
                 result = [asdict(call) for call in self.journal]
                 if given.get("forget"):
@@ -161,7 +161,7 @@ class EC2Lab(Startable):
         return None
 
     def _listed(self, account: str, region: str) -> Listed:
-        records = self.desk.records[account, region]
+        records = self.service.records[account, region]
         assert isinstance(records, Listed), f"{account} {region} is generated: instances cannot be put there"
         return records
 
@@ -185,7 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._control(self.server.lab, parts.path.removeprefix("/_lab/"), json.loads(body or b"{}"))
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self._send(self.server.lab.desk.answer(Signed("POST", parts.path, parts.query, headers, body)))
+        self._send(self.server.lab.service.answer(Signed("POST", parts.path, parts.query, headers, body)))
 
     def _send(self, answer: Answer) -> None:
         if answer.broken == "reset":

@@ -57,7 +57,7 @@ class Answer:
 
 
 @dataclass
-class Desk:
+class Ec2Service:
     """EC2 and STS of several accounts. `denied` holds (account, region, action) that policy forbids."""
 
     directory: Directory

@@ -28,7 +28,7 @@ _DEVELOPMENT_STORAGE: Final = (
 )
 
 _DESCRIPTION = """\
-A stand-in for Azure Event Grid: sends Key Vault events to a webhook, with the headers, schemas, handshakes, retries
+An emulator of Azure Event Grid: sends Key Vault events to a webhook, with the headers, schemas, handshakes, retries
 and dead letters of the real service, and says after every answer what the real service would do next."""
 
 _EPILOG = f"""\

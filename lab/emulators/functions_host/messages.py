@@ -1,4 +1,4 @@
-"""Light stand-ins for the Functions RPC messages: the fields that azure-functions-runtime uses, and no gRPC.
+"""Light forms of the Functions RPC messages: the fields that azure-functions-runtime uses, and no gRPC.
 
 The runtime gets this module as `protos`. Field names are those of Microsoft's FunctionRpc.proto.
 """

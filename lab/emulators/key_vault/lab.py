@@ -158,7 +158,7 @@ class VaultLab(Startable, LabInterface):
 
     @property
     def authority(self) -> CertificateAuthority:
-        """The certificate authority; other stand-ins of the lab may take their certificates from it."""
+        """The certificate authority; other emulators of the lab may take their certificates from it."""
         if self._authority is None:
             raise LabError("the lab is not running")
         return self._authority

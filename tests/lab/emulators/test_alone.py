@@ -68,7 +68,7 @@ def test_ec2_answers_boto3() -> None:
     with started("ec2", "--port", str(port)) as lines:
         assert lines == [f"http://127.0.0.1:{port}"]
         session = boto3.Session(ACCESS_KEY_ID, SECRET_ACCESS_KEY)
-        ec2 = session.client("ec2", region_name="eu-west-2", endpoint_url=lines[0])
+        ec2: Any = session.client("ec2", region_name="eu-west-2", endpoint_url=lines[0])
         found = ec2.describe_instances(Filters=[{"Name": "tag:Name", "Values": ["ACORN-LDN-WEB-01"]}])
         [instance] = found["Reservations"][0]["Instances"]
 

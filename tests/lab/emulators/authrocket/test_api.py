@@ -1,4 +1,4 @@
-"""The AuthRocket stand-in, read by a plain HTTP client: what its documentation says, and what can go wrong."""
+"""The AuthRocket emulator, read by a plain HTTP client: what its documentation says, and what can go wrong."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""The EC2 stand-in, read by the real boto3: EC2's paging rules, its refusals, and its bad days."""
+"""The EC2 emulator, read by the real boto3: EC2's paging rules, its refusals, and its bad days."""
 
 import json
 import os
@@ -44,8 +44,8 @@ def lab() -> Iterator[EC2Lab]:
 @pytest.fixture(autouse=True)
 def quiet(lab: EC2Lab) -> Iterator[None]:
     yield
-    lab.desk.faults.clear()
-    lab.desk.denied.clear()
+    lab.service.faults.clear()
+    lab.service.denied.clear()
 
 
 def client(
@@ -227,7 +227,7 @@ def test_regions_and_permissions_refuse_as_ec2_does(lab: EC2Lab) -> None:
         client(lab).describe_instances()
     assert refused(error) == ("UnauthorizedOperation", 403)
     assert client(lab).describe_regions()["Regions"]
-    lab.desk.denied.clear()
+    lab.service.denied.clear()
     with pytest.raises(ClientError) as error:
         client(lab).describe_instances(DryRun=True)
     assert refused(error) == ("DryRunOperation", 412)
@@ -365,7 +365,7 @@ def test_the_process_ends_with_its_owner() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     deadline = time.monotonic() + 10
     while _alive(int(done.stdout)):
-        assert time.monotonic() < deadline, "the stand-in outlived its owner"
+        assert time.monotonic() < deadline, "the emulator outlived its owner"
         time.sleep(0.05)
 
 
