@@ -38,86 +38,114 @@ class Records(NamedTuple):
     about_history: str
     about_explain: str
 
+    @property
+    def thing(self) -> str:
+        """One of them in a sentence, such as "an asset"."""
+        return f"{self.article} {self.one}"
 
-def declare_records(blueprint: func.Blueprint, records: Records) -> tuple[Any, Any, Any, Any, Any, Any]:
+    @property
+    def shown(self) -> str:
+        """The place of the model that shows one."""
+        return f"records:{self.model}Answer"
+
+    @property
+    def version(self) -> Mapping[str, str]:
+        """The header that carries the version of one."""
+        return {"ETag": f"The {self.one}'s version in quotes, for `If-Match`."}
+
+
+def declare_records(blueprint: func.Blueprint, records: Records) -> tuple[Any, ...]:
     """Make the functions `list_<many>`, `add_<one>`, `show_<one>`, `edit_<one>`, `list_<one>_history` and
     `explain_<one>` of the blueprint; in this order."""
-    one, many, desk = records.one, records.many, records.desk
-    thing = f"{records.article} {one}"
-    path = {"id": records.id}
-    version = {"ETag": f"The {one}'s version in quotes, for `If-Match`."}
-    shown = f"records:{records.model}Answer"
+    declare = (_declare_list, _declare_add, _declare_show, _declare_edit, _declare_history, _declare_explain)
+    return tuple(one(blueprint, records) for one in declare)
 
+
+def _declare_list(blueprint: func.Blueprint, records: Records) -> Any:
     @endpoint(
         blueprint,
         "GET",
-        f"v1/{many}",
-        tag=many,
-        summary=f"List {many}",
+        f"v1/{records.many}",
+        tag=records.many,
+        summary=f"List {records.many}",
         query=(*PAGE, *records.filters),
         answers={200: f"records:{records.model}Page"},
         refusals=[PAGED],
     )
-    @named(f"list_{many}", records.about_list)
+    @named(f"list_{records.many}", records.about_list)
     def list_records(req: func.HttpRequest) -> func.HttpResponse:
         limit, after = page_asked(req)
-        items, following = desk().page(filters_of(req, records.filters), size=limit, after=after)
+        items, following = records.desk().page(filters_of(req, records.filters), size=limit, after=after)
         return answer(200, {"items": items, "next": following})
 
+    return list_records
+
+
+def _declare_add(blueprint: func.Blueprint, records: Records) -> Any:
     @endpoint(
         blueprint,
         "POST",
-        f"v1/{many}",
-        tag=many,
-        summary=f"Add {thing} by hand",
+        f"v1/{records.many}",
+        tag=records.many,
+        summary=f"Add {records.thing} by hand",
         body=Content("records:NewRecord", example=records.new),
-        answers={201: Content(shown, headers={**version, "Location": f"The {one}'s address."})},
+        answers={201: Content(records.shown, headers={**records.version, "Location": f"The {records.one}'s address."})},
         refusals=[BODY, STORABLE, STORED, {409: (Reason.ALREADY_EXISTS,)}],
     )
-    @named(f"add_{one}", records.about_add)
+    @named(f"add_{records.one}", records.about_add)
     def add_record(req: func.HttpRequest) -> func.HttpResponse:
         from functions.schemas.records import NewRecord
 
         body = read_body(req, NewRecord)
-        record, etag = desk().add(body.id, body.fields, by=caller(req))
-        return answer(201, record, etag=etag, headers={"Location": f"/api/v1/{many}/{quote(record['id'], safe=':')}"})
+        record, etag = records.desk().add(body.id, body.fields, by=caller(req))
+        return answer(
+            201, record, etag=etag, headers={"Location": f"/api/v1/{records.many}/{quote(record['id'], safe=':')}"}
+        )
 
+    return add_record
+
+
+def _declare_show(blueprint: func.Blueprint, records: Records) -> Any:
     @endpoint(
         blueprint,
         "GET",
-        f"v1/{many}/{{id}}",
-        tag=many,
-        summary=f"Show {thing}",
-        path=path,
-        answers={200: Content(shown, headers=version)},
+        f"v1/{records.many}/{{id}}",
+        tag=records.many,
+        summary=f"Show {records.thing}",
+        path={"id": records.id},
+        answers={200: Content(records.shown, headers=records.version)},
         refusals=[UNKNOWN],
     )
-    @named(f"show_{one}")
+    @named(f"show_{records.one}")
     def show_record(req: func.HttpRequest) -> func.HttpResponse:
-        record, etag = desk().get(req.route_params["id"])
+        record, etag = records.desk().get(req.route_params["id"])
         return answer(200, record, etag=etag)
 
+    return show_record
+
+
+def _declare_edit(blueprint: func.Blueprint, records: Records) -> Any:
     @endpoint(
         blueprint,
         "PATCH",
-        f"v1/{many}/{{id}}",
-        tag=many,
-        summary=f"Edit {thing}",
-        path=path,
+        f"v1/{records.many}/{{id}}",
+        tag=records.many,
+        summary=f"Edit {records.thing}",
+        path={"id": records.id},
         body=Content("records:RecordEdit", example=records.edit),
-        answers={200: Content(shown, headers=version)},
+        answers={200: Content(records.shown, headers=records.version)},
         refusals=[BODY, STORABLE, STORED, UNKNOWN, MOVED, {409: (Reason.VERSION_NEEDED,)}],
         if_match="The ETag of the version that was read, quoted or bare, or `*` for any version. It is needed.",
     )
     @named(
-        f"edit_{one}",
+        f"edit_{records.one}",
         "`fields` then stay as they are set, whatever the source says; `release` gives fields back to the import.",
     )
     def edit_record(req: func.HttpRequest) -> func.HttpResponse:
         from functions.schemas.records import RecordEdit
 
         body = read_body(req, RecordEdit)
-        record, etag = desk().edit(
+        record, etag = records.desk().edit(
             req.route_params["id"],
             body.fields,
             body.release,
@@ -126,34 +154,42 @@ def declare_records(blueprint: func.Blueprint, records: Records) -> tuple[Any, A
         )
         return answer(200, record, etag=etag)
 
+    return edit_record
+
+
+def _declare_history(blueprint: func.Blueprint, records: Records) -> Any:
     @endpoint(
         blueprint,
         "GET",
-        f"v1/{many}/{{id}}/history",
-        tag=many,
-        summary=f"List what changed of {thing}",
-        path=path,
+        f"v1/{records.many}/{{id}}/history",
+        tag=records.many,
+        summary=f"List what changed of {records.thing}",
+        path={"id": records.id},
         query=PAGE,
         answers={200: "records:HistoryPage"},
         refusals=[PAGED, UNKNOWN],
     )
-    @named(f"list_{one}_history", records.about_history)
+    @named(f"list_{records.one}_history", records.about_history)
     def list_history(req: func.HttpRequest) -> func.HttpResponse:
-        items, following = desk().history(req.route_params["id"], *page_asked(req))
+        items, following = records.desk().history(req.route_params["id"], *page_asked(req))
         return answer(200, {"items": items, "next": following})
 
+    return list_history
+
+
+def _declare_explain(blueprint: func.Blueprint, records: Records) -> Any:
     @endpoint(
         blueprint,
         "GET",
-        f"v1/{many}/{{id}}/explain",
-        tag=many,
-        summary=f"Explain {thing}",
-        path=path,
+        f"v1/{records.many}/{{id}}/explain",
+        tag=records.many,
+        summary=f"Explain {records.thing}",
+        path={"id": records.id},
         answers={200: f"records:{records.model}Explanation"},
         refusals=[UNKNOWN, STORED],
     )
-    @named(f"explain_{one}", records.about_explain)
+    @named(f"explain_{records.one}", records.about_explain)
     def explain_record(req: func.HttpRequest) -> func.HttpResponse:
-        return answer(200, desk().explain(req.route_params["id"]))
+        return answer(200, records.desk().explain(req.route_params["id"]))
 
-    return list_records, add_record, show_record, edit_record, list_history, explain_record
+    return explain_record

@@ -10,8 +10,7 @@ from lab.faults.histories import RecordHistory, histories, moment_of, without_re
 from lab.faults.scenario import REALM_ID, Scenario
 from shared.imports.runs.model import PartState, RunState, summarise
 from shared.imports.runs.repository import RunRepository
-from shared.records.columns import column_of
-from shared.records.model import Key
+from shared.records.model import Key, column_of
 from shared.records.table import RecordTable
 from shared.storage.documents import unpack
 from shared.storage.names import ASSETS_TABLE, RUNS_TABLE, USERS_TABLE

@@ -19,8 +19,7 @@ from shared import bootstrap
 from shared.bootstrap.kinds import KINDS
 from shared.environment import load_environment
 from shared.reasons import Reason
-from shared.records.columns import column_of
-from shared.records.model import MANUAL_PARTITION
+from shared.records.model import MANUAL_PARTITION, column_of
 from shared.settings.store import SettingsStore
 from shared.storage.names import TICKETS_TABLE
 from shared.storage.rows import Create, Row, Value

@@ -8,11 +8,10 @@ from shared.assets.documents.asset_types import AssetTypeDocument
 from shared.assets.documents.aws_tenants import AwsTenantDocument
 from shared.assets.mapping import AssetMapping, with_tags
 from shared.assets.model import asset_id_of, parse_asset_id
-from shared.records.columns import ACTIVE, CUSTOM, SITE, TYPE, column_of
 from shared.records.desk import RecordDesk
 from shared.records.documents.sites import site_fault
 from shared.records.editor import record_as_json
-from shared.records.model import Key
+from shared.records.model import ACTIVE, CUSTOM, SITE, TYPE, Key, column_of
 from shared.storage.documents import unpack
 from shared.storage.rows import AnyOf, Condition, Row
 

@@ -9,7 +9,7 @@ from shared.assets.model import document_name_of
 from shared.imports.documents import RAW
 from shared.imports.plan.model import DesiredRecord
 from shared.reasons import Reason
-from shared.records.columns import SITE, TYPE, column_of
+from shared.records.model import SITE, TYPE, column_of
 from shared.records.values import RawRecord, ValueFaultError, storable
 from shared.rules.documents import to_criteria
 from shared.rules.expressions import ExpressionError, Read
@@ -88,15 +88,12 @@ class AssetMapping:
             return DesiredRecord(instance_id, gone=state)
         values: dict[str, Value | None] = {}
         record: dict[str, object] = {}
-        for target, column, _, read in self.fields:
-            try:
-                value = storable(target, read(instance))
-            except ExpressionError as error:
-                return DesiredRecord(instance_id, error=f"{target}: {error}.", error_reason=Reason.VALUE_UNREADABLE)
-            except ValueFaultError as error:
-                return DesiredRecord(instance_id, error=error.message, error_reason=error.reason)
-            values[column] = value
-            record[target] = value
+        try:
+            found = [_read(field, instance) for field in self.fields]
+            for field, value in zip(self.fields, found, strict=True):
+                values[field.column] = record[field.target] = storable(field.target, value)
+        except ValueFaultError as error:
+            return DesiredRecord(instance_id, error=error.message, error_reason=error.reason)
         view = RawRecord(record, instance, self._raw)
         label = str(record.get("name") or instance_id)
         asset_type, prerequisites = self._type_of(view)
@@ -161,6 +158,13 @@ class AssetMapping:
             yield f"Site: {reason}"
         if self._site_rules.first_match(record) is None:
             yield f"Site: {self._document.default_site}, the default."
+
+
+def _read(field: MappedField, instance: Mapping[str, Any]) -> Any:
+    try:
+        return field.read(instance)
+    except ExpressionError as error:
+        raise ValueFaultError(Reason.VALUE_UNREADABLE, f"{field.target}: {error}.") from error
 
 
 def _reader(mapping: FieldMappingDocument) -> Read:

@@ -15,7 +15,7 @@ from shared.imports.part_rows import PartRows
 from shared.imports.plan.model import DesiredRecord, MatchOn, Policy, Trigger
 from shared.imports.plan.safety import Brake
 from shared.reasons import Reason
-from shared.records.columns import CUSTOM, SITE, TYPE, column_of
+from shared.records.model import CUSTOM, SITE, TYPE, column_of
 from shared.settings.store import SettingsStore
 
 if TYPE_CHECKING:

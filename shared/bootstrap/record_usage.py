@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from shared.assets.documents.asset_fields import AssetFieldDocument
 from shared.assets.documents.asset_types import AssetTypeDocument
-from shared.records.columns import CUSTOM, SITE, TYPE, column_of
 from shared.records.documents.sites import SiteDocument
+from shared.records.model import CUSTOM, SITE, TYPE, column_of
 from shared.records.table import RecordTable
 from shared.settings.base import SettingsDocument
 

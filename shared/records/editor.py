@@ -7,8 +7,7 @@ from typing import Any
 
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, ConflictError, Fault
 from shared.reasons import Reason
-from shared.records.columns import ACTIVE, SITE, TYPE, column_of, field_of, fields_of
-from shared.records.model import MANUAL_PARTITION, FieldChange, Key
+from shared.records.model import ACTIVE, MANUAL_PARTITION, SITE, TYPE, FieldChange, Key, column_of, field_of, fields_of
 from shared.records.table import RecordTable, is_alias
 from shared.settings.validation import body_invalid
 from shared.storage.etags import check_version, short_etag

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from shared.records.columns import ACTIVE, CUSTOM, SITE, TYPE, column_of
 from shared.records.desk import RecordDesk
 from shared.records.documents.sites import site_fault
 from shared.records.editor import record_as_json
-from shared.records.model import Key
+from shared.records.model import ACTIVE, CUSTOM, SITE, TYPE, Key, column_of
 from shared.settings.base import NAME_PATTERN
 from shared.storage.documents import unpack
 from shared.storage.rows import AnyOf, Condition, Row

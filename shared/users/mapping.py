@@ -7,7 +7,7 @@ from typing import Any
 from shared.imports.documents import RAW
 from shared.imports.plan.model import DesiredRecord
 from shared.reasons import Reason
-from shared.records.columns import SITE, column_of
+from shared.records.model import SITE, column_of
 from shared.records.values import RawRecord, ValueFaultError, storable
 from shared.rules.documents import to_criteria
 from shared.rules.expressions import ExpressionError, Read, compile_expression

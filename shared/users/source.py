@@ -13,7 +13,7 @@ from shared.imports.plan.model import MatchOn, Policy, Trigger
 from shared.imports.plan.safety import Brake
 from shared.imports.runs.repository import RunRepository
 from shared.reasons import Reason
-from shared.records.columns import column_of
+from shared.records.model import column_of
 from shared.settings.store import SettingsStore
 from shared.users.authrocket.client import AuthRocket, in_order
 from shared.users.authrocket.http import AuthRocketCalls, Deadline, EndpointAccess, SecretProvider

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from shared.errors import InvalidInputError
 from shared.records import history
-from shared.records.columns import column_of
 from shared.records.history import HISTORY, HistoryEntry
-from shared.records.model import FieldChange, Key
+from shared.records.model import FieldChange, Key, column_of
 from shared.records.table import RecordTable
 from shared.storage.documents import pack
 from shared.storage.keys import descending

@@ -20,10 +20,9 @@ from shared.imports.runs.repository import RunRepository
 from shared.imports.runs.runner import ImportRunner, PartMessage
 from shared.imports.runs.starter import RunStarter
 from shared.imports.sources import SourceType
-from shared.records.columns import column_of
 from shared.records.editor import RecordEditor
 from shared.records.history import HISTORY
-from shared.records.model import Key
+from shared.records.model import Key, column_of
 from shared.records.table import RecordTable
 from shared.settings.store import SettingsStore
 from shared.storage.rows import Value

@@ -20,8 +20,7 @@ from shared.imports.plan.model import (
     Policy,
 )
 from shared.imports.plan.removals import RemovalPlanner
-from shared.records.columns import ACTIVE, field_of
-from shared.records.model import FieldChange, FieldValue, Key
+from shared.records.model import ACTIVE, FieldChange, FieldValue, Key, field_of
 
 
 class PartPlanner:

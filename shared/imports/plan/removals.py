@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from shared.imports.plan.model import DEACTIVATED, Action, ExistingRecord, IndexEntry, Loader, PlanEntry, Policy
-from shared.records.columns import ACTIVE
-from shared.records.model import FieldChange, FieldValue, Key
+from shared.records.model import ACTIVE, FieldChange, FieldValue, Key
 
 
 class RemovalPlanner:
