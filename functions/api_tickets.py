@@ -26,8 +26,12 @@ _SCOPE = text("scope", "Of this vault, or of this realm.", longest=200, example=
 _FILTERS: tuple[Query[Any], ...] = (
     some_of("status", "Of these statuses.", ("open", "in_progress", "on_hold", "resolved", "closed")),
     some_of("priority", "Of these priorities.", ("low", "medium", "high", "critical")),
-    some_of("object_type", "About these.", ("secret", "key", "certificate", "vault")),
-    some_of("kind", "With these conditions.", ("new_version", "expiry", "access_policy", "no_expiry_date")),
+    some_of("object_type", "About these.", ("secret", "key", "certificate", "vault", "user")),
+    some_of(
+        "kind",
+        "Of these kinds.",
+        ("new_version", "expiry", "access_policy", "no_expiry_date", "admin_grant"),
+    ),
     text("ticket_type", "Of this type.", example="Expiry"),
     text("object_name", "About the object of this name.", example="mail-password"),
     text("team", "Of this team.", example="Platform"),
