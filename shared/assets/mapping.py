@@ -88,10 +88,15 @@ class AssetMapping:
             return DesiredRecord(instance_id, gone=state)
         values: dict[str, Value | None] = {}
         record: dict[str, object] = {}
+        found: list[Any] = []
         try:
-            found = [_read(field, instance) for field in self.fields]
+            for field in self.fields:
+                found.append(field.read(instance))  # noqa: PERF401 - what was read tells which field failed
             for field, value in zip(self.fields, found, strict=True):
                 values[field.column] = record[field.target] = storable(field.target, value)
+        except ExpressionError as error:
+            unread = self.fields[len(found)].target
+            return DesiredRecord(instance_id, error=f"{unread}: {error}.", error_reason=Reason.VALUE_UNREADABLE)
         except ValueFaultError as error:
             return DesiredRecord(instance_id, error=error.message, error_reason=error.reason)
         view = RawRecord(record, instance, self._raw)
@@ -158,13 +163,6 @@ class AssetMapping:
             yield f"Site: {reason}"
         if self._site_rules.first_match(record) is None:
             yield f"Site: {self._document.default_site}, the default."
-
-
-def _read(field: MappedField, instance: Mapping[str, Any]) -> Any:
-    try:
-        return field.read(instance)
-    except ExpressionError as error:
-        raise ValueFaultError(Reason.VALUE_UNREADABLE, f"{field.target}: {error}.") from error
 
 
 def _reader(mapping: FieldMappingDocument) -> Read:
