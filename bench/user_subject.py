@@ -13,6 +13,7 @@ from shared.imports.plan.model import Trigger
 from shared.imports.runs.repository import RunRepository
 from shared.imports.runs.runner import ImportRunner
 from shared.imports.runs.starter import RunStarter
+from shared.outbound import Outbound
 from shared.settings.store import SettingsStore
 from shared.storage.rest_tables import RestTables
 from shared.users.documents import AuthRocketRealmDocument
@@ -46,7 +47,8 @@ def main() -> None:
 
     tables = RestTables.from_connection_string(given["tables"])
     settings = SettingsStore(tables.table("settings"), KINDS, now)
-    realms, runs = Realms(settings, _Key()), RunRepository(tables.table("runs"))
+    realms = Realms(settings, _Key(), Outbound(frozenset({"localhost"})))
+    runs = RunRepository(tables.table("runs"))
     rows = UserRows(tables.table("users"))
     source = RealmSourceType(realms, settings, rows, runs, GrantTickets(tables.table("users"), _no_ticket).deliver)
     runner = ImportRunner(runs, {KIND: source}, now)

@@ -15,6 +15,7 @@ from pathlib import Path
 from string import Template
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import yaml
 from azure.core.exceptions import ResourceExistsError
@@ -133,6 +134,9 @@ class Desk:
             **vaults.environment(),
             **fleet.environment(),
             "DESKBRIDGE_VERIFY_CHALLENGE_RESOURCE": "false",
+            "DESKBRIDGE_ALLOWED_PRIVATE_HOSTS": " ".join(
+                urlsplit(url).netloc for url in (authrocket.url, vaults.entra_url)
+            ),
             "AzureWebJobsStorage": self.connection_string,
             **self._choices.environment,
         }

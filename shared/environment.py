@@ -41,6 +41,14 @@ def _whole_number(value: str) -> int:
     return number
 
 
+def _hosts(value: str) -> frozenset[str]:
+    hosts = [host.casefold().rstrip(".") for host in re.split(r"[\s,]+", value) if host]
+    for host in hosts:
+        if not re.fullmatch(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:[0-9]{1,5})?", host):
+            raise ValueError(f"has {host}, which is neither a host nor host:port")
+    return frozenset(hosts)
+
+
 @dataclass(frozen=True)
 class Variable:
     """One environment variable. `default` None means that it is needed only by what `help` names."""
@@ -104,6 +112,13 @@ VARIABLES: tuple[Variable, ...] = (
         parse=_boolean,
     ),
     Variable(
+        "DESKBRIDGE_ALLOWED_PRIVATE_HOSTS",
+        "Hosts that settings documents may name although their addresses are private, apart by spaces: `host`, or "
+        "`host:port`. Others must have public addresses. Hosts of vaults and of storage are not meant.",
+        default="",
+        parse=_hosts,
+    ),
+    Variable(
         "DESKBRIDGE_EVENT_BODY_LIMIT",
         "Largest body of one event delivery, in bytes. Event Grid sends at most 1 MB.",
         default="1572864",
@@ -156,6 +171,10 @@ class Environment:
     def flag(self, name: str) -> bool:
         """Whether the variable is true."""
         return bool(self._values[name])
+
+    def hosts(self, name: str) -> frozenset[str]:
+        """The value of a variable that lists hosts."""
+        return frozenset(self._values[name])
 
     def number(self, name: str) -> int:
         """The value of a variable that is a number."""

@@ -33,6 +33,7 @@ class Reason(StrEnum):
     # Set-up
     SETTING_MISSING = "setting_missing"
     SETTING_INVALID = "setting_invalid"
+    HOST_REFUSED = "host_refused"
 
     # Credential stores
     CREDENTIAL_UNKNOWN = "credential_unknown"
@@ -109,7 +110,6 @@ class Reason(StrEnum):
 
     # AuthRocket
     AUTHROCKET_UNREACHABLE = "authrocket_unreachable"
-    AUTHROCKET_HOST_UNKNOWN = "authrocket_host_unknown"
     AUTHROCKET_CERTIFICATE_UNTRUSTED = "authrocket_certificate_untrusted"
     AUTHROCKET_REDIRECTED = "authrocket_redirected"
     AUTHROCKET_ANSWER_UNREADABLE = "authrocket_answer_unreadable"

@@ -207,8 +207,13 @@ class NetworkLevelDesk:
             container, bootstrap.ticket_configuration(), bootstrap.event_ingestor(), bootstrap.quarantine()
         )
         bootstrap.replace("dead_letters", letters)
-        clock = Clock(self.clock.monotonic, self.clock.sleep)
-        bootstrap.replace("realms", Realms(bootstrap.settings(), bootstrap.credentials(), clock))
+        realms = Realms(
+            bootstrap.settings(),
+            bootstrap.credentials(),
+            bootstrap.outbound(),
+            Clock(self.clock.monotonic, self.clock.sleep),
+        )
+        bootstrap.replace("realms", realms)
 
     def _environment(self) -> dict[str, str]:
         identity = urlsplit(self._lab.identity_url)
@@ -218,6 +223,7 @@ class NetworkLevelDesk:
             # The lab's own authority alone: the public ones beside it would be read anew for every connection.
             "REQUESTS_CA_BUNDLE": str(self._lab.ca_certificate),
             "DESKBRIDGE_VERIFY_CHALLENGE_RESOURCE": "false",
+            "DESKBRIDGE_ALLOWED_PRIVATE_HOSTS": "localhost",
         }
 
 

@@ -6,6 +6,7 @@ So that the product's own calls, with their retries and their reading, are part 
 import email.utils
 import io
 import json
+from collections.abc import Collection
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,6 +20,7 @@ from lab.faults.scenario import REALM_ID, Scenario, SimulatedRecord
 from lab.faults.scenario_steps import ORGANISATIONS
 from lab.faults.secret_rotation import accepted
 from lab.faults.simulation import Simulation
+from shared.outbound import Outbound
 
 ENDPOINT = "https://simulated.authrocket.example/v2"
 
@@ -106,6 +108,14 @@ class RealmApi:
     @property
     def _users(self) -> dict[str, SimulatedRecord]:
         return dict(self._changes.users_at(self._simulation.at))
+
+
+class SimulatedNetwork(Outbound):
+    """Sessions without a check of addresses: `SimulatedAuthRocket` stands below them, and no network."""
+
+    def session(self, known_hosts: Collection[str]) -> requests.Session:
+        del known_hosts
+        return requests.Session()
 
 
 class SimulatedAuthRocket(requests.adapters.HTTPAdapter):

@@ -12,7 +12,7 @@ from lab.faults.disturbances import Disturbances
 from lab.faults.disturbed_tables import Committed, DisturbedTables, Read
 from lab.faults.scenario import ACCOUNTS, BEGINS, REALM, REALM_ID, REGIONS, TENANT, VAULTS, Scenario, resource_id
 from lab.faults.secret_rotation import SECRETS
-from lab.faults.simulated_authrocket import ENDPOINT
+from lab.faults.simulated_authrocket import ENDPOINT, SimulatedNetwork
 from lab.faults.simulated_services import SimulatedContainer, SimulatedEc2, SimulatedVault, SimulatedVaultObjects
 from lab.faults.simulation import Simulation
 from shared import bootstrap
@@ -101,7 +101,7 @@ def assemble(
     letters = DeadLetters(client, configuration, bootstrap.event_ingestor(), bootstrap.quarantine())
     bootstrap.replace("dead_letters", letters)
     clock = Clock(simulation.monotonic, simulation.sleep)
-    bootstrap.replace("realms", Realms(bootstrap.settings(), bootstrap.credentials(), clock))
+    bootstrap.replace("realms", Realms(bootstrap.settings(), bootstrap.credentials(), SimulatedNetwork(), clock))
 
 
 def _environment() -> dict[str, str]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
     from shared.environment import Environment
+    from shared.outbound import Outbound
     from shared.settings.base import SettingsDocument
     from shared.settings.store import SettingsStore
     from shared.storage.queues import Queues
@@ -37,6 +38,13 @@ def environment() -> "Environment":
     if loaded.flag("DESKBRIDGE_OPENTELEMETRY"):
         telemetry.turn_on()
     return loaded
+
+
+@singleton
+def outbound() -> "Outbound":
+    from shared.outbound import Outbound
+
+    return Outbound(bootstrap.environment().hosts("DESKBRIDGE_ALLOWED_PRIVATE_HOSTS"))
 
 
 @singleton

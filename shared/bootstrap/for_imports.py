@@ -89,7 +89,8 @@ def realms() -> "Realms":
     from shared.users.source import Realms
 
     # Lists of runs and users come by here too, and need no password.
-    return Realms(bootstrap.settings(), cast("Credentials", LazyProxy(bootstrap.credentials)))
+    credentials = cast("Credentials", LazyProxy(bootstrap.credentials))
+    return Realms(bootstrap.settings(), credentials, bootstrap.outbound())
 
 
 @singleton

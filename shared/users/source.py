@@ -5,13 +5,12 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import requests
-
 from shared.errors import MisconfiguredError
 from shared.imports.part_rows import PartRows
 from shared.imports.plan.model import MatchOn, Policy, Trigger
 from shared.imports.plan.safety import Brake
 from shared.imports.runs.repository import RunRepository
+from shared.outbound import Outbound
 from shared.reasons import Reason
 from shared.records.model import column_of
 from shared.settings.store import SettingsStore
@@ -23,6 +22,7 @@ from shared.users.model import Membership, SourceUser, partition_of
 from shared.vaults.model import Credentials
 
 KIND = AuthRocketRealmDocument.kind
+KNOWN_HOSTS = ("authrocket.com",)
 # In seconds. A part must end within the host's functionTimeout; a check and a webhook have somebody who waits.
 PART_SECONDS = 25 * 60
 ANSWER_SECONDS = 20
@@ -39,9 +39,12 @@ class Clock:
 class Realms:
     """Opens realms: their documents, and their APIs with the key read at the moment of use."""
 
-    def __init__(self, settings: SettingsStore, credentials: Credentials, clock: Clock | None = None) -> None:
+    def __init__(
+        self, settings: SettingsStore, credentials: Credentials, outbound: Outbound, clock: Clock | None = None
+    ) -> None:
         self._settings = settings
         self._credentials = credentials
+        self._outbound = outbound
         self._clock = clock or Clock()
 
     def document(self, name: str, *, fresh: bool = False) -> AuthRocketRealmDocument:
@@ -64,9 +67,9 @@ class Realms:
             lambda: self._credentials.read(reference).text, lambda: self._credentials.invalidate(reference)
         )
         access = EndpointAccess(document.endpoint_url, document.realm, document.key_header == "authorization_bearer")
-        calls = AuthRocketCalls(
-            access, keys, Deadline(seconds, self._clock.monotonic), sleep=self._clock.sleep, session=requests.Session()
-        )
+        session = self._outbound.session(KNOWN_HOSTS)
+        deadline = Deadline(seconds, self._clock.monotonic)
+        calls = AuthRocketCalls(access, keys, deadline, session=session, sleep=self._clock.sleep)
         return AuthRocket(calls, document.realm, page_size or document.page_size)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from azure.core.credentials import AccessToken, AccessTokenInfo, TokenRequestOptions
 from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.pipeline.transport import RequestsTransport
 from azure.identity import (
     AzureCliCredential,
     AzureDeveloperCliCredential,
@@ -16,6 +17,7 @@ from azure.identity import (
 from shared.environment import Environment
 from shared.errors import DeskbridgeError, MisconfiguredError, TryLaterError
 from shared.network_faults import NetworkFault, below, network_fault
+from shared.outbound import Outbound
 from shared.reasons import Reason
 from shared.vaults.bounded_retry import CONNECT_SECONDS, READ_SECONDS
 from shared.vaults.documents.credential_stores import CredentialStore
@@ -107,6 +109,7 @@ class StoreIdentity:
                 authority=authority,
                 # Any other host would be asked about at Microsoft's public cloud first, and refused.
                 disable_instance_discovery=host_of(authority) not in KNOWN_AUTHORITIES,
+                transport=self._transport(),
                 **_BOUNDS,
             )
         except ValueError:
@@ -116,6 +119,10 @@ class StoreIdentity:
                 remedy=f"Write the directory's GUID as tenant_id or into the app setting {TENANT_SETTING}: "
                 "az account show --query tenantId --output tsv",
             ) from None
+
+    def _transport(self) -> RequestsTransport:
+        outbound = Outbound(self._environment.hosts("DESKBRIDGE_ALLOWED_PRIVATE_HOSTS"))
+        return RequestsTransport(session=outbound.session(KNOWN_AUTHORITIES))
 
     def _developer(self) -> ChainedTokenCredential:
         if self._environment.deployed:
@@ -164,6 +171,10 @@ class StoreIdentity:
     # What the SDK's exceptions mean
 
     def _explained(self, error: AzureError | ValueError) -> DeskbridgeError:
+        # What refused a connection has its own words already.
+        for one in below(error):
+            if isinstance(one, DeskbridgeError):
+                return one
         if self._store.method == "developer":
             return MisconfiguredError(
                 Reason.DEVELOPER_NOT_SIGNED_IN,

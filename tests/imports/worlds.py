@@ -190,7 +190,7 @@ class _FarRealms(Realms):
 
     def __init__(self, settings: SettingsStore, far: FarSide) -> None:
         nobody: Any = None
-        super().__init__(settings, nobody)
+        super().__init__(settings, nobody, nobody)
         self._far = far
 
     def api(self, document: AuthRocketRealmDocument, *, seconds: float, page_size: int | None = None) -> Any:

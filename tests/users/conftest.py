@@ -10,6 +10,7 @@ from lab.emulators.authrocket import READ_KEY, AuthRocketLab
 from lab.emulators.key_vault.authority import CertificateAuthority
 from shared.users.authrocket.client import AuthRocket
 from shared.users.authrocket.http import AuthRocketCalls, Deadline, EndpointAccess, SecretProvider
+from tests.users.desk import ON_LOOPBACK
 
 
 @pytest.fixture(scope="session")
@@ -101,6 +102,7 @@ def connect(lab: AuthRocketLab, clock: Time) -> Connect:
             EndpointAccess(url or at.url, name, bearer),
             SecretProvider(vault.read, vault.invalidate),
             Deadline(seconds, clock),
+            session=ON_LOOPBACK.session(()),
             sleep=clock.sleep,
         )
         return AuthRocket(calls, name, page_size)

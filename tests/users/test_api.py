@@ -27,6 +27,7 @@ def desk(lab: AuthRocketLab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
 
     monkeypatch.setattr(endpoints, "report_undeclared", fail)
     monkeypatch.setenv("AzureWebJobsStorage", "UseDevelopmentStorage=true")
+    monkeypatch.setenv("DESKBRIDGE_ALLOWED_PRIVATE_HOSTS", "localhost")
     bootstrap.reset()
     new = Desk(lab)
     new.secrets.pairs["webhook"] = UserPassword("authrocket", PASSWORD)

@@ -16,6 +16,7 @@ from shared.users.authrocket.client import AuthRocket, in_order, moment
 from shared.users.authrocket.http import AuthRocketCalls, Deadline, EndpointAccess, SecretProvider
 from shared.users.model import Membership
 from tests.users.conftest import Connect, Time, Vault
+from tests.users.desk import ON_LOOPBACK
 
 
 def ids(api: AuthRocket) -> list[str]:
@@ -236,6 +237,7 @@ def test_a_silence_is_not_waited_for_longer_than_there_is_time(lab: AuthRocketLa
         EndpointAccess(lab.url, lab.realm_id),
         SecretProvider(lambda: READ_KEY, lambda: None),
         Deadline(0.5, time.monotonic),
+        session=ON_LOOPBACK.session(()),
         sleep=time.sleep,
     )
     with pytest.raises(TryLaterError) as caught:

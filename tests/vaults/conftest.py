@@ -88,6 +88,7 @@ def lab(shared_lab: VaultLab, monkeypatch: pytest.MonkeyPatch) -> VaultLab:
         # The authority is what a store says, so that a host's environment cannot redirect a client secret.
         if name != "AZURE_AUTHORITY_HOST":
             monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DESKBRIDGE_ALLOWED_PRIVATE_HOSTS", "localhost")
     shared_lab.clear_faults()
     shared_lab.clear_journal()
     return shared_lab

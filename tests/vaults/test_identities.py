@@ -340,3 +340,19 @@ def _token_of(lab: VaultLab, principal: str) -> str:
         timeout=5,
     )
     return str(answer.json()["access_token"])
+
+
+def test_a_client_secret_goes_to_no_authority_within_the_own_network(
+    new_desk: Callable[..., Desk], vault: VaultInterface, lab: VaultLab
+) -> None:
+    desk = new_desk(
+        AzureTenantId=TENANT, AzureClientId=TENANT, AzureClientSecret="app s3cret", DESKBRIDGE_ALLOWED_PRIVATE_HOSTS=""
+    )
+    desk.store("main", vault, method="client_secret", authority=lab.entra_url)
+    lab.clear_journal()
+
+    refused = failure(desk)
+
+    assert refused.reason is Reason.HOST_REFUSED
+    assert "DESKBRIDGE_ALLOWED_PRIVATE_HOSTS" in refused.remedy
+    assert {entry.service for entry in lab.journal()} == {"vault"}  # which asks for a token, without one

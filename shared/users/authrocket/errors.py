@@ -87,18 +87,11 @@ def failed(status: int, wait: float | None) -> TryLaterError:
 
 def not_connected(host: str, error: requests.exceptions.ConnectionError) -> MisconfiguredError | TryLaterError:
     """Why no connection came about."""
-    fault = network_fault(error)
-    if fault is NetworkFault.CERTIFICATE:
+    if network_fault(error) is NetworkFault.CERTIFICATE:
         return MisconfiguredError(
             Reason.AUTHROCKET_CERTIFICATE_UNTRUSTED,
             f"The certificate of {host} is not trusted, so the key was not sent.",
             remedy="Look at the endpoint URL; behind a proxy that opens TLS, name its authority in REQUESTS_CA_BUNDLE.",
-        )
-    if fault is NetworkFault.NAME:
-        return MisconfiguredError(
-            Reason.AUTHROCKET_HOST_UNKNOWN,
-            f"The host {host} is not known.",
-            remedy="Copy the endpoint URL anew from AuthRocket: it is shown beside the API key.",
         )
     return unreachable(host, "the connection failed or was cut")
 

@@ -114,14 +114,15 @@ class AuthRocketCalls:
         keys: SecretProvider,
         deadline: Deadline,
         *,
+        session: requests.Session,
         sleep: Callable[[float], None],
-        session: requests.Session | None = None,
     ) -> None:
+        """`session` connects to the realm's host, and to no other."""
         self._access = access
         self._keys = keys
         self._deadline = deadline
         self._sleep = sleep
-        self._session = session or requests.Session()
+        self._session = session
         self._host = urlsplit(access.endpoint_url).hostname or ""
 
     def get(self, path: str, parameters: Mapping[str, str] | None = None) -> Any:

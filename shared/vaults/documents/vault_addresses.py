@@ -29,7 +29,7 @@ CLOUDS: tuple[Cloud, ...] = (
 )
 # The sign-in hosts that the identity SDK knows without asking Microsoft's public cloud about them.
 KNOWN_AUTHORITIES = frozenset(
-    {urlsplit(cloud.authority).hostname for cloud in CLOUDS} | {"login.chinacloudapi.cn", "login.windows.net"}
+    {cloud.authority.removeprefix("https://") for cloud in CLOUDS} | {"login.chinacloudapi.cn", "login.windows.net"}
 )
 
 
