@@ -97,7 +97,9 @@ def event_grid_webhook(tables: Tables) -> EventGridWebhook:
     configuration = Configuration(document, compile_rules(document.rules()))
     table = tables.table("tickets")
     reconciler = TicketReconciler(TicketRepository(table), now=lambda: _NOW, wait=lambda _: None, clock=lambda: 0.0)
-    ingestor = EventIngestor(reconciler, Quarantine(table, lambda: _NOW), secret_changed=lambda _vault, _secret: None)
+    ingestor = EventIngestor(
+        reconciler, Quarantine(table, lambda: _NOW), now=lambda: _NOW, secret_changed=lambda _vault, _secret: None
+    )
     return EventGridWebhook(lambda: configuration, _Passwords(), ingestor, body_limit=2**21)
 
 

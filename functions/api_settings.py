@@ -151,7 +151,7 @@ def show_setting_history(req: func.HttpRequest) -> func.HttpResponse:
     from shared.settings.base import NAME_PATTERN
 
     kind, name = req.route_params["kind"], req.route_params["name"]
-    if not NAME_PATTERN.match(name):
+    if not NAME_PATTERN.fullmatch(name):
         raise NotFoundError(Reason.NOT_FOUND, f"No document can be named {name!r}.")
     limit, after = page_asked(req)
     settings = bootstrap.settings()

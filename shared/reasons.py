@@ -68,6 +68,7 @@ class Reason(StrEnum):
     # Key Vault events
     EVENT_NOT_READABLE = "event_not_readable"
     EVENT_TYPE_UNKNOWN = "event_type_unknown"
+    EVENT_FROM_THE_FUTURE = "event_from_the_future"
     EVENT_TOO_LARGE = "event_too_large"
     MAX_DELIVERIES_EXCEEDED = "max_deliveries_exceeded"
     VAULT_NOT_ALLOWED = "vault_not_allowed"

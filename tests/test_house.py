@@ -53,3 +53,21 @@ def test_no_file_of_the_product_is_named_by_a_gerund_alone() -> None:
     """A file is named after what it holds."""
     stems = {name: Path(name).stem for name, _ in _files("shared", "functions")}
     assert not [name for name, stem in stems.items() if stem.endswith("ing") and "_" not in stem and stem not in NOUNS]
+
+
+def test_no_pattern_ends_with_a_dollar() -> None:
+    """Python's `$` also matches before a line break at the end: write `fullmatch` and leave both anchors out."""
+    anchored = {
+        f"{name}:{node.lineno}"
+        for name, text in _files("shared", "functions")
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == "re"
+        and node.args
+        and isinstance(node.args[0], ast.Constant)
+        and isinstance(node.args[0].value, str)
+        and node.args[0].value.endswith("$")
+    }
+    assert not anchored

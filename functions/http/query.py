@@ -49,7 +49,7 @@ def text(name: str, about: str, *, longest: int = 200, pattern: str = "", exampl
     def parse(value: str) -> str:
         if len(value) > longest:
             raise ValueError(f"must have at most {longest} characters")
-        if pattern and not re.search(pattern, value):
+        if pattern and not re.fullmatch(pattern, value):
             raise ValueError(f"must match {pattern}")
         return value
 

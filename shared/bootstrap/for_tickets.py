@@ -63,7 +63,10 @@ def event_ingestor() -> "EventIngestor":
     from shared.tickets.inbound.ingestor import EventIngestor
 
     return EventIngestor(
-        bootstrap.ticket_reconciler(), bootstrap.quarantine(), secret_changed=bootstrap.credentials().secret_changed
+        bootstrap.ticket_reconciler(),
+        bootstrap.quarantine(),
+        now=bootstrap.now,
+        secret_changed=bootstrap.credentials().secret_changed,
     )
 
 

@@ -10,11 +10,11 @@ from jmespath.functions import Functions
 
 Read = Callable[[Mapping[str, Any]], Any]
 
-_LITERAL = re.compile(r"^(\w+)\.([\w .:/=+\-@]{1,128})$")
+_LITERAL = re.compile(r"(\w+)\.([\w .:/=+\-@]{1,128})")
 # The parts of JMESPath that give a record's members without naming them: `@` and `*`.
 _WHOLE = frozenset({"current", "value_projection"})
 _FUNCTIONS = frozenset(Functions.FUNCTION_TABLE)
-_PATH = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*){0,3}$")
+_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*){0,3}")
 
 
 class ExpressionError(ValueError):
@@ -27,11 +27,11 @@ def compile_expression(expression: str, *, literal_under: str = "") -> Read:
     What follows `<literal_under>.` is a key as it stands: tags may have spaces, dots, colons and slashes in their keys,
     which JMESPath would read as something else.
     """
-    literal = _LITERAL.match(expression)
+    literal = _LITERAL.fullmatch(expression)
     if literal and literal.group(1) == literal_under:
         key = literal.group(2)
         return lambda record: (record.get(literal_under) or {}).get(key)
-    if _PATH.match(expression):
+    if _PATH.fullmatch(expression):
         return _read_path(expression.split("."))
     try:
         compiled = jmespath.compile(expression)
@@ -84,7 +84,7 @@ def _read_path(names: list[str]) -> Read:
 
 def names_in(expression: str, *, literal_under: str = "") -> frozenset[str] | None:
     """The names that an expression may look for in a record or deeper; None when it may look at all of a record."""
-    literal = _LITERAL.match(expression)
+    literal = _LITERAL.fullmatch(expression)
     if literal and literal.group(1) == literal_under:
         return frozenset({literal_under})
     names: set[str] = set()

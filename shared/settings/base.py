@@ -11,8 +11,7 @@ from shared.errors import Fault
 
 # Names of documents are row keys and parts of addresses.
 DOCUMENT_NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
-# The `$` of Python also takes a line break behind the name.
-NAME_PATTERN = re.compile(DOCUMENT_NAME.replace("$", r"\Z"))
+NAME_PATTERN = re.compile(DOCUMENT_NAME)
 
 DocumentName = Annotated[str, StringConstraints(pattern=DOCUMENT_NAME)]
 

@@ -75,7 +75,7 @@ def _sentence(kind: str, message: str, context: dict[str, Any]) -> str:
 def parse_document(cls: type[D], name: str, content: Any) -> D:
     """The checked document; raises InvalidInputError with every fault."""
     faults: list[Fault] = []
-    if not NAME_PATTERN.match(name):
+    if not NAME_PATTERN.fullmatch(name):
         faults.append(Fault("name", "must be 1 to 63 lower-case letters, digits and dashes, with no dash at its ends"))
     document: D | None = None
     try:

@@ -10,7 +10,7 @@ from shared.storage.rows import Create, Delete, Merge, Operation, Replace
 
 _ETAG = re.compile(rb"\r\netag:([^\r]*)", re.IGNORECASE)
 # Of our own keys nearly all: only their colons have to be quoted.
-_PLAIN_KEY = re.compile(r"[A-Za-z0-9_.~:-]*\Z")
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_.~:-]*")
 
 
 def to_batch(
@@ -46,7 +46,7 @@ def to_batch(
 
 def quoted_key(key: str) -> str:
     """The key as it stands in an address."""
-    if _PLAIN_KEY.match(key):
+    if _PLAIN_KEY.fullmatch(key):
         return key.replace(":", "%3A")
     return quote(key.replace("'", "''"), safe="")
 

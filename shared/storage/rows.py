@@ -27,7 +27,7 @@ CHARACTERS_PER_KEY = 1024
 
 EARLIEST = datetime(1601, 1, 1, tzinfo=UTC)
 # C# identifier rules, as the service applies them; no dash and no dot, whatever the emulator accepts.
-_COLUMN_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]{0,254}\Z")
+_COLUMN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _RESERVED = frozenset({"PartitionKey", "RowKey", "Timestamp"})
 _SMALL_INT = 2**31
 
@@ -190,7 +190,7 @@ def to_utc(moment: datetime) -> str:
 @lru_cache(maxsize=4096)
 def _is_column_name(column: str) -> bool:
     # Columns are few, and the same in every row.
-    return _COLUMN_NAME.match(column) is not None and column not in _RESERVED
+    return _COLUMN_NAME.fullmatch(column) is not None and column not in _RESERVED
 
 
 def _to_edm(column: str, value: float | datetime | bytes) -> tuple[Any, str]:

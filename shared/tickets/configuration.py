@@ -1,5 +1,6 @@
 """The settings of the ticket feature as the process needs them: rules compiled, vaults by name."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -8,6 +9,8 @@ from shared.rules.rule_set import RuleSet, compile_rules
 from shared.settings.store import SettingsStore
 from shared.tickets.documents import NAME, AllowedVault, KeyVaultEvents
 from shared.tickets.domain.model import Context, RuleRecord, RuleResult
+
+_TOPIC = re.compile(r"(/subscriptions/[^/]+)(?:/resourcegroups/[^/]+/providers/(?P<type>[^/]+/[^/]+)/(?P<name>[^/]+))?")
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,19 @@ class Configuration:
         """Whether events of that vault (its name and its resource id, both in lower case) are taken."""
         entry = self.entry(vault)
         return entry is not None and (entry.resource_id is None or entry.resource_id == source)
+
+    def allows_topic(self, topic: str) -> bool:
+        """Whether a subscription to that topic (a resource id, in lower case) may be validated.
+
+        Event Grid names the vault, or the Azure subscription or system topic that the vault belongs to.
+        """
+        found = _TOPIC.fullmatch(topic)
+        if found is None:
+            return False
+        if found["type"] == "microsoft.keyvault/vaults":
+            return self.allowed(found["name"], topic)
+        entries = self._entries.values()
+        return any(one.resource_id is None or one.resource_id.startswith(f"{found[1]}/") for one in entries)
 
     def entry(self, vault: str) -> AllowedVault | None:
         return self._entries.get(vault.casefold())

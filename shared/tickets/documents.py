@@ -22,13 +22,13 @@ DEFAULT_ORIGIN = "eventgrid.azure.net"
 RULE_FIELDS = ("event", "event_type", "vault", "object_type", "object_name", "days_to_expiry")
 
 _RESOURCE_ID = re.compile(
-    r"^/subscriptions/[^/\s]+/resourcegroups/[^/\s]+/providers/microsoft\.keyvault/vaults/(?P<name>[a-z0-9-]+)$"
+    r"/subscriptions/[^/\s]+/resourcegroups/[^/\s]+/providers/microsoft\.keyvault/vaults/(?P<name>[a-z0-9-]+)"
 )
 
 
 def _vault_id(text: str) -> str:
     folded = text.rstrip("/").casefold()
-    if _RESOURCE_ID.match(folded) is None:
+    if _RESOURCE_ID.fullmatch(folded) is None:
         raise ValueError(
             "must be the vault's resource id: "
             "/subscriptions/…/resourceGroups/…/providers/Microsoft.KeyVault/vaults/<name>"
@@ -65,7 +65,7 @@ class AllowedVault(Document):
 
     @model_validator(mode="after")
     def _one_name(self) -> Self:
-        match = None if self.resource_id is None else _RESOURCE_ID.match(self.resource_id)
+        match = None if self.resource_id is None else _RESOURCE_ID.fullmatch(self.resource_id)
         if match is not None and match["name"] != self.name.casefold():
             raise ValueError(f"is named {self.name}, but its resource_id names {match['name']}")
         return self

@@ -102,6 +102,6 @@ class UserDesk(RecordDesk):
             return site_fault(self._settings, value)
         if field == ORGANISATIONS:
             return "follows the memberships in AuthRocket"
-        if field.startswith(CUSTOM) and NAME_PATTERN.match(field.removeprefix(CUSTOM)):
+        if field.startswith(CUSTOM) and NAME_PATTERN.fullmatch(field.removeprefix(CUSTOM)):
             return None
         return "there is no such field"

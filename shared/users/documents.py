@@ -13,7 +13,7 @@ from shared.rules.expressions import ExpressionError, compile_expression
 from shared.settings.base import Document, DocumentName, Reference, SettingsDocument, Text
 from shared.vaults.documents.credentials import CredentialReference, WebhookCredentials
 
-_REALM = re.compile(r"^[A-Za-z0-9_-]{1,100}$")
+_REALM = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _EXAMPLE = "https://api-e2.authrocket.com/v2"
 # The fields that every user has; what each is stands in the documentation. All others are custom fields.
 STANDARD_FIELDS = (
@@ -65,7 +65,7 @@ def parse_realm(text: str) -> str:
             found = parts[-2] if len(parts) > 1 else ""
         else:
             found = parts[-1] if parts else ""
-    if not _REALM.match(found) or found in {"realms", "users"}:
+    if not _REALM.fullmatch(found) or found in {"realms", "users"}:
         raise ValueError(
             "must be the realm's id (rl_…), or the portal's address of the realm, such as "
             "https://…/realms/rl_0v1zRHJVm7JY8vUqDRuyx/users"

@@ -46,7 +46,7 @@ from shared.vaults.model import Credentials
 logger = logging.getLogger(__name__)
 
 LARGEST_BODY = 256 * 1024
-_EVENT_ID = re.compile(r"^[A-Za-z0-9_-]{1,100}$")
+_EVENT_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _ROUNDS = 5
 _DELETED = "user.deleted"
 _RETRY_AFTER = 300.0
@@ -229,7 +229,7 @@ def _read(body: bytes) -> tuple[str, str]:
     except (ValueError, RecursionError) as error:
         raise InvalidInputError(Reason.BODY_NOT_READABLE, "The body is not JSON.") from error
     event_id = event.get("id") if isinstance(event, dict) else None
-    if not isinstance(event_id, str) or not _EVENT_ID.match(event_id):
+    if not isinstance(event_id, str) or not _EVENT_ID.fullmatch(event_id):
         raise InvalidInputError(Reason.BODY_NOT_READABLE, "The body is no event of AuthRocket: it has no readable id.")
     # A ping cannot be read through the API, and does nothing: its own word is enough.
     return event_id, PING if event.get("event_type") == PING else ""

@@ -12,7 +12,7 @@ from functions import api_event_recovery, api_tickets, ticket_schedules
 from shared import bootstrap
 from tests.functional.test_key_vault_events import CREDENTIAL, STORE, _Passwords, send
 from tests.storage_emulator import Storage
-from tests.tickets.desk import AUTHORIZATION, PASSWORD, PAYLOADS, USERNAME, settings
+from tests.tickets.desk import AUTHORIZATION, PASSWORD, PAYLOADS, USERNAME, ingest_afterwards, settings
 
 
 class Timer(func.TimerRequest):
@@ -32,6 +32,7 @@ def desk(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     store.put("credential-stores", "own", STORE, by="test")
     store.put("credentials", "webhook", CREDENTIAL, by="test")
     store.put("key-vault-events", "default", settings(), by="test")
+    ingest_afterwards()
     yield
     bootstrap.reset()
 

@@ -16,7 +16,7 @@ from shared.storage.names import EVENTS_QUEUE
 from shared.storage.rows import partition, row_key_prefix
 from shared.storage.tables import scan
 from tests.storage_emulator import Storage
-from tests.tickets.desk import PAYLOADS, settings
+from tests.tickets.desk import PAYLOADS, ingest_afterwards, settings
 
 CONTENT = base64.b64decode((PAYLOADS / "storage_queue_message.txt").read_text("ascii"))
 STORE = {"vault_url": "https://deskbridge-vault.vault.azure.net", "method": "system_assigned"}
@@ -26,6 +26,7 @@ STORE = {"vault_url": "https://deskbridge-vault.vault.azure.net", "method": "sys
 def empty_desk(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("AzureWebJobsStorage", storage.connection_string)
     bootstrap.reset()
+    ingest_afterwards()
     yield
     bootstrap.reset()
 

@@ -11,7 +11,7 @@ from shared import bootstrap
 from shared.storage.rows import partition, row_key_prefix
 from shared.storage.tables import scan
 from tests.storage_emulator import Storage
-from tests.tickets.desk import AUTHORIZATION, PASSWORD, PAYLOADS, USERNAME, Passwords, settings
+from tests.tickets.desk import AUTHORIZATION, PASSWORD, PAYLOADS, USERNAME, Passwords, ingest_afterwards, settings
 
 STORE = {"vault_url": "https://deskbridge-vault.vault.azure.net", "method": "system_assigned"}
 CREDENTIAL = {"store": "own", "secret": "key-vault-webhook", "scope": "any"}
@@ -31,6 +31,7 @@ def desk(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     store.put("credential-stores", "own", STORE, by="test")
     store.put("credentials", "webhook", CREDENTIAL, by="test")
     store.put("key-vault-events", "default", settings(), by="test")
+    ingest_afterwards()
     yield
     bootstrap.reset()
 

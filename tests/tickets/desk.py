@@ -9,6 +9,7 @@ from typing import Any
 
 from functions.key_vault_events import answer_delivery
 from lab.emulators.event_grid.subscription import basic_authorization
+from shared import bootstrap
 from shared.errors import DeskbridgeError
 from shared.rules.rule_set import compile_rules
 from shared.storage.rows import Value
@@ -32,6 +33,8 @@ VAULT = "acorn-vault"
 SITES = ("leeds", "london-hq")
 AZURE_SUBSCRIPTION = "00000000-1111-4222-8333-00000000c0de"
 NOW = datetime(2026, 12, 2, 8, 0, tzinfo=UTC)
+# When the last event of the payload files has happened.
+AFTERWARDS = datetime(2027, 6, 1, 8, 0, tzinfo=UTC)
 # The guide's own example: `username:password` is `Basic dXNlcm5hbWU6cGFzc3dvcmQ=`.  KV-12
 USERNAME, PASSWORD = "username", "password"
 AUTHORIZATION = "Basic dXNlcm5hbWU6cGFzc3dvcmQ="
@@ -99,11 +102,12 @@ class Desk:
         passwords: Passwords | None = None,
         body_limit: int = 1_572_864,
         uses_of: UsesOf | None = None,
+        now: datetime = NOW,
     ) -> None:
         self.tables = tables or MemoryTables()
         self.configured: Configuration | None = configured or configuration()
         self.passwords = passwords or Passwords(webhook=(USERNAME, PASSWORD))
-        self.now = NOW
+        self.now = now
         self.changed_secrets: list[tuple[str, str]] = []
         table = self.tables.table("tickets")
         self.repository = TicketRepository(table)
@@ -118,6 +122,7 @@ class Desk:
         self.ingestor = EventIngestor(
             self.reconciler,
             self.quarantine,
+            now=lambda: self.now,
             secret_changed=lambda vault, secret: self.changed_secrets.append((vault, secret)),
         )
         self.webhook = EventGridWebhook(lambda: self.configured, self.passwords, self.ingestor, body_limit=body_limit)
@@ -172,6 +177,17 @@ class Desk:
         """The timeline of a ticket, oldest first."""
         [ticket] = [row for row in scan(self.tables.table("tickets"), []) if row.row_key == f"ticket:{ticket_id}"]
         return self.repository.notes(ticket)
+
+
+def ingest_afterwards() -> None:
+    """Have the app take events in as it will once those of the payload files have happened."""
+    ingestor = EventIngestor(
+        bootstrap.ticket_reconciler(),
+        bootstrap.quarantine(),
+        now=lambda: AFTERWARDS,
+        secret_changed=lambda vault, secret: bootstrap.credentials().secret_changed(vault, secret),
+    )
+    bootstrap.replace("event_ingestor", ingestor)
 
 
 def pair(username: str, password: str) -> str:

@@ -16,7 +16,7 @@ from shared.tickets.desk.housekeeping import TicketHousekeeping
 from shared.tickets.inbound.dead_letters import DeadLetters
 from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
 from tests.storage_emulator import Storage
-from tests.tickets.desk import NOW, PAYLOADS, Desk
+from tests.tickets.desk import AFTERWARDS, NOW, PAYLOADS, Desk
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_without_a_container_there_are_no_dead_letters(container: ContainerClien
 
 
 def test_dead_letters_are_recorded_by_the_code_of_deliveries_and_removed(container: ContainerClient) -> None:
-    desk = Desk()
+    desk = Desk(now=AFTERWARDS)
     for name in ("dead_letter_of_three.json", "dead_letter_cloud_event.json"):
         put(container, f"DESKBRIDGE-KV/2026/12/3/0/{name}", (PAYLOADS / name).read_bytes())
     replayed = letters(container, desk).replay()
@@ -99,7 +99,7 @@ def test_what_something_on_the_way_answered_is_not_taken_for_a_blob(
 ) -> None:
     """Found on the wire: the events were gone, and the page of a proxy was in the quarantine."""
     put(container, "a.json", (PAYLOADS / "dead_letter_of_three.json").read_bytes())
-    desk = Desk()
+    desk = Desk(now=AFTERWARDS)
     page = b"<html>Please sign in.</html>"
     with (
         Gateway(storage.connection_string, page) as gateway,
@@ -122,9 +122,9 @@ def test_a_replay_that_is_killed_loses_nothing(container: ContainerClient) -> No
             raise KilledError
 
     with pytest.raises(KilledError):
-        letters(container, Desk(WatchedTables(tables, kill))).replay()
+        letters(container, Desk(WatchedTables(tables, kill), now=AFTERWARDS)).replay()
     assert names(container) == ["a.json"]
-    desk = Desk(tables)
+    desk = Desk(tables, now=AFTERWARDS)
     letters(container, desk).replay()
     assert len(desk.tickets()) == 3
     assert names(container) == []
@@ -183,7 +183,7 @@ def test_receipts_are_removed_after_30_days_and_the_quarantine_after_90() -> Non
 
 
 def test_a_delivery_that_comes_after_its_receipt_was_removed_changes_no_ticket() -> None:
-    desk = Desk()
+    desk = Desk(now=AFTERWARDS)
     desk.post_file("batch_life_of_one_secret.json")
     tickets = desk.tickets()
     desk.now = NOW + timedelta(days=40)

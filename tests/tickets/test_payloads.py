@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.tickets.desk import PAYLOADS, VAULT, Desk
+from tests.tickets.desk import AFTERWARDS, PAYLOADS, VAULT, Desk
 
 FILES = sorted(path.name for path in PAYLOADS.glob("*.json"))
 # A file that says the same as another in other words leaves the same tables.
@@ -69,7 +69,7 @@ def test_near_expiry_without_a_date_opens_a_ticket_without_one(name: str) -> Non
 
 @pytest.mark.parametrize("name", ["batch_all_ten_types.json", "batch_all_ten_types_cloud_events.json"])
 def test_all_ten_event_types_open_their_tickets(name: str) -> None:  # KV-01, KV-09
-    desk = Desk()
+    desk = Desk(now=AFTERWARDS)
     assert desk.post_file(name).body == {"recorded": 10, "quarantined": 0}
     kinds = {(str(row["object_type"]), str(row["kind"])) for row in desk.tickets()}
     assert kinds == {
@@ -104,12 +104,12 @@ def test_one_bad_event_in_a_batch_is_quarantined_and_the_rest_is_stored() -> Non
 
 
 def test_members_that_are_no_events_are_quarantined_and_the_rest_is_stored() -> None:
-    desk = Desk()
+    desk = Desk(now=AFTERWARDS)
     assert desk.post_file("batch_with_members_that_are_no_events.json").body == {"recorded": 2, "quarantined": 2}
 
 
 def test_the_life_of_one_secret_ends_with_its_expiry_ticket_resolved() -> None:
-    desk = Desk()
+    desk = Desk(now=AFTERWARDS)
     desk.post_file("batch_life_of_one_secret.json")
     ticket = desk.ticket("db-password")
     assert (ticket["status"], ticket["priority"]) == ("resolved", "high")

@@ -15,7 +15,7 @@ from lab.emulators.event_grid.subscription import EventSubscription
 from shared.errors import TryLaterError
 from shared.reasons import Reason
 from tests.fakes.tables import MemoryTables, WatchedTables
-from tests.tickets.desk import AUTHORIZATION, Desk, configuration
+from tests.tickets.desk import AFTERWARDS, AUTHORIZATION, Desk, configuration
 
 BEGIN = datetime(2026, 6, 1, tzinfo=UTC)
 VAULTS = ("acorn-vault", "elm-vault", "oak-vault")
@@ -112,7 +112,7 @@ def test_a_thousand_events_with_duplicates_shuffled_and_failing_storage_end_in_e
 
     events = history(1_000, random.Random(7))
     tables, dead = MemoryTables(), DeadLettersInMemory()
-    desk = Desk(WatchedTables(tables, fail), configuration(*VAULTS))
+    desk = Desk(WatchedTables(tables, fail), configuration(*VAULTS), now=AFTERWARDS)
     with served(desk) as address:
         subscription = EventSubscription(
             address,
@@ -136,7 +136,7 @@ def test_a_thousand_events_with_duplicates_shuffled_and_failing_storage_end_in_e
     ]
     assert len(found) == len(set(found))
     assert set(found) == conditions(events)
-    clean = Desk(MemoryTables(), configuration(*VAULTS))
+    clean = Desk(MemoryTables(), configuration(*VAULTS), now=AFTERWARDS)
     for event in sorted(events, key=lambda event: event.occurred_at):
         assert clean.post(event.to_json(Schema.EVENT_GRID)).status == 200
     assert isinstance(clean.tables, MemoryTables)

@@ -14,7 +14,7 @@ from shared.errors import MisconfiguredError, TryLaterError
 from shared.reasons import Reason
 from shared.vaults.model import UserPassword
 from tests.fakes.tables import MemoryTables, WatchedTables
-from tests.tickets.desk import AUTHORIZATION, PAYLOADS, Desk, Passwords, configuration, pair
+from tests.tickets.desk import AUTHORIZATION, PAYLOADS, Desk, Passwords, configuration, pair, resource_id
 
 VALIDATION = (PAYLOADS / "subscription_validation.json").read_bytes()
 CODE = "512D38B6-0000-4000-8000-FA4E00C0DE00"
@@ -192,6 +192,71 @@ def test_a_notification_never_passes_as_a_handshake() -> None:
 )
 def test_a_handshake_is_exactly_one_event_with_a_code(name: str) -> None:
     assert Desk().post_file(name, aeg_event_type="SubscriptionValidation").status == 400
+
+
+@pytest.mark.parametrize(
+    "code", ["<script>alert(1)</script>", "a\r\nX-Injected: 1", "code\n", "", "x" * 65, 7, None, ["a"]]
+)
+@pytest.mark.parametrize("authorization", [AUTHORIZATION, ""])
+def test_what_is_no_code_is_not_said_back(code: object, authorization: str) -> None:
+    [event] = json.loads(VALIDATION)
+    body = [{**event, "data": {"validationCode": code}}]
+    headers = {"aeg_event_type": "SubscriptionValidation", "aeg_subscription_name": "deskbridge-kv"}
+    answer = Desk().post(body, authorization=authorization, **headers)
+    assert answer.status == 400
+    assert answer.body is not None
+    assert answer.body["reason"] == "body_not_readable"
+    assert "validationResponse" not in answer.body
+
+
+def test_a_validation_event_without_a_credential_needs_the_subscriptions_name() -> None:
+    """Only OPTIONS may come without a name: its answer names an origin that is allowed anyway."""
+    desk = Desk()
+    assert desk.post(VALIDATION, aeg_event_type="SubscriptionValidation", authorization="").status == 401
+    assert desk.options(WebHook_Request_Origin="eventgrid.azure.net").status == 200
+
+
+@pytest.mark.parametrize(
+    ("topic", "status"),
+    [
+        (resource_id("acorn-vault"), 200),
+        (resource_id("acorn-vault").upper(), 200),
+        (resource_id("acorn-vault").split("/resourceGroups")[0], 200),
+        (resource_id("oak-vault"), 401),
+        ("/subscriptions/00000000-1111-4222-8333-0000000bad00", 401),
+        (resource_id("acorn-vault").replace("c0de", "bad0"), 401),
+        (resource_id("acorn-vault") + "\n", 200),
+        (resource_id("acorn-vault") + "/x", 401),
+        ("acorn-vault", 401),
+        ("", 401),
+        (None, 401),
+    ],
+)
+def test_the_topic_of_a_validation_must_be_of_an_allowed_vault(topic: str | None, status: int) -> None:
+    [event] = json.loads(VALIDATION)
+    for authorization in (AUTHORIZATION, ""):
+        headers = {"aeg_event_type": "SubscriptionValidation", "aeg_subscription_name": "deskbridge-kv"}
+        answer = Desk().post([{**event, "topic": topic}], authorization=authorization, **headers)
+        assert answer.status == status
+        assert answer.body is not None
+        if status == 401:
+            # Who brings no credential is not told which vaults are allowed.
+            assert answer.body["reason"] == ("vault_not_allowed" if authorization else "credential_refused")
+
+
+def test_a_validation_url_is_never_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(*_: object) -> None:
+        raise AssertionError("the webhook called somebody")
+
+    monkeypatch.setattr("socket.socket.connect", connect)
+    assert Desk().post(VALIDATION, aeg_event_type="SubscriptionValidation").body == {"validationResponse": CODE}
+
+
+def test_a_delivery_has_as_many_events_as_event_grid_puts_into_one() -> None:
+    answer = Desk().post(b"[" + b",".join([b"0"] * 5_001) + b"]")
+    assert answer.status == 413
+    assert answer.body is not None
+    assert answer.body["reason"] == "body_too_large"
 
 
 def test_the_handshake_of_cloud_events_is_answered_with_the_headers_of_consent() -> None:

@@ -16,9 +16,9 @@ from shared.rules.expressions import ExpressionError, Read, compile_expression
 from shared.settings.base import Document, DocumentName, Reference, SettingsDocument, Text
 from shared.vaults.documents.credentials import CredentialReference
 
-_ACCOUNT = re.compile(r"^\d{12}$")
-_REGION = re.compile(r"^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$")
-_ROLE = re.compile(r"^arn:(aws|aws-us-gov|aws-cn):iam::(\d{12}):role/[\w+=,.@/-]{1,512}$", re.ASCII)
+_ACCOUNT = re.compile(r"\d{12}")
+_REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}")
+_ROLE = re.compile(r"arn:(aws|aws-us-gov|aws-cn):iam::(\d{12}):role/[\w+=,.@/-]{1,512}", re.ASCII)
 _PREFIX = {"aws-us-gov": "us-gov-", "aws-cn": "cn-"}
 ALL_REGIONS = "all"
 
@@ -31,19 +31,19 @@ def compile_source(expression: str) -> Read:
 
 
 def _account(value: str) -> str:
-    if not _ACCOUNT.match(value):
+    if not _ACCOUNT.fullmatch(value):
         raise ValueError("must be the 12 digits of an account, in quotes")
     return value
 
 
 def _region(value: str) -> str:
-    if not _REGION.match(value):
+    if not _REGION.fullmatch(value):
         raise ValueError("must be a region's name, such as eu-west-2")
     return value
 
 
 def _role(value: str) -> str:
-    if not _ROLE.match(value):
+    if not _ROLE.fullmatch(value):
         raise ValueError("must be the ARN of a role, such as arn:aws:iam::111122223333:role/deskbridge")
     return value
 

@@ -29,7 +29,7 @@ from shared.tickets.store.repository import TicketRepository, create_note, rewri
 
 E = TypeVar("E")
 
-_TICKET_ID = re.compile(r"^[A-Z]{2}-[0-9A-Z]{5}-[0-9A-Z]{5,12}$")
+_TICKET_ID = re.compile(r"[A-Z]{2}-[0-9A-Z]{5}-[0-9A-Z]{5,12}")
 
 # The fields that people can change; None takes back what they decided, so that the rules' value shows.
 Changes = Mapping[str, str | datetime | None]
@@ -137,7 +137,7 @@ class TicketEditor:
 
     def _find(self, ticket_id: str) -> Row:
         wanted = ticket_id.strip().upper()
-        if _TICKET_ID.match(wanted):
+        if _TICKET_ID.fullmatch(wanted):
             for scope in self._repository.scopes():
                 if may_be_of(scope, wanted):
                     row = self._repository.find_ticket(scope, wanted)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
 from azure.storage.blob import ContainerClient
 
-from shared.errors import InvalidInputError, MisconfiguredError, TryLaterError
+from shared.errors import InvalidInputError, MisconfiguredError, TooLargeError, TryLaterError
 from shared.reasons import Reason
 from shared.storage.continuation import invalid_continuation_token
 from shared.storage.cursors import decode_cursor, encode_cursor
@@ -127,9 +127,11 @@ class DeadLetters:
             content = b""  # an empty blob has no range
         try:
             members = parse_delivery(content).members
-        except InvalidInputError as error:
+        except (InvalidInputError, TooLargeError) as error:
             text = content[:100_000].decode("utf-8", "replace")
-            self._quarantine.keep({"blob": name, "content": text}, error.reason, f"The dead letter {name} is no JSON.")
+            self._quarantine.keep(
+                {"blob": name, "content": text}, error.reason, f"The dead letter {name}: {error.message}"
+            )
             self._remove(name)
             return 0, 1
         done = self._ingestor.record(members, configuration)

@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
-from shared.errors import InvalidInputError
+from shared.errors import InvalidInputError, TooLargeError
 from shared.reasons import Reason
 from shared.tickets.domain.model import ChangeType, KeyVaultEvent, ObjectType
 
@@ -19,7 +19,7 @@ DELETION_EVENT = "microsoft.eventgrid.subscriptiondeletedevent"
 
 _PREFIX = "microsoft.keyvault."
 _VAULT_ID = re.compile(
-    r"^/subscriptions/[^/]+/resourcegroups/[^/]+/providers/microsoft\.keyvault/vaults/(?P<name>[a-z0-9-]{1,64})$"
+    r"/subscriptions/[^/]+/resourcegroups/[^/]+/providers/microsoft\.keyvault/vaults/(?P<name>[a-z0-9-]{1,64})"
 )
 _CHANGES = {
     "newversioncreated": ChangeType.NEW_VERSION_CREATED,
@@ -43,6 +43,10 @@ _FOLDED = {
 # A vault's names have at most 127 characters and its versions 32; ids of events are GUIDs.
 _LONGEST = {"name": 256, "version": 128, "id": 1024, "source": 1024}
 _LONE_SURROGATES = re.compile("[\ud800-\udfff]")
+# Event Grid writes a GUID; nothing else is said back to whoever asks.
+_VALIDATION_CODE = re.compile(r"[0-9A-Za-z-]{8,64}")
+# What Event Grid can be told to put into one delivery.
+MOST_EVENTS = 5_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # What table columns and ISO dates can hold, with room for a calculation beyond either end.
 _EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
@@ -78,7 +82,8 @@ class Delivery:
 
 
 def parse_delivery(body: bytes) -> Delivery:
-    """The members of an array, or the one bare object; raises InvalidInputError for a body that is neither."""
+    """The members of an array, or the one bare object; raises InvalidInputError for a body that is neither, and
+    TooLargeError for more than 5,000 events."""
     try:
         content = json.loads(body.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
@@ -86,8 +91,23 @@ def parse_delivery(body: bytes) -> Delivery:
     if isinstance(content, dict):
         return Delivery((content,))
     if isinstance(content, list):
+        if len(content) > MOST_EVENTS:
+            raise TooLargeError(
+                Reason.BODY_TOO_LARGE,
+                f"The body has {len(content)} events; at most {MOST_EVENTS} are read.",
+                remedy="Lower the batch size of the event subscription.",
+            )
         return Delivery(tuple(content))
     raise InvalidInputError(Reason.BODY_NOT_READABLE, "The body is neither an array of events nor one event.")
+
+
+def validation_topic(delivery: Delivery) -> str:
+    """What the subscription of a handshake listens to, as it is compared; empty when it is not said."""
+    for member in delivery.members:
+        topic = _folded(member).get("topic") if isinstance(member, dict) else None
+        if isinstance(topic, str):
+            return topic.casefold().rstrip("/")
+    return ""
 
 
 def validation_code(delivery: Delivery) -> str:
@@ -97,7 +117,7 @@ def validation_code(delivery: Delivery) -> str:
         data = _data(event)
         if _event_type(event) == VALIDATION_EVENT and data is not None:
             code = data.get("validationcode")
-            if isinstance(code, str) and 0 < len(code) <= _LONGEST["id"]:
+            if isinstance(code, str) and _VALIDATION_CODE.fullmatch(code):
                 return code
     raise InvalidInputError(
         Reason.BODY_NOT_READABLE, "A subscription's validation is exactly one event that carries a validation code."
@@ -155,7 +175,7 @@ def parse_event(member: Any) -> KeyVaultEvent:
 def _vault_of(source: str) -> tuple[str, str]:
     """A resource id as it is compared, and the vault that it names, if it does. All events of a vault have the same."""
     folded = source.casefold().rstrip("/")
-    vault = _VAULT_ID.match(folded)
+    vault = _VAULT_ID.fullmatch(folded)
     return folded, vault["name"] if vault is not None else ""
 
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from shared.errors import DeskbridgeError
@@ -16,6 +17,8 @@ from shared.tickets.transactions import UnstorableError
 
 logger = logging.getLogger(__name__)
 
+# Clocks differ by seconds. A date in the future would outweigh whatever happens until then.
+MOST_AHEAD = timedelta(minutes=15)
 # What is done with an event that is refused: event, reason, message; the id of the item that it is kept as.
 _Keep = Callable[[Any, Reason, str], str]
 
@@ -29,17 +32,22 @@ class IngestResult:
 
 
 class EventIngestor:
-    """Records events. `secret_changed` is called with (vault, secret) when a secret has a new version."""
+    """Records events. `secret_changed` is called with (vault, secret) when a secret has a new version.
+
+    An event more than 15 minutes ahead of `now` is refused: a replay records it once its time has come.
+    """
 
     def __init__(
         self,
         reconciler: TicketReconciler,
         quarantine: Quarantine,
         *,
+        now: Callable[[], datetime],
         secret_changed: Callable[[str, str], None],
     ) -> None:
         self._reconciler = reconciler
         self._quarantine = quarantine
+        self._now = now
         self._secret_changed = secret_changed
 
     def record(self, members: Iterable[Any], configuration: Configuration) -> IngestResult:
@@ -69,9 +77,10 @@ class EventIngestor:
         by_vault: dict[str, list[tuple[KeyVaultEvent, Any]]] = {}
         quarantined: list[str] = []
         count = 0
+        latest = self._now() + MOST_AHEAD
         for member in members:
             try:
-                event = _event_of(member, configuration)
+                event = _event_of(member, configuration, latest)
             except EventRefusedError as refusal:
                 quarantined.append(keep(member, refusal.reason, refusal.message))
                 continue
@@ -91,9 +100,9 @@ class EventIngestor:
                 events = [event for event, _ in found]
                 self._reconciler.reconcile(changes_of(events), context)
             except UnstorableError as error:
-                of_it = [one for one in found if object_key(one[0].object_type, one[0].object_name) == error.key]
-                unstorable += [(member, error) for _, member in of_it]
-                found = [one for one in found if one not in of_it]
+                by_key = [(object_key(event.object_type, event.object_name), event, member) for event, member in found]
+                unstorable += [(member, error) for key, _, member in by_key if key == error.key]
+                found = [(event, member) for key, event, member in by_key if key != error.key]
                 continue
             for event in events:
                 if event.change is ChangeType.NEW_VERSION_CREATED and event.object_type is ObjectType.SECRET:
@@ -105,8 +114,14 @@ class EventIngestor:
         return self._quarantine.keep(member, reason, message)
 
 
-def _event_of(member: Any, configuration: Configuration) -> KeyVaultEvent:
+def _event_of(member: Any, configuration: Configuration, latest: datetime) -> KeyVaultEvent:
     event = parse_event(member)
+    if event.at > latest:
+        raise EventRefusedError(
+            Reason.EVENT_FROM_THE_FUTURE,
+            f"It says that it happened at {event.at:%Y-%m-%d %H:%M} UTC, which is yet to come. Replay it after that "
+            "time if the sender's clock was wrong, or remove it.",
+        )
     if not configuration.allowed(event.vault, event.source):
         raise EventRefusedError(
             Reason.VAULT_NOT_ALLOWED, f"The vault {event.vault} ({event.source}) is not an allowed one."

@@ -6,7 +6,7 @@ Who may write to the queue is Azure's to decide, by the topic's identity, so the
 import logging
 from collections.abc import Callable
 
-from shared.errors import DeskbridgeError, InvalidInputError, MisconfiguredError
+from shared.errors import DeskbridgeError, InvalidInputError, MisconfiguredError, TooLargeError
 from shared.reasons import Reason
 from shared.tickets.configuration import Configuration
 from shared.tickets.inbound.event_grid import parse_delivery
@@ -33,7 +33,7 @@ class QueuedEvents:
         """
         try:
             delivery = parse_delivery(content)
-        except InvalidInputError as error:
+        except (InvalidInputError, TooLargeError) as error:
             kept = self._quarantine.keep(content.decode("utf-8", "replace"), error.reason, error.message)
             return IngestResult(0, (kept,))
         configuration = self._configuration()
@@ -60,7 +60,7 @@ class QueuedEvents:
             message = f"It met a bug each time that the queue gave it ({type(error).__name__})."
         try:
             members = parse_delivery(content).members
-        except InvalidInputError:
+        except (InvalidInputError, TooLargeError):
             members = (content.decode("utf-8", "replace"),)
         return IngestResult(
             0, tuple(self._quarantine.keep(each, Reason.MAX_DELIVERIES_EXCEEDED, message) for each in members)

@@ -251,8 +251,9 @@ def _observe(
         return observations
     current = max(versions, key=lambda one: (one.created_at, one.expires_at == listed.expires_at, one.version))
     known = record.state.versions if record is not None else {}
+    # A vault whose clock runs ahead must not outweigh what happens until then.
     observations += [
-        VersionListed(one.version, one.created_at, one.updated_at, one.expires_at, one.enabled)
+        VersionListed(one.version, min(one.created_at, now), min(one.updated_at, now), one.expires_at, one.enabled)
         for one in versions
         if one is current or one.version in known
     ]

@@ -27,7 +27,7 @@ from shared.vaults.key_vault import KeyVaultClients
 _PASSING = frozenset({408, 429})
 _SERVER_ERRORS = 500
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
-_NAME = re.compile(r"^[0-9A-Za-z-]{1,127}\Z")
+_NAME = re.compile(r"[0-9A-Za-z-]{1,127}")
 
 
 class KeyVaultLister:
@@ -58,7 +58,7 @@ class KeyVaultLister:
 
     def versions(self, object_type: ObjectType, name: str) -> list[ObjectProperties]:
         """Every version of the object, none when it is not there; the same errors."""
-        if not _NAME.match(name):
+        if not _NAME.fullmatch(name):
             # No vault has it, though an event spoke of it; asked for, the vault refuses with 400, and the sweep ends.
             return []
         with self._explained(object_type):

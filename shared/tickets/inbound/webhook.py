@@ -14,11 +14,14 @@ from shared.tickets.inbound.event_grid import (
     deleted_subscription,
     parse_delivery,
     validation_code,
+    validation_topic,
 )
 from shared.tickets.inbound.ingestor import EventIngestor
 from shared.vaults.model import Credentials
 
 logger = logging.getLogger(__name__)
+
+_SHOWN = 300
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ class EventGridWebhook:
                 "This origin may not deliver here.",
                 remedy="Add it to allowed_origins of key-vault-events/default if it is Event Grid's in your cloud.",
             )
-        self._authorise(headers, configuration, handshake=True)
+        self._authorise(headers, configuration, handshake=True, nameless=True)
         logger.info("The handshake of %s was accepted.", origin)
         return OriginAllowed(known[origin.casefold()])
 
@@ -106,6 +109,7 @@ class EventGridWebhook:
         delivery = parse_delivery(body)
         if kind == MessageKind.VALIDATION or VALIDATION_EVENT in delivery.event_types:
             code = validation_code(delivery)
+            self._check_topic(validation_topic(delivery), configuration, headers)
             logger.info("The event subscription %s was validated.", headers.get("aeg-subscription-name", "?"))
             return SubscriptionValidated(code)
         if kind == MessageKind.DELETION:
@@ -114,6 +118,18 @@ class EventGridWebhook:
         result = self._ingestor.record(delivery.members, configuration)
         return DeliveryRecorded(result.events, len(result.quarantined))
 
+    def _check_topic(self, topic: str, configuration: Configuration, headers: Mapping[str, str]) -> None:
+        if configuration.allows_topic(topic):
+            return
+        logger.warning("A subscription was not validated: its topic %s is of no allowed vault.", topic[:_SHOWN] or "?")
+        if parse_basic_header(headers.get("authorization")) is None:
+            raise credential_refused()
+        raise NotAuthorisedError(
+            Reason.VAULT_NOT_ALLOWED,
+            "The event subscription listens to no allowed vault.",
+            remedy="Add the vault to allowed_vaults of key-vault-events/default.",
+        )
+
     def _configured(self) -> Configuration:
         configuration = self._configuration()
         if configuration is None:
@@ -121,20 +137,25 @@ class EventGridWebhook:
             raise credential_refused()
         return configuration
 
-    def _authorise(self, headers: Mapping[str, str], configuration: Configuration, *, handshake: bool) -> None:
+    def _authorise(
+        self, headers: Mapping[str, str], configuration: Configuration, *, handshake: bool, nameless: bool = False
+    ) -> None:
         given = parse_basic_header(headers.get("authorization"))
         if given is not None:
             pairs = configuration.document.credentials
             check_basic(given, (pairs.current, pairs.previous), self._credentials)
             return
-        if not handshake or not self._may_shake_hands(headers.get("aeg-subscription-name"), configuration):
+        subscription = headers.get("aeg-subscription-name")
+        if subscription is None and not nameless:
+            raise credential_refused()
+        if not handshake or not self._may_shake_hands(subscription, configuration):
             raise credential_refused()
 
     def _may_shake_hands(self, subscription: str | None, configuration: Configuration) -> bool:
         """Whether a handshake without a credential is accepted: Event Grid may not send one.
 
-        The handshake of CloudEvents may carry no subscription's name either; it gives no right to deliver, so the
-        allowed origin is then enough, unless nobody's handshake is to be accepted so.
+        OPTIONS, the handshake of CloudEvents, may carry no subscription's name either. It gives no right to deliver,
+        so the allowed origin is then enough, unless nobody's handshake is to be accepted so.
         """
         allowed = {name.casefold() for name in configuration.document.subscriptions}
         if configuration.document.strict_handshake or not allowed:

@@ -14,13 +14,13 @@ Method = Literal["system_assigned", "user_assigned", "client_secret", "developer
 API_VERSIONS = ("7.0", "7.1", "7.2", "7.3", "7.4", "7.5", "7.6")
 DEFAULT_API_VERSION = API_VERSIONS[-1]
 
-_GUID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", re.IGNORECASE)
-_TENANT = re.compile(r"^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-z-]+(\.[0-9a-z-]+)+)$", re.IGNORECASE)
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_TENANT = re.compile(r"([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-z-]+(\.[0-9a-z-]+)+)", re.IGNORECASE)
 _IDENTITY = re.compile(
-    r"^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.ManagedIdentity/userAssignedIdentities/[^/]+$",
+    r"/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.ManagedIdentity/userAssignedIdentities/[^/]+",
     re.IGNORECASE,
 )
-_SETTING = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+_SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def _root(address: str, what: str) -> str:
@@ -54,19 +54,19 @@ def _authority(text: str) -> str:
 
 
 def _guid(text: str) -> str:
-    if not _GUID.match(text):
+    if not _GUID.fullmatch(text):
         raise ValueError("must be a GUID, such as 11111111-2222-3333-4444-555555555555 (a client id, not a name)")
     return text.lower()
 
 
 def _tenant(text: str) -> str:
-    if not _TENANT.match(text):
+    if not _TENANT.fullmatch(text):
         raise ValueError("must be the directory's GUID or one of its domains, such as acorn.onmicrosoft.com")
     return text.lower()
 
 
 def _identity(text: str) -> str:
-    if not _IDENTITY.match(text.rstrip("/")):
+    if not _IDENTITY.fullmatch(text.rstrip("/")):
         raise ValueError(
             "must be the identity's resource id: "
             "/subscriptions/…/resourceGroups/…/providers/Microsoft.ManagedIdentity/userAssignedIdentities/<name>"
@@ -75,7 +75,7 @@ def _identity(text: str) -> str:
 
 
 def _setting(text: str) -> str:
-    if not _SETTING.match(text):
+    if not _SETTING.fullmatch(text):
         raise ValueError("must be the name of an app setting; the client secret itself never stands in a document")
     return text
 

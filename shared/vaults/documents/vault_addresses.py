@@ -56,8 +56,8 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-_NAME = re.compile(r"^[0-9A-Za-z-]{1,127}$")
-_VERSION = re.compile(r"^[0-9A-Za-z]{1,64}$")
+_NAME = re.compile(r"[0-9A-Za-z-]{1,127}")
+_VERSION = re.compile(r"[0-9A-Za-z]{1,64}")
 _PATH_PARTS = (2, 3)
 
 
@@ -101,8 +101,8 @@ def _from_url(text: str) -> SecretAddress:
 
 
 def _checked(name: str, version: str, vault_url: str | None) -> SecretAddress:
-    if not _NAME.match(name):
+    if not _NAME.fullmatch(name):
         raise ValueError("a secret's name has 1 to 127 letters, digits and hyphens")
-    if version and not _VERSION.match(version):
+    if version and not _VERSION.fullmatch(version):
         raise ValueError("a secret's version has letters and digits only, such as 4387e9f3d6e14c459867679a90fd0f79")
     return SecretAddress(name, version, vault_url)
