@@ -3,14 +3,11 @@
 import contextlib
 import json
 import os
-import shutil
-import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from string import Template
 from types import TracebackType
@@ -21,12 +18,16 @@ import yaml
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.queue import QueueServiceClient
 
+from lab import story
 from lab.azurite import Azurite, StoragePorts
+from lab.changes import Changes, KeptAuthRocket, KeptFleet
+from lab.core_tools import CoreTools
 from lab.emulators import ports
-from lab.emulators.authrocket import READ_KEY, AuthRocketLab
-from lab.emulators.ec2.fleet import Fleet
+from lab.emulators.authrocket import READ_KEY
 from lab.emulators.functions_host.process import HostProcess
 from lab.emulators.key_vault import VaultLab
+from lab.folder import empty, kept_secret, short
+from lab.running import Running
 from shared.storage.names import QUEUES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,7 +53,11 @@ WANTED = {
 
 
 class DeskError(RuntimeError):
-    """The desk cannot be brought up; the message says what to do."""
+    """The desk cannot be brought up, or refused a call with `status`; the message says what to do."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 @dataclass(frozen=True)
@@ -76,15 +81,18 @@ class Desk:
 
     def __init__(self, choices: Choices, say: Callable[[str], object] = print) -> None:
         self._choices = choices
-        self._say = say
+        self.say = say
         self._parts = contextlib.ExitStack()
         self.url = ""
         self.connection_string = ""
         self.addresses: dict[str, str] = {}
         self._key = ""
         self._host: HostProcess | None = None
-        self.fleet: Fleet | None = None
-        self.authrocket: AuthRocketLab | None = None
+        self.running = Running(choices.folder)
+        self.calendar_token = ""
+        self._moved: list[str] = []
+        self.fleet: KeptFleet | None = None
+        self.authrocket: KeptAuthRocket | None = None
         self.vaults: VaultLab | None = None
 
     def __enter__(self) -> Self:
@@ -102,10 +110,11 @@ class Desk:
 
     def _start(self) -> None:
         folder = self._choices.folder
-        if self._choices.fresh and folder.exists():
-            self._say(f"beginning anew: removing {_short(folder)}")
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        self.running.claim()
+        self._parts.callback(self.running.release)
+        if self._choices.fresh:
+            empty(folder)
+        self.calendar_token = kept_secret(folder / "calendar-token")
         azurite = Azurite(
             folder / "azurite",
             StoragePorts(
@@ -114,14 +123,16 @@ class Desk:
                 self._port("table", "the table emulator"),
             ),
         )
-        self._say("starting Azurite, the storage emulator")
+        self.say("the storage emulator, Azurite")
         self._parts.enter_context(azurite)
         self.connection_string = azurite.connection_string
         _create_queues(self.connection_string)
-        self._say("starting the emulators of EC2 and STS, AuthRocket, Key Vault and its identities")
-        fleet = self._parts.enter_context(Fleet(self._port("fleet", "EC2")))
+        self.say("the emulators of Key Vault and Entra, EC2 and STS, AuthRocket")
+        fleet = self._parts.enter_context(KeptFleet(self._port("fleet", "EC2")))
         vaults = self._parts.enter_context(self._vaults(fleet))
         authrocket = self._parts.enter_context(self._authrocket(vaults))
+        for line in Changes(folder / "changes.jsonl").keep(vaults, fleet, authrocket):
+            self.say(line)
         self.fleet, self.vaults, self.authrocket = fleet, vaults, authrocket
         self.addresses = {
             "EC2 and STS": fleet.url,
@@ -138,6 +149,7 @@ class Desk:
                 urlsplit(url).netloc for url in (authrocket.url, vaults.entra_url)
             ),
             "AzureWebJobsStorage": self.connection_string,
+            "DESKBRIDGE_CALENDAR_TOKEN": self.calendar_token,
             **self._choices.environment,
         }
         settings = folder / "local.settings.json"
@@ -146,8 +158,20 @@ class Desk:
             self._start_func(environment)
         else:
             self._start_host(environment, settings)
+        self.running.publish(url=self.url)
+        if self._moved:
+            self.say(f"{len(self._moved)} usual ports of the emulators are taken by other programs; they use others")
 
-    def _vaults(self, fleet: Fleet) -> VaultLab:
+    @property
+    def folder(self) -> Path:
+        return self._choices.folder
+
+    @property
+    def began(self) -> datetime:
+        """When the story of this folder began: see `lab.story`."""
+        return story.began_at(self.folder / "began")
+
+    def _vaults(self, fleet: KeptFleet) -> VaultLab:
         keys = fleet.credentials()
         text = Template((LAB / "vaults.yaml").read_text("utf-8")).substitute(
             AWS_ACCESS_KEY_ID=keys.access_key_id,
@@ -159,13 +183,18 @@ class Desk:
             for name in WANTED
             if name in {"entra", "identity", "control"} or name.startswith("vault:")
         }
-        return VaultLab(yaml.safe_load(text), folder=self._choices.folder / "authority", ports=wanted)
+        document = yaml.safe_load(text)
+        for vault in document["vaults"]:
+            if vault["name"] == story.VAULT:
+                for object_type, objects in story.vault_objects(self.began).items():
+                    vault[object_type] = [*vault.get(object_type, []), *objects]
+        return VaultLab(document, folder=self._choices.folder / "authority", ports=wanted, anchor=self.began)
 
-    def _authrocket(self, vaults: VaultLab) -> AuthRocketLab:
-        return AuthRocketLab(port=self._port("authrocket", "AuthRocket"), tls=vaults.authority.server_context())
+    def _authrocket(self, vaults: VaultLab) -> KeptAuthRocket:
+        return KeptAuthRocket(port=self._port("authrocket", "AuthRocket"), tls=vaults.authority.server_context())
 
     def _port(self, name: str, purpose: str) -> int:
-        return 0 if self._choices.any_ports else ports.choose(WANTED[name], purpose, self._say)
+        return 0 if self._choices.any_ports else ports.choose(WANTED[name], purpose, self._moved.append)
 
     def _start_host(self, environment: Mapping[str, str], settings: Path) -> None:
         folder = self._choices.folder
@@ -175,7 +204,7 @@ class Desk:
             log.write(line + "\n")
             log.flush()
 
-        self._say(f"starting the functions host (its log: {_short(folder / 'host.log')})")
+        self.say("the functions host")
         host = HostProcess(
             ROOT,
             port=self._host_port(),
@@ -190,52 +219,34 @@ class Desk:
         self._host = self._parts.enter_context(host)
         self.url = host.url
         self._key = str(host.keys["master"])
-        for line in host.lines:
-            if ": [" in line or "Trigger" in line:
-                self._say(f"  {line.strip()}")
 
     def _start_func(self, environment: Mapping[str, str]) -> None:
-        func = shutil.which("func")
-        if func is None:
-            raise DeskError(
-                "HOST=func needs the Azure Functions Core Tools and `func` was not found: install them "
-                "(npm i -g azure-functions-core-tools@4), or leave HOST away to use the lab's own host."
-            )
-        target = ROOT / "local.settings.json"
-        if not target.exists():
-            self._say("writing local.settings.json from the example")
-            shutil.copyfile(ROOT / "local.settings.json.example", target)
         port = self._host_port() or ports.free_port()
-        path = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
-        process = subprocess.Popen([func, "start", "--port", str(port)], cwd=ROOT, env={**environment, "PATH": path})
-        self._parts.callback(_end, process)
-        self.url = f"http://{ports.LOOPBACK}:{port}"
-        self._wait_for_health(process)
+        host = self._parts.enter_context(CoreTools(ROOT, port, environment, self.say))
+        self.url = host.url
 
-    def _wait_for_health(self, process: "subprocess.Popen[bytes]") -> None:
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
-            if process.poll() is not None:
-                raise DeskError(f"func start ended with status {process.returncode}: see its lines above.")
-            try:
-                self.call("GET", "/api/health")
-            except (OSError, DeskError):
-                time.sleep(0.5)
-            else:
-                return
-        raise DeskError("func start did not answer within two minutes.")
+    def door_port(self) -> int:
+        """Where `./lab/do` reaches this lab."""
+        return self._port("door", "./lab/do")
 
     def _host_port(self) -> int:
         if self._choices.any_ports:
             return 0
         if self._choices.port is not None:
-            return ports.require(self._choices.port, "the functions host")
-        return ports.choose(HOST_PORT, "the functions host", self._say)
+            return ports.require(self._choices.port, "the desk")
+        return ports.choose(HOST_PORT, "the desk", self.say)
 
-    def call(self, method: str, path: str, body: bytes | None = None, content_type: str = "application/json") -> Any:
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        content_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
         """One HTTP call to the desk with its key; the JSON it answers. Raises DeskError with what it said."""
         request = urllib.request.Request(  # noqa: S310 - the desk's own loopback address
-            f"{self.url}{path}", data=body, method=method, headers={"Content-Type": content_type}
+            f"{self.url}{path}", data=body, method=method, headers={"Content-Type": content_type, **(headers or {})}
         )
         if self._key:
             request.add_header("x-functions-key", self._key)
@@ -244,9 +255,8 @@ class Desk:
             with opener.open(request, timeout=60) as answer:
                 text = answer.read()
         except urllib.error.HTTPError as error:
-            raise DeskError(
-                f"{method} {path} answered {error.code}: {error.read().decode('utf-8', 'replace')}"
-            ) from None
+            said = error.read().decode("utf-8", "replace")
+            raise DeskError(f"{method} {path} answered {error.code}: {_in_words(said)}", error.code) from None
         return json.loads(text) if text else None
 
     @property
@@ -270,8 +280,17 @@ class Desk:
         """Where the key stands; it is not printed, as a terminal's lines are often shared."""
         if not self._key:
             return "none is needed"
-        keys = _short(self._choices.folder / "keys.json")
+        keys = short(self._choices.folder / "keys.json")
         return f"""KEY=$(.venv/bin/python -c 'import json; print(json.load(open("{keys}"))["master"])')"""
+
+    def curl(self, path: str) -> str:
+        """A command for a person that asks this desk."""
+        header = '-H "x-functions-key: $KEY" ' if self._key else ""
+        return f"curl {header}{self.url}{path}"
+
+    @property
+    def log(self) -> str:
+        return short(self.folder / "host.log")
 
     def fire(self, function: str) -> None:
         """Start a timer's function now, as the real host's administration address does."""
@@ -292,17 +311,11 @@ def _clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.upper().startswith(foreign)}
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
+def _in_words(said: str) -> str:
+    """What a refusal says to a person; the body as it is when it is no refusal of the desk."""
     try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _short(path: Path) -> str:
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
+        problem = json.loads(said)
+        faults = "".join(f" {fault['path']}: {fault['message']}." for fault in problem.get("faults", [])[:3])
+        return f"{problem['detail']}{faults} {problem.get('remedy') or ''} ({problem['reason']})"
+    except (ValueError, KeyError, TypeError):
+        return said or "nothing"

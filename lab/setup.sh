@@ -85,7 +85,8 @@ install_python() {
         }
         rm -f "${TMPDIR:-/tmp}/deskbridge-venv.$$"
     fi
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$requirements" ||
+    # The lock names every package, so pip need not look for more; and Python compiles what it imports.
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --require-hashes -r "$requirements" ||
         fail "the Python packages could not be installed: see above."
     cp "$requirements" "$venv/installed.txt"
 }

@@ -11,7 +11,7 @@ from azure.storage.queue import QueueServiceClient
 
 from lab.desk import Choices, Desk
 from lab.emulators.event_grid.destinations import StorageQueue
-from lab.first_run import settings_texts
+from lab.examples import settings_texts
 from shared.storage.names import EVENTS_POISON_QUEUE, EVENTS_QUEUE
 from tests.tickets.desk import PAYLOADS
 

@@ -68,6 +68,19 @@ class Fleet(EC2Lab):
         self.remove(instance_id, account, region)
         self._ids = {key: value for key, value in self._ids.items() if value != instance_id}
 
+    def machines(self) -> list[dict[str, str]]:
+        """Where each machine is, its label, its id and its name."""
+        return [
+            {
+                "account": account,
+                "region": self._places[found][1],
+                "label": label,
+                "instance_id": found,
+                "name": self._record(found).tags.get("Name", ""),
+            }
+            for (account, label), found in self._ids.items()
+        ]
+
     def refuse(self, account: str, region: str, code: RefusalCode | None) -> None:
         """From now on EC2 in this account and region answers so; None ends it."""
         earlier = self._refusals.pop((account, region), None)
@@ -89,10 +102,7 @@ class Fleet(EC2Lab):
     def control(self, what: str, given: Mapping[str, Any]) -> object:
         """What another process may ask beside what EC2Lab offers: tag, set_state, forget, refuse, machines."""
         if what == "machines":
-            return [
-                {"account": account, "region": self._places[found][1], "label": label, "instance_id": found}
-                for (account, label), found in self._ids.items()
-            ]
+            return self.machines()
         match what:
             case "tag":
                 self.tag(given["instance_id"], **given["tags"])

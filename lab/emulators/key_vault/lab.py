@@ -3,7 +3,7 @@
 import hmac
 import secrets
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -150,6 +150,10 @@ class VaultLab(Startable, LabInterface):
 
     def call(self, operation: str, /, **arguments: Any) -> Any:
         return self._operations.call(operation, arguments)
+
+    def on_change(self, hear: Callable[[str, dict[str, Any]], object]) -> None:
+        """From now on `hear` gets each change, as `call` takes it: by whichever way it came."""
+        self._operations.on_change = hear
 
     @property
     def ports(self) -> dict[str, int]:

@@ -95,6 +95,11 @@ class TokenLifetime(Document):
     seconds: int
 
 
+# What changes the contents of the lab, in contrast to what reads it or goes wrong once.
+CHANGES = frozenset(
+    {"add_secret", "add_key", "add_certificate", "change_object", "delete_object", "recover_object", "grant", "revoke"}
+)
+_TIMES = ("created_at", "expires_at", "not_before")
 _CHANGEABLE = {"permission_model", "firewall", "not_yet_valid", "policy_denial_code", "api_versions", "location"}
 
 
@@ -117,6 +122,8 @@ class Operations:
         self._faults = faults
         self._journal = journal
         self._place = place
+        # Hears each change that was carried out, with its times written out, so that it can be repeated later.
+        self.on_change: Callable[[str, dict[str, Any]], object] | None = None
         self._known: dict[str, tuple[type[BaseModel], Callable[[Any], Any]]] = {
             "describe": (Nothing, lambda _: self._place.describe()),
             "describe_vault": (OfVault, self._describe_vault),
@@ -163,7 +170,19 @@ class Operations:
                 f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_input=False)
             )
             raise LabError(f"{operation}: {faults}") from None
-        return carry_out(asked)
+        outcome = carry_out(asked)
+        if self.on_change and operation in CHANGES:
+            self.on_change(operation, self._repeatable(operation, arguments, asked, outcome))
+        return outcome
+
+    def _repeatable(self, operation: str, arguments: dict[str, Any], asked: BaseModel, outcome: Any) -> dict[str, Any]:
+        now = self._state.clock.now()
+        times = {field: resolve(getattr(asked, field, None), now) for field in _TIMES if field in arguments}
+        repeatable = dict(arguments)
+        if operation.startswith("add_"):
+            times["created_at"] = times.get("created_at") or now.replace(microsecond=0)
+            repeatable["version"] = outcome
+        return repeatable | {field: moment.isoformat() if moment else None for field, moment in times.items()}
 
     def add_vault(self, document: VaultDocument) -> str:
         """Start a vault with everything that its document holds; times are counted from the lab's anchor."""
