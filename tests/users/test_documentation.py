@@ -50,7 +50,7 @@ def test_the_page_names_every_setting_and_no_other(page: str) -> None:
 
 
 def test_the_page_names_every_reason_and_every_user_field(page: str) -> None:
-    messages = page.partition("## Messages and their cures")[2]
+    messages = page.partition("## Messages and remedies")[2]
     named = set(re.findall(r"`(authrocket_\w+)`", messages))
     assert named == {str(reason) for reason in Reason if str(reason).startswith("authrocket_")}
     assert all(f"`{field}`" in page for field in STANDARD_FIELDS)
