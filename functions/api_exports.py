@@ -34,7 +34,7 @@ _NEXT = {
         200: (
             Content(
                 media_type="text/csv",
-                about="A page of records. Cells that begin as formulas do are preceded by '.",
+                about="A page of records. No cell of it is a formula, whatever separator a spreadsheet reads it with.",
                 headers=_NEXT,
             ),
             Content(media_type="application/x-ndjson"),

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared.assets.documents.asset_fields import STANDARD_FIELDS, AssetFieldDocument
+from shared.overview.csv_cells import safe_cell
 from shared.records.editor import record_as_json
 from shared.records.table import RecordTable
 from shared.settings.store import SettingsStore
@@ -19,8 +20,6 @@ from shared.tickets.store.repository import TicketRepository, ticket_of
 
 WHAT = ("tickets", "assets", "users")
 
-# Spreadsheets run a text that begins with one of these; the full-width forms are folded by some.
-_FORMULA = frozenset("=+-@\t\r\n＝＋－＠")
 # Excel takes a CSV file without it for one in the machine's old code page.
 _BYTE_ORDER_MARK = "\ufeff"
 
@@ -110,7 +109,7 @@ def as_csv(records: Records, columns: Sequence[str], *, first: bool) -> str:
     writer = csv.writer(text)
     if first:
         text.write(_BYTE_ORDER_MARK)
-        writer.writerow(columns)
+        writer.writerow([safe_cell(column) for column in columns])
     for record in records:
         writer.writerow([_cell(record.get(column)) for column in columns])
     return text.getvalue()
@@ -119,12 +118,6 @@ def as_csv(records: Records, columns: Sequence[str], *, first: bool) -> str:
 def as_json_lines(records: Iterable[Mapping[str, Any]]) -> str:
     """One JSON object a line."""
     return "".join(f"{json.dumps(record, ensure_ascii=False, default=_plain)}\n" for record in records)
-
-
-def escape_formula(text: str) -> str:
-    """The text so that a spreadsheet shows it and runs nothing: an apostrophe before what would begin a formula."""
-    begins = text.lstrip(" ")[:1] or text[:1]
-    return f"'{text}" if begins and begins in _FORMULA else text
 
 
 def _cell(value: Any) -> str | int | float:
@@ -137,10 +130,10 @@ def _cell(value: Any) -> str | int | float:
     if isinstance(value, datetime):
         return _plain(value)
     if isinstance(value, list | tuple):
-        return escape_formula(", ".join(str(one) for one in value))
+        return safe_cell(", ".join(str(one) for one in value))
     if isinstance(value, Mapping):
-        return escape_formula(json.dumps(value, ensure_ascii=False, default=_plain))
-    return escape_formula(str(value))
+        return safe_cell(json.dumps(value, ensure_ascii=False, default=_plain))
+    return safe_cell(str(value))
 
 
 def _plain(value: Any) -> str:

@@ -15,7 +15,6 @@ from shared import bootstrap
 from shared.imports.runs.model import Mode, Run, RunState
 from shared.overview import record_counts
 from shared.overview.expiries import Expiry, calendar
-from shared.overview.exports import as_csv, escape_formula
 from shared.storage.rows import Page, Where
 from shared.tickets.domain.model import ObjectType
 from tests.api.calling import Answer, call
@@ -188,18 +187,12 @@ def test_a_cell_that_begins_as_a_formula_is_text() -> None:
     assert (row["model"], row["owner"]) == ("'-2+3", "'@SUM(A1)")
 
 
-@given(st.text())
-def test_no_text_is_a_formula_and_nothing_is_lost(text: str) -> None:
-    shown = escape_formula(text)
-    assert not shown.lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠"))
-    assert shown in {text, f"'{text}"}
-
-
-@given(st.lists(st.fixed_dictionaries({"a": st.text(), "b": st.integers() | st.booleans() | st.none()}), max_size=5))
-def test_what_is_written_as_csv_is_read_again(records: list[dict[str, Any]]) -> None:
-    rows = list(csv.reader(io.StringIO(as_csv(records, ["a", "b"], first=True).removeprefix("\ufeff"), newline="")))
-    assert rows[0] == ["a", "b"]
-    assert [row[0] for row in rows[1:]] == [escape_formula(record["a"]) for record in records]
+def test_what_is_taken_out_of_csv_stands_in_json_lines() -> None:
+    name = "web\t01\u202e\x00;=cmd|' /C calc'!A0"
+    asset(1, name=name)
+    (row,) = csv.DictReader(io.StringIO(call("GET", "exports/assets").body.decode("utf-8-sig")))
+    assert row["name"] == "web 01;'=cmd|' /C calc'!A0"
+    assert json.loads(call("GET", "exports/assets?format=jsonl").body)["name"] == name
 
 
 def test_an_export_that_there_is_not_and_a_token_of_another_list_are_refused() -> None:
