@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import azure.functions as func
 
 from functions.http.answers import answer
-from functions.http.bodies import has_body, read_body
+from functions.http.bodies import read_body
 from functions.http.endpoints import BODY, PAGED, STORED, UNKNOWN, Content, endpoint
 from functions.http.query import PAGE, page_asked
 from shared import bootstrap
@@ -47,23 +47,21 @@ def _shown(check: "CredentialCheck") -> dict[str, Any]:
     "v1/credential-stores/{name}/check",
     tag="credentials",
     summary="Try a credential store",
-    body=Content("credentials:Trial", example={"secret": "ec2-access-key"}),
-    body_needed=False,
+    body=Content("credentials:StoreCheck", example={"check": "secret", "secret": "ec2-access-key"}),
     answers={200: "credentials:CheckAnswer"},
     refusals=[BODY, UNKNOWN, STORED, {404: (Reason.CREDENTIAL_STORE_UNKNOWN,)}],
 )
 def check_credential_store(req: func.HttpRequest) -> func.HttpResponse:
-    """Signs in with the store's identity and asks its vault. With a body, it tries a secret that no document names
-    yet. No value is ever shown."""
-    name = req.route_params["name"]
-    if not has_body(req):
-        return answer(200, _shown(bootstrap.credential_checks().check_store(name)))
-    from functions.schemas.credentials import Trial
+    """Signs in with the store's identity and asks its vault; or tries a `secret` that no document names yet. No value
+    is ever shown."""
+    from functions.schemas.credentials import StoreCheck
     from shared.vaults.documents.credentials import InPlaceCredential
 
-    trial = read_body(req, Trial)
+    name, asked = req.route_params["name"], read_body(req, StoreCheck)
+    if asked.check == "store":
+        return answer(200, _shown(bootstrap.credential_checks().check_store(name)))
     # The store is found, or is none, by whatever name the address has.
-    source = InPlaceCredential.model_construct(store=name, **trial.model_dump())
+    source = InPlaceCredential.model_construct(store=name, **asked.model_dump(exclude={"check"}))
     return answer(200, _shown(bootstrap.credential_checks().check_in_place(source)))
 
 

@@ -115,18 +115,18 @@ def remove_quarantined(req: func.HttpRequest) -> func.HttpResponse:
     "v1/sweeps",
     tag="tickets",
     summary="Sweep the vaults now",
-    body=Content("tickets:SweepRequest", example={"vault": "acorn-vault"}),
-    body_needed=False,
+    body=Content("tickets:SweepRequest", example={"vaults": ["acorn-vault"]}),
     answers={200: "tickets:SweepPage"},
     refusals=[BODY, _SETTINGS],
 )
 def sweep_vaults_now(req: func.HttpRequest) -> func.HttpResponse:
-    """Reads the properties of all objects of the allowed vaults that have a store, never a value. A vault that cannot
-    be read is in the answer with its reason; the others are swept."""
+    """Reads the properties of all objects of the vaults that are named, or of `all` that have a store; never a value.
+    A vault that cannot be read is in the answer with its reason; the others are swept."""
     from functions.schemas.tickets import SweepRequest
 
-    vault = read_body(req, SweepRequest, needed=False).vault
-    items = [_shown(asdict(swept)) for swept in bootstrap.vault_sweep().sweep(vault)]
+    vaults = read_body(req, SweepRequest).vaults
+    swept = bootstrap.vault_sweep().sweep(None if vaults == "all" else vaults)
+    items = [_shown(asdict(one)) for one in swept]
     return answer(200, {"items": items, "next": None})
 
 

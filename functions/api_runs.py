@@ -19,7 +19,7 @@ from shared.storage.names import IMPORT_PARTS_QUEUE
 
 runs_api = func.Blueprint()
 
-_STARTING = Content("runs:StartImport", example={"preview": True})
+_STARTING = Content("runs:StartImport", example={"mode": "preview"})
 _STARTED = {
     202: Content(
         "runs:RunWithParts", about="The run has begun.", headers={"Location": "The run's address, to follow it."}
@@ -48,13 +48,13 @@ def declare_start(blueprint: func.Blueprint, source: RegisteredSource) -> Any:
         tag="runs",
         summary=f"Start an import of {source.document}",
         body=_STARTING,
-        body_needed=False,
         answers=_STARTED,
         refusals=[BODY, UNKNOWN, STORED, _STARTING_REFUSED],
     )
     @named(
         f"start_{source.name}_import",
-        "An import, or a `preview`; or `apply` a preview, or `confirm` what a brake withheld. Follow it by its run.",
+        "`mode` says what: a `preview`, an `import`, to `apply` a preview, or to `confirm` what a brake held back. "
+        "Follow it by its run.",
     )
     def start(req: func.HttpRequest, messages: QueueMessages) -> func.HttpResponse:
         return _start_import(source.kind, req, messages)
@@ -194,15 +194,15 @@ def _start_import(kind: str, req: func.HttpRequest, messages: QueueMessages) -> 
     from functions.schemas.runs import StartImport
     from shared.imports.plan.model import Trigger
 
-    asked = read_body(req, StartImport, needed=False)
+    asked = read_body(req, StartImport)
     started = bootstrap.run_starter().start(
         kind,
         req.route_params["name"],
         trigger=Trigger.SCHEDULED if asked.as_scheduled else Trigger.MANUAL,
         by=caller(req),
-        preview=asked.preview,
-        apply=asked.apply,
-        confirm=asked.confirm,
+        preview=asked.mode == "preview",
+        apply=asked.run_id if asked.mode == "apply" else "",
+        confirm=asked.run_id if asked.mode == "confirm" else "",
     )
     send(messages, started.messages)
     run = bootstrap.run_reports().run(started.run.id)

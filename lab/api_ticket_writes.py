@@ -105,7 +105,9 @@ class TicketWrites(Client):
         self._caller.call("replay_dead_letters")
 
     def sweep(self) -> None:
-        reply = self._caller.call("sweep_vaults_now", None, self._random.choice((None, {}, {"vault": ALLOWED})))
+        reply = self._caller.call(
+            "sweep_vaults_now", None, self._random.choice(({"vaults": "all"}, {"vaults": [ALLOWED]}))
+        )
         for swept in reply.json["items"] if reply.ok else ():
             if swept["reason"]:
                 self._caller.fault(f"the sweep of {swept['vault']} failed: {swept['message']}")

@@ -83,9 +83,9 @@ class Writer(TicketWrites):
     def _start(self, operation: str, address: str) -> None:
         done = self._known.any_of(f"finished {address}", self._random)
         previewed = self._known.any_of(f"previewed {address}", self._random)
-        bodies: list[Any] = [None, {}, {"preview": True}, {"preview": True, "as_scheduled": True}]
-        bodies += [{"apply": previewed}] * 2 if previewed else []
-        bodies += [{"confirm": done}] if done else []
+        bodies = [{"mode": "import"}, {"mode": "preview"}, {"mode": "preview", "as_scheduled": True}]
+        bodies += [{"mode": "apply", "run_id": previewed}] * 2 if previewed else []
+        bodies += [{"mode": "confirm", "run_id": done}] if done else []
         reply = self._caller.call(operation, address, self._random.choice(bodies))
         if reply.ok:
             with self._accepted.lock:
@@ -98,7 +98,7 @@ class Writer(TicketWrites):
     # Checks
 
     def check_store(self) -> None:
-        body = self._random.choice((None, {"secret": "aws-acorn"}))
+        body = self._random.choice(({"check": "store"}, {"check": "secret", "secret": "aws-acorn"}))
         self._check("check_credential_store", "/api/v1/credential-stores/deskbridge-vault/check", body)
 
     def check_credential(self) -> None:

@@ -48,6 +48,10 @@ class MethodNotAllowedError(DeskbridgeError):
     """The endpoint does not answer this method."""
 
 
+class BodyNotArrivedError(DeskbridgeError):
+    """A body was sent and did not arrive: send it with its length."""
+
+
 class NotFoundError(DeskbridgeError):
     """There is no such thing."""
 

@@ -10,6 +10,7 @@ class Reason(StrEnum):
     BODY_NOT_READABLE = "body_not_readable"
     BODY_INVALID = "body_invalid"
     BODY_TOO_LARGE = "body_too_large"
+    BODY_NOT_ARRIVED = "body_not_arrived"
     CHANGED_MEANWHILE = "changed_meanwhile"
     CREDENTIAL_REFUSED = "credential_refused"
     DOCUMENT_INVALID = "document_invalid"

@@ -10,6 +10,7 @@ import azure.functions as func
 from shared import bootstrap
 from shared.errors import (
     AlreadyExistsError,
+    BodyNotArrivedError,
     ChangedMeanwhileError,
     ConflictError,
     DeskbridgeError,
@@ -25,7 +26,7 @@ from shared.errors import (
 from shared.reasons import Reason
 from shared.strict_json import parse_json
 
-LARGEST_BODY = 4 * 1024 * 1024
+LARGEST_BODY = 1024 * 1024
 # Answers hold what only a key's holder may see: nothing in between may keep them, or guess another type.
 NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _LONGEST_CALLER = 200
@@ -42,6 +43,7 @@ _STATUS: tuple[tuple[type[DeskbridgeError], int, str], ...] = (
     (ChangedMeanwhileError, 412, "It changed meanwhile"),
     (AlreadyExistsError, 409, "It is there already"),
     (ConflictError, 409, "The request does not fit the present state"),
+    (BodyNotArrivedError, 411, "The body did not arrive"),
     (TooLargeError, 413, "It is too large"),
     (TryLaterError, 503, "It may succeed later"),
     (MisconfiguredError, 503, "Something has to be set or granted first"),
@@ -122,7 +124,7 @@ def webhook_problem(error: DeskbridgeError, *, allowed_methods: str) -> func.Htt
 
 
 def json_body(request: func.HttpRequest) -> Any:
-    """The JSON body; raises InvalidInputError, or TooLargeError over 4 MiB."""
+    """The JSON body; raises InvalidInputError, or TooLargeError over 1 MiB."""
     try:
         return parse_json(body_of(request))
     except ValueError as error:
@@ -132,11 +134,30 @@ def json_body(request: func.HttpRequest) -> Any:
 
 
 def body_of(request: func.HttpRequest) -> bytes:
-    """The body as it came; raises TooLargeError over 4 MiB."""
+    """The body as it came; raises TooLargeError over 1 MiB."""
     body = request.get_body()
     if len(body) > LARGEST_BODY:
-        raise TooLargeError(Reason.BODY_TOO_LARGE, f"The body has {len(body)} bytes; at most 4 MiB are read.")
+        raise TooLargeError(
+            Reason.BODY_TOO_LARGE,
+            f"The body has {len(body)} bytes; at most 1 MiB is read.",
+            remedy="Send it in several parts.",
+        )
     return body
+
+
+def check_body_arrived(request: func.HttpRequest) -> None:
+    """Raise BodyNotArrivedError for a body that was sent and is not here.
+
+    The host passes on no body that comes in chunks: what it asked for must not become what an empty one asks for.
+    """
+    length = request.headers.get("Content-Length", "").strip()
+    announced = "Transfer-Encoding" in request.headers or bool(length.strip("0"))
+    if announced and not request.get_body():
+        raise BodyNotArrivedError(
+            Reason.BODY_NOT_ARRIVED,
+            "A body was sent, and none arrived.",
+            remedy="Send it in one piece with a Content-Length, and not in chunks.",
+        )
 
 
 def caller(request: func.HttpRequest) -> str:

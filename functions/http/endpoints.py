@@ -15,7 +15,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import azure.functions as func
 
-from functions.http.answers import caller, problem, status_of
+from functions.http.answers import caller, check_body_arrived, problem, status_of
+from functions.http.bodies import check_no_members
 from functions.http.query import Query, check
 from shared.errors import DeskbridgeError, NotFoundError
 from shared.reasons import Reason
@@ -41,6 +42,8 @@ STORED: Refusals = {503: (Reason.DOCUMENT_INVALID,)}
 # What is sent becomes a row, and a row has limits.
 STORABLE: Refusals = {400: (Reason.STORAGE_LIMIT,)}
 _LONGEST_ID = 400
+_LENGTH: Refusals = {411: (Reason.BODY_NOT_ARRIVED,)}
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _VERSION: Refusals = {400: (Reason.VERSION_INVALID,)}
 _PARAMETERS: Refusals = {400: (Reason.PARAMETER_UNKNOWN, Reason.PARAMETER_INVALID)}
 
@@ -76,7 +79,6 @@ class Endpoint(NamedTuple):
     access: Access
     query: tuple[Query[Any], ...] | None
     bodies: tuple[Content, ...]
-    body_needed: bool
     answers: Mapping[int, tuple[Content, ...]]
     refusals: Mapping[int, tuple[Reason, ...]]
     if_match: str
@@ -109,7 +111,6 @@ def endpoint(
     hidden_methods: Sequence[str] = (),
     basic: bool = False,
     body: str | Content | Sequence[Content] = (),
-    body_needed: bool = True,
     refusals: Sequence[Refusals] = (),
     if_match: str = "",
     path: Mapping[str, tuple[str, str]] | None = None,
@@ -136,7 +137,6 @@ def endpoint(
         access=access,
         query=None if query is None else tuple(query),
         bodies=_contents(body),
-        body_needed=body_needed,
         answers={status: _contents(content) for status, content in answers.items()},
         refusals=_merged(refusals),
         if_match=if_match,
@@ -154,6 +154,8 @@ def _register(blueprint: func.Blueprint, declared: Endpoint, handle: Callable[..
         () if declared.query is None else (_PARAMETERS,),
         (_VERSION,) if declared.if_match else (),
         () if declared.access is Access.OPEN else (STORAGE,),
+        () if _READING.issuperset(declared.methods) else (_LENGTH,),
+        () if _READING.issuperset(declared.methods) or declared.bodies else (BODY,),
     )
     _declared[name] = declared._replace(
         function=name,
@@ -189,6 +191,10 @@ def _guarded(handle: Callable[..., func.HttpResponse], declared: Endpoint) -> Ca
         try:
             if declared.query is not None:
                 check(request, declared.query)
+            if request.method not in _READING:
+                check_body_arrived(request)
+                if not declared.bodies:
+                    check_no_members(request)
             _check_findable(request, declared)
             answer = handle(*args, **kwargs)
         except DeskbridgeError as error:

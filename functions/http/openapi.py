@@ -18,6 +18,7 @@ _TITLES = {
     404: "There is no such thing.",
     405: "The method is not allowed.",
     409: "The request does not fit the present state.",
+    411: "A body was sent in chunks, or without its length, and did not arrive. Nothing is started.",
     412: "It changed meanwhile: `present_version` is the version that is there now, and so is the header `ETag`.",
     413: "It is too large.",
     503: "Something that is needed is missing or does not answer. The same request can succeed later.",
@@ -121,7 +122,7 @@ def _operation(declared: Endpoint, method: str, schemas: _Schemas) -> dict[str, 
         operation["description"] = declared.description
     if declared.bodies and method not in {"GET", "OPTIONS", "DELETE"}:
         operation["requestBody"] = {
-            "required": declared.body_needed,
+            "required": True,
             "content": {content.media_type: _media(content, schemas) for content in declared.bodies},
         }
     return operation

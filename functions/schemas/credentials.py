@@ -1,21 +1,32 @@
 """Checks of credential stores and credentials over HTTP. Never a value."""
 
 from datetime import datetime
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from functions.schemas.shapes import Answer, Body
 from shared.settings.base import Text
 from shared.vaults.documents.credentials import SecretText
 
 
-class Trial(Body):
-    """A secret of the store to try, before any document names it."""
+class StoreCheck(Body):
+    """What to try: the `store` by itself, or a `secret` of it before any document names it."""
 
-    secret: SecretText
+    check: Literal["store", "secret"]
+    secret: SecretText | None = None
     value_field: Text | None = None
     username_field: Text | None = None
     password_field: Text | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        named = (self.secret, self.value_field, self.username_field, self.password_field)
+        if self.check == "store" and any(name is not None for name in named):
+            raise ValueError("a check of the store reads no secret: send check: secret, or leave the rest out")
+        if self.check == "secret" and self.secret is None:
+            raise ValueError("secret is missing: name the one to try")
+        return self
 
 
 class SecretFound(Answer):

@@ -1,7 +1,7 @@
 """Imports, previews and their runs over HTTP."""
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, StrictBool, model_validator
 
@@ -13,21 +13,23 @@ RunId = Annotated[str, Field(default_factory=str, min_length=1)]
 
 
 class StartImport(Body):
-    """What to start; without anything, an import. `preview`, `apply` and `confirm` exclude each other.
+    """What to start. It is always named: a body that lost its members starts nothing."""
 
-    An empty id is refused: an unset variable of a script must not become an import of everything.
-    """
-
-    preview: StrictBool = Field(default=False, description="Write nothing but the plan.")
+    mode: Literal["preview", "import", "apply", "confirm"] = Field(
+        description="`preview` writes nothing but its plan. `import` writes, and deactivates nothing. `apply` writes "
+        "exactly the plan of a preview. `confirm` deactivates what a brake held back."
+    )
+    run_id: RunId = Field(description="For `apply`: a finished preview. For `confirm`: a run whose brake held.")
     as_scheduled: StrictBool = Field(default=False, description="Preview what the scheduled import would do.")
-    apply: RunId = Field(description="The id of a finished preview: exactly its plan is written.")
-    confirm: RunId = Field(description="The id of a run whose brake held: what it held back is deactivated.")
 
     @model_validator(mode="after")
-    def _one_thing(self) -> Self:
-        if sum((self.preview, bool(self.apply), bool(self.confirm))) > 1:
-            raise ValueError("a run is a preview, applies one, or confirms one: send only one of them")
-        if self.as_scheduled and not self.preview:
+    def _fits_together(self) -> Self:
+        needs_run = self.mode in {"apply", "confirm"}
+        if needs_run and not self.run_id:
+            raise ValueError(f"{self.mode} needs run_id, the id of the run that it stands on")
+        if self.run_id and not needs_run:
+            raise ValueError(f"run_id is for apply and confirm, and not for {self.mode}")
+        if self.as_scheduled and self.mode != "preview":
             raise ValueError("as_scheduled is for a preview: imports that are started by hand deactivate nothing")
         return self
 

@@ -41,7 +41,7 @@ class Operators:
 
     def preview_and_apply(self, kind: str = "aws-tenants") -> None:
         """Preview the import, wait for its end, read the plan, and have exactly that written."""
-        run = self._start(kind, {"preview": True})
+        run = self._start(kind, {"mode": "preview"})
         if run is not None:
             self._host.after(PATIENCE, lambda: self._apply(kind, run, 0))
 
@@ -49,7 +49,7 @@ class Operators:
         state = (self._run(run) or {}).get("status")
         plan = self._plan(run) if state == "succeeded" else None
         if plan is not None:
-            started = self._start(kind, {"apply": run})
+            started = self._start(kind, {"mode": "apply", "run_id": run})
             if started is not None:
                 self.applied.append(Applied(plan, started))
         elif state in {None, "running", "succeeded"} and looks < _LOOKS:
@@ -85,7 +85,7 @@ class Operators:
         runs = [run for run in listed["items"] if run["mode"] == "import" and run["trigger"] == "scheduled"]
         if not runs or runs[0]["status"] == "running" or not runs[0]["counts"].get("held_back"):
             return
-        if self._start(kind, {"confirm": runs[0]["id"]}) is None:
+        if self._start(kind, {"mode": "confirm", "run_id": runs[0]["id"]}) is None:
             self._host.after(PATIENCE, lambda: self.confirm(kind))
 
     # Events

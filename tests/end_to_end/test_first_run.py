@@ -128,14 +128,17 @@ def test_no_secret_is_in_any_table_log_answer_or_run(desk: Desk, first: Figures)
     started_at = datetime.now(UTC)
     desk.fleet.refuse(keys.account, "eu-west-1", "UnauthorizedOperation")
     desk.authrocket.script("status", status=403, times=3)
-    for document, body in (("aws-tenants/acorn", b'{"preview": true}'), ("authrocket-realms/customers", b"{}")):
+    for document, body in (
+        ("aws-tenants/acorn", b'{"mode": "preview"}'),
+        ("authrocket-realms/customers", b'{"mode": "import"}'),
+    ):
         call("POST", f"/api/v1/{document}/imports", body)
         call("POST", f"/api/v1/{document}/check", b"{}")
         wait_for_run(desk, document.split("/")[0], started_at)
     desk.vaults.vault("deskbridge-vault").fail_next(status=403, times=50, operation="secrets/get")
     for credential in ("key-vault-webhook", "aws-acorn", "authrocket-customers"):
         call("POST", f"/api/v1/credentials/{credential}/check", b"{}")
-    call("POST", "/api/v1/credential-stores/deskbridge-vault/check", b"{}")
+    call("POST", "/api/v1/credential-stores/deskbridge-vault/check", b'{"check": "store"}')
     desk.vaults.clear_faults()
     call("POST", "/api/events/key-vault", b"not an event")
 

@@ -134,8 +134,8 @@ def test_dead_letters_are_listed_and_replayed_by_call_and_by_timer(desk: None, s
 
 
 def test_a_sweep_of_a_vault_without_a_store_is_refused_and_of_all_is_empty(desk: None) -> None:
-    assert call(api_event_recovery.sweep_vaults_now, "POST", "sweeps")[1]["items"] == []
-    status, problem, _ = call(api_event_recovery.sweep_vaults_now, "POST", "sweeps", {"vault": "acorn-vault"})
+    assert call(api_event_recovery.sweep_vaults_now, "POST", "sweeps", {"vaults": "all"})[1]["items"] == []
+    status, problem, _ = call(api_event_recovery.sweep_vaults_now, "POST", "sweeps", {"vaults": ["acorn-vault"]})
     assert (status, problem["reason"]) == (409, "vault_not_swept")
     assert call(api_event_recovery.list_sweeps, "GET", "sweeps")[1]["items"] == []
     ticket_schedules.sweep_vaults(Timer())

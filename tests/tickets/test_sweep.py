@@ -313,7 +313,7 @@ def test_a_vault_without_a_store_is_not_swept_and_said_so_when_it_is_asked_for()
     desk = Swept(Desk())
     assert desk.sweeping.sweep() == []
     with pytest.raises(ConflictError, match="no store to list it with"):
-        desk.sweeping.sweep(VAULT)
+        desk.sweeping.sweep([VAULT])
 
 
 @pytest.mark.parametrize(

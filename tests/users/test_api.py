@@ -56,22 +56,22 @@ def test_the_timer_imports_every_realm_whose_schedule_is_on(desk: Desk) -> None:
 
 
 def test_run_now_preview_and_start(desk: Desk) -> None:  # AR-09
-    preview = call("POST", "authrocket-realms/customers/imports", {"preview": True})
+    preview = call("POST", "authrocket-realms/customers/imports", {"mode": "preview"})
     assert preview.status == 202
     work(preview.sent)
     assert call("GET", "users").json["items"] == []
     plan = call("GET", f"runs/{preview.json['id']}/plan?action=create&limit=200").json["items"]
     jim = next(entry for entry in plan if entry["label"] == "Jim Shorts")
     assert {"field": "email", "before": None, "after": "jim.shorts@acorn.example"} in jim["changes"]
-    start = call("POST", "authrocket-realms/customers/imports", {"apply": preview.json["id"]})
+    start = call("POST", "authrocket-realms/customers/imports", {"mode": "apply", "run_id": preview.json["id"]})
     work(start.sent)
     assert call("GET", f"runs/{start.json['id']}").json["status"] == "succeeded"
-    assert call("POST", "authrocket-realms/nowhere/imports").status == 404
+    assert call("POST", "authrocket-realms/nowhere/imports", {"mode": "import"}).status == 404
 
 
 def imported(desk: Desk) -> dict[str, Any]:
     """Jim, after an import."""
-    work(call("POST", "authrocket-realms/customers/imports").sent)
+    work(call("POST", "authrocket-realms/customers/imports", {"mode": "import"}).sent)
     found: dict[str, Any] = call("GET", "users?email=jim.shorts@acorn.example").json["items"][0]
     return found
 
@@ -230,7 +230,7 @@ def test_a_granted_admin_permission_is_a_ticket_like_any_other(desk: Desk) -> No
     assert closed.status == 200, closed.body
     for event in desk.lab.realm().events.values():
         deliver(event)
-    work(call("POST", "authrocket-realms/customers/imports").sent)
+    work(call("POST", "authrocket-realms/customers/imports", {"mode": "import"}).sent)
     assert call("GET", address).json["status"] == "closed"
     assert call("GET", "tickets").json["items"] == []
     assert "Ordered by the board." in [note["text"] for note in call("GET", address).json["notes"]]

@@ -13,6 +13,8 @@ from shared import bootstrap
 from tests.registered import FUNCTIONS
 from tests.vaults.conftest import Desk
 
+STORE = b'{"check": "store"}'
+
 
 @pytest.fixture
 def app(desk: Desk) -> Iterator[Desk]:
@@ -36,7 +38,7 @@ def test_a_good_store_and_a_good_credential_are_told_so(app: Desk, vault: VaultI
     app.store("main", vault)
     app.put("credentials", "user", scope="any", store="main", secret="user")
 
-    assert call(api_credentials.check_credential_store, "main") == (
+    assert call(api_credentials.check_credential_store, "main", STORE) == (
         200,
         {
             "ok": True,
@@ -74,15 +76,18 @@ def test_a_bad_credential_is_an_answer_and_no_error(app: Desk, vault: VaultInter
 def test_a_secret_is_tried_before_it_is_named(app: Desk, vault: VaultInterface) -> None:
     vault.add_secret("user", "pa55word")
     app.store("main", vault)
-    assert call(api_credentials.check_credential_store, "main", b'{"secret": "user"}')[1]["ok"] is True
-    for body in (b"[]", b'{"secret": "a b"}', b'{"secrt": "a"}', b"{", b'{"secret": "a", "store": 1, "x": 2}'):
+    assert (
+        call(api_credentials.check_credential_store, "main", b'{"check": "secret", "secret": "user"}')[1]["ok"] is True
+    )
+    for body in (b"[]", b'{"check": "secret", "secret": "a b"}', b'{"check": "store", "secrt": "a"}', b"{", b""):
         status, problem = call(api_credentials.check_credential_store, "main", body)
         assert (status, problem["reason"] in {"body_invalid", "body_not_readable"}) == (400, True)
 
 
 @pytest.mark.parametrize("trigger", ["check_credential_store", "check_credential", "list_credential_uses"])
 def test_what_is_not_there_is_a_404(trigger: str, app: Desk) -> None:
-    status, problem = call(getattr(api_credentials, trigger), "none")
+    body = STORE if trigger == "check_credential_store" else b""
+    status, problem = call(getattr(api_credentials, trigger), "none", body)
     assert (status, problem["reason"]) == (404, "not_found")
 
 

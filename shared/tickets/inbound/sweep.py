@@ -107,22 +107,24 @@ class VaultSweep:
         self._reconciler = reconciler
         self._now = now
 
-    def sweep(self, vault: str | None = None) -> list[SweptVault]:
-        """Sweep all vaults, or one. A vault that fails is reported, and the others are swept.
+    def sweep(self, vaults: Sequence[str] | None = None) -> list[SweptVault]:
+        """Sweep all vaults, or those that are named. A vault that fails is reported, and the others are swept.
 
-        Raises ConflictError when the one that is named cannot be swept.
+        Raises ConflictError before any is swept when one that is named cannot be.
         """
         configuration = self._configuration()
         entries = configuration.document.allowed_vaults if configuration is not None else ()
         chosen = [entry for entry in entries if entry.store is not None]
-        if vault is not None:
-            chosen = [entry for entry in chosen if entry.name.casefold() == vault.casefold()]
-            if not chosen:
+        if vaults is not None:
+            sweepable = {entry.name.casefold(): entry for entry in chosen}
+            unknown = [vault[:64] for vault in vaults if vault.casefold() not in sweepable]
+            if unknown:
                 raise ConflictError(
                     Reason.VAULT_NOT_SWEPT,
-                    f"The vault {vault[:64]} is not an allowed one, or has no store to list it with.",
+                    f"The vault {unknown[0]} is not an allowed one, or has no store to list it with.",
                     remedy="Name it in allowed_vaults of key-vault-events/default, with its store.",
                 )
+            chosen = [sweepable[name] for name in dict.fromkeys(vault.casefold() for vault in vaults)]
         swept = []
         for entry in chosen:
             assert configuration is not None  # noqa: S101 - there is no entry without it
