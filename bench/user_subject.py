@@ -9,6 +9,7 @@ from typing import Any
 from bench.measuring import Memory
 from lab.emulators.authrocket import READ_KEY
 from shared.bootstrap.kinds import KINDS
+from shared.hosts import AllowedHosts, Service
 from shared.imports.plan.model import Trigger
 from shared.imports.runs.repository import RunRepository
 from shared.imports.runs.runner import ImportRunner
@@ -20,15 +21,15 @@ from shared.users.documents import AuthRocketRealmDocument
 from shared.users.grants import GrantTickets, UserRows
 from shared.users.source import KIND, Realms, RealmSourceType
 from shared.vaults.documents.credentials import CredentialReference
-from shared.vaults.model import SecretValue, UserPassword
+from shared.vaults.model import CredentialUser, SecretValue, UserPassword
 
 
 class _Key:
-    def read(self, reference: CredentialReference) -> SecretValue:
-        del reference
+    def read(self, reference: CredentialReference, user: CredentialUser) -> SecretValue:
+        del reference, user
         return SecretValue(READ_KEY, {}, "vault", "authrocket", "1")
 
-    def read_pair(self, reference: CredentialReference) -> UserPassword:
+    def read_pair(self, reference: CredentialReference, user: CredentialUser) -> UserPassword:
         raise NotImplementedError(reference)
 
     def invalidate(self, reference: CredentialReference) -> None:
@@ -47,12 +48,13 @@ def main() -> None:
 
     tables = RestTables.from_connection_string(given["tables"])
     settings = SettingsStore(tables.table("settings"), KINDS, now)
-    realms = Realms(settings, _Key(), Outbound(frozenset({"localhost"})))
+    hosts = AllowedHosts({Service.AUTHROCKET: ("localhost", "127.0.0.1")})
+    realms = Realms(settings, _Key(), Outbound(frozenset({"localhost"})), hosts=hosts)
     runs = RunRepository(tables.table("runs"))
     rows = UserRows(tables.table("users"))
     source = RealmSourceType(realms, settings, rows, runs, GrantTickets(tables.table("users"), _no_ticket).deliver)
     runner = ImportRunner(runs, {KIND: source}, now)
-    api = realms.api(settings.get(AuthRocketRealmDocument, "customers").document, seconds=3600)
+    api = realms.api("customers", settings.get(AuthRocketRealmDocument, "customers").document, seconds=3600)
     cpu = time.process_time()
     read = sum(len(page) for page in api.users())
     floor = time.process_time() - cpu

@@ -26,7 +26,7 @@ from shared.tickets.inbound.webhook import DeliveryRecorded, EventGridWebhook
 from shared.tickets.reconciler import TicketReconciler
 from shared.tickets.store.repository import TicketRepository
 from shared.vaults.documents.credentials import CredentialReference
-from shared.vaults.model import SecretValue, UserPassword
+from shared.vaults.model import CredentialUser, SecretValue, UserPassword
 
 GROUP = "Webhook"
 _NOW = datetime(2026, 12, 2, 8, 0, tzinfo=UTC)
@@ -43,11 +43,11 @@ HEADERS = {
 
 
 class _Passwords:
-    def read_pair(self, reference: CredentialReference) -> UserPassword:
-        del reference
+    def read_pair(self, reference: CredentialReference, user: CredentialUser) -> UserPassword:
+        del reference, user
         return UserPassword("username", "password")
 
-    def read(self, reference: CredentialReference) -> SecretValue:
+    def read(self, reference: CredentialReference, user: CredentialUser) -> SecretValue:
         raise NotImplementedError(reference)
 
     def invalidate(self, reference: CredentialReference) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from lab.emulators.ec2.accounts import ACCESS_KEY_ID, ACORN, LONDON, SECRET_ACCESS_KEY
 from shared.settings.store import SettingsStore
 from shared.vaults.documents.credentials import CredentialReference
-from shared.vaults.model import SecretValue, UserPassword
+from shared.vaults.model import CredentialUser, SecretValue, UserPassword
 
 DOCUMENT = "acorn"
 PART = f"{ACORN}:{LONDON}"
@@ -85,12 +85,12 @@ def settle(settings: SettingsStore, *, rule_count: int = 200) -> None:
 class LabCredentials:
     """The lab's own access key, as if read from a vault."""
 
-    def read(self, reference: CredentialReference) -> SecretValue:
-        del reference
+    def read(self, reference: CredentialReference, user: CredentialUser) -> SecretValue:
+        del reference, user
         return SecretValue(SECRET_ACCESS_KEY, {}, "acorn", "aws", "1")
 
-    def read_pair(self, reference: CredentialReference) -> UserPassword:
-        del reference
+    def read_pair(self, reference: CredentialReference, user: CredentialUser) -> UserPassword:
+        del reference, user
         return UserPassword(ACCESS_KEY_ID, SECRET_ACCESS_KEY)
 
     def invalidate(self, reference: CredentialReference) -> None:

@@ -5,6 +5,9 @@ import azure.functions as func
 
 def blueprints() -> tuple[func.Blueprint, ...]:
     """Every blueprint of the app."""
+    from shared.log_lines import keep_log_lines_whole
+
+    keep_log_lines_whole()
     from functions import (
         api_assets,
         api_calendar,

@@ -6,7 +6,7 @@ import hmac
 import azure.functions as func
 
 from functions.http.answers import NO_STORE
-from functions.http.endpoints import STORAGE, UNKNOWN, Access, Content, endpoint
+from functions.http.endpoints import UNKNOWN, Access, Content, endpoint
 from shared import bootstrap
 from shared.errors import NotFoundError
 from shared.reasons import Reason
@@ -27,7 +27,7 @@ _SHORTEST_TOKEN = 32
     query=None,
     path={"token": ("The secret of the app setting DESKBRIDGE_CALENDAR_TOKEN.", "0123456789abcdef0123456789abcdef")},
     answers={200: Content(media_type="text/calendar", about="An iCalendar file (RFC 5545), one entry an object.")},
-    refusals=[UNKNOWN, STORAGE],
+    refusals=[UNKNOWN, {503: (Reason.STORAGE_UNAVAILABLE, Reason.NOT_READY)}],
 )
 def show_calendar(req: func.HttpRequest) -> func.HttpResponse:
     """Needs no key: calendars cannot send one. Its address holds a secret of its own; any other address, and any

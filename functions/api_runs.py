@@ -80,7 +80,7 @@ def check_aws_tenant(req: func.HttpRequest) -> func.HttpResponse:
     from shared.assets.documents.aws_tenants import AwsTenantDocument
 
     stored = bootstrap.settings().get(AwsTenantDocument, req.route_params["name"], fresh=True)
-    findings = list(check_tenant(stored.document, bootstrap.ec2()))
+    findings = list(check_tenant(stored.name, stored.document, bootstrap.ec2()))
     return answer(
         200, {"ok": all(finding.ok for finding in findings), "items": [asdict(finding) for finding in findings]}
     )

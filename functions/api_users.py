@@ -58,6 +58,6 @@ def check_authrocket_realm(req: func.HttpRequest) -> func.HttpResponse:
     """Endpoint, key, realm and permission, with one page; says in a sentence what is wrong."""
     from shared.users.checks import check_realm
 
-    realms = bootstrap.realms()
-    check = check_realm(realms.document(req.route_params["name"], fresh=True), realms)
+    name, realms = req.route_params["name"], bootstrap.realms()
+    check = check_realm(name, realms.document(name, fresh=True), realms)
     return answer(200, asdict(check))

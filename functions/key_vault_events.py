@@ -1,26 +1,26 @@
 """The webhook of Event Grid: Key Vault events come in, and Event Grid's question whether they may."""
 
-import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import azure.functions as func
 
-from functions.http.answers import answer, webhook_problem
+from functions.http.answers import answer
 from functions.http.endpoints import Access, Content, endpoint
+from functions.http.webhooks import answer_webhook
 from shared import bootstrap
-from shared.errors import DeskbridgeError, TryLaterError
-from shared.reasons import Reason
+from shared.access.strangers import before_authorisation
 from shared.telemetry import span
 
 if TYPE_CHECKING:
     from shared.tickets.inbound.webhook import DeliveryOutcome, EventGridWebhook
 
-logger = logging.getLogger(__name__)
-
 key_vault_events = func.Blueprint()
 
+_NAME = "Event Grid's webhook"
 _ALLOWED = "POST, OPTIONS"
+# Event Grid never sends again what is answered so.
+_KNOWN = frozenset({400, 401, 405, 413})
 # Answered too, so that the answer to a wrong method is ours and says which are right.
 _WRONG = ("DELETE", "GET", "HEAD", "PATCH", "PUT")
 _EVENT = {
@@ -70,26 +70,24 @@ def _refusal(about: str) -> Content:
 def receive_key_vault_events(req: func.HttpRequest) -> func.HttpResponse:
     """Anonymous to the host: Event Grid brings a Basic credential of its own. Both schemas, single and batched, and
     both validation handshakes. One bad event of a batch is quarantined, and the rest is stored."""
-    return answer_delivery(bootstrap.event_grid_webhook(), req.method or "", dict(req.headers), req.get_body())
+    return answer_delivery(_webhook, req.method or "", dict(req.headers), req.get_body())
+
+
+def _webhook() -> "EventGridWebhook":
+    with before_authorisation(_NAME):
+        return bootstrap.event_grid_webhook()
 
 
 def answer_delivery(
-    webhook: "EventGridWebhook", method: str, headers: Mapping[str, str], body: bytes
+    webhook: "Callable[[], EventGridWebhook]", method: str, headers: Mapping[str, str], body: bytes
 ) -> func.HttpResponse:
     """The answer that tells Event Grid what to do: 200 all is kept, 503 send it again, else never send it again."""
-    try:
+
+    def handle() -> func.HttpResponse:
         with span("delivery", bytes=len(body), subscription=headers.get("aeg-subscription-name", "")):
-            return _answer_of(webhook.receive(method, headers, body))
-    except DeskbridgeError as error:
-        refusal = webhook_problem(error, allowed_methods=_ALLOWED)
-        level = logging.ERROR if refusal.status_code == 503 else logging.WARNING
-        logger.log(level, "A delivery is answered %d: %s (%s)", refusal.status_code, error, error.reason)
-        return refusal
-    except Exception:
-        # The next deployment may repair a bug, and Event Grid drops what it is told to be wrong.
-        logger.exception("A delivery met a bug; Event Grid is asked to send it again.")
-        bug = TryLaterError(Reason.INTERNAL, "Something is wrong here.")
-        return webhook_problem(bug, allowed_methods=_ALLOWED)
+            return _answer_of(webhook().receive(method, headers, body))
+
+    return answer_webhook(_NAME, _ALLOWED, _KNOWN, handle)
 
 
 def _answer_of(outcome: "DeliveryOutcome") -> func.HttpResponse:

@@ -28,6 +28,7 @@ from lab.emulators.functions_host.process import HostProcess
 from lab.emulators.key_vault import VaultLab
 from lab.folder import empty, kept_secret, short
 from lab.running import Running
+from lab.hosts import LAB_HOSTS
 from shared.storage.names import QUEUES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -148,6 +149,7 @@ class Desk:
             "DESKBRIDGE_ALLOWED_PRIVATE_HOSTS": " ".join(
                 urlsplit(url).netloc for url in (authrocket.url, vaults.entra_url)
             ),
+            **LAB_HOSTS,
             "AzureWebJobsStorage": self.connection_string,
             "DESKBRIDGE_CALENDAR_TOKEN": self.calendar_token,
             **self._choices.environment,

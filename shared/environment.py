@@ -6,7 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.errors import Fault, MisconfiguredError
+from shared.hosts import HOST_SETTINGS, Service, parse_host_patterns
 from shared.reasons import Reason
+
+# The app settings that may hold a client secret: whoever writes a document must not choose among all variables.
+CLIENT_SECRET_SETTING = "AzureClientSecret"  # noqa: S105 - the name of an app setting
+CLIENT_SECRET_PREFIX = "DESKBRIDGE_CLIENT_SECRET_"  # noqa: S105 - the beginning of such names
+_CLIENT_SECRET_NAME = re.compile(rf"{CLIENT_SECRET_SETTING}|{CLIENT_SECRET_PREFIX}[A-Za-z0-9_]+")
 
 # A Key Vault reference that the platform could not resolve arrives as its own text: that is a missing value.
 UNRESOLVED_REFERENCE = re.compile(r"^\s*@Microsoft\.(KeyVault|AppConfiguration)\(", re.IGNORECASE)
@@ -119,6 +125,25 @@ VARIABLES: tuple[Variable, ...] = (
         parse=_hosts,
     ),
     Variable(
+        HOST_SETTINGS[Service.VAULT],
+        "Further hosts that a credential store may name as `vault_url`, or as `resource` without their first label: "
+        "`vault.example.com *.vault.example.com`. Vaults of Microsoft's clouds need no entry.",
+        default="",
+        parse=parse_host_patterns,
+    ),
+    Variable(
+        HOST_SETTINGS[Service.SIGN_IN],
+        "Further hosts that a credential store may name as `authority`. They get client secrets.",
+        default="",
+        parse=parse_host_patterns,
+    ),
+    Variable(
+        HOST_SETTINGS[Service.AUTHROCKET],
+        "Further hosts that a realm may name as `endpoint_url`. They get API keys. `*.authrocket.com` needs no entry.",
+        default="",
+        parse=parse_host_patterns,
+    ),
+    Variable(
         "DESKBRIDGE_EVENT_BODY_LIMIT",
         "Largest body of one event delivery, in bytes. Event Grid sends at most 1 MB.",
         default="1572864",
@@ -184,10 +209,23 @@ class Environment:
         """The text of an app setting that a settings document names; None when absent, empty or unresolved."""
         return _present(self._raw.get(name))
 
+    def client_secret(self, name: str) -> str | None:
+        """The client secret in the app setting of this name; None when absent, or when no client secret is there."""
+        return self.app_setting(name) if is_client_secret_setting(name) else None
+
+    def further_hosts(self) -> Mapping[Service, tuple[str, ...]]:
+        """The hosts that the deployer allows beyond the known ones."""
+        return {service: self._values[setting] for service, setting in HOST_SETTINGS.items()}
+
     @property
     def deployed(self) -> bool:
         """Whether this worker runs in Azure: the platform sets one of these variables, the local hosts none."""
         return any(_present(self._raw.get(name)) is not None for name in _SET_IN_AZURE)
+
+
+def is_client_secret_setting(name: str) -> bool:
+    """Whether a credential store may name this app setting."""
+    return _CLIENT_SECRET_NAME.fullmatch(name) is not None
 
 
 def platform_signs_in(environ: Mapping[str, str]) -> bool:

@@ -101,25 +101,42 @@ def problem(error: DeskbridgeError) -> func.HttpResponse:
     )
 
 
-def webhook_problem(error: DeskbridgeError, *, allowed_methods: str) -> func.HttpResponse:
-    """The refusal of a webhook that anybody can call: 400, 401, 405 and 413 are never sent again, 503 is.
+def webhook_problem(error: DeskbridgeError, *, allowed_methods: str, known: frozenset[int]) -> func.HttpResponse:
+    """The refusal of a webhook that anybody can call, with one of the `known` statuses, else 503.
 
     To a stranger, and for what is wrong inside, the reason is enough: the sentences are in the log.
     """
-    status = _status_and_title(error)[0]
-    status = status if status in {400, 401, 405, 413} else 503
+    status = status_of(error)
+    status = status if status in known else 503
+    headers = dict(_WEBHOOK_HEADERS.get(status, {}))
+    if status == 405:
+        headers["Allow"] = allowed_methods
+    if status == 503 and isinstance(error, TryLaterError) and error.retry_after is not None:
+        headers["Retry-After"] = str(max(1, round(error.retry_after)))
+    return _bare_answer(status, error, headers, detail=error.message if status in {400, 404, 413} else "")
+
+
+def stranger_problem(error: DeskbridgeError) -> func.HttpResponse:
+    """The refusal of an endpoint that anybody can call: the status and the reason, and no word more."""
+    return _bare_answer(status_of(error), error, {})
+
+
+def _bare_answer(
+    status: int, error: DeskbridgeError, headers: Mapping[str, str], *, detail: str = ""
+) -> func.HttpResponse:
     body: dict[str, Any] = {
         "type": f"urn:deskbridge:reason:{error.reason}",
         "status": status,
         "reason": str(error.reason),
     }
-    if status in {400, 413} and error.message:
-        body["detail"] = error.message
-    headers = {**NO_STORE, **_WEBHOOK_HEADERS.get(status, {})}
-    if status == 405:
-        headers["Allow"] = allowed_methods
+    if detail:
+        body["detail"] = detail
     return func.HttpResponse(
-        to_json(body), status_code=status, headers=headers, mimetype="application/problem+json", charset="utf-8"
+        to_json(body),
+        status_code=status,
+        headers={**NO_STORE, **headers},
+        mimetype="application/problem+json",
+        charset="utf-8",
     )
 
 

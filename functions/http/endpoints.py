@@ -15,9 +15,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import azure.functions as func
 
-from functions.http.answers import caller, check_body_arrived, problem, status_of
+from functions.http.answers import caller, check_body_arrived, problem, status_of, stranger_problem
 from functions.http.bodies import check_no_members
 from functions.http.query import Query, check
+from shared.access.strangers import REFUSALS, bare
 from shared.errors import DeskbridgeError, NotFoundError
 from shared.reasons import Reason
 
@@ -198,21 +199,19 @@ def _guarded(handle: Callable[..., func.HttpResponse], declared: Endpoint) -> Ca
             _check_findable(request, declared)
             answer = handle(*args, **kwargs)
         except DeskbridgeError as error:
-            logger.info("%s is refused: %s (%s)", declared.function, _on_one_line(error.message), error.reason)
+            REFUSALS.note(f"{declared.function} is refused", error, logging.INFO)
+            if declared.access is Access.OPEN:
+                # Nobody knows who asks: the words are for the log.
+                error = bare(error)
             if error.reason not in declared.refusals.get(status_of(error), ()):
                 report_undeclared(declared, error)
-            return problem(error)
+            return stranger_problem(error) if declared.access is Access.OPEN else problem(error)
         if declared.access is Access.WRITING:
             what = "/".join(str(value) for value in request.route_params.values())
-            logger.info("%s %s by %s: %s", declared.function, _on_one_line(what), caller(request), answer.status_code)
+            logger.info("%s %s by %s: %s", declared.function, what, caller(request), answer.status_code)
         return answer
 
     return guarded
-
-
-def _on_one_line(text: str) -> str:
-    # Names come from outside, and must not look like lines of the log's own.
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _check_findable(request: func.HttpRequest, declared: Endpoint) -> None:

@@ -31,6 +31,7 @@ from lab.faults.simulated_authrocket import ENDPOINT, RealmApi
 from lab.faults.simulated_desk import SETTINGS_BY, write_settings
 from lab.faults.simulated_services import SimulatedEc2
 from lab.faults.simulation import instead_of_real_time
+from lab.hosts import LAB_HOSTS
 from shared import bootstrap, telemetry
 from shared.bootstrap.kinds import KINDS
 from shared.environment import load_environment
@@ -212,6 +213,7 @@ class NetworkLevelDesk:
             bootstrap.credentials(),
             bootstrap.outbound(),
             Clock(self.clock.monotonic, self.clock.sleep),
+            bootstrap.allowed_hosts(),
         )
         bootstrap.replace("realms", realms)
 
@@ -224,6 +226,7 @@ class NetworkLevelDesk:
             "REQUESTS_CA_BUNDLE": str(self._lab.ca_certificate),
             "DESKBRIDGE_VERIFY_CHALLENGE_RESOURCE": "false",
             "DESKBRIDGE_ALLOWED_PRIVATE_HOSTS": "localhost",
+            **LAB_HOSTS,
         }
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from azure.storage.blob import ContainerClient
 
@@ -18,6 +19,7 @@ from lab.faults.simulation import Simulation
 from shared import bootstrap
 from shared.bootstrap.kinds import KINDS
 from shared.environment import load_environment
+from shared.hosts import AllowedHosts, Service
 from shared.reasons import Reason
 from shared.records.model import MANUAL_PARTITION, column_of
 from shared.settings.store import SettingsStore
@@ -101,7 +103,9 @@ def assemble(
     letters = DeadLetters(client, configuration, bootstrap.event_ingestor(), bootstrap.quarantine())
     bootstrap.replace("dead_letters", letters)
     clock = Clock(simulation.monotonic, simulation.sleep)
-    bootstrap.replace("realms", Realms(bootstrap.settings(), bootstrap.credentials(), SimulatedNetwork(), clock))
+    hosts = AllowedHosts({Service.AUTHROCKET: (urlsplit(ENDPOINT).hostname or "",)})
+    realms = Realms(bootstrap.settings(), bootstrap.credentials(), SimulatedNetwork(), clock, hosts)
+    bootstrap.replace("realms", realms)
 
 
 def _environment() -> dict[str, str]:

@@ -33,7 +33,7 @@ from shared.tickets.domain.model import ObjectType
 from shared.tickets.inbound.sweep import ObjectProperties
 from shared.vaults.documents.credential_stores import CredentialStore
 from shared.vaults.documents.vault_addresses import SecretAddress
-from shared.vaults.model import Credentials, SecretValue, json_fields
+from shared.vaults.model import Credentials, CredentialUser, SecretValue, json_fields
 
 _EC2_CODES = (
     "RequestLimitExceeded",
@@ -131,17 +131,21 @@ class SimulatedEc2(Ec2):
         self._simulation = simulation
         self._disturbances = disturbances
 
-    def regions(self, document: AwsTenantDocument, account: AccountDocument | None) -> Sequence[str]:
+    def regions(
+        self, document: AwsTenantDocument, account: AccountDocument | None, *, tenant: str = ""
+    ) -> Sequence[str]:
         regions = document.regions_of(account)
         if regions != ALL_REGIONS:
             return regions
-        _, caller = self._identify(document, account)
+        _, caller = self._identify(document, account, tenant)
         self._perhaps_fail(caller.account, "us-east-1", "ec2:DescribeRegions")
         return [part.split(":")[1] for part in self._scenario.parts if part.startswith(caller.account)]
 
-    def _identify_once(self, document: AwsTenantDocument, account: AccountDocument | None) -> tuple[AwsKeys, Caller]:
+    def _identify_once(
+        self, document: AwsTenantDocument, account: AccountDocument | None, tenant: str
+    ) -> tuple[AwsKeys, Caller]:
         assert account is not None
-        keys = self._base_keys(document)
+        keys = self._base_keys(document, CredentialUser(document.kind, tenant))
         self._perhaps_fail(account.account, "us-east-1", "sts:GetCallerIdentity")
         if keys.secret_access_key not in accepted(self._scenario, "aws", self._simulation.at):
             context = AccessContext(account.account, "us-east-1", "sts:GetCallerIdentity")
@@ -149,11 +153,17 @@ class SimulatedEc2(Ec2):
         return keys, Caller(account.account, f"arn:aws:iam::{account.account}:user/deskbridge")
 
     def read_instances(
-        self, document: AwsTenantDocument, account: AccountDocument | None, region: str, *, page_size: int = 3
+        self,
+        document: AwsTenantDocument,
+        account: AccountDocument | None,
+        region: str,
+        *,
+        tenant: str = "",
+        page_size: int = 3,
     ) -> Iterator[list[Mapping[str, Any]]]:
         assert account is not None
         self._simulation.pause()
-        self._identify(document, account)
+        self._identify(document, account, tenant)
         records = dict(self._scenario.records_at(f"{account.account}:{region}", self._simulation.at))
         ids = sorted(records)
         self._disturbances.rng.shuffle(ids)

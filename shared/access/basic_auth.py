@@ -7,15 +7,11 @@ import base64
 import binascii
 import hashlib
 import hmac
-import logging
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from shared.errors import DeskbridgeError, NotAuthorisedError, TryLaterError
 from shared.reasons import Reason
-
-logger = logging.getLogger(__name__)
-
 
 R_contra = TypeVar("R_contra", contravariant=True)
 
@@ -36,6 +32,15 @@ class PairReader(Protocol[R_contra]):
     def invalidate(self, reference: R_contra) -> None: ...
 
 
+_BEARER = "bearer"
+
+
+def bearer_token(header: str | None) -> str | None:
+    """The token of an Authorization header that is Bearer; None for any other header, and for none."""
+    scheme, _, token = (header or "").strip().partition(" ")
+    return token.strip() if scheme.casefold() == _BEARER else None
+
+
 def parse_basic_header(header: str | None) -> bytes | None:
     """The bytes `user:password` of an Authorization header; None when there is no header at all.
 
@@ -52,21 +57,22 @@ def parse_basic_header(header: str | None) -> bytes | None:
         raise credential_refused() from error
 
 
-def check_basic(given: bytes, accepted: Sequence[R_contra | None], reader: PairReader[R_contra]) -> None:
-    """Raise NotAuthorisedError unless `given` is one of the accepted pairs, each of which is read at this moment.
+def check_basic(given: bytes, accepted: Sequence[R_contra | None], reader: PairReader[R_contra]) -> list[R_contra]:
+    """The accepted pairs that `given` is one of, each of which is read at this moment; None is one not configured.
 
-    None is a pair that is not configured.
-
-    Raises TryLaterError when none fits and one of them cannot be read: the caller may well know that one.
+    Raises NotAuthorisedError when it is none; TryLaterError when it is none and one of them cannot be read: the caller
+    may well know that one.
     """
     references = [reference for reference in accepted if reference is not None]
-    if _is_accepted(given, references, reader):
-        return
-    # The password may just have been changed: each pair is fetched once more before anyone is refused.
-    for reference in references:
-        reader.invalidate(reference)
-    if not _is_accepted(given, references, reader):
+    fitting = _fitting(given, references, reader)
+    if not fitting:
+        # The password may just have been changed: each pair is fetched once more before anyone is refused.
+        for reference in references:
+            reader.invalidate(reference)
+        fitting = _fitting(given, references, reader)
+    if not fitting:
         raise credential_refused()
+    return fitting
 
 
 def credential_refused() -> NotAuthorisedError:
@@ -78,24 +84,24 @@ def credential_refused() -> NotAuthorisedError:
     )
 
 
-def _is_accepted(given: bytes, references: Sequence[R_contra], reader: PairReader[R_contra]) -> bool:
+def _fitting(given: bytes, references: Sequence[R_contra], reader: PairReader[R_contra]) -> list[R_contra]:
     """Every pair is read and compared, so that the time does not tell which one fits. Raises TryLaterError."""
-    fits = False
+    found: list[R_contra] = []
     unreadable: DeskbridgeError | None = None
     for reference in references:
         try:
             pair = reader.read_pair(reference)
         except DeskbridgeError as error:
-            logger.warning("A password of the webhook cannot be read: %s", error)
             unreadable = error
             continue
         expected = f"{pair.username}:{pair.password}".encode()
         # Digests are of one length, so that the length of the password does not show either.
-        fits |= hmac.compare_digest(hashlib.sha256(given).digest(), hashlib.sha256(expected).digest())
-    if not fits and unreadable is not None:
+        if hmac.compare_digest(hashlib.sha256(given).digest(), hashlib.sha256(expected).digest()):
+            found.append(reference)
+    if not found and unreadable is not None:
         raise TryLaterError(
             Reason.WEBHOOK_PASSWORD_UNREADABLE,
             f"The webhook's own password cannot be read. {unreadable.message}",
             remedy=unreadable.remedy,
         )
-    return fits
+    return found

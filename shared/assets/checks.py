@@ -21,22 +21,24 @@ class CheckFinding:
     remedy: str = ""
 
 
-def check_tenant(document: AwsTenantDocument, ec2: Ec2) -> Iterator[CheckFinding]:
+def check_tenant(name: str, document: AwsTenantDocument, ec2: Ec2) -> Iterator[CheckFinding]:
     """Every account and region of the tenant. Never raises what is a finding."""
     for account in document.accounts or (None,):
-        yield from _check_account(document, account, ec2)
+        yield from _check_account(name, document, account, ec2)
 
 
-def _check_account(document: AwsTenantDocument, account: AccountDocument | None, ec2: Ec2) -> Iterator[CheckFinding]:
+def _check_account(
+    name: str, document: AwsTenantDocument, account: AccountDocument | None, ec2: Ec2
+) -> Iterator[CheckFinding]:
     account_id = account.account if account is not None else ""
     try:
-        caller = ec2.caller(document, account)
+        caller = ec2.caller(document, account, tenant=name)
     except DeskbridgeError as error:
         yield _failed(account_id, "", "", error)
         return
     account_id = caller.account
     try:
-        regions = ec2.regions(document, account)
+        regions = ec2.regions(document, account, tenant=name)
     except DeskbridgeError as error:
         yield _failed(account_id, "", caller.arn, error)
         return
@@ -45,7 +47,7 @@ def _check_account(document: AwsTenantDocument, account: AccountDocument | None,
         yield CheckFinding(account_id, "", ok=True, message=message, identity=caller.arn)
     for region in regions:
         try:
-            found = next(ec2.read_instances(document, account, region, page_size=SMALLEST_PAGE), [])
+            found = next(ec2.read_instances(document, account, region, tenant=name, page_size=SMALLEST_PAGE), [])
         except DeskbridgeError as error:
             yield _failed(account_id, region, caller.arn, error)
             continue

@@ -66,8 +66,9 @@ class TenantSource:
         account_id = part.removeprefix(_LISTING)
         account = None if account_id == _OWN_ACCOUNT else self._account(account_id)
         if account is None:
-            account_id = self._ec2().caller(self.document, None).account
-        return [f"{account_id}:{region}" for region in self._ec2().regions(self.document, account)]
+            account_id = self._ec2().caller(self.document, None, tenant=self.name).account
+        regions = self._ec2().regions(self.document, account, tenant=self.name)
+        return [f"{account_id}:{region}" for region in regions]
 
     def partition_key(self, part: str) -> str:
         # A part is named by account and region; ids in addresses begin with this (see `parse_asset_id`).
@@ -104,7 +105,8 @@ class TenantSource:
     def read(self, part: str) -> Iterator[Sequence[Any]]:
         place = _place_of(part)
         self._check_alone(place)
-        yield from self._ec2().read_instances(self.document, self._account(place.account), place.region)
+        account = self._account(place.account)
+        yield from self._ec2().read_instances(self.document, account, place.region, tenant=self.name)
 
     def map_record(self, part: str, raw: Any) -> DesiredRecord:
         del part

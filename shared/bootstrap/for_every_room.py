@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,11 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
     from shared.environment import Environment
+    from shared.errors import Fault
+    from shared.hosts import AllowedHosts
     from shared.outbound import Outbound
     from shared.settings.base import SettingsDocument
-    from shared.settings.store import SettingsStore
+    from shared.settings.store import PlannedSettings, SettingsCheck, SettingsStore
     from shared.storage.queues import Queues
     from shared.storage.tables import Tables
     from shared.vaults.checks import CredentialChecks
@@ -74,6 +77,33 @@ def tables() -> "Tables":
 
 
 @singleton
+def allowed_hosts() -> "AllowedHosts":
+    from shared.hosts import AllowedHosts
+
+    return AllowedHosts(bootstrap.environment().further_hosts())
+
+
+def settings_checks(hosts: "AllowedHosts") -> "Sequence[SettingsCheck]":
+    """What is checked of a document beyond its own content: where its secrets go, and whose they are."""
+
+    def host_faults(name: str, document: "SettingsDocument", planned: "PlannedSettings") -> "Iterator[Fault]":
+        from shared.errors import Fault
+
+        del name, planned
+        for use in document.host_uses():
+            objection = hosts.objection(use)
+            if objection is not None:
+                yield Fault(use.path, objection)
+
+    def binding_faults(name: str, document: "SettingsDocument", planned: "PlannedSettings") -> "Iterable[Fault]":
+        from shared.vaults.bindings import binding_faults
+
+        return binding_faults(name, document, planned)
+
+    return (host_faults, binding_faults)
+
+
+@singleton
 def settings() -> "SettingsStore":
     from shared.bootstrap.kinds import KINDS
     from shared.settings.store import SettingsStore
@@ -85,7 +115,12 @@ def settings() -> "SettingsStore":
         return RecordUses({"assets": bootstrap.assets(), "users": bootstrap.users()})(document, name)
 
     return SettingsStore(
-        bootstrap.tables().table(SETTINGS_TABLE), KINDS, bootstrap.now, used_by=used_by, clock=time.monotonic
+        bootstrap.tables().table(SETTINGS_TABLE),
+        KINDS,
+        bootstrap.now,
+        used_by=used_by,
+        checks=settings_checks(bootstrap.allowed_hosts()),
+        clock=time.monotonic,
     )
 
 

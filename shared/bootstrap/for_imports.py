@@ -90,7 +90,7 @@ def realms() -> "Realms":
 
     # Lists of runs and users come by here too, and need no password.
     credentials = cast("Credentials", LazyProxy(bootstrap.credentials))
-    return Realms(bootstrap.settings(), credentials, bootstrap.outbound())
+    return Realms(bootstrap.settings(), credentials, bootstrap.outbound(), hosts=bootstrap.allowed_hosts())
 
 
 @singleton

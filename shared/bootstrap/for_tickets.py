@@ -72,6 +72,7 @@ def event_ingestor() -> "EventIngestor":
 
 @singleton
 def event_grid_webhook() -> "EventGridWebhook":
+    from shared.access.entra_delivery import DeliveryTokens, fetch_keys
     from shared.tickets.inbound.webhook import EventGridWebhook
 
     return EventGridWebhook(
@@ -79,6 +80,8 @@ def event_grid_webhook() -> "EventGridWebhook":
         bootstrap.credentials(),
         bootstrap.event_ingestor(),
         body_limit=bootstrap.environment().number("DESKBRIDGE_EVENT_BODY_LIMIT"),
+        tokens=DeliveryTokens(fetch_keys, time.monotonic),
+        hosts=bootstrap.allowed_hosts(),
     )
 
 

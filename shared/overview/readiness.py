@@ -1,5 +1,6 @@
 """Whether all that the desk needs is there: each thing with its state, its reason and what to do."""
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from shared.vaults.documents.credential_stores import CredentialStore
 
 # A part waits this long when all workers are busy; longer, and nobody takes parts.
 _OLDEST_PART = timedelta(minutes=30)
+_REMEMBERED = timedelta(minutes=1)
+# A clock that was set back makes nothing younger than now.
+_EARLIEST = timedelta(0)
 _SECONDS_FOR_VAULTS = 20.0
 _VAULTS_AT_ONCE = 8
 
@@ -69,9 +73,21 @@ class ReadinessChecks:
         self._checks = checks
         self._housekeeping = housekeeping
         self._now = now
+        self._lock = threading.Lock()
+        self._last: tuple[datetime, Readiness] | None = None
 
     def check(self) -> Readiness:
-        """Every part. What cannot be reached is a part that fails; nothing is raised."""
+        """Every part, as it was within the last minute. What cannot be reached is a part that fails; nothing is raised.
+
+        It signs in to every vault, so it is asked once however many ask.
+        """
+        with self._lock:
+            now = self._now()
+            if self._last is None or not _EARLIEST <= now - self._last[0] < _REMEMBERED:
+                self._last = (now, self._check())
+            return self._last[1]
+
+    def _check(self) -> Readiness:
         parts = [self._one("storage", ReadinessState.FAILING, self._storage)]
         if parts[0].state is not ReadinessState.READY:
             # The rest needs storage, and would fail for the same reason.

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
 from shared.errors import Fault
+from shared.hosts import HostUse
 
 # Names of documents are row keys and parts of addresses.
 DOCUMENT_NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
@@ -50,6 +51,10 @@ class SettingsDocument(Document):
 
     def references(self) -> Sequence[Reference]:
         """The documents that must exist for this one, and cannot be removed while it does."""
+        return ()
+
+    def host_uses(self) -> Sequence[HostUse]:
+        """The hosts that a secret or a token of this document is sent to."""
         return ()
 
     def check_change(self, before: "SettingsDocument") -> Sequence[Fault]:  # noqa: ARG002 - kinds that mind override it

@@ -1,6 +1,6 @@
 """Where the settings documents live: one partition a kind, each document with its history, written as one."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 # Which records use a document of this name (`assets`), or None.
 UsedBy = Callable[[SettingsDocument, str], str | None]
+# What else is checked before a document is written: its name, the document, and all documents as they will be.
+SettingsCheck = Callable[[str, SettingsDocument, "PlannedSettings"], Iterable[Fault]]
 # How often a write is tried while others write the same documents.
 _TRIES = 10
 
@@ -41,6 +43,27 @@ class SettingsChange:
     action: str  # created, updated, unchanged
     before: Mapping[str, Any] | None
     after: Mapping[str, Any]
+
+
+class PlannedSettings:
+    """The documents as they will be once a set is written. One that cannot be read is left out."""
+
+    def __init__(self, reader: SettingsReader, also: Mapping[tuple[str, str], SettingsDocument]) -> None:
+        self._reader = reader
+        self.also = also
+        self._seen: dict[str, dict[str, SettingsDocument]] = {}
+
+    @property
+    def kinds(self) -> DocumentKinds:
+        return self._reader.kinds
+
+    def of(self, cls: type[SettingsDocument]) -> Mapping[str, SettingsDocument]:
+        """The documents of a kind, by name."""
+        if cls.kind not in self._seen:
+            stored, _ = self._reader.list_with_invalid(cls, fresh=True)
+            written = {name: document for (kind, name), document in self.also.items() if kind == cls.kind}
+            self._seen[cls.kind] = {**{one.name: one.document for one in stored}, **written}
+        return self._seen[cls.kind]
 
 
 class _OvertakenError(ChangedMeanwhileError):
@@ -61,10 +84,12 @@ class SettingsStore(SettingsReader):
         now: Callable[[], datetime],
         *,
         used_by: UsedBy | None = None,
+        checks: Sequence[SettingsCheck] = (),
         clock: Callable[[], float] | None = None,
     ) -> None:
         super().__init__(table, kinds, now, clock=clock)
         self._used_by = used_by
+        self._checks = tuple(checks)
 
     def put(
         self, kind: str, name: str, content: Any, *, by: str, if_match: str | None = None
@@ -87,7 +112,8 @@ class SettingsStore(SettingsReader):
             raise ChangedMeanwhileError(f"The document {kind}/{name} is not there any more.")
         if present is not None:
             check_version(f"The document {kind}/{name}", if_match, str(present.version))
-        self._check(cls, name, document, present, {}, self.snapshot())
+        planned = PlannedSettings(self, {(kind, name): document})
+        self._check(cls, name, document, present, planned, self.snapshot())
         return self._write(cls, name, document, present, by), present is None
 
     def delete(self, kind: str, name: str, *, by: str, if_match: str | None) -> None:
@@ -159,13 +185,13 @@ class SettingsStore(SettingsReader):
             except NotFoundError as error:
                 faults.append(Fault(_path(key, "kind"), error.message))
         order = {kind: position for position, kind in enumerate(self.kinds.names)}
-        find = self.snapshot()
+        find, planned = self.snapshot(), PlannedSettings(self, checked)
         changes: list[_Planned] = []
         for key in sorted(checked, key=lambda key: (order[key[0]], key[1])):
             kind, name = key
             document, present = checked[key], find(self.kinds.get(kind), name)
             try:
-                self._check(self.kinds.get(kind), name, document, present, checked, find)
+                self._check(self.kinds.get(kind), name, document, present, planned, find)
             except InvalidInputError as error:
                 faults += [Fault(_path(key, fault.path), fault.message) for fault in error.faults]
             before, after = None if present is None else document_as_json(present.document), document_as_json(document)
@@ -181,14 +207,16 @@ class SettingsStore(SettingsReader):
         name: str,
         document: SettingsDocument,
         present: StoredDocument[SettingsDocument] | None,
-        also: Mapping[tuple[str, str], SettingsDocument],
+        planned: PlannedSettings,
         find: Find,
     ) -> None:
         faults = list(document.check_kinds(self.kinds))
+        for check in self._checks:
+            faults += check(name, document, planned)
         if present is not None:
             faults += document.check_change(present.document)
         for reference in document.references():
-            named = also.get((reference.kind, reference.name))
+            named = planned.also.get((reference.kind, reference.name))
             if named is None:
                 stored = find(self.kinds.get(reference.kind), reference.name)
                 named = None if stored is None else stored.document

@@ -1,7 +1,7 @@
 """The settings of the ticket feature as the process needs them: rules compiled, vaults by name."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -9,6 +9,26 @@ from shared.rules.rule_set import RuleSet, compile_rules
 from shared.settings.store import SettingsStore
 from shared.tickets.documents import NAME, AllowedVault, KeyVaultEvents
 from shared.tickets.domain.model import Context, RuleRecord, RuleResult
+from shared.vaults.documents.credentials import CredentialReference
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Whose events a delivery may bring: those of `vaults`, or as `general` those of all vaults without a credential
+    of their own."""
+
+    general: bool
+    vaults: frozenset[str] = frozenset()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it has shown a credential; a handshake may do without."""
+        return self.general or bool(self.vaults)
+
+    def may_report(self, entry: AllowedVault) -> bool:
+        if entry.credentials is None:
+            return self.general
+        return entry.name.casefold() in self.vaults
 
 _TOPIC = re.compile(r"(/subscriptions/[^/]+)(?:/resourcegroups/[^/]+/providers/(?P<type>[^/]+/[^/]+)/(?P<name>[^/]+))?")
 
@@ -42,6 +62,17 @@ class Configuration:
         return self._entries.get(vault.casefold())
 
     @cached_property
+    def pairs(self) -> Mapping[CredentialReference, Sender]:
+        """Every pair of user name and password that a delivery may carry, and whose events it may then bring."""
+        found: dict[CredentialReference, Sender] = {}
+        own = [(entry.credentials, Sender(False, frozenset({name}))) for name, entry in self._entries.items()]
+        for pairs, sender in ((self.document.credentials, Sender(True)), *own):
+            for reference in (pairs.current, pairs.previous) if pairs is not None else ():
+                if reference is not None:
+                    found[reference] = joined([sender, *([found[reference]] if reference in found else [])])
+        return found
+
+    @cached_property
     def _entries(self) -> dict[str, AllowedVault]:
         return {entry.name.casefold(): entry for entry in reversed(self.document.allowed_vaults)}
 
@@ -54,6 +85,12 @@ class Configuration:
         entry = self.entry(str(record["vault"]))
         result = self.rules.outcome(record) or RuleResult()
         return result if entry is None or not entry.site or result.site else replace(result, site=entry.site)
+
+
+def joined(senders: Iterable[Sender]) -> Sender:
+    """Who may bring what any of them may."""
+    found = list(senders)
+    return Sender(any(one.general for one in found), frozenset().union(*(one.vaults for one in found)))
 
 
 def configurations(settings: SettingsStore) -> Callable[[], Configuration | None]:

@@ -7,23 +7,35 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from shared.errors import Fault
+from shared.hosts import HostUse, Service
 from shared.records.documents.sites import SiteDocument
 from shared.rules.documents import CriterionDocument, to_criteria
 from shared.rules.model import Rule
 from shared.settings.base import Document, DocumentName, Reference, SettingsDocument, Text
 from shared.tickets.domain.model import Priority, RuleResult
 from shared.tickets.domain.templates import PLACEHOLDERS, unknown_placeholders
+from shared.vaults.documents.credential_stores import parse_authority
 from shared.vaults.documents.credentials import WebhookCredentials
+from shared.vaults.documents.vault_addresses import CLOUDS, host_of
 
 NAME = "default"
+# Event Grid as Entra ID knows it, in Microsoft's public cloud.
+EVENT_GRID_APP = "4962773b-9cdb-44cf-a8bf-237846a00ab7"
 DEFAULT_ORIGIN = "eventgrid.azure.net"
 
 # What the criteria of a ticket rule can look at; `RULE_FIELDS` is held against the decision by a test.
 RULE_FIELDS = ("event", "event_type", "vault", "object_type", "object_name", "days_to_expiry")
 
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _RESOURCE_ID = re.compile(
     r"/subscriptions/[^/\s]+/resourcegroups/[^/\s]+/providers/microsoft\.keyvault/vaults/(?P<name>[a-z0-9-]+)"
 )
+
+
+def _guid(text: str) -> str:
+    if _GUID.fullmatch(text) is None:
+        raise ValueError("must be a GUID, such as 11111111-2222-3333-4444-555555555555")
+    return text.lower()
 
 
 def _vault_id(text: str) -> str:
@@ -56,12 +68,14 @@ class AllowedVault(Document):
     """A vault whose events are taken. `resource_id` pins it to its Azure subscription and resource group.
 
     `store` names the credential store whose identity lists the vault's objects; without it the vault is not swept.
+    With `credentials` its events are taken from deliveries with those alone, and those bring no other vault's.
     """
 
     name: VaultName
     resource_id: Annotated[Text, AfterValidator(_vault_id)] | None = None
     store: DocumentName | None = None
     site: DocumentName | None = None
+    credentials: WebhookCredentials | None = None
 
     @model_validator(mode="after")
     def _one_name(self) -> Self:
@@ -69,6 +83,19 @@ class AllowedVault(Document):
         if match is not None and match["name"] != self.name.casefold():
             raise ValueError(f"is named {self.name}, but its resource_id names {match['name']}")
         return self
+
+
+class EntraDelivery(Document):
+    """Deliveries that Event Grid signs in Entra ID: the tenant, and the application that stands for this desk.
+
+    `audience` is what the event subscription names: the application's client id or its Application ID URI. `app_id` is
+    Event Grid's own application: another one in Azure Government.
+    """
+
+    tenant_id: Annotated[Text, AfterValidator(_guid)]
+    audience: Annotated[Text, StringConstraints(max_length=200)]
+    app_id: Annotated[Text, AfterValidator(_guid)] = EVENT_GRID_APP
+    authority: Annotated[Text, AfterValidator(parse_authority)] = CLOUDS[0].authority
 
 
 class TicketRule(Document):
@@ -127,6 +154,7 @@ class KeyVaultEvents(SettingsDocument):
     credential_use: ClassVar[str] = "Event Grid webhook {name}"
 
     credentials: WebhookCredentials
+    entra: EntraDelivery | None = None
     allowed_vaults: tuple[AllowedVault, ...] = ()
     subscriptions: tuple[ShortText, ...] = ()
     strict_handshake: bool = False
@@ -153,6 +181,9 @@ class KeyVaultEvents(SettingsDocument):
 
     def references(self) -> Sequence[Reference]:
         found = list(self.credentials.references("credentials"))
+        for index, vault in enumerate(self.allowed_vaults):
+            if vault.credentials is not None:
+                found += vault.credentials.references(f"allowed_vaults.{index}.credentials")
         found += [
             Reference(f"allowed_vaults.{index}.store", "credential-stores", vault.store)
             for index, vault in enumerate(self.allowed_vaults)
@@ -162,6 +193,11 @@ class KeyVaultEvents(SettingsDocument):
         sites += [(f"ticket_rules.{index}.site", rule.site) for index, rule in enumerate(self.ticket_rules)]
         found += [Reference(path, SiteDocument.kind, site) for path, site in sites if site is not None]
         return found
+
+    def host_uses(self) -> Sequence[HostUse]:
+        if self.entra is None:
+            return ()
+        return (HostUse("entra.authority", Service.SIGN_IN, host_of(self.entra.authority)),)
 
     def rules(self) -> tuple[Rule[RuleResult], ...]:
         """The ticket rules, in order, ready to be compiled."""

@@ -22,9 +22,9 @@ class RealmCheck:
     may_pass: bool = False
 
 
-def check_realm(document: AuthRocketRealmDocument, realms: Realms) -> RealmCheck:
+def check_realm(name: str, document: AuthRocketRealmDocument, realms: Realms) -> RealmCheck:
     """Never raises what is a finding."""
-    api = realms.api(document, seconds=ANSWER_SECONDS, page_size=_PAGE)
+    api = realms.api(name, document, seconds=ANSWER_SECONDS, page_size=_PAGE)
     try:
         users = api.first_users()
         listed = f"{len(users)} on a page of {_PAGE}"

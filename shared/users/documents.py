@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
+from shared.hosts import HostUse, Service
 from shared.imports.documents import RAW, BrakeDocument, SiteRuleDocument
 from shared.records.documents.sites import SiteDocument
 from shared.rules.expressions import ExpressionError, compile_expression
@@ -49,7 +50,7 @@ def _endpoint(text: str) -> str:
     path = parts.path.rstrip("/")
     if not path or parts.query or parts.fragment:
         raise ValueError(f"must end with the API's version, and with nothing after it, such as {_EXAMPLE}")
-    return f"https://{parts.hostname}{f':{port}' if port not in (None, 443) else ''}{path}"
+    return f"https://{parts.hostname.rstrip('.')}{f':{port}' if port not in (None, 443) else ''}{path}"
 
 
 def parse_realm(text: str) -> str:
@@ -195,6 +196,14 @@ class AuthRocketRealmDocument(SettingsDocument):
         if self.webhook is not None:
             found += self.webhook.references("webhook")
         return found
+
+    @property
+    def host(self) -> str:
+        """The host that the API key is sent to."""
+        return urlsplit(self.endpoint_url).hostname or ""
+
+    def host_uses(self) -> Sequence[HostUse]:
+        return (HostUse("endpoint_url", Service.AUTHROCKET, self.host, credential="api_key"),)
 
     def _faults(self) -> Iterator[str]:
         mapped = {mapping.target for mapping in self.field_mappings}

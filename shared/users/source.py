@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.errors import MisconfiguredError
+from shared.hosts import AllowedHosts, Service
 from shared.imports.part_rows import PartRows
 from shared.imports.plan.model import MatchOn, Policy, Trigger
 from shared.imports.plan.safety import Brake
@@ -19,10 +20,9 @@ from shared.users.authrocket.http import AuthRocketCalls, Deadline, EndpointAcce
 from shared.users.documents import AuthRocketRealmDocument
 from shared.users.mapping import MappedUser, UserMapper
 from shared.users.model import Membership, SourceUser, partition_of
-from shared.vaults.model import Credentials
+from shared.vaults.model import Credentials, CredentialUser
 
 KIND = AuthRocketRealmDocument.kind
-KNOWN_HOSTS = ("authrocket.com",)
 # In seconds. A part must end within the host's functionTimeout; a check and a webhook have somebody who waits.
 PART_SECONDS = 25 * 60
 ANSWER_SECONDS = 20
@@ -40,12 +40,19 @@ class Realms:
     """Opens realms: their documents, and their APIs with the key read at the moment of use."""
 
     def __init__(
-        self, settings: SettingsStore, credentials: Credentials, outbound: Outbound, clock: Clock | None = None
+        self,
+        settings: SettingsStore,
+        credentials: Credentials,
+        outbound: Outbound,
+        clock: Clock | None = None,
+        hosts: AllowedHosts | None = None,
     ) -> None:
+        """`hosts` are those that an API key may be sent to; without them AuthRocket's own."""
         self._settings = settings
         self._credentials = credentials
         self._outbound = outbound
         self._clock = clock or Clock()
+        self._hosts = hosts or AllowedHosts()
 
     def document(self, name: str, *, fresh: bool = False) -> AuthRocketRealmDocument:
         """Raises NotFoundError; MisconfiguredError when another document names the same realm."""
@@ -60,14 +67,19 @@ class Realms:
                 )
         return document
 
-    def api(self, document: AuthRocketRealmDocument, *, seconds: float, page_size: int | None = None) -> AuthRocket:
-        """The realm's API, for `seconds` in all. Calls nobody yet."""
-        reference = document.api_key
-        keys = SecretProvider(
-            lambda: self._credentials.read(reference).text, lambda: self._credentials.invalidate(reference)
-        )
+    def api(
+        self, name: str, document: AuthRocketRealmDocument, *, seconds: float, page_size: int | None = None
+    ) -> AuthRocket:
+        """The realm's API, for `seconds` in all. Calls nobody yet. `name` is the document's, which uses the key."""
+        reference, user = document.api_key, CredentialUser(KIND, name, document.host)
+
+        def read() -> str:
+            self._hosts.check(str(user), document.host_uses())
+            return self._credentials.read(reference, user).text
+
+        keys = SecretProvider(read, lambda: self._credentials.invalidate(reference))
         access = EndpointAccess(document.endpoint_url, document.realm, document.key_header == "authorization_bearer")
-        session = self._outbound.session(KNOWN_HOSTS)
+        session = self._outbound.session(self._hosts.names(Service.AUTHROCKET))
         deadline = Deadline(seconds, self._clock.monotonic)
         calls = AuthRocketCalls(access, keys, deadline, session=session, sleep=self._clock.sleep)
         return AuthRocket(calls, document.realm, page_size or document.page_size)
@@ -119,7 +131,7 @@ class RealmSource:
         )
 
     def read(self, part: str) -> Iterator[Sequence[SourceUser]]:  # noqa: ARG002 - a realm has one part
-        api = self._realms.api(self.document, seconds=PART_SECONDS)
+        api = self._realms.api(self.name, self.document, seconds=PART_SECONDS)
         if self.document.organisations:
             # Before the users: a membership that is new in between is found tomorrow, one of a user unknown is nothing.
             found: dict[str, list[Membership]] = {}

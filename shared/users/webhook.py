@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any, NoReturn
 
 from shared.access.basic_auth import check_basic, credential_refused, parse_basic_header
+from shared.access.strangers import before_authorisation
 from shared.errors import InvalidInputError, NotFoundError, TooLargeError, TryLaterError
 from shared.imports.applier import Applier
 from shared.imports.part_rows import PartRows
@@ -41,7 +42,7 @@ from shared.text import escape_key
 from shared.users.authrocket.client import PING, AuthRocket, Event
 from shared.users.documents import AuthRocketRealmDocument
 from shared.users.source import ANSWER_SECONDS, KIND, Realms, RealmSource, RealmSourceType
-from shared.vaults.model import Credentials
+from shared.vaults.model import Credentials, CredentialUser, PairsOfUser
 
 logger = logging.getLogger(__name__)
 
@@ -109,13 +110,14 @@ class AuthRocketWebhook:
         Raises NotAuthorisedError, InvalidInputError for what is no event, NotFoundError for an event that AuthRocket
         does not know, TryLaterError for what may pass, MisconfiguredError: AuthRocket delivers again after each.
         """
-        document = self._authorised(name, authorization)
+        with before_authorisation("AuthRocket's webhook"):
+            document = self._authorised(name, authorization)
         event_id, kind = _read(body)
         if kind == PING:
             return WebhookResult(WebhookOutcome.PONG, "The webhook works.")
         source = self._source_type.source(name)
         self._check_no_import(name)
-        api = self._realms.api(document, seconds=ANSWER_SECONDS)
+        api = self._realms.api(name, document, seconds=ANSWER_SECONDS)
         event = api.find_event(event_id)
         if event is None:
             raise NotFoundError(
@@ -139,7 +141,8 @@ class AuthRocketWebhook:
         if given is None:
             raise credential_refused()
         # A realm that there is not, or that has no webhook, is refused like a wrong password.
-        check_basic(given, (webhook.current, webhook.previous) if webhook is not None else (), self._credentials)
+        pairs = PairsOfUser(self._credentials, CredentialUser(KIND, name))
+        check_basic(given, (webhook.current, webhook.previous) if webhook is not None else (), pairs)
         if stored is None:
             raise credential_refused()
         return stored.document

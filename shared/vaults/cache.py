@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from shared.errors import TryLaterError
+from shared.errors import DeskbridgeError, MisconfiguredError, TryLaterError
 
 logger = logging.getLogger(__name__)
 
@@ -16,6 +16,8 @@ K = TypeVar("K", bound=Hashable)
 # A vault in trouble is asked again after what it says, or this; in seconds.
 _PAUSE = 2.0
 _LONGEST_PAUSE = 60.0
+# A missing secret or right needs somebody's hand: until then whoever asks, anybody at all at a webhook, costs nothing.
+_UNTIL_MENDED = 15.0
 # Far more than any deployment has secrets: the bound only keeps old versions of settings from piling up.
 _MOST_ENTRIES = 2_000
 
@@ -35,7 +37,7 @@ class _Entry(Generic[V]):
     fresh_until: float = 0.0
     stale_until: float = 0.0
     ask_again_at: float = 0.0
-    failure: TryLaterError | None = None
+    failure: DeskbridgeError | None = None
     refused: V | None = None
     under_way: _Fetch[V] | None = None
 
@@ -52,7 +54,8 @@ class ValueCache(Generic[K, V]):
         """The cached value, or the fetched one.
 
         When fetching fails with TryLaterError, a value that was fresh less than `stale_seconds` ago is given instead.
-        Every other error is raised, in all threads that waited for this fetch.
+        Every other error is raised, in all threads that waited for this fetch; MisconfiguredError for some seconds
+        more, without another fetch.
         """
         with self._lock:
             entry = self._entry(key)
@@ -119,12 +122,15 @@ class ValueCache(Generic[K, V]):
             with self._lock:
                 entry.under_way = None
                 own.error = error
+                now = self._clock()
                 if isinstance(error, TryLaterError):
-                    now = self._clock()
                     entry.failure = error
                     entry.ask_again_at = now + min(error.retry_after or _PAUSE, _LONGEST_PAUSE)
                     own.done.set()
                     return self._stale_or_raise(entry, error, now)
+                if isinstance(error, MisconfiguredError):
+                    entry.failure = error
+                    entry.ask_again_at = now + _UNTIL_MENDED
                 own.done.set()
             raise
         with self._lock:
@@ -137,8 +143,8 @@ class ValueCache(Generic[K, V]):
         return value
 
     @staticmethod
-    def _stale_or_raise(entry: _Entry[V], error: TryLaterError, now: float) -> V:
-        if entry.value is not None and now < entry.stale_until:
+    def _stale_or_raise(entry: _Entry[V], error: DeskbridgeError, now: float) -> V:
+        if isinstance(error, TryLaterError) and entry.value is not None and now < entry.stale_until:
             logger.warning(
                 "A cached value is used %.0f s longer than it is fresh. %s", now - entry.fresh_until, error.message
             )

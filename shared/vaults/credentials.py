@@ -9,6 +9,7 @@ from typing import NamedTuple
 from shared.errors import MisconfiguredError
 from shared.reasons import Reason
 from shared.settings.store import SettingsStore
+from shared.vaults.bindings import check_use, stored_bindings
 from shared.vaults.cache import ValueCache
 from shared.vaults.documents.credential_stores import CredentialStore
 from shared.vaults.documents.credentials import (
@@ -19,11 +20,13 @@ from shared.vaults.documents.credentials import (
     SecretSource,
 )
 from shared.vaults.documents.vault_addresses import SecretAddress
-from shared.vaults.model import SecretFetcher, SecretValue, UserPassword
+from shared.vaults.model import CredentialUser, SecretFetcher, SecretValue, UserPassword
 
 logger = logging.getLogger(__name__)
 
 _MOST_NAMES = 20
+# Anybody can have a webhook's pair compared, so not each comparison is a read. A refusal fetches a new version anyway.
+_PAIR_SECONDS = 10
 
 
 class CacheKey(NamedTuple):
@@ -45,21 +48,22 @@ class VaultCredentials:
         self._now = now
         self._cache: ValueCache[CacheKey, SecretValue] = ValueCache(clock)
 
-    def read(self, reference: CredentialReference) -> SecretValue:
+    def read(self, reference: CredentialReference, user: CredentialUser) -> SecretValue:
         """The secret; with a `value_field`, that field of it as `text`.
 
-        Raises MisconfiguredError with what is wrong and what to do, TryLaterError for what may pass.
+        Raises MisconfiguredError with what is wrong and what to do, also when the secret is bound to others, and
+        TryLaterError for what may pass.
         """
-        source = reference.in_place or self.source(reference)
-        value = self._value(source)
+        source = self.source(reference)
+        value = self._value(source, user)
         if source.value_field is None:
             return value
         return replace(value, text=field_of(value, source.value_field))
 
-    def read_pair(self, reference: CredentialReference) -> UserPassword:
+    def read_pair(self, reference: CredentialReference, user: CredentialUser) -> UserPassword:
         """User name and password of a JSON secret; the same errors, and one when it is not such a secret."""
         source = self.source(reference)
-        value = self._value(source)
+        value = self._value(source, user, at_least_seconds=_PAIR_SECONDS)
         return UserPassword(
             username=field_of(value, source.username_field or DEFAULT_USERNAME_FIELD),
             password=field_of(value, source.password_field or DEFAULT_PASSWORD_FIELD),
@@ -107,13 +111,14 @@ class VaultCredentials:
             )
         return stored.document
 
-    def _value(self, source: SecretSource) -> SecretValue:
+    def _value(self, source: SecretSource, user: CredentialUser, *, at_least_seconds: int = 0) -> SecretValue:
         store = self.store(source.store)
+        check_use(stored_bindings(self._settings), source, user)
         key = _key_of(source, store)
         value = self._cache.get(
             key,
             lambda: self._fetch(key),
-            cache_seconds=store.cache_seconds,
+            cache_seconds=max(store.cache_seconds, at_least_seconds),
             stale_seconds=store.stale_seconds,
         )
         if store.expired == "deny" and has_expired(value, self._now()):

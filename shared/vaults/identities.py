@@ -14,19 +14,19 @@ from azure.identity import (
     ManagedIdentityCredential,
 )
 
-from shared.environment import Environment
+from shared.environment import CLIENT_SECRET_SETTING, Environment
 from shared.errors import DeskbridgeError, MisconfiguredError, TryLaterError
+from shared.hosts import KNOWN_HOSTS, AllowedHosts, Service, matches_host
 from shared.network_faults import NetworkFault, below, network_fault
 from shared.outbound import Outbound
 from shared.reasons import Reason
 from shared.vaults.bounded_retry import CONNECT_SECONDS, READ_SECONDS
 from shared.vaults.documents.credential_stores import CredentialStore
-from shared.vaults.documents.vault_addresses import KNOWN_AUTHORITIES, host_of
+from shared.vaults.documents.vault_addresses import host_of
 from shared.vaults.remediation import RemediationCommands
 
 TENANT_SETTING = "AzureTenantId"
 CLIENT_SETTING = "AzureClientId"
-SECRET_SETTING = "AzureClientSecret"  # noqa: S105 - the name of an app setting
 
 _BOUNDS: dict[str, Any] = {
     "connection_timeout": CONNECT_SECONDS,
@@ -54,6 +54,8 @@ class StoreIdentity:
         self._fix = RemediationCommands(store_name, store, environment)
         self._scope = f"{store.token_resource}/.default"
         self._client_id = ""
+        # Before anything is built: a document that came past the check at writing must send nothing either.
+        AllowedHosts(environment.further_hosts()).check(f"the credential store {store_name}", store.host_uses())
         self._credential: Any = self._build()
 
     def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
@@ -99,7 +101,8 @@ class StoreIdentity:
         store = self._store
         tenant_id = store.tenant_id or self._setting(TENANT_SETTING, "tenant_id")
         self._client_id = store.client_id or self._setting(CLIENT_SETTING, "client_id")
-        client_secret = self._setting(store.client_secret_setting or SECRET_SETTING, "client_secret_setting")
+        setting = store.client_secret_setting or CLIENT_SECRET_SETTING
+        client_secret = self._present(self._environment.client_secret(setting), setting, "client_secret_setting")
         authority = store.sign_in_authority
         try:
             return ClientSecretCredential(
@@ -107,8 +110,8 @@ class StoreIdentity:
                 self._client_id,
                 client_secret,
                 authority=authority,
-                # Any other host would be asked about at Microsoft's public cloud first, and refused.
-                disable_instance_discovery=host_of(authority) not in KNOWN_AUTHORITIES,
+                # A host that the deployer lists would be asked about at Microsoft's public cloud first, and refused.
+                disable_instance_discovery=not matches_host(host_of(authority), KNOWN_HOSTS[Service.SIGN_IN]),
                 transport=self._transport(),
                 **_BOUNDS,
             )
@@ -122,7 +125,8 @@ class StoreIdentity:
 
     def _transport(self) -> RequestsTransport:
         outbound = Outbound(self._environment.hosts("DESKBRIDGE_ALLOWED_PRIVATE_HOSTS"))
-        return RequestsTransport(session=outbound.session(KNOWN_AUTHORITIES))
+        hosts = AllowedHosts(self._environment.further_hosts())
+        return RequestsTransport(session=outbound.session(hosts.names(Service.SIGN_IN)))
 
     def _developer(self) -> ChainedTokenCredential:
         if self._environment.deployed:
@@ -139,7 +143,9 @@ class StoreIdentity:
         )
 
     def _setting(self, setting: str, field: str) -> str:
-        value = self._environment.app_setting(setting)
+        return self._present(self._environment.app_setting(setting), setting, field)
+
+    def _present(self, value: str | None, setting: str, field: str) -> str:
         if value is None:
             raise MisconfiguredError(
                 Reason.SETTING_MISSING,
@@ -229,7 +235,7 @@ class StoreIdentity:
         text = " ".join(str(one) for one in below(error))
         found = _ENTRA_ERROR.search(text)
         code = found.group(1) if found else ""
-        setting = self._store.client_secret_setting or SECRET_SETTING
+        setting = self._store.client_secret_setting or CLIENT_SECRET_SETTING
         app = f"the app registration {self._client_id}"
         renew = self._fix.renew_client_secret(self._client_id, setting)
         discovery = _DISCOVERY_STATUS.search(text)

@@ -31,23 +31,50 @@ class UserPassword:
     password: str = field(repr=False)
 
 
-class Credentials(Protocol):
-    """Reads credentials at the moment of use."""
+@dataclass(frozen=True)
+class CredentialUser:
+    """The document that uses a credential. `host` is where it sends the secret; empty for one that it only compares
+    or signs with."""
 
-    def read(self, reference: CredentialReference) -> SecretValue:
+    kind: str
+    name: str
+    host: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.name}"
+
+
+class Credentials(Protocol):
+    """Reads credentials at the moment of use, for the document that uses them."""
+
+    def read(self, reference: CredentialReference, user: CredentialUser) -> SecretValue:
         """The secret.
 
         Raises MisconfiguredError with what is wrong and what to do, TryLaterError for what may pass.
         """
         ...
 
-    def read_pair(self, reference: CredentialReference) -> UserPassword:
+    def read_pair(self, reference: CredentialReference, user: CredentialUser) -> UserPassword:
         """User name and password of a JSON secret; the same errors, and one when it is not such a secret."""
         ...
 
     def invalidate(self, reference: CredentialReference) -> None:
         """The far side refused this value: the next `read` fetches it anew (once per fetched version)."""
         ...
+
+
+class PairsOfUser:
+    """The pairs that one document names, for who compares a delivery with them."""
+
+    def __init__(self, credentials: Credentials, user: CredentialUser) -> None:
+        self._credentials = credentials
+        self._user = user
+
+    def read_pair(self, reference: CredentialReference) -> UserPassword:
+        return self._credentials.read_pair(reference, self._user)
+
+    def invalidate(self, reference: CredentialReference) -> None:
+        self._credentials.invalidate(reference)
 
 
 class SecretFetcher(Protocol):

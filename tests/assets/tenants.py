@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.settings.store import SettingsStore
 from shared.vaults.documents.credentials import CredentialReference
-from shared.vaults.model import SecretValue, UserPassword, json_fields
+from shared.vaults.model import CredentialUser, SecretValue, UserPassword, json_fields
 
 ACCOUNT = "111122223333"
 
@@ -67,14 +67,14 @@ class FakeCredentials:
         self.refused_names: list[str] = []
         self.on_refused: Callable[[], None] = lambda: None
 
-    def read(self, reference: CredentialReference) -> SecretValue:
+    def read(self, reference: CredentialReference, user: CredentialUser) -> SecretValue:
         assert reference.in_place is not None
         text = self.secrets[reference.in_place.secret]
         return SecretValue(text, json_fields(text), "acorn", reference.in_place.secret, "1")
 
-    def read_pair(self, reference: CredentialReference) -> UserPassword:
+    def read_pair(self, reference: CredentialReference, user: CredentialUser) -> UserPassword:
         assert reference.in_place is not None
-        fields = self.read(reference).fields
+        fields = self.read(reference, user).fields
         return UserPassword(
             fields[reference.in_place.username_field or "username"],
             fields[reference.in_place.password_field or "password"],

@@ -297,25 +297,25 @@ def test_the_test_of_a_configuration_names_each_account_and_region(lab: EC2Lab, 
         ],
         regions=[LONDON, IRELAND, "af-south-1"],
     )
-    found = {(one.account, one.region): (one.ok, one.reason) for one in check_tenant(document, ec2)}
+    found = {(one.account, one.region): (one.ok, one.reason) for one in check_tenant("acorn", document, ec2)}
     assert found == {
         (ACORN, LONDON): (True, ""),
         (ACORN, IRELAND): (False, "aws_permission_missing"),
         (ACORN, "af-south-1"): (False, "aws_region_disabled"),
         (OTHER, ""): (False, "aws_role_refused"),
     }
-    [london] = [one for one in check_tenant(document, ec2) if one.region == LONDON]
+    [london] = [one for one in check_tenant("acorn", document, ec2) if one.region == LONDON]
     assert london.identity == "arn:aws:iam::111122223333:user/deskbridge"
 
 
 def test_the_test_of_a_tenant_for_all_regions_says_how_many_there_are(lab: EC2Lab, ec2: Ec2) -> None:
-    found = list(check_tenant(_document(regions="all"), ec2))
+    found = list(check_tenant("acorn", _document(regions="all"), ec2))
     assert found[0].message == "3 regions are enabled."
     assert {one.region for one in found if one.region} == set(REGIONS)
 
 
 def test_no_secret_shows_in_the_keys_that_are_held(lab: EC2Lab, ec2: Ec2) -> None:
-    keys, _ = ec2._identify(_document(), AccountDocument(account=ACORN))
+    keys, _ = ec2._identify(_document(), AccountDocument(account=ACORN), "acorn")
     assert lab.credentials().secret_access_key not in repr(keys)
     assert lab.credentials().access_key_id not in repr(keys)
 

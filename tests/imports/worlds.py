@@ -109,7 +109,13 @@ class _FakeEc2:
         self._far = far
 
     def read_instances(
-        self, document: AwsTenantDocument, account: AccountDocument | None, region: str, *, page_size: int = 1000
+        self,
+        document: AwsTenantDocument,
+        account: AccountDocument | None,
+        region: str,
+        *,
+        tenant: str = "",
+        page_size: int = 1000,
     ) -> Iterator[list[Mapping[str, Any]]]:
         for page in self._far.pages():
             yield [
@@ -193,7 +199,7 @@ class _FarRealms(Realms):
         super().__init__(settings, nobody, nobody)
         self._far = far
 
-    def api(self, document: AuthRocketRealmDocument, *, seconds: float, page_size: int | None = None) -> Any:
+    def api(self, name: str, document: AuthRocketRealmDocument, *, seconds: float, page_size: int | None = None) -> Any:
         return self
 
     def users(self) -> Iterator[list[SourceUser]]:

@@ -25,7 +25,7 @@ from shared.tickets.reconciler import TicketReconciler
 from shared.tickets.store.repository import TicketRepository
 from shared.tickets.transactions import UsesOf
 from shared.vaults.documents.credentials import CredentialReference
-from shared.vaults.model import SecretValue, UserPassword
+from shared.vaults.model import CredentialUser, SecretValue, UserPassword
 from tests.fakes.tables import MemoryTables
 
 PAYLOADS = Path(__file__).parents[1] / "payloads" / "event_grid"
@@ -76,7 +76,7 @@ class Passwords:
         self.held: dict[str, tuple[str, str]] = {}
         self.reads = 0
 
-    def read_pair(self, reference: CredentialReference) -> UserPassword:
+    def read_pair(self, reference: CredentialReference, user: CredentialUser) -> UserPassword:
         self.reads += 1
         name = reference.credential or ""
         pair = self.held.get(name) or self.pairs[name]
@@ -85,7 +85,7 @@ class Passwords:
         self.held[name] = pair
         return UserPassword(*pair)
 
-    def read(self, reference: CredentialReference) -> SecretValue:
+    def read(self, reference: CredentialReference, user: CredentialUser) -> SecretValue:
         raise NotImplementedError(reference)
 
     def invalidate(self, reference: CredentialReference) -> None:
@@ -137,7 +137,7 @@ class Desk:
 
     def receive(self, method: str, headers: Mapping[str, str], body: bytes) -> WebhookAnswer:
         """One request, through the trigger's own translation."""
-        answer = answer_delivery(self.webhook, method, headers, body)
+        answer = answer_delivery(lambda: self.webhook, method, headers, body)
         content = answer.get_body()
         return WebhookAnswer(answer.status_code, json.loads(content) if content else None, dict(answer.headers))
 

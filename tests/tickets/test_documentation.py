@@ -13,6 +13,7 @@ from shared.settings.validation import parse_document
 from shared.tickets.documents import (
     RULE_FIELDS,
     AllowedVault,
+    EntraDelivery,
     KeyVaultEvents,
     SweepSettings,
     TicketRule,
@@ -34,6 +35,9 @@ REASONS = [
     Reason.EVENT_NOT_WHOLE,
     Reason.MAX_DELIVERIES_EXCEEDED,
     Reason.VAULT_NOT_ALLOWED,
+    Reason.SENDER_NOT_ALLOWED,
+    Reason.BEARER_REFUSED,
+    Reason.NOT_READY,
     Reason.VAULT_NOT_SWEPT,
     Reason.TICKET_FINISHED,
     Reason.CONTENDED,
@@ -48,7 +52,12 @@ def test_every_reason_has_its_cure_on_the_page(reason: Reason) -> None:
 
 
 def test_every_setting_criterion_and_placeholder_is_on_the_page() -> None:
-    names = [*KeyVaultEvents.model_fields, *AllowedVault.model_fields, *SweepSettings.model_fields]
+    names = [
+        *KeyVaultEvents.model_fields,
+        *AllowedVault.model_fields,
+        *EntraDelivery.model_fields,
+        *SweepSettings.model_fields,
+    ]
     names += [*TicketRule.model_fields, *RULE_FIELDS, *PLACEHOLDERS]
     assert [name for name in names if not re.search(rf"\b{name}\b", PAGE)] == []
 
@@ -62,7 +71,8 @@ def test_the_pages_settings_are_accepted() -> None:
                 "/subscriptions/s/resourceGroups/rg-acorn/providers/Microsoft.KeyVault/vaults/acorn-vault"
             )
         parse_document(KINDS.get(entry["kind"]), entry["name"], entry["document"])
-    parse_document(KeyVaultEvents, "default", settings(**yaml.safe_load(blocks[1])))
+    for block in blocks[1:]:
+        parse_document(KeyVaultEvents, "default", settings(**yaml.safe_load(block)))
 
 
 def test_the_pages_command_makes_the_header_of_the_guide() -> None:  # KV-12

@@ -37,6 +37,7 @@ def environment(lab: VaultLab) -> Environment:
             **lab.environment(),
             "AzureWebJobsStorage": "UseDevelopmentStorage=true",
             "DESKBRIDGE_VERIFY_CHALLENGE_RESOURCE": "false",
+            "DESKBRIDGE_VAULT_HOSTS": "localhost",
         }
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from lab.emulators.authrocket import READ_KEY, AuthRocketLab
 from shared.bootstrap.kinds import KINDS
+from shared.hosts import AllowedHosts, Service
 from shared.imports.plan.model import Trigger
 from shared.imports.runs.model import Summary
 from shared.imports.runs.repository import RunRepository
@@ -21,9 +22,11 @@ from shared.users.grants import GrantTickets, UserRows
 from shared.users.model import partition_of
 from shared.users.source import KIND, Clock, Realms, RealmSourceType
 from shared.vaults.documents.credentials import CredentialReference
-from shared.vaults.model import SecretValue, UserPassword
+from shared.vaults.model import CredentialUser, SecretValue, UserPassword
 from tests.fakes.tables import KilledError, MemoryTables
 
+# What a deployer of the lab allows.
+LAB_HOSTS = AllowedHosts({Service.AUTHROCKET: ("localhost", "127.0.0.1")})
 BEGINNING = datetime(2026, 3, 1, 2, 30, tzinfo=UTC)
 API_KEY: Mapping[str, Any] = {"in_place": {"store": "vault", "secret": "authrocket"}}
 WEBHOOK: Mapping[str, Any] = {"current": {"in_place": {"store": "vault", "secret": "webhook"}}}
@@ -65,14 +68,14 @@ class Secrets:
     refusals: int = 0
     fails: Exception | None = None
 
-    def read(self, reference: CredentialReference) -> SecretValue:
+    def read(self, reference: CredentialReference, user: CredentialUser) -> SecretValue:
         if self.fails is not None:
             raise self.fails
         assert reference.in_place is not None
         name = reference.in_place.secret
         return SecretValue(self.texts[name], {}, "vault", name, "1")
 
-    def read_pair(self, reference: CredentialReference) -> UserPassword:
+    def read_pair(self, reference: CredentialReference, user: CredentialUser) -> UserPassword:
         if self.fails is not None:
             raise self.fails
         assert reference.in_place is not None
@@ -115,7 +118,8 @@ class Desk:
         self.rows = UserRows(self.tables.table("users"))
         self.records = RecordTable(self.tables.table("users"))
         self.runs = RunRepository(self.tables.table("runs"))
-        self.realms = Realms(self.settings, self.secrets, ON_LOOPBACK, Clock(sleep=self.waits.append))
+        clock = Clock(sleep=self.waits.append)
+        self.realms = Realms(self.settings, self.secrets, ON_LOOPBACK, clock, LAB_HOSTS)
         self.grants = GrantTickets(self.tables.table("users"), self.tickets)
         self.source = RealmSourceType(self.realms, self.settings, self.rows, self.runs, self.grants.deliver)
         self.runner = ImportRunner(self.runs, {KIND: self.source}, self.now)

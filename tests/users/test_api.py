@@ -10,6 +10,7 @@ import pytest
 from functions.http import endpoints
 from functions.http.endpoints import Endpoint
 from lab.emulators.authrocket import LAPSED_KEY, WRITE_ONLY_KEY, AuthRocketLab, webhooks
+from lab.hosts import LAB_HOSTS
 from shared import bootstrap
 from shared.errors import DeskbridgeError
 from shared.vaults.model import UserPassword
@@ -28,6 +29,8 @@ def desk(lab: AuthRocketLab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     monkeypatch.setattr(endpoints, "report_undeclared", fail)
     monkeypatch.setenv("AzureWebJobsStorage", "UseDevelopmentStorage=true")
     monkeypatch.setenv("DESKBRIDGE_ALLOWED_PRIVATE_HOSTS", "localhost")
+    for name, value in LAB_HOSTS.items():
+        monkeypatch.setenv(name, value)
     bootstrap.reset()
     new = Desk(lab)
     new.secrets.pairs["webhook"] = UserPassword("authrocket", PASSWORD)

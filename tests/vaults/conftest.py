@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 
 from lab.emulators.key_vault import VaultInterface, VaultLab
+from shared import bootstrap
 from shared.bootstrap.kinds import KINDS
 from shared.environment import load_environment
+from shared.hosts import AllowedHosts
 from shared.settings.store import SettingsStore
 from shared.vaults.credentials import VaultCredentials
 from shared.vaults.documents.credentials import CredentialReference
 from shared.vaults.key_vault import KeyVaultClients
+from shared.vaults.model import CredentialUser, SecretValue, UserPassword
 from tests.fakes.tables import MemoryTable
 
 _numbers = itertools.count(1)
@@ -22,6 +25,10 @@ _numbers = itertools.count(1)
 TENANT = "11111111-2222-4333-8444-555555555555"
 OTHER_TENANT = "22222222-2222-4333-8444-555555555555"
 AZURE = "https://vault.azure.net"
+
+
+# A document that no credential is kept for.
+ANYBODY = CredentialUser("authrocket-realms", "anybody")
 
 
 class Clock:
@@ -38,12 +45,27 @@ class Desk:
     """The product's part that reads credentials, as bootstrap builds it, on settings in memory."""
 
     def __init__(self, environ: dict[str, str]) -> None:
-        self.environment = load_environment({"AzureWebJobsStorage": "UseDevelopmentStorage=true", **environ})
+        self.environment = load_environment(
+            {
+                "AzureWebJobsStorage": "UseDevelopmentStorage=true",
+                "DESKBRIDGE_VAULT_HOSTS": "localhost",
+                "DESKBRIDGE_SIGN_IN_HOSTS": "localhost",
+                **environ,
+            }
+        )
         self.table = MemoryTable("settings")
-        self.settings = SettingsStore(self.table, KINDS, lambda: datetime.now(UTC))
+        hosts = AllowedHosts(self.environment.further_hosts())
+        checks = bootstrap.settings_checks(hosts)
+        self.settings = SettingsStore(self.table, KINDS, lambda: datetime.now(UTC), checks=checks)
         self.vaults = KeyVaultClients(self.environment)
         self.clock = Clock()
         self.credentials = VaultCredentials(self.settings, self.vaults, lambda: datetime.now(UTC), self.clock)
+
+    def read(self, reference: CredentialReference, user: CredentialUser = ANYBODY) -> SecretValue:
+        return self.credentials.read(reference, user)
+
+    def read_pair(self, reference: CredentialReference, user: CredentialUser = ANYBODY) -> UserPassword:
+        return self.credentials.read_pair(reference, user)
 
     def put(self, kind: str, name: str, **content: Any) -> None:
         self.settings.put(kind, name, content, by="test", if_match="*")

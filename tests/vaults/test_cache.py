@@ -100,6 +100,7 @@ def test_what_must_be_mended_is_told_at_once_even_when_an_old_value_is_held(
     with pytest.raises(MisconfiguredError):
         get(cache, vault)
     vault.fails = None
+    clock.seconds += 16
     assert get(cache, vault) == "value 3"
 
 
@@ -182,7 +183,24 @@ def test_64_threads_that_ask_at_once_make_one_fetch(cache: ValueCache[str, str])
     assert fetches == 1
 
 
-def test_an_error_reaches_every_thread_that_waits_and_the_next_one_asks_anew(cache: ValueCache[str, str]) -> None:
+def test_what_somebody_must_mend_is_asked_for_once_in_a_while_however_many_ask(
+    cache: ValueCache[str, str], clock: Clock
+) -> None:
+    vault = Vault()
+    vault.fails = MisconfiguredError(Reason.SECRET_NOT_FOUND, "There is none.")
+    for _ in range(100):
+        with pytest.raises(MisconfiguredError):
+            get(cache, vault)
+    assert vault.fetches == 1
+    clock.seconds += 16
+    with pytest.raises(MisconfiguredError):
+        get(cache, vault)
+    assert vault.fetches == 2
+
+
+def test_an_error_reaches_every_thread_that_waits_and_is_asked_for_again_when_mended(
+    cache: ValueCache[str, str], clock: Clock
+) -> None:
     together = threading.Barrier(8)
     vault = Vault()
     vault.fails = MisconfiguredError(Reason.SECRET_NOT_FOUND, "There is none.")
@@ -203,6 +221,7 @@ def test_an_error_reaches_every_thread_that_waits_and_the_next_one_asks_anew(cac
             with pytest.raises(MisconfiguredError):
                 one.result(5)
     vault.fails = None
+    clock.seconds += 16
     assert get(cache, vault) == f"value {vault.fetches}"
 
 

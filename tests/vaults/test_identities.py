@@ -34,7 +34,7 @@ def new_desk(lab: VaultLab) -> Callable[..., Desk]:
 
 def failure(desk: Desk, name: str = "ec2-key", store: str = "main") -> DeskbridgeError:
     with pytest.raises(DeskbridgeError) as refused:
-        desk.credentials.read(secret(store, name))
+        desk.read(secret(store, name))
     return refused.value
 
 
@@ -47,7 +47,7 @@ def test_two_user_assigned_identities_on_one_host_have_each_their_own_rights(
     desk.store("reading", vault, method="user_assigned", client_id=ids["reader"]["client_id"])
     desk.store("strange", vault, method="user_assigned", client_id=ids["stranger"]["client_id"])
 
-    assert desk.credentials.read(secret("reading", "ec2-key")).text == "s3cret"
+    assert desk.read(secret("reading", "ec2-key")).text == "s3cret"
     refused = failure(desk, store="strange")
 
     assert refused.reason is Reason.VAULT_PERMISSION_MISSING
@@ -60,7 +60,7 @@ def test_what_one_identity_read_is_not_given_to_another(
 ) -> None:
     vault.add_secret("ec2-key", "s3cret")
     desk.store("main", vault)
-    assert desk.credentials.read(secret("main", "ec2-key")).text == "s3cret"
+    assert desk.read(secret("main", "ec2-key")).text == "s3cret"
     desk.store("main", vault, method="user_assigned", client_id=ids["stranger"]["client_id"])
     assert failure(desk).reason is Reason.VAULT_PERMISSION_MISSING
 
@@ -71,7 +71,7 @@ def test_a_user_assigned_identity_can_be_named_by_its_resource_id(
     vault.add_secret("ec2-key", "s3cret")
     vault.grant("reader", roles=USER)
     desk.store("main", vault, method="user_assigned", resource_id=ids["reader"]["resource_id"])
-    assert desk.credentials.read(secret("main", "ec2-key")).text == "s3cret"
+    assert desk.read(secret("main", "ec2-key")).text == "s3cret"
     assert [entry.principal for entry in lab.values_read()] == ["reader"]
 
 
@@ -100,7 +100,7 @@ def test_azure_client_id_in_the_environment_changes_nothing(
     }[method]
     desk.store("main", vault, method=method, **own)
 
-    assert desk.credentials.read(secret("main", "ec2-key")).text == "s3cret"
+    assert desk.read(secret("main", "ec2-key")).text == "s3cret"
 
     used = {"system_assigned": "host", "user_assigned": "reader", "client_secret": f"app-{vault.name}"}[method]
     assert [entry.principal for entry in lab.values_read()] == [used]
@@ -118,7 +118,7 @@ def test_an_app_registration_is_taken_from_the_guides_three_settings(
     desk = new_desk(AzureTenantId=TENANT, AzureClientId=app["client_id"], AzureClientSecret="app s3cret")
     desk.store("main", vault, method="client_secret", authority=lab.entra_url)
 
-    assert desk.credentials.read(secret("main", "ec2-key")).text == "s3cret"
+    assert desk.read(secret("main", "ec2-key")).text == "s3cret"
 
     assert [entry.principal for entry in lab.values_read()] == [name]
     assert [entry.operation for entry in lab.journal(service="entra")][-1] == "token/client_credentials"
@@ -131,10 +131,14 @@ def test_an_app_registration_can_be_named_in_the_store_with_a_setting_of_its_own
     name = f"app-{vault.name}"
     app = lab.add_application(name=name, client_secrets=[{"value": "app s3cret"}])
     vault.grant(name, roles=USER)
-    desk = new_desk(AcornSecret="app s3cret", AzureClientSecret="another one")
-    own = {"tenant_id": TENANT, "client_id": app["client_id"], "client_secret_setting": "AcornSecret"}
+    desk = new_desk(DESKBRIDGE_CLIENT_SECRET_ACORN="app s3cret", AzureClientSecret="another one")
+    own = {
+        "tenant_id": TENANT,
+        "client_id": app["client_id"],
+        "client_secret_setting": "DESKBRIDGE_CLIENT_SECRET_ACORN",
+    }
     desk.store("main", vault, method="client_secret", authority=lab.entra_url, **own)
-    assert desk.credentials.read(secret("main", "ec2-key")).text == "s3cret"
+    assert desk.read(secret("main", "ec2-key")).text == "s3cret"
 
 
 @pytest.mark.parametrize("missing", ["AzureTenantId", "AzureClientId", "AzureClientSecret"])
@@ -324,7 +328,7 @@ def test_a_developer_who_is_signed_in_reads_as_themselves(
     az.chmod(az.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", str(tmp_path))
     desk.store("main", vault, method="developer")
-    assert desk.credentials.read(secret("main", "ec2-key")).text == "s3cret"
+    assert desk.read(secret("main", "ec2-key")).text == "s3cret"
 
 
 def _token_of(lab: VaultLab, principal: str) -> str:

@@ -73,13 +73,13 @@ def test_no_planted_secret_shows_in_logs_errors_answers_or_settings(
             "AzureTenantId": TENANT,
             "AzureClientId": app["client_id"],
             "AzureClientSecret": planted["client-secret"],
-            "WrongSecret": planted["wrong-client-secret"],
+            "DESKBRIDGE_CLIENT_SECRET_WRONG": planted["wrong-client-secret"],
         }
     )
     own = {"method": "client_secret", "authority": lab.entra_url}
     desk.store("main", vault, **own)
     desk.store("denying", vault, expired="deny")
-    desk.store("wrong", vault, client_secret_setting="WrongSecret", **own)
+    desk.store("wrong", vault, client_secret_setting="DESKBRIDGE_CLIENT_SECRET_WRONG", **own)
     references = {
         f"{store}/{name}/{field}": secret(store, name, **({"value_field": field} if field else {}))
         for store in ("main", "denying", "wrong")
@@ -88,7 +88,7 @@ def test_no_planted_secret_shows_in_logs_errors_answers_or_settings(
     }
     read = 0
     for place, reference in references.items():
-        for fetch in (desk.credentials.read, desk.credentials.read_pair):
+        for fetch in (desk.read, desk.read_pair):
             try:
                 value = fetch(reference)
                 read += 1
@@ -150,6 +150,6 @@ def test_a_token_that_could_not_be_read_is_in_no_log(
         telemetry.quieten_sdks()
         desk.store("main", vault)
         with pytest.raises(DeskbridgeError) as refused:
-            desk.credentials.read(secret("main", "ec2-key"))
+            desk.read(secret("main", "ec2-key"))
         assert proxy.requests
     assert "eyJ" not in f"{caplog.text} {refused.value} {refused.value.remedy}"

@@ -23,8 +23,8 @@ def test_a_secret_is_read_by_the_systems_own_identity_at_the_moment_of_use_and_t
     desk.store("main", vault)
     assert lab.values_read() == []
 
-    first = desk.credentials.read(secret("main", "ec2-key"))
-    again = desk.credentials.read(secret("main", "ec2-key"))
+    first = desk.read(secret("main", "ec2-key"))
+    again = desk.read(secret("main", "ec2-key"))
 
     assert (first.text, first.version, first.vault_name) == ("s3cret", version, vault.name)
     assert again == first
@@ -40,7 +40,7 @@ def test_64_threads_that_ask_for_one_cold_secret_make_one_request(
 
     def ask() -> str:
         together.wait(10)
-        return desk.credentials.read(secret("main", "ec2-key")).text
+        return desk.read(secret("main", "ec2-key")).text
 
     with ThreadPoolExecutor(64) as pool:
         texts = [asked.result(20) for asked in [pool.submit(ask) for _ in range(64)]]
@@ -55,11 +55,11 @@ def test_1000_reads_of_a_warm_secret_make_no_request(lab: VaultLab, vault: Vault
     vault.add_secret("ec2-key", "s3cret")
     desk.store("main", vault)
     reference = secret("main", "ec2-key")
-    desk.credentials.read(reference)
+    desk.read(reference)
     lab.clear_journal()
 
     for _ in range(1_000):
-        desk.credentials.read(reference)
+        desk.read(reference)
 
     assert lab.journal() == []
 
@@ -71,7 +71,7 @@ def test_every_form_of_naming_a_secret_reads_it(vault: VaultInterface, desk: Des
     desk.store("main", vault)
 
     def read(name: str) -> str:
-        return desk.credentials.read(secret("main", name)).text
+        return desk.read(secret("main", name)).text
 
     assert read("ec2-key") == "second"
     assert read(f"ec2-key/{first}") == "first"
@@ -84,7 +84,7 @@ def test_a_full_address_in_another_vault_is_refused_before_anything_is_sent(
 ) -> None:
     desk.store("main", vault)
     with pytest.raises(MisconfiguredError) as refused:
-        desk.credentials.read(secret("main", "https://other.vault.azure.net/secrets/ec2-key"))
+        desk.read(secret("main", "https://other.vault.azure.net/secrets/ec2-key"))
     assert refused.value.reason is Reason.VAULT_ADDRESS_WRONG
     assert lab.journal() == []
 
@@ -95,12 +95,12 @@ def test_a_json_secret_gives_a_pair_and_any_field_by_name(vault: VaultInterface,
     vault.add_secret("aws", '{"access_key_id": "AKIA1", "secret_access_key": "k3y"}')
     desk.store("main", vault)
 
-    pair = desk.credentials.read_pair(secret("main", "apono-mysql-user"))
+    pair = desk.read_pair(secret("main", "apono-mysql-user"))
     assert (pair.username, pair.password) == ("desk", "pä$$")
-    assert desk.credentials.read(secret("main", "apono-mysql-user", value_field="port")).text == "3306"
-    assert desk.credentials.read(secret("main", "apono-mysql-user")).fields["host"] == "db1"
+    assert desk.read(secret("main", "apono-mysql-user", value_field="port")).text == "3306"
+    assert desk.read(secret("main", "apono-mysql-user")).fields["host"] == "db1"
     aws = secret("main", "aws", username_field="access_key_id", password_field="secret_access_key")
-    pair = desk.credentials.read_pair(aws)
+    pair = desk.read_pair(aws)
     assert (pair.username, pair.password) == ("AKIA1", "k3y")
 
 
@@ -111,18 +111,18 @@ def test_a_secret_that_is_no_json_object_gives_no_pair_and_says_how_to_make_one(
     vault.add_secret("plain", value)
     desk.store("main", vault)
     with pytest.raises(MisconfiguredError) as refused:
-        desk.credentials.read_pair(secret("main", "plain"))
+        desk.read_pair(secret("main", "plain"))
     assert refused.value.reason is Reason.SECRET_NOT_JSON
     assert "az keyvault secret set" in refused.value.remedy
     assert value[:9] not in str(refused.value)
-    assert desk.credentials.read(secret("main", "plain")).text == value
+    assert desk.read(secret("main", "plain")).text == value
 
 
 def test_a_missing_field_is_named_with_those_that_are_there(vault: VaultInterface, desk: Desk) -> None:
     vault.add_secret("user", '{"user": "desk", "pass": "pa55", "note": null}')
     desk.store("main", vault)
     with pytest.raises(MisconfiguredError, match=r"has no field username; it has pass, user\.") as refused:
-        desk.credentials.read_pair(secret("main", "user"))
+        desk.read_pair(secret("main", "user"))
     assert "pa55" not in str(refused.value)
 
 
@@ -133,16 +133,16 @@ def test_a_credential_is_read_by_its_name_and_follows_its_changes(vault: VaultIn
     desk.store("main", vault)
     desk.put("credentials", "aws", scope="any", store="main", secret="one")
     reference = CredentialReference(credential="aws")
-    assert desk.credentials.read(reference).text == "1"
+    assert desk.read(reference).text == "1"
     desk.put("credentials", "aws", scope="any", store="main", secret="two")
-    assert desk.credentials.read(reference).text == "2"
+    assert desk.read(reference).text == "2"
 
 
 def test_a_credential_or_store_that_is_not_there_says_so(desk: Desk) -> None:
     with pytest.raises(MisconfiguredError, match="There is no credential aws"):
-        desk.credentials.read(CredentialReference(credential="aws"))
+        desk.read(CredentialReference(credential="aws"))
     with pytest.raises(MisconfiguredError, match="There is no credential store main"):
-        desk.credentials.read(secret("main", "a"))
+        desk.read(secret("main", "a"))
 
 
 def test_several_vaults_are_several_stores(new_vault: Callable[..., VaultInterface], desk: Desk) -> None:
@@ -152,8 +152,8 @@ def test_several_vaults_are_several_stores(new_vault: Callable[..., VaultInterfa
     two.add_secret("key", "of two")
     desk.store("one", one)
     desk.store("two", two)
-    assert desk.credentials.read(secret("one", "key")).text == "of one"
-    assert desk.credentials.read(secret("two", "key")).text == "of two"
+    assert desk.read(secret("one", "key")).text == "of one"
+    assert desk.read(secret("two", "key")).text == "of two"
 
 
 def test_a_new_version_is_read_as_soon_as_its_event_arrives(vault: VaultInterface, desk: Desk) -> None:
@@ -161,23 +161,23 @@ def test_a_new_version_is_read_as_soon_as_its_event_arrives(vault: VaultInterfac
     vault.add_secret("other", "old")
     desk.store("main", vault)
     for name in ("ec2-key", "other"):
-        desk.credentials.read(secret("main", name))
+        desk.read(secret("main", name))
     for name in ("ec2-key", "other"):
         vault.add_secret(name, "new")
 
     desk.credentials.secret_changed(vault.name.upper(), "EC2-key")
 
-    assert desk.credentials.read(secret("main", "ec2-key")).text == "new"
-    assert desk.credentials.read(secret("main", "other")).text == "old"
+    assert desk.read(secret("main", "ec2-key")).text == "new"
+    assert desk.read(secret("main", "other")).text == "old"
 
 
 def test_a_new_version_is_read_without_any_event_when_the_time_is_over(vault: VaultInterface, desk: Desk) -> None:
     vault.add_secret("ec2-key", "old")
     desk.store("main", vault, cache_seconds=60)
-    desk.credentials.read(secret("main", "ec2-key"))
+    desk.read(secret("main", "ec2-key"))
     vault.add_secret("ec2-key", "new")
     desk.clock.seconds += 60
-    assert desk.credentials.read(secret("main", "ec2-key")).text == "new"
+    assert desk.read(secret("main", "ec2-key")).text == "new"
 
 
 def test_a_refused_password_is_read_again_once_for_each_version(
@@ -187,15 +187,15 @@ def test_a_refused_password_is_read_again_once_for_each_version(
     desk.store("main", vault)
     reference = secret("main", "ec2-key")
     for _ in range(3):
-        desk.credentials.read(reference)
+        desk.read(reference)
         desk.credentials.invalidate(reference)
     assert len(lab.values_read()) == 2
 
     vault.add_secret("ec2-key", "new")
     desk.credentials.secret_changed(vault.name, "ec2-key")
-    assert desk.credentials.read(reference).text == "new"
+    assert desk.read(reference).text == "new"
     desk.credentials.invalidate(reference)
-    desk.credentials.read(reference)
+    desk.read(reference)
     assert len(lab.values_read()) == 4
 
 
@@ -205,9 +205,9 @@ def test_a_refused_version_is_not_read_again_for_a_version_never_changes(
     version = vault.add_secret("ec2-key", "old")
     desk.store("main", vault)
     reference = secret("main", f"ec2-key/{version}")
-    desk.credentials.read(reference)
+    desk.read(reference)
     desk.credentials.invalidate(reference)
-    desk.credentials.read(reference)
+    desk.read(reference)
     assert len(lab.values_read()) == 1
 
 
@@ -219,21 +219,21 @@ def test_a_held_value_serves_while_the_vault_is_in_trouble_for_a_bounded_time(
     vault.add_secret("ec2-key", "s3cret")
     desk.store("main", vault, cache_seconds=60, stale_seconds=600)
     reference = secret("main", "ec2-key")
-    desk.credentials.read(reference)
+    desk.read(reference)
     vault.fail_next(times=10, **fault)
 
     desk.clock.seconds += 61
-    assert desk.credentials.read(reference).text == "s3cret"
+    assert desk.read(reference).text == "s3cret"
     desk.clock.seconds += 600
     with pytest.raises(TryLaterError):
-        desk.credentials.read(reference)
+        desk.read(reference)
 
 
 def test_one_failure_in_passing_is_not_even_noticed(vault: VaultInterface, desk: Desk) -> None:
     vault.add_secret("ec2-key", "s3cret")
     desk.store("main", vault)
     vault.fail_next(status=503)
-    assert desk.credentials.read(secret("main", "ec2-key")).text == "s3cret"
+    assert desk.read(secret("main", "ec2-key")).text == "s3cret"
 
 
 @pytest.mark.parametrize(("expired", "warnings"), [("allow", 0), ("warn", 1), ("deny", 0)])
@@ -247,19 +247,17 @@ def test_an_expired_secret_is_allowed_warned_about_or_denied_as_the_store_says(
         for _ in range(3):
             if expired == "deny":
                 with pytest.raises(MisconfiguredError, match="denies expired secrets") as refused:
-                    desk.credentials.read(reference)
+                    desk.read(reference)
                 assert refused.value.reason is Reason.SECRET_EXPIRED
             else:
-                assert desk.credentials.read(reference).text == "s3cret"
+                assert desk.read(reference).text == "s3cret"
     assert len([record for record in caplog.records if "expired at" in record.getMessage()]) == warnings
 
 
 def test_a_value_does_not_show_itself(vault: VaultInterface, desk: Desk) -> None:
     vault.add_secret("user", '{"username": "desk-user", "password": "pa55word"}')
     desk.store("main", vault)
-    shown = repr(desk.credentials.read(secret("main", "user"))) + repr(
-        desk.credentials.read_pair(secret("main", "user"))
-    )
+    shown = repr(desk.read(secret("main", "user"))) + repr(desk.read_pair(secret("main", "user")))
     assert "pa55word" not in shown
     assert "desk-user" not in shown
 
@@ -270,8 +268,8 @@ def test_a_changed_store_is_used_at_once_with_its_new_identity(
     vault.add_secret("ec2-key", "s3cret")
     vault.grant("reader", roles=("Key Vault Secrets User",))
     desk.store("main", vault)
-    desk.credentials.read(secret("main", "ec2-key"))
+    desk.read(secret("main", "ec2-key"))
     ids = {identity["name"]: identity["client_id"] for identity in lab.describe()["identities"]}
     desk.store("main", vault, method="user_assigned", client_id=ids["reader"])
-    desk.credentials.read(secret("main", "ec2-key"))
+    desk.read(secret("main", "ec2-key"))
     assert [entry.principal for entry in lab.values_read()] == ["host", "reader"]

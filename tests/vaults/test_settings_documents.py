@@ -35,7 +35,7 @@ def faults(document: type[BaseModel], **content: Any) -> dict[str, str]:
         {"method": "client_secret", "tenant_id": "acorn.onmicrosoft.com", "client_id": CLIENT},
         {
             "method": "client_secret",
-            "client_secret_setting": "AcornClientSecret",
+            "client_secret_setting": "DESKBRIDGE_CLIENT_SECRET_ACORN",
             "authority": "login.microsoftonline.us",
         },
         {"method": "developer", "tenant_id": CLIENT},

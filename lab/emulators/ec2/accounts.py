@@ -20,7 +20,7 @@ USER_ID = "AIDALABDESKBRIDGE0001"
 ROLE_ARN = f"arn:aws:iam::{ST_JOHNS}:role/deskbridge-read"
 EXTERNAL_ID = "st-johns-4711"
 KEYLESS_ROLE_ARN = f"arn:aws:iam::{ACORN}:role/deskbridge-keyless"
-KEYLESS_AUDIENCE = "api://AzureADTokenExchange"
+KEYLESS_AUDIENCE = "api://deskbridge-aws"
 
 
 @dataclass(frozen=True)

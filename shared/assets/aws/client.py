@@ -26,7 +26,7 @@ from shared.assets.documents.aws_tenants import (
 from shared.assets.mapping import with_tags
 from shared.errors import DeskbridgeError, MisconfiguredError
 from shared.reasons import Reason
-from shared.vaults.model import Credentials
+from shared.vaults.model import Credentials, CredentialUser
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -98,29 +98,40 @@ class Ec2:
         self._client: Callable[..., Any] = lru_cache(_MOST_CLIENTS)(self._make_client)
         self._assumed: dict[tuple[str, ...], AwsKeys] = {}
 
-    def caller(self, document: AwsTenantDocument, account: AccountDocument | None) -> Caller:
-        """Who reads the account. Needs no permission. Raises DeskbridgeError; a stranger's account is one too."""
-        return self._identify(document, account)[1]
+    def caller(self, document: AwsTenantDocument, account: AccountDocument | None, *, tenant: str = "") -> Caller:
+        """Who reads the account. Needs no permission. Raises DeskbridgeError; a stranger's account is one too.
 
-    def regions(self, document: AwsTenantDocument, account: AccountDocument | None) -> Sequence[str]:
+        `tenant` is the name of the document, here and below: without it no credential of one tenant can be read.
+        """
+        return self._identify(document, account, tenant)[1]
+
+    def regions(
+        self, document: AwsTenantDocument, account: AccountDocument | None, *, tenant: str = ""
+    ) -> Sequence[str]:
         """The regions of the document, or all that the account has enabled."""
         regions = document.regions_of(account)
         if regions != ALL_REGIONS:
             return regions
-        keys, caller = self._identify(document, account)
+        keys, caller = self._identify(document, account, tenant)
         with self._errors(AccessContext(caller.account, _HOME[document.partition], "ec2:DescribeRegions", caller.arn)):
             answer = self._ec2(keys, _HOME[document.partition]).describe_regions(AllRegions=False)
         return sorted(region.get("RegionName", "") for region in answer["Regions"])
 
     def read_instances(
-        self, document: AwsTenantDocument, account: AccountDocument | None, region: str, *, page_size: int = PAGE_SIZE
+        self,
+        document: AwsTenantDocument,
+        account: AccountDocument | None,
+        region: str,
+        *,
+        tenant: str = "",
+        page_size: int = PAGE_SIZE,
     ) -> Iterator[list[Mapping[str, Any]]]:
         """The instances of a region, page by page; ending means that all were read.
 
         An instance is as EC2 gives it, with `account`, `region` and `tags` (a mapping) added. Of its structures and
         lists it has those that the document names, and where it stands (`State`, `Placement`, `Tags`).
         """
-        keys, caller = self._identify(document, account)
+        keys, caller = self._identify(document, account, tenant)
         filters: list[FilterTypeDef] = [{"Name": one.name, "Values": list(one.values)} for one in document.filters]
         with self._errors(AccessContext(caller.account, region, "ec2:DescribeInstances", caller.arn)):
             client = self._ec2(keys, region, members_of(document, self._instance_shape()))
@@ -138,20 +149,24 @@ class Ec2:
 
     # Within
 
-    def _identify(self, document: AwsTenantDocument, account: AccountDocument | None) -> tuple[AwsKeys, Caller]:
+    def _identify(
+        self, document: AwsTenantDocument, account: AccountDocument | None, tenant: str
+    ) -> tuple[AwsKeys, Caller]:
         """Keys that work, and whose they are. A key that AWS refuses is fetched anew from the vault, once."""
         try:
-            return self._identify_once(document, account)
+            return self._identify_once(document, account, tenant)
         except DeskbridgeError as error:
             if not refused_key(error) or not isinstance(document.access, AccessKeyDocument):
                 raise
             self._credentials.invalidate(document.access.secret)
             with self._lock:
                 self._assumed.clear()
-            return self._identify_once(document, account)
+            return self._identify_once(document, account, tenant)
 
-    def _identify_once(self, document: AwsTenantDocument, account: AccountDocument | None) -> tuple[AwsKeys, Caller]:
-        keys = self._keys(document, account)
+    def _identify_once(
+        self, document: AwsTenantDocument, account: AccountDocument | None, tenant: str
+    ) -> tuple[AwsKeys, Caller]:
+        keys = self._keys(document, account, CredentialUser(AwsTenantDocument.kind, tenant))
         region = self._sts_region(document, account)
         expected = account.account if account is not None else ""
         with self._errors(AccessContext(expected, region, "sts:GetCallerIdentity")):
@@ -165,47 +180,52 @@ class Ec2:
             )
         return keys, caller
 
-    def _keys(self, document: AwsTenantDocument, account: AccountDocument | None) -> AwsKeys:
+    def _keys(self, document: AwsTenantDocument, account: AccountDocument | None, user: CredentialUser) -> AwsKeys:
         role = account.role if account is not None else None
         if role is None or account is None:
-            return self._base_keys(document)
+            return self._base_keys(document, user)
         if isinstance(document.access, WebIdentityDocument):
             who: tuple[str, ...] = ("web", document.access.audience, document.access.client_id or "")
             assume = self._assume_by_token
         else:
             # The key's own id is part of who asks: a rotated key must not live on in what the old one assumed.
-            who = ("key", self._base_keys(document).access_key_id)
+            who = ("key", self._base_keys(document, user).access_key_id)
             assume = self._assume_by_key
         cache_key = (*who, role, account.external_id or "")
         with self._lock:
             known = self._assumed.get(cache_key)
         if known is not None and known.expires_at is not None and known.expires_at - self._now() > _RENEW_BEFORE:
             return known
-        keys = assume(document, account, role)
+        keys = assume(document, account, role, user)
         with self._lock:
             self._assumed[cache_key] = keys
         return keys
 
-    def _base_keys(self, document: AwsTenantDocument) -> AwsKeys:
+    def _base_keys(self, document: AwsTenantDocument, user: CredentialUser) -> AwsKeys:
         access = document.access
         if not isinstance(access, AccessKeyDocument):
             raise MisconfiguredError(
                 Reason.DOCUMENT_INVALID, "Access by web identity needs a role.", remedy="Give every account its role."
             )
         if access.access_key_id is not None:
-            return AwsKeys(access.access_key_id, self._credentials.read(access.secret).text.strip())
-        pair = self._credentials.read_pair(access.secret)
+            return AwsKeys(access.access_key_id, self._credentials.read(access.secret, user).text.strip())
+        pair = self._credentials.read_pair(access.secret, user)
         return AwsKeys(pair.username.strip(), pair.password.strip())
 
-    def _assume_by_key(self, document: AwsTenantDocument, account: AccountDocument, role: str) -> AwsKeys:
+    def _assume_by_key(
+        self, document: AwsTenantDocument, account: AccountDocument, role: str, user: CredentialUser
+    ) -> AwsKeys:
         region = self._sts_region(document, account)
         extra = {"ExternalId": account.external_id} if account.external_id is not None else {}
         with self._errors(AccessContext(account.account, region, "sts:AssumeRole", role=role)):
-            sts = self._sts(self._base_keys(document), region)
+            sts = self._sts(self._base_keys(document, user), region)
             answer = sts.assume_role(RoleArn=role, RoleSessionName=_SESSION_NAME, **extra)  # type: ignore[arg-type] # one text argument, if any
         return _to_keys(answer["Credentials"])
 
-    def _assume_by_token(self, document: AwsTenantDocument, account: AccountDocument, role: str) -> AwsKeys:
+    def _assume_by_token(
+        self, document: AwsTenantDocument, account: AccountDocument, role: str, user: CredentialUser
+    ) -> AwsKeys:
+        del user
         assert isinstance(document.access, WebIdentityDocument)  # noqa: S101 - the caller chose by it
         region = self._sts_region(document, account)
         token = self._identity_token(document.access.audience, document.access.client_id)

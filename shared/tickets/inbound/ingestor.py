@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.errors import DeskbridgeError
 from shared.reasons import Reason
-from shared.tickets.configuration import Configuration
+from shared.tickets.configuration import Configuration, Sender
 from shared.tickets.domain.model import ChangeType, Context, KeyVaultEvent, ObjectType
 from shared.tickets.inbound.event_grid import EventRefusedError, parse_event
 from shared.tickets.inbound.quarantine import Quarantine, Quarantined
@@ -50,12 +50,16 @@ class EventIngestor:
         self._now = now
         self._secret_changed = secret_changed
 
-    def record(self, members: Iterable[Any], configuration: Configuration) -> IngestResult:
+    def record(
+        self, members: Iterable[Any], configuration: Configuration, sender: Sender | None = None
+    ) -> IngestResult:
         """Store what becomes of each member; what cannot become a ticket is quarantined.
+
+        `sender` is who delivers them; None stands for a way in that only Azure's own rights open.
 
         Raises TryLaterError and MisconfiguredError of the storage; repeating the call does no harm.
         """
-        return self._record(members, configuration, self._keep)
+        return self._record(members, configuration, self._keep, sender)
 
     def replay(self, item: Quarantined, configuration: Configuration) -> bool:
         """Whether a quarantined event is recorded now: then it is out of the quarantine.
@@ -73,14 +77,16 @@ class EventIngestor:
 
     # Within
 
-    def _record(self, members: Iterable[Any], configuration: Configuration, keep: _Keep) -> IngestResult:
+    def _record(
+        self, members: Iterable[Any], configuration: Configuration, keep: _Keep, sender: Sender | None = None
+    ) -> IngestResult:
         by_vault: dict[str, list[tuple[KeyVaultEvent, Any]]] = {}
         quarantined: list[str] = []
         count = 0
         latest = self._now() + MOST_AHEAD
         for member in members:
             try:
-                event = _event_of(member, configuration, latest)
+                event = _event_of(member, configuration, sender, latest)
             except EventRefusedError as refusal:
                 quarantined.append(keep(member, refusal.reason, refusal.message))
                 continue
@@ -114,7 +120,9 @@ class EventIngestor:
         return self._quarantine.keep(member, reason, message)
 
 
-def _event_of(member: Any, configuration: Configuration, latest: datetime) -> KeyVaultEvent:
+def _event_of(
+    member: Any, configuration: Configuration, sender: Sender | None, latest: datetime
+) -> KeyVaultEvent:
     event = parse_event(member)
     if event.at > latest:
         raise EventRefusedError(
@@ -125,5 +133,10 @@ def _event_of(member: Any, configuration: Configuration, latest: datetime) -> Ke
     if not configuration.allowed(event.vault, event.source):
         raise EventRefusedError(
             Reason.VAULT_NOT_ALLOWED, f"The vault {event.vault} ({event.source}) is not an allowed one."
+        )
+    entry = configuration.entry(event.vault)
+    if sender is not None and entry is not None and not sender.may_report(entry):
+        raise EventRefusedError(
+            Reason.SENDER_NOT_ALLOWED, f"The credential of its delivery is not one of the vault {event.vault}."
         )
     return event

@@ -2,12 +2,17 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from shared.access.basic_auth import check_basic, credential_refused, parse_basic_header
+from shared.access.basic_auth import bearer_token, check_basic, credential_refused, parse_basic_header
+from shared.access.entra_delivery import DeliveryTokens, ExpectedToken, bearer_refused
+from shared.access.strangers import before_authorisation
 from shared.errors import MethodNotAllowedError, NotAuthorisedError, TooLargeError
+from shared.hosts import AllowedHosts
 from shared.reasons import Reason
-from shared.tickets.configuration import Configuration
+from shared.tickets.configuration import Configuration, Sender, joined
+from shared.tickets.documents import NAME, KeyVaultEvents
 from shared.tickets.inbound.event_grid import (
     VALIDATION_EVENT,
     MessageKind,
@@ -17,7 +22,7 @@ from shared.tickets.inbound.event_grid import (
     validation_topic,
 )
 from shared.tickets.inbound.ingestor import EventIngestor
-from shared.vaults.model import Credentials
+from shared.vaults.model import Credentials, CredentialUser, PairsOfUser
 
 logger = logging.getLogger(__name__)
 
@@ -59,11 +64,16 @@ class EventGridWebhook:
         ingestor: EventIngestor,
         *,
         body_limit: int,
+        tokens: DeliveryTokens | None = None,
+        hosts: AllowedHosts | None = None,
     ) -> None:
+        """Without `tokens` no delivery that Entra ID signs is accepted. `hosts` are those that keys come from."""
         self._configuration = configuration
         self._credentials = credentials
         self._ingestor = ingestor
         self._body_limit = body_limit
+        self._tokens = tokens
+        self._hosts = hosts or AllowedHosts()
 
     def receive(self, method: str, headers: Mapping[str, str], body: bytes) -> DeliveryOutcome:
         """What became of one request. `headers` may have any case.
@@ -84,22 +94,24 @@ class EventGridWebhook:
         origin = headers.get("webhook-request-origin", "").strip()
         if not origin:
             return OriginAllowed("")
-        configuration = self._configured()
-        known = {name.casefold(): name for name in configuration.document.allowed_origins}
-        if origin.casefold() not in known:
-            raise NotAuthorisedError(
-                Reason.ORIGIN_NOT_ALLOWED,
-                "This origin may not deliver here.",
-                remedy="Add it to allowed_origins of key-vault-events/default if it is Event Grid's in your cloud.",
-            )
-        self._authorise(headers, configuration, handshake=True, nameless=True)
+        with self._before_authorisation():
+            configuration = self._configured()
+            known = {name.casefold(): name for name in configuration.document.allowed_origins}
+            if origin.casefold() not in known:
+                raise NotAuthorisedError(
+                    Reason.ORIGIN_NOT_ALLOWED,
+                    "This origin may not deliver here.",
+                    remedy="Add it to allowed_origins of key-vault-events/default if it is Event Grid's in your cloud.",
+                )
+            self._authorise(headers, configuration, handshake=True, nameless=True)
         logger.info("The handshake of %s was accepted.", origin)
         return OriginAllowed(known[origin.casefold()])
 
     def _deliver(self, headers: Mapping[str, str], body: bytes) -> SubscriptionValidated | DeliveryRecorded:
         kind = headers.get("aeg-event-type", "").strip().casefold()
-        configuration = self._configured()
-        self._authorise(headers, configuration, handshake=kind == MessageKind.VALIDATION)
+        with self._before_authorisation():
+            configuration = self._configured()
+            sender = self._authorise(headers, configuration, handshake=kind == MessageKind.VALIDATION)
         if len(body) > self._body_limit:
             raise TooLargeError(
                 Reason.BODY_TOO_LARGE,
@@ -109,47 +121,68 @@ class EventGridWebhook:
         delivery = parse_delivery(body)
         if kind == MessageKind.VALIDATION or VALIDATION_EVENT in delivery.event_types:
             code = validation_code(delivery)
-            self._check_topic(validation_topic(delivery), configuration, headers)
+            self._check_topic(validation_topic(delivery), configuration, sender)
             logger.info("The event subscription %s was validated.", headers.get("aeg-subscription-name", "?"))
             return SubscriptionValidated(code)
         if kind == MessageKind.DELETION:
             logger.warning("An event subscription was deleted: %s", deleted_subscription(delivery) or "it has no id")
             return DeliveryRecorded(0, 0)
-        result = self._ingestor.record(delivery.members, configuration)
+        result = self._ingestor.record(delivery.members, configuration, sender)
         return DeliveryRecorded(result.events, len(result.quarantined))
 
-    def _check_topic(self, topic: str, configuration: Configuration, headers: Mapping[str, str]) -> None:
+    def _before_authorisation(self) -> AbstractContextManager[None]:
+        return before_authorisation("Event Grid's webhook")
+
+    def _check_topic(self, topic: str, configuration: Configuration, sender: Sender) -> None:
         if configuration.allows_topic(topic):
             return
-        logger.warning("A subscription was not validated: its topic %s is of no allowed vault.", topic[:_SHOWN] or "?")
-        if parse_basic_header(headers.get("authorization")) is None:
-            raise credential_refused()
-        raise NotAuthorisedError(
+        refusal = NotAuthorisedError(
             Reason.VAULT_NOT_ALLOWED,
-            "The event subscription listens to no allowed vault.",
+            f"A subscription was not validated: its topic {topic[:_SHOWN] or '?'} is of no allowed vault.",
             remedy="Add the vault to allowed_vaults of key-vault-events/default.",
         )
+        if sender.is_known:
+            raise refusal
+        with self._before_authorisation():
+            raise refusal
 
     def _configured(self) -> Configuration:
         configuration = self._configuration()
         if configuration is None:
-            logger.warning("A delivery was refused: there is no document key-vault-events/default.")
-            raise credential_refused()
+            raise NotAuthorisedError(
+                Reason.CREDENTIAL_REFUSED,
+                "There is no document key-vault-events/default, so no delivery is accepted.",
+                remedy="Apply the settings of docs/key-vault.md.",
+            )
         return configuration
 
     def _authorise(
         self, headers: Mapping[str, str], configuration: Configuration, *, handshake: bool, nameless: bool = False
-    ) -> None:
-        given = parse_basic_header(headers.get("authorization"))
+    ) -> Sender:
+        """Whose events the delivery may bring. Raises NotAuthorisedError, TryLaterError."""
+        header = headers.get("authorization")
+        token = bearer_token(header)
+        if token is not None:
+            self._check_token(token, configuration.document)
+            return Sender(general=True)
+        given = parse_basic_header(header)
         if given is not None:
-            pairs = configuration.document.credentials
-            check_basic(given, (pairs.current, pairs.previous), self._credentials)
-            return
+            pairs = configuration.pairs
+            reader = PairsOfUser(self._credentials, CredentialUser(KeyVaultEvents.kind, NAME))
+            return joined(pairs[reference] for reference in check_basic(given, list(pairs), reader))
         subscription = headers.get("aeg-subscription-name")
         if subscription is None and not nameless:
             raise credential_refused()
         if not handshake or not self._may_shake_hands(subscription, configuration):
             raise credential_refused()
+        return Sender(general=False)
+
+    def _check_token(self, token: str, document: KeyVaultEvents) -> None:
+        entra = document.entra
+        if entra is None or self._tokens is None:
+            raise bearer_refused("key-vault-events/default has no `entra`")
+        self._hosts.check(f"{KeyVaultEvents.kind}/{NAME}", document.host_uses())
+        self._tokens.check(token, ExpectedToken(entra.authority, entra.tenant_id, entra.audience, entra.app_id))
 
     def _may_shake_hands(self, subscription: str | None, configuration: Configuration) -> bool:
         """Whether a handshake without a credential is accepted: Event Grid may not send one.

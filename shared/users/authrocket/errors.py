@@ -8,6 +8,7 @@ import requests
 from shared.errors import MisconfiguredError, TryLaterError
 from shared.network_faults import NetworkFault, network_fault
 from shared.reasons import Reason
+from shared.vaults.echo import SecretEcho
 
 _MOST_MESSAGES = 5
 _LONGEST_MESSAGE = 300
@@ -50,8 +51,8 @@ def refused(status: int, messages: str, realm: str | None) -> MisconfiguredError
     )
 
 
-def messages_of(body: bytes) -> str:
-    """The API's own words, cut to a readable length."""
+def messages_of(body: bytes, echo: SecretEcho) -> str:
+    """The API's own words, cut to a readable length; when they repeat the key, that they do."""
     try:
         said = json.loads(body)
     except (ValueError, RecursionError):
@@ -61,7 +62,17 @@ def messages_of(body: bytes) -> str:
     found = said.get("errors", said.get("error", said.get("message")))
     texts = found if isinstance(found, list) else [found]
     words = "; ".join(text.strip().rstrip(".") for text in texts[:_MOST_MESSAGES] if isinstance(text, str))
-    return words[:_LONGEST_MESSAGE]
+    # The whole is looked through before it is cut: half a key is one too.
+    return "its words, which repeat the API key, are left out" if echo.is_in(words) else words[:_LONGEST_MESSAGE]
+
+
+def key_echoed(host: str) -> MisconfiguredError:
+    """An answer that repeats the API key: nothing of it is taken."""
+    return MisconfiguredError(
+        Reason.AUTHROCKET_KEY_ECHOED,
+        f"What {host} answers repeats the API key, so nothing of it was taken.",
+        remedy="AuthRocket never does that. Correct endpoint_url, and make a new key: the old one is known there.",
+    )
 
 
 def throttled(wait: float | None) -> TryLaterError:

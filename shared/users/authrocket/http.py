@@ -21,6 +21,7 @@ from shared.errors import MisconfiguredError, TryLaterError
 from shared.reasons import Reason
 from shared.users.authrocket.errors import (
     failed,
+    key_echoed,
     messages_of,
     not_connected,
     redirected,
@@ -30,6 +31,7 @@ from shared.users.authrocket.errors import (
     unreachable,
     unreadable,
 )
+from shared.vaults.echo import SecretEcho
 
 logger = logging.getLogger(__name__)
 
@@ -183,7 +185,7 @@ class AuthRocketCalls:
                     url, asked = self._redirected(url, response), {}
                     continue
                 body = self._read_body(response)
-            return self._parse(response, body, key)
+            return self._parse(response, body, SecretEcho(key))
         raise redirected(self._host, f"redirects more than {_MOST_REDIRECTS} times")
 
     def _send(self, url: str, parameters: Mapping[str, str], key: str) -> requests.Response:
@@ -239,25 +241,31 @@ class AuthRocketCalls:
         if there.scheme != "https":
             raise redirected(self._host, "redirects to an address without https")
         if (there.hostname, there.port) != (here.hostname, here.port):
-            raise redirected(self._host, f"redirects to another host, {there.hostname}")
+            # The other host is not named: it is what the answer says, and that may be the key.
+            raise redirected(self._host, "redirects to another host")
         return target
 
-    def _parse(self, response: requests.Response, body: bytes, key: str) -> Any:
+    def _parse(self, response: requests.Response, body: bytes, echo: SecretEcho) -> Any:
         status = response.status_code
         if status == HTTPStatus.OK:
             try:
-                return json.loads(body)
+                found = json.loads(body)
+                # Written anew, so that an escape hides nothing.
+                repeated = echo.is_in(json.dumps(found, ensure_ascii=False))
             except (ValueError, RecursionError) as error:
                 refusal = unreadable(self._host, "is not JSON")
                 raise _RetryableError(TryLaterError(refusal.reason, refusal.message, remedy=refusal.remedy)) from error
+            if repeated:
+                # Rows and errors are made of answers, and the key must get into none.
+                raise key_echoed(self._host)
+            return found
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             wait = _retry_after(response)
             raise _RetryableError(throttled(wait), None if wait is None else max(wait, 0.1), throttled=True)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
             wait = _retry_after(response)
             raise _RetryableError(failed(status, wait), wait)
-        # An answer that repeats the key must not carry it into a log.
-        raise refused(status, messages_of(body).replace(key, "…"), self._access.realm)
+        raise refused(status, messages_of(body, echo), self._access.realm)
 
 
 def _retry_after(response: requests.Response) -> float | None:

@@ -1,11 +1,14 @@
 """A credential store: one vault, and the identity that reads it."""
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
+from shared.environment import CLIENT_SECRET_PREFIX, CLIENT_SECRET_SETTING, is_client_secret_setting
+from shared.hosts import HostUse, Service
 from shared.settings.base import SettingsDocument, Text
 from shared.vaults.documents.vault_addresses import CLOUDS, cloud_of, host_of, is_loopback
 
@@ -20,7 +23,6 @@ _IDENTITY = re.compile(
     r"/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.ManagedIdentity/userAssignedIdentities/[^/]+",
     re.IGNORECASE,
 )
-_SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def _root(address: str, what: str) -> str:
@@ -36,7 +38,8 @@ def _root(address: str, what: str) -> str:
         raise ValueError(f"must be an address such as {what}")
     if parts.path.strip("/") or parts.query or parts.fragment:
         raise ValueError(f"must be the host alone, without a path: write {what}")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    name = parts.hostname.rstrip(".")
+    host = f"[{name}]" if ":" in name else name
     return f"https://{host}{f':{port}' if port not in (None, 443) else ''}"
 
 
@@ -48,7 +51,8 @@ def _resource(text: str) -> str:
     return _root(text, "the App ID URI of Key Vault, such as https://vault.azure.net")
 
 
-def _authority(text: str) -> str:
+def parse_authority(text: str) -> str:
+    """The address of a sign-in host, without a path. Raises ValueError."""
     # Microsoft's own pages show the authority both as a host and as an address.
     return _root(text if "://" in text else f"https://{text}", "the sign-in host, such as login.microsoftonline.com")
 
@@ -75,8 +79,11 @@ def _identity(text: str) -> str:
 
 
 def _setting(text: str) -> str:
-    if not _SETTING.fullmatch(text):
-        raise ValueError("must be the name of an app setting; the client secret itself never stands in a document")
+    if not is_client_secret_setting(text):
+        raise ValueError(
+            f"must be {CLIENT_SECRET_SETTING}, or the name of an app setting that begins with {CLIENT_SECRET_PREFIX}; "
+            "the client secret itself never stands in a document"
+        )
     return text
 
 
@@ -119,7 +126,7 @@ class CredentialStore(SettingsDocument):
     resource_id: Annotated[Annotated[Text, AfterValidator(_identity)] | None, Field(validate_default=True)] = None
     tenant_id: Annotated[Text, AfterValidator(_tenant)] | None = None
     client_secret_setting: Annotated[Text, AfterValidator(_setting)] | None = None
-    authority: Annotated[Text, AfterValidator(_authority)] | None = None
+    authority: Annotated[Text, AfterValidator(parse_authority)] | None = None
     grant_type: Text = "client_credentials"
     api_version: Annotated[str, BeforeValidator(_api_version)] = DEFAULT_API_VERSION
     expired: Literal["allow", "warn", "deny"] = "warn"
@@ -168,6 +175,16 @@ class CredentialStore(SettingsDocument):
                 f"{value} is not supported: an unattended service signs in as itself, with client_credentials"
             )
         return value
+
+    def host_uses(self) -> Sequence[HostUse]:
+        """The vault, what a token is asked for, and the sign-in host that gets the client secret."""
+        found = [HostUse("vault_url", Service.VAULT, self.host)]
+        if self.resource is not None:
+            # The resource of vaults is their domain: a vault of it stands for all.
+            found.append(HostUse("resource", Service.VAULT, f"any.{host_of(self.resource)}"))
+        if self.authority is not None:
+            found.append(HostUse("authority", Service.SIGN_IN, host_of(self.authority)))
+        return found
 
     @property
     def host(self) -> str:

@@ -25,6 +25,9 @@ DEFAULT_USERNAME_FIELD = "username"
 DEFAULT_PASSWORD_FIELD = "password"  # noqa: S105 - the name of a JSON field
 
 
+HostName = Annotated[str, Field(pattern=r"^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*$", max_length=253)]
+
+
 class SecretSource(Document):
     """A secret of a store, and which of its JSON fields mean what.
 
@@ -50,12 +53,14 @@ class InPlaceCredential(SecretSource):
 class Credential(SecretSource, SettingsDocument):
     """A credential with a name of its own.
 
-    `scope` is set once: `any`, a kind of documents, or one document (`aws-tenants/acorn`).
+    `scope` is set once: `any`, a kind of documents, or one document (`aws-tenants/acorn`). So is `hosts`: where the
+    secret may be sent. Without it these are the hosts of the service that it is used for.
     """
 
     kind: ClassVar[str] = "credentials"
 
     scope: ScopeText
+    hosts: tuple[HostName, ...] = ()
     description: Text | None = None
 
     def check_kinds(self, kinds: Iterable[type[SettingsDocument]]) -> Sequence[Fault]:
@@ -64,8 +69,17 @@ class Credential(SecretSource, SettingsDocument):
             return ()
         return (Fault("scope", f"must be one of {', '.join(usable)}, or such a kind with a name: aws-tenants/acorn"),)
 
+    def includes(self, kind: str, name: str) -> bool:
+        """Whether the document kind/name may use this credential."""
+        return self.scope in {"any", kind, f"{kind}/{name}"}
+
+    def includes_scope(self, scope: str) -> bool:
+        """Whether whoever is within that scope is within this one."""
+        kind, _, name = scope.partition("/")
+        return scope == self.scope or self.includes(kind, name)
+
     def check_use(self, kind: str, name: str) -> str | None:
-        if self.scope in {"any", kind, f"{kind}/{name}"}:
+        if self.includes(kind, name):
             return None
         return f"this credential's scope is {self.scope}, so {kind}/{name} may not use it: name another one"
 
@@ -74,16 +88,21 @@ class Credential(SecretSource, SettingsDocument):
 
     def check_change(self, before: SettingsDocument) -> Sequence[Fault]:
         """What may not change once the credential exists."""
-        if not isinstance(before, Credential) or self.scope == before.scope:
+        if not isinstance(before, Credential):
             return []
-        return [
-            Fault(
-                "scope",
-                f"cannot change from {before.scope} to {self.scope}: whoever gave this credential its scope decided "
-                "which imports may use the password. Make a new credential with the wanted scope and point to it; "
-                "store, secret and fields can be changed here at any time",
+        faults = []
+        if self.scope != before.scope:
+            faults.append(
+                Fault(
+                    "scope",
+                    f"cannot change from {before.scope} to {self.scope}: whoever gave it this scope decided "
+                    "which imports may use the password. Make a new credential with the wanted scope and point to it; "
+                    "store, secret and fields can be changed here at any time",
+                )
             )
-        ]
+        if self.hosts != before.hosts:
+            faults.append(Fault("hosts", "cannot change: make a new credential with the wanted hosts, and point to it"))
+        return faults
 
 
 class CredentialReference(Document):

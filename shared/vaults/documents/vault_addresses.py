@@ -27,10 +27,6 @@ CLOUDS: tuple[Cloud, ...] = (
     ),
     Cloud("vault.azure.cn", "https://login.partner.microsoftonline.cn", "https://portal.azure.cn", "AzureChinaCloud"),
 )
-# The sign-in hosts that the identity SDK knows without asking Microsoft's public cloud about them.
-KNOWN_AUTHORITIES = frozenset(
-    {cloud.authority.removeprefix("https://") for cloud in CLOUDS} | {"login.chinacloudapi.cn", "login.windows.net"}
-)
 
 
 def host_of(address: str) -> str:
@@ -39,6 +35,12 @@ def host_of(address: str) -> str:
         return (urlsplit(address).hostname or "").rstrip(".")
     except ValueError:
         return ""
+
+
+def host_and_port(address: str) -> str:
+    """What tells vaults apart: the host in lower case, and its port. This machine has one name, not several."""
+    host = host_of(address)
+    return f"{'localhost' if is_loopback(host) else host}:{urlsplit(address).port or 443}"
 
 
 def cloud_of(host: str) -> Cloud | None:
