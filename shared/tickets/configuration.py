@@ -30,6 +30,7 @@ class Sender:
             return self.general
         return entry.name.casefold() in self.vaults
 
+
 _TOPIC = re.compile(r"(/subscriptions/[^/]+)(?:/resourcegroups/[^/]+/providers/(?P<type>[^/]+/[^/]+)/(?P<name>[^/]+))?")
 
 

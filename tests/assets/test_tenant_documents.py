@@ -65,7 +65,7 @@ def test_a_matching_field_of_a_fixed_value_is_refused() -> None:
         ({"regions": ["eu-west-2", "eu-west-2"]}, "regions", "lists a region twice"),
         ({"accounts": [{"account": ACCOUNT, "regions": []}]}, "accounts.0.regions", "at least one region"),
         (
-            {"access": {"method": "web_identity", "audience": "api://AzureADTokenExchange"}},
+            {"access": {"method": "web_identity", "audience": "api://deskbridge-aws"}},
             "",
             "a managed identity can do nothing but take a role",
         ),

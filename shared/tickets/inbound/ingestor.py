@@ -120,9 +120,7 @@ class EventIngestor:
         return self._quarantine.keep(member, reason, message)
 
 
-def _event_of(
-    member: Any, configuration: Configuration, sender: Sender | None, latest: datetime
-) -> KeyVaultEvent:
+def _event_of(member: Any, configuration: Configuration, sender: Sender | None, latest: datetime) -> KeyVaultEvent:
     event = parse_event(member)
     if event.at > latest:
         raise EventRefusedError(
