@@ -27,8 +27,8 @@ from lab.emulators.authrocket import READ_KEY
 from lab.emulators.functions_host.process import HostProcess
 from lab.emulators.key_vault import VaultLab
 from lab.folder import empty, kept_secret, short
-from lab.running import Running
 from lab.hosts import LAB_HOSTS
+from lab.running import Running
 from shared.storage.names import QUEUES
 
 ROOT = Path(__file__).resolve().parents[1]
