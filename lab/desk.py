@@ -141,19 +141,7 @@ class Desk:
             "AuthRocket realm": authrocket.realm_id,
             **{f"Key Vault {name}": vaults.vault(name).url for name in ("deskbridge-vault", "acorn-vault")},
         }
-        environment = {
-            **_clean_environment(),
-            **vaults.environment(),
-            **fleet.environment(),
-            "DESKBRIDGE_VERIFY_CHALLENGE_RESOURCE": "false",
-            "DESKBRIDGE_ALLOWED_PRIVATE_HOSTS": " ".join(
-                urlsplit(url).netloc for url in (authrocket.url, vaults.entra_url)
-            ),
-            **LAB_HOSTS,
-            "AzureWebJobsStorage": self.connection_string,
-            "DESKBRIDGE_CALENDAR_TOKEN": self.calendar_token,
-            **self._choices.environment,
-        }
+        environment = self._environment(vaults, fleet, authrocket)
         settings = folder / "local.settings.json"
         settings.write_text((ROOT / "local.settings.json.example").read_text("utf-8"), "utf-8")
         if self._choices.host == "func":
@@ -163,6 +151,20 @@ class Desk:
         self.running.publish(url=self.url)
         if self._moved:
             self.say(f"{len(self._moved)} usual ports of the emulators are taken by other programs; they use others")
+
+    def _environment(self, vaults: VaultLab, fleet: KeptFleet, authrocket: KeptAuthRocket) -> dict[str, str]:
+        private = (urlsplit(url).netloc for url in (authrocket.url, vaults.entra_url))
+        return {
+            **_clean_environment(),
+            **vaults.environment(),
+            **fleet.environment(),
+            "DESKBRIDGE_VERIFY_CHALLENGE_RESOURCE": "false",
+            "DESKBRIDGE_ALLOWED_PRIVATE_HOSTS": " ".join(private),
+            **LAB_HOSTS,
+            "AzureWebJobsStorage": self.connection_string,
+            "DESKBRIDGE_CALENDAR_TOKEN": self.calendar_token,
+            **self._choices.environment,
+        }
 
     @property
     def folder(self) -> Path:

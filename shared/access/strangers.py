@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from shared.errors import (
+    BodyNotArrivedError,
     DeskbridgeError,
     MethodNotAllowedError,
     NotAuthorisedError,
@@ -28,6 +29,7 @@ STRANGER_REASONS = frozenset(
         Reason.ORIGIN_NOT_ALLOWED,
         Reason.METHOD_NOT_ALLOWED,
         Reason.BODY_TOO_LARGE,
+        Reason.BODY_NOT_ARRIVED,
         Reason.NOT_FOUND,
         Reason.WEBHOOK_PASSWORD_UNREADABLE,
         Reason.STORAGE_UNAVAILABLE,
@@ -35,7 +37,14 @@ STRANGER_REASONS = frozenset(
         Reason.INTERNAL,
     }
 )
-_SAME_CLASS = (NotAuthorisedError, MethodNotAllowedError, NotFoundError, TooLargeError, TryLaterError)
+_SAME_CLASS = (
+    NotAuthorisedError,
+    MethodNotAllowedError,
+    NotFoundError,
+    BodyNotArrivedError,
+    TooLargeError,
+    TryLaterError,
+)
 _SUMMED_UP_SECONDS = 60.0
 
 
