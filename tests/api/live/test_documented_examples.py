@@ -62,7 +62,7 @@ def shell(desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str
     [
         ("README.md", 1),
         ("api.md", 50),
-        ("key-vault.md", 2),
+        ("key-vault.md", 1),
         ("aws-ec2.md", 7),
         ("authrocket.md", 6),
         ("credentials.md", 2),
