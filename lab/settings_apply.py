@@ -1,4 +1,4 @@
-"""`make settings-apply DIR=… URL=…`: apply a folder of YAML documents to a desk, and say what changed.
+"""`make settings-apply DIR=… URL=…`: apply a folder of documents to a desk, and say what changed.
 
 The function key comes from the environment variable DESKBRIDGE_KEY, never from the command line, where others see it.
 """
@@ -16,13 +16,13 @@ import yaml
 
 
 def read_folder(folder: Path) -> str:
-    """All YAML files of a folder and below as one text, in the order of their paths.
+    """All YAML and JSON files of a folder and below as one text, in the order of their paths.
 
-    Raises ValueError without any, and for a file that is no YAML: the desk would not know which it was.
+    Raises ValueError without any, and for a file that is neither: the desk would not know which it was.
     """
-    files = sorted(path for path in folder.rglob("*") if path.suffix in {".yaml", ".yml"} and path.is_file())
+    files = sorted(path for path in folder.rglob("*") if path.suffix in {".yaml", ".yml", ".json"} and path.is_file())
     if not files:
-        raise ValueError(f"there is no .yaml file in {folder}")
+        raise ValueError(f"there is no .yaml or .json file in {folder}")
     texts = [path.read_text("utf-8") for path in files]
     for path, text in zip(files, texts, strict=True):
         try:
@@ -77,7 +77,7 @@ def apply(url: str, key: str, text: str, *, dry_run: bool = False) -> Any:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m lab.settings_apply", description=__doc__)
-    parser.add_argument("--dir", type=_folder, required=True, help="folder of YAML documents")
+    parser.add_argument("--dir", type=_folder, required=True, help="folder of YAML or JSON documents")
     parser.add_argument("--url", type=_address, required=True, help="the desk, such as http://localhost:7071")
     parser.add_argument("--dry-run", action="store_true", help="only say what would change")
     given = parser.parse_args()

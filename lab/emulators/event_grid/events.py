@@ -168,9 +168,9 @@ def make_event(
 ) -> KeyVaultEvent:
     """An event with plausible values for all that is not given.
 
-    NearExpiry without an expiry date lies 30 days ahead of it, Expired at it, as in Azure. The version, when not
-    given, is derived from the object and its expiry: near expiry, expiry and the version they speak of agree
-    however often they are made.
+    NearExpiry without an expiry date lies 30 days ahead of it, Expired on the same day, as in Azure. The version, when
+    not given, is derived from the object, and from its expiry when that is given: near expiry, expiry and the version
+    they speak of agree however often they are made. So the same words twice tell of one condition.
     """
     full_type = event_type(type_name)
     defaults = defaults or EventDefaults()
@@ -186,21 +186,26 @@ def make_event(
             not_before=not_before,
             expires_at=expires_at,
         )
-    if expires_at is None and full_type.endswith("NearExpiry"):
-        expires_at = (occurred_at + timedelta(days=30)).replace(microsecond=0)
-    elif expires_at is None and full_type.endswith("Expired"):
-        expires_at = occurred_at.replace(microsecond=0)
     object_name = name or "example"
+    version = version or derived_version(vault, object_name, expires_at)
+    if expires_at is None and full_type.endswith("NearExpiry"):
+        expires_at = _midnight(occurred_at + timedelta(days=30))
+    elif expires_at is None and full_type.endswith("Expired"):
+        expires_at = _midnight(occurred_at)
     return KeyVaultEvent(
         event_type=full_type,
         vault=vault,
         object_name=object_name,
-        object_version=version or derived_version(vault, object_name, expires_at),
+        object_version=version,
         occurred_at=occurred_at,
         event_id=event_id or str(uuid.uuid4()),
         not_before=not_before,
         expires_at=expires_at,
     )
+
+
+def _midnight(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def derived_version(vault: str, name: str, expires_at: datetime | None) -> str:

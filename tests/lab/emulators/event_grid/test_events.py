@@ -104,7 +104,17 @@ def test_an_unknown_event_type_is_refused_with_the_names_there_are() -> None:
 def test_a_near_expiry_without_a_date_lies_thirty_days_ahead_of_the_expiry() -> None:
     now = datetime(2026, 6, 1, 12, tzinfo=UTC)
     event = make_event("CertificateNearExpiry", vault="v", name="web-tls", occurred_at=now)
-    assert event.expires_at == now + timedelta(days=30)
+    assert event.expires_at == datetime(2026, 7, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("kind", ["SecretNearExpiry", "SecretExpired", "SecretNewVersionCreated"])
+def test_the_same_words_twice_speak_of_the_same_version_with_the_same_expiry(kind: str) -> None:
+    first, second = (
+        make_event(kind, vault="v", name="api-key", occurred_at=datetime(2026, 6, 1, hour, tzinfo=UTC))
+        for hour in (9, 17)
+    )
+    assert (first.object_version, first.expires_at) == (second.object_version, second.expires_at)
+    assert first.event_id != second.event_id
 
 
 def test_near_expiry_and_expired_of_one_object_speak_of_the_same_version() -> None:
