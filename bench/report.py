@@ -19,10 +19,10 @@ _PLOT = _WIDTH - _LEFT - _RIGHT
 
 
 _PREFACE = """\
-Written by `make bench`, which measures all of it anew. Ratios compare two things measured alternately in the same run \
+`make bench` measures all of this and writes this page. Ratios compare two things measured alternately in the same run \
 (CPU time, median of {rounds} rounds). A budget is a bound for plain code: what needs a trick to meet it says so. \
 Absolute figures are this machine's \
-({machine}), with other work beside it. `make bench ONLY=…` measures some groups anew and leaves the others as they \
+({machine}), with other work beside it. `make bench ONLY=…` measures some groups again, and leaves the others as they \
 were."""
 _ON_PAPER = """\
 A daily import of 1,000,000 instances over 500 accounts, 1 % changed, from documented limits and prices, which \
