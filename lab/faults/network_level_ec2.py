@@ -25,7 +25,7 @@ def read_ec2_on_network(seed: int, lab: EC2Lab, expected: int) -> Outcome:
             keys = lab.credentials()
             document = _tenant(keys.access_key_id)
             secret = SecretValue(keys.secret_access_key, {}, "vault", "aws", "1")
-            credentials: Any = SimpleNamespace(read=lambda _: secret, invalidate=lambda _: None)
+            credentials: Any = SimpleNamespace(read=lambda *_: secret, invalidate=lambda _: None)
             reader = Ec2(credentials, lambda *_: "", bootstrap.now)
             try:
                 pages = list(reader.read_instances(document, AccountDocument(account=ACORN), LONDON, page_size=20))

@@ -7,15 +7,19 @@ from datetime import datetime
 from shared.errors import DeskbridgeError, MisconfiguredError, NotFoundError, TryLaterError
 from shared.reasons import Reason
 from shared.settings.store import SettingsStore
+from shared.vaults.bindings import stored_bindings
 from shared.vaults.credentials import check_vault, expired, expiry, field_of, has_expired
 from shared.vaults.documents.credential_stores import CredentialStore
 from shared.vaults.documents.credentials import Credential, InPlaceCredential, SecretSource
 from shared.vaults.documents.vault_addresses import SecretAddress
-from shared.vaults.model import SecretFetcher, SecretValue
+from shared.vaults.model import CredentialUser, SecretFetcher, SecretValue
+from shared.vaults.remediation import set_secret
 from shared.vaults.usage import SecretUses
 
 # A name that no vault has: its absence is told only to an identity that may read.
 PROBE = "deskbridge-check-of-the-store"
+# Whoever tries a secret in place: no credential is kept for it.
+_NOBODY = CredentialUser("trial", "in-place")
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,16 @@ class CredentialChecks:
         return self._check_source(self._settings.get(Credential, name, fresh=True).document)
 
     def check_in_place(self, source: InPlaceCredential) -> CredentialCheck:
-        """Reads a secret that no document names yet. Raises NotFoundError for an unknown store."""
+        """Reads a secret that no credential keeps for others. Raises NotFoundError for an unknown store."""
+        stored = self._settings.find(CredentialStore, source.store, fresh=True)
+        keeper = stored_bindings(self._settings).out_of_scope(source, _NOBODY)
+        if stored is not None and keeper is not None:
+            refusal = MisconfiguredError(
+                Reason.CREDENTIAL_OUT_OF_SCOPE,
+                f"The credential {keeper} keeps the secret {source.address.name} for others, so it was not read.",
+                remedy=f"Try that credential: POST /api/v1/credentials/{keeper}/check",
+            )
+            return self._wrong(source.store, stored.document, refusal)
         return self._check_source(source)
 
     def _check_source(self, source: SecretSource) -> CredentialCheck:
@@ -160,8 +173,8 @@ class CredentialChecks:
             raise MisconfiguredError(
                 Reason.SECRET_EMPTY,
                 f"The secret {value.secret_name} in the vault {value.vault_name} is empty.",
-                remedy=f"Give it a value: az keyvault secret set --vault-name {value.vault_name} "
-                f"--name {value.secret_name} --value '<new value>'",
+                remedy="Write a value to value.txt, store that, and delete the file: "
+                f"{set_secret(value.vault_name, value.secret_name)}",
             )
 
     def _notes(self, store: CredentialStore, value: SecretValue) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from shared.vaults.documents.credentials import (
 )
 from shared.vaults.documents.vault_addresses import SecretAddress
 from shared.vaults.model import CredentialUser, SecretFetcher, SecretValue, UserPassword
+from shared.vaults.remediation import set_secret
 
 logger = logging.getLogger(__name__)
 
@@ -157,9 +158,8 @@ def field_of(value: SecretValue, name: str) -> str:
         raise MisconfiguredError(
             Reason.SECRET_NOT_JSON,
             f"{where} is no JSON object, so it has no field {name}.",
-            remedy=f"Store it as one: az keyvault secret set --vault-name {value.vault_name} --name "
-            f"{value.secret_name} "
-            """--value '{"username": "…", "password": "…"}'""",
+            remedy="""Write {"username": "…", "password": "…"} to value.txt, store that, and delete the file: """
+            f"{set_secret(value.vault_name, value.secret_name)}",
         )
     if name not in value.fields:
         names = ", ".join(sorted(value.fields)[:_MOST_NAMES])
@@ -185,8 +185,8 @@ def expired(value: SecretValue, store_name: str) -> MisconfiguredError:
     return MisconfiguredError(
         Reason.SECRET_EXPIRED,
         f"{expiry(value)} The credential store {store_name} denies expired secrets.",
-        remedy=f"Add a version: az keyvault secret set --vault-name {value.vault_name} --name {value.secret_name} "
-        "--value '<new value>' --expires <date>",
+        remedy="Write the new value to value.txt, store that, and delete the file: "
+        f"{set_secret(value.vault_name, value.secret_name, '--expires', '<date>')}",
     )
 
 

@@ -84,8 +84,7 @@ class VaultRefusals:
                 return MisconfiguredError(
                     Reason.VAULT_CERTIFICATE_UNTRUSTED,
                     f"{self._vault} shows a certificate that this host does not trust, so nothing was sent.",
-                    remedy="See who issued it: openssl s_client -connect "
-                    f"{self._store.vault_url.removeprefix('https://')} -showcerts. If a proxy opens the traffic, name "
+                    remedy=f"See who issued it: {self._fix.show_certificate()}. If a proxy opens the traffic, name "
                     "a bundle that holds its authority in the app setting REQUESTS_CA_BUNDLE; otherwise correct "
                     "vault_url.",
                 )
@@ -125,8 +124,8 @@ class VaultRefusals:
             Reason.VAULT_TOKEN_REFUSED,
             f"{self._vault} does not accept the identity's token: the vault belongs to another tenant, or its resource "
             f"is not {self._store.token_resource}.",
-            remedy=f"Compare the vault's tenant (az keyvault show --name {self._fix.vault} --query "
-            "properties.tenantId) with the identity's, and correct tenant_id or resource of the store.",
+            remedy=f"Compare the vault's tenant ({self._fix.show_vaults_tenant()}) with the identity's, and correct "
+            "tenant_id or resource of the store.",
         )
 
     def _forbidden(self, refusal: VaultRefusal) -> DeskbridgeError:
@@ -178,5 +177,6 @@ class VaultRefusals:
             Reason.SECRET_NOT_FOUND,
             f"The vault {self._store.name_of_vault} has no {self._secret}.",
             remedy=f"See which it has ({self._fix.list_secrets()}), recover a deleted one "
-            f"({self._fix.recover_secret(self._address)}), or make it: {self._fix.set_secret(self._address)}",
+            f"({self._fix.recover_secret(self._address)}), or write its value to value.txt and make it: "
+            f"{self._fix.set_secret(self._address)}",
         )

@@ -151,7 +151,7 @@ class StoreIdentity:
                 Reason.SETTING_MISSING,
                 f"The credential store {self._name} needs the app setting {setting}, which is missing, empty, or a Key "
                 "Vault reference that Azure could not resolve.",
-                remedy=f"Set it ({self._fix.set_app_setting(setting)}) or name another one in the store's {field}.",
+                remedy=f"Set it ({self._fix.set_app_setting(setting)}), or name another one in the store's {field}.",
             )
         return value
 
@@ -261,7 +261,7 @@ class StoreIdentity:
                 return MisconfiguredError(
                     Reason.APP_REGISTRATION_UNKNOWN,
                     f"The credential store {self._name} signs in as {app}, which its tenant does not know.",
-                    remedy=f"Check client_id and tenant_id: az ad app show --id {self._client_id} --query appId",
+                    remedy=f"Check client_id and tenant_id: {self._fix.show_app(self._client_id)}",
                 )
             case "" if not discovery:
                 return self._no_answer_from_entra(error)

@@ -116,7 +116,7 @@ def test_a_missing_permission_on_an_rbac_vault_is_told_with_the_exact_role_assig
     assert found.reason is Reason.VAULT_PERMISSION_MISSING
     assert "role-based access control" in found.summary
     assert (
-        f'az role assignment create --role "Key Vault Secrets User" --assignee-object-id {principal} '
+        f"az role assignment create --role 'Key Vault Secrets User' --assignee-object-id {principal} "
         f"--assignee-principal-type ServicePrincipal --scope {vault.resource_id.lower()}"
     ) in found.remedy
     assert "Azure Key Vault Administrator" not in found.remedy

@@ -1,6 +1,7 @@
 """Which identity asks: each method of a store against the lab's Entra and identity endpoint."""
 
 import os
+import shlex
 import stat
 import sys
 from collections.abc import Callable
@@ -152,7 +153,8 @@ def test_a_missing_or_unresolved_app_setting_is_named(
     refused = failure(desk)
     assert refused.reason is Reason.SETTING_MISSING
     assert f"app setting {missing}," in refused.message
-    assert f"--settings {missing}=" in refused.remedy
+    assert f'{{"{missing}": "<value>"}} to settings.json' in refused.remedy
+    assert "--settings @settings.json" in refused.remedy
     assert lab.journal() == []
 
 
@@ -244,7 +246,8 @@ def test_a_wrong_client_id_of_a_user_assigned_identity_is_told_with_the_command_
     assert refused.reason is Reason.IDENTITY_UNKNOWN
     assert wrong in refused.message
     assert "az functionapp identity assign --name func-acorn --resource-group rg-acorn --identities" in refused.remedy
-    assert f"clientId=='{wrong}'" in refused.remedy
+    query = f"[?clientId=='{wrong}'].id"
+    assert f"--query {shlex.quote(query)} --output tsv" in refused.remedy
 
 
 def test_a_host_without_a_system_assigned_identity_is_told_with_the_command_that_turns_it_on(

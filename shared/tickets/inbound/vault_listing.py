@@ -23,6 +23,7 @@ from shared.tickets.domain.model import ObjectType
 from shared.tickets.inbound.sweep import ObjectProperties
 from shared.vaults.documents.credential_stores import CredentialStore
 from shared.vaults.key_vault import KeyVaultClients
+from shared.vaults.remediation import command
 
 _PASSING = frozenset({408, 429})
 _SERVER_ERRORS = 500
@@ -84,15 +85,16 @@ class KeyVaultLister:
                 raise MisconfiguredError(
                     Reason.VAULT_FIREWALL,
                     f"The vault {vault} refuses this host's address: its firewall is closed to it.",
-                    remedy=f"Let the function app in: az keyvault network-rule add --name {vault} …",
+                    remedy="Let the function app in: "
+                    f"{command('az', 'keyvault', 'network-rule', 'add', '--name', vault, '--ip-address', '<address>')}",
                 ) from None
             raise MisconfiguredError(
                 Reason.VAULT_PERMISSION_MISSING,
                 f"The identity of the credential store {self._store_name} may not list the {object_type}s of the vault "
                 f"{vault} (status {status}).",
                 remedy="Give it the role Key Vault Reader on the vault (az role assignment create --role "
-                '"Key Vault Reader" --assignee <identity> --scope <vault id>), or with access policies the permission '
-                "List for secrets, keys and certificates. Neither reads a value.",
+                "'Key Vault Reader' --assignee '<identity>' --scope '<vault id>'), or with access policies the "
+                "permission List for secrets, keys and certificates. Neither reads a value.",
             ) from None
         except (ServiceRequestError, ServiceResponseError) as error:
             raise TryLaterError(
