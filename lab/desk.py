@@ -319,7 +319,6 @@ def _in_words(said: str) -> str:
     """What a refusal says to a person; the body as it is when it is no refusal of the desk."""
     try:
         problem = json.loads(said)
-        faults = "".join(f" {fault['path']}: {fault['message']}." for fault in problem.get("faults", [])[:3])
-        return f"{problem['detail']}{faults} {problem.get('remedy') or ''} ({problem['reason']})"
+        return f"{problem['detail']} {problem.get('remedy') or ''} ({problem['reason']})"
     except (ValueError, KeyError, TypeError):
         return said or "nothing"

@@ -116,7 +116,7 @@ def _confirm(parts: Parts, arguments: Sequence[str]) -> Iterator[str]:
     run = parts.desk.call("GET", f"/api/v1/runs/{arguments[0]}")
     if not run["counts"].get("held_back"):
         raise ExperimentError(f"no brake held in the run {arguments[0]}: there is nothing to confirm.")
-    body = json.dumps({"confirm": arguments[0]}).encode()
+    body = json.dumps({"mode": "confirm", "run_id": arguments[0]}).encode()
     started_at = datetime.now(UTC)
     parts.desk.call("POST", f"/api/v1/{run['kind']}/{quote(run['name'])}/imports", body)
     yield from _told(parts, wait_for_run(parts.desk, run["kind"], started_at, run["name"]))

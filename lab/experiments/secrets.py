@@ -58,7 +58,7 @@ def _tickets(parts: Parts, name: str) -> Iterator[str]:
 def sweep(parts: Parts, arguments: Sequence[str]) -> Iterator[str]:
     """Read the vaults now, as the daily timer does."""
     del arguments
-    for swept in parts.desk.call("POST", "/api/v1/sweeps", b"{}")["items"]:
+    for swept in parts.desk.call("POST", "/api/v1/sweeps", b'{"vaults": "all"}')["items"]:
         told = swept["message"] if swept["reason"] else f"{swept['objects']} objects"
         yield f"Swept {swept['vault']}: {told}"
     yield "Look: ./lab/do get sweeps"
