@@ -10,6 +10,7 @@ def blueprints() -> tuple[func.Blueprint, ...]:
     keep_log_lines_whole()
     from functions import (
         api_assets,
+        api_audit,
         api_calendar,
         api_credentials,
         api_event_recovery,
@@ -26,6 +27,7 @@ def blueprints() -> tuple[func.Blueprint, ...]:
         import_schedules,
         key_vault_event_queue,
         key_vault_events,
+        outbox,
         poison,
         ticket_schedules,
     )
@@ -50,4 +52,6 @@ def blueprints() -> tuple[func.Blueprint, ...]:
         import_schedules.import_schedules,
         import_parts.import_parts,
         poison.poison,
+        api_audit.audit_api,
+        outbox.outbox,
     )

@@ -6,7 +6,7 @@ from typing import Any
 import azure.functions as func
 
 from functions.api_tickets import STORED
-from functions.http.answers import answer
+from functions.http.answers import answer, caller
 from functions.http.bodies import read_body
 from functions.http.endpoints import BODY, PAGED, UNKNOWN, Content, Refusals, endpoint
 from functions.http.query import PAGE, page_asked
@@ -87,6 +87,7 @@ def replay_quarantined(req: func.HttpRequest) -> func.HttpResponse:
             "There is no document key-vault-events/default.",
             remedy="Apply the settings: docs/key-vault.md, Configure.",
         )
+    _note("replay", "replayed", f"quarantine/{item.item_id}", req)
     if bootstrap.event_ingestor().replay(item, configuration):
         return answer(200, {"recorded": True, "reason": None, "message": ""})
     present = bootstrap.quarantine().get(item.item_id)
@@ -105,7 +106,7 @@ def replay_quarantined(req: func.HttpRequest) -> func.HttpResponse:
 )
 def remove_quarantined(req: func.HttpRequest) -> func.HttpResponse:
     """For what will never become a ticket. Old ones go by themselves."""
-    bootstrap.quarantine().remove(bootstrap.quarantine().get(req.route_params["id"]))
+    bootstrap.quarantine().discard(bootstrap.quarantine().get(req.route_params["id"]), by=caller(req))
     return answer(204)
 
 
@@ -125,6 +126,7 @@ def sweep_vaults_now(req: func.HttpRequest) -> func.HttpResponse:
     from functions.schemas.tickets import SweepRequest
 
     vaults = read_body(req, SweepRequest).vaults
+    _note("sweep", "started", "vaults", req, vaults="all" if vaults == "all" else " ".join(vaults))
     swept = bootstrap.vault_sweep().sweep(None if vaults == "all" else vaults)
     items = [_shown(asdict(one)) for one in swept]
     return answer(200, {"items": items, "next": None})
@@ -175,8 +177,16 @@ def list_dead_letters(req: func.HttpRequest) -> func.HttpResponse:
 def replay_dead_letters(req: func.HttpRequest) -> func.HttpResponse:
     """By the same code as deliveries, at most 100 blobs a call. A blob is removed once all of it is stored or
     quarantined."""
-    del req
+    _note("replay", "replayed", "dead-letters", req)
     return answer(200, asdict(bootstrap.dead_letters().replay()))
+
+
+def _note(kind: str, action: str, thing: str, req: func.HttpRequest, **asked: str) -> None:
+    """Say in the audit trail what is about to be done: it has no transaction of its own."""
+    from shared.access.audit import AuditedChange, AuditedField, AuditKind
+
+    fields = tuple(AuditedField(name, None, value) for name, value in asked.items())
+    bootstrap.audit().note(AuditedChange(AuditKind(kind), action, thing, caller(req), fields))
 
 
 def _shown(swept: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,11 @@ LOOPBACK = "127.0.0.1"
 # As lab/desk.py asks for them; a test compares.
 LAB_PORTS = {7071: "the desk", **dict.fromkeys(range(7180, 7187), "the emulators"), 7187: "./lab/do"}
 STORAGE_PORTS = {10000: "blobs", 10001: "queues", 10002: "tables"}
-QUEUES = ("import-parts", "import-parts-poison", "key-vault-events", "key-vault-events-poison")
+QUEUES = (
+    *("import-parts", "import-parts-poison"),
+    *("key-vault-events", "key-vault-events-poison"),
+    *("outbox", "outbox-poison"),
+)
 AZURITE_FLAGS = "--skipApiVersionCheck --location .lab/azurite"
 
 Line = tuple[str, str, str]  # how it stands (ok, note, missing), what, and what to do

@@ -112,6 +112,12 @@ VARIABLES: tuple[Variable, ...] = (
         parse=_whole_number,
     ),
     Variable(
+        "DESKBRIDGE_AUDIT_KEPT_DAYS",
+        "How many days the entries of the audit trail are kept.",
+        default="400",
+        parse=_whole_number,
+    ),
+    Variable(
         "DESKBRIDGE_VERIFY_CHALLENGE_RESOURCE",
         "Whether a vault's challenge must name the vault's own domain. `false` only for a vault stand-in on loopback.",
         default="true",

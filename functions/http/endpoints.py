@@ -18,6 +18,7 @@ import azure.functions as func
 from functions.http.answers import caller, check_body_arrived, problem, status_of, stranger_problem
 from functions.http.bodies import check_no_members
 from functions.http.query import Query, check
+from shared.access.actor import Origin, acting
 from shared.access.strangers import REFUSALS, bare
 from shared.errors import DeskbridgeError, NotFoundError
 from shared.reasons import Reason
@@ -197,7 +198,8 @@ def _guarded(handle: Callable[..., func.HttpResponse], declared: Endpoint) -> Ca
                 if not declared.bodies:
                     check_no_members(request)
             _check_findable(request, declared)
-            answer = handle(*args, **kwargs)
+            with acting("", origin_of(request)):
+                answer = handle(*args, **kwargs)
         except DeskbridgeError as error:
             REFUSALS.note(f"{declared.function} is refused", error, logging.INFO)
             if declared.access is Access.OPEN:
@@ -212,6 +214,12 @@ def _guarded(handle: Callable[..., func.HttpResponse], declared: Endpoint) -> Ca
         return answer
 
     return guarded
+
+
+def origin_of(request: func.HttpRequest) -> Origin:
+    """Whether a page of this desk sent it, as a browser says. It is told in the audit trail, and opens nothing."""
+    same = request.headers.get("Sec-Fetch-Site", "") == "same-origin"
+    return Origin.CONSOLE if same else Origin.REQUEST
 
 
 def _check_findable(request: func.HttpRequest, declared: Endpoint) -> None:

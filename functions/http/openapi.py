@@ -32,6 +32,7 @@ _TAGS = (
     ("runs", "Imports and previews: starting them, their parts, entries and errors."),
     ("settings", "The documents that operators edit."),
     ("credentials", "Trying credential stores and credentials, and where each is used."),
+    ("audit", "Who changed what, and what is still to follow from changes."),
     ("exports", "Everything in pages of CSV or JSON lines, and the calendar of expiries."),
     ("dashboard", "What a dashboard shows."),
     ("health", "Whether the app is alive, and whether all that it needs is there."),

@@ -18,8 +18,15 @@ param operatorAddresses array
 @minValue(7)
 param deadLetterDays int = 90
 
-var tables = ['tickets', 'assets', 'users', 'runs', 'settings']
-var queues = ['import-parts', 'import-parts-poison', 'key-vault-events', 'key-vault-events-poison']
+var tables = ['tickets', 'assets', 'users', 'runs', 'settings', 'outbox', 'audit']
+var queues = [
+  'import-parts'
+  'import-parts-poison'
+  'key-vault-events'
+  'key-vault-events-poison'
+  'outbox'
+  'outbox-poison'
+]
 var deadLetterContainerName = 'event-grid-dead-letters'
 var deploymentContainerName = 'deployment-packages'
 var eventsQueueName = 'key-vault-events'

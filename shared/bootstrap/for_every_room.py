@@ -3,22 +3,29 @@
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from shared import bootstrap, telemetry
 from shared.bootstrap.singleton import singleton
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
+
     from azure.core.credentials import TokenCredential
 
+    from shared.access.audit import Audit, AuditEntries
     from shared.environment import Environment
     from shared.errors import Fault
     from shared.hosts import AllowedHosts
     from shared.outbound import Outbound
+    from shared.outbox.model import Handler
+    from shared.outbox.outbox import Outbox
     from shared.settings.base import SettingsDocument
     from shared.settings.store import PlannedSettings, SettingsCheck, SettingsStore
     from shared.storage.queues import Queues
+    from shared.storage.rows import Operation
     from shared.storage.tables import Tables
     from shared.vaults.checks import CredentialChecks
     from shared.vaults.credentials import VaultCredentials
@@ -121,6 +128,7 @@ def settings() -> "SettingsStore":
         used_by=used_by,
         checks=settings_checks(bootstrap.allowed_hosts()),
         clock=time.monotonic,
+        audit=bootstrap.audit(),
     )
 
 
@@ -160,3 +168,43 @@ def queues() -> "Queues":
     if endpoint is not None:
         return Queues.from_identity(endpoint, bootstrap.storage_identity())
     return Queues.from_connection_string(bootstrap.environment().text("AzureWebJobsStorage") or "", bootstrap.now)
+
+
+@singleton
+def audit_entries() -> "AuditEntries":
+    from shared.access.audit import AuditEntries
+    from shared.storage.names import AUDIT_TABLE
+
+    kept_for = timedelta(days=bootstrap.environment().number("DESKBRIDGE_AUDIT_KEPT_DAYS"))
+    return AuditEntries(bootstrap.tables().table(AUDIT_TABLE), bootstrap.now, kept_for=kept_for)
+
+
+@singleton
+def audit() -> "Audit":
+    from shared.access.audit import AuditTrail
+    from shared.outbox.model import FollowUp
+
+    def write_with(
+        table: str, partition: str, content: "Mapping[str, Any]"
+    ) -> "AbstractContextManager[Sequence[Operation]]":
+        return bootstrap.outbox().following(table, partition, FollowUp("audit", content))
+
+    return AuditTrail(bootstrap.audit_entries(), write_with, bootstrap.now)
+
+
+@singleton
+def outbox() -> "Outbox":
+    from shared.outbox.outbox import Outbox
+
+    # What may follow from a change, and who carries it out.
+    handlers: Mapping[str, Handler] = {
+        "audit": lambda due: bootstrap.audit_entries().save(due.id, due.content),
+    }
+    return Outbox(bootstrap.tables(), handlers, bootstrap.now, bootstrap.outbox_messages())
+
+
+@singleton
+def outbox_messages() -> "Callable[[str], None]":
+    from shared.storage.names import OUTBOX_QUEUE
+
+    return lambda text: bootstrap.queues().send(OUTBOX_QUEUE, text)

@@ -38,7 +38,7 @@ def assets() -> "RecordTable":
     from shared.records.table import RecordTable
     from shared.storage.names import ASSETS_TABLE
 
-    return RecordTable(bootstrap.tables().table(ASSETS_TABLE))
+    return RecordTable(bootstrap.tables().table(ASSETS_TABLE), bootstrap.audit())
 
 
 @singleton
@@ -73,7 +73,7 @@ def users() -> "RecordTable":
     from shared.records.table import RecordTable
     from shared.storage.names import USERS_TABLE
 
-    return RecordTable(bootstrap.tables().table(USERS_TABLE))
+    return RecordTable(bootstrap.tables().table(USERS_TABLE), bootstrap.audit())
 
 
 @singleton
@@ -150,7 +150,7 @@ def imports() -> "ImportRunner":
 def run_starter() -> "RunStarter":
     from shared.imports.runs.starter import RunStarter
 
-    return RunStarter(bootstrap.imports())
+    return RunStarter(bootstrap.imports(), bootstrap.audit())
 
 
 @singleton

@@ -46,5 +46,6 @@ def readiness() -> "ReadinessChecks":
         bootstrap.settings(),
         bootstrap.credential_checks,
         bootstrap.run_housekeeping,
+        bootstrap.outbox,
         bootstrap.now,
     )

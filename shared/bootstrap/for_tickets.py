@@ -43,7 +43,7 @@ def tickets() -> "TicketRepository":
 def quarantine() -> "Quarantine":
     from shared.tickets.inbound.quarantine import Quarantine
 
-    return Quarantine(bootstrap.tickets().table, bootstrap.now)
+    return Quarantine(bootstrap.tickets().table, bootstrap.now, bootstrap.audit())
 
 
 @singleton
@@ -54,7 +54,12 @@ def ticket_reconciler() -> "TicketReconciler":
         return bootstrap.secret_uses().uses_of(vault, secret)
 
     return TicketReconciler(
-        bootstrap.tickets(), now=bootstrap.now, wait=time.sleep, clock=time.monotonic, uses_of=uses_of
+        bootstrap.tickets(),
+        now=bootstrap.now,
+        wait=time.sleep,
+        clock=time.monotonic,
+        uses_of=uses_of,
+        audit=bootstrap.audit(),
     )
 
 
@@ -96,6 +101,7 @@ def ticket_editor() -> "TicketEditor":
         bootstrap.ticket_configuration(),
         bootstrap.now,
         partial(site_fault, bootstrap.settings()),
+        bootstrap.audit(),
     )
 
 

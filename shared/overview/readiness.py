@@ -9,12 +9,16 @@ from enum import StrEnum
 
 from shared.errors import DeskbridgeError
 from shared.imports.runs.housekeeping import RunHousekeeping
+from shared.outbox.model import OutboxState
+from shared.outbox.outbox import Outbox
 from shared.settings.store import SettingsStore
 from shared.storage.names import (
     EVENTS_POISON_QUEUE,
     EVENTS_QUEUE,
     IMPORT_PARTS_POISON_QUEUE,
     IMPORT_PARTS_QUEUE,
+    OUTBOX_POISON_QUEUE,
+    OUTBOX_QUEUE,
     SETTINGS_TABLE,
     TABLES,
 )
@@ -28,6 +32,13 @@ _OLDEST_PART = timedelta(minutes=30)
 _REMEMBERED = timedelta(minutes=1)
 # A clock that was set back makes nothing younger than now.
 _EARLIEST = timedelta(0)
+# The timer has hurried it several times by then.
+_OLDEST_FOLLOW_UP = timedelta(hours=1)
+_QUEUES = (
+    (IMPORT_PARTS_QUEUE, IMPORT_PARTS_POISON_QUEUE),
+    (EVENTS_QUEUE, EVENTS_POISON_QUEUE),
+    (OUTBOX_QUEUE, OUTBOX_POISON_QUEUE),
+)
 _SECONDS_FOR_VAULTS = 20.0
 _VAULTS_AT_ONCE = 8
 
@@ -65,8 +76,10 @@ class ReadinessChecks:
         settings: SettingsStore,
         checks: Callable[[], CredentialChecks],
         housekeeping: Callable[[], RunHousekeeping],
+        outbox: Callable[[], Outbox],
         now: Callable[[], datetime],
     ) -> None:
+        self._outbox = outbox
         self._tables = tables
         self._queues = queues
         self._settings = settings
@@ -93,7 +106,8 @@ class ReadinessChecks:
             # The rest needs storage, and would fail for the same reason.
             return Readiness(ReadinessState.FAILING, parts)
         parts.append(self._one("settings", ReadinessState.DEGRADED, self._documents))
-        for queue, poison in ((IMPORT_PARTS_QUEUE, IMPORT_PARTS_POISON_QUEUE), (EVENTS_QUEUE, EVENTS_POISON_QUEUE)):
+        parts.append(self._one("outbox", ReadinessState.DEGRADED, self._waiting))
+        for queue, poison in _QUEUES:
             parts.append(self._one(f"queue {queue}", ReadinessState.FAILING, self._queue, queue))
             parts.append(self._one(f"queue {poison}", ReadinessState.DEGRADED, self._poison, poison))
         parts += self._vaults()
@@ -119,6 +133,26 @@ class ReadinessChecks:
         return ReadinessPart(
             "settings", ReadinessState.READY, f"{count} documents in {SETTINGS_TABLE} pass their check."
         )
+
+    def _waiting(self) -> ReadinessPart:
+        failed, _ = self._outbox().page(OutboxState.FAILED, 1, None)
+        if failed:
+            return ReadinessPart(
+                "outbox",
+                ReadinessState.DEGRADED,
+                f"What follows from a change failed for good: {failed[0].explanation}",
+                failed[0].reason,
+                "List it with GET /api/v1/outbox?state=failed, end the cause, and try it again.",
+            )
+        waiting, _ = self._outbox().page(OutboxState.PENDING, 1, None)
+        if waiting and self._now() - waiting[0].at > _OLDEST_FOLLOW_UP:
+            return ReadinessPart(
+                "outbox",
+                ReadinessState.DEGRADED,
+                f"Something has waited since {waiting[0].at:%Y-%m-%d %H:%M} UTC to follow from a change.",
+                remedy="See whether the function carry_out_follow_ups is enabled, and what its log says.",
+            )
+        return ReadinessPart("outbox", ReadinessState.READY, "Nothing failed, and nothing has waited for long.")
 
     def _queue(self, queue: str) -> ReadinessPart:
         name = f"queue {queue}"

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from shared.access.audit import UNAUDITED, Audit, AuditedChange, AuditedField, AuditKind
 from shared.errors import NotFoundError, RowRefusedError, TooLargeError
 from shared.reasons import Reason
 from shared.records import history
@@ -43,8 +44,9 @@ def is_alias(row: Row) -> bool:
 class RecordTable:
     """The rows of one kind of record (assets, users)."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, audit: Audit = UNAUDITED) -> None:
         self._table = table
+        self._audit = audit
 
     def get(self, key: Key) -> Row:
         """The row of a record; raises NotFoundError."""
@@ -81,8 +83,16 @@ class RecordTable:
         line = history.line_of("edit", changes, by, now)
         row, moved = with_line(before, {**values, "changed_at": now}, line)
         operation = Replace(row) if before.etag else Create(row)
-        etag = self._table.transact(before.partition_key, [operation, *moved])[0]
+        change = self._audited(before, changes, by)
+        with self._audit.recording(self._table.name, before.partition_key, change) as audited:
+            etag = self._table.transact(before.partition_key, [operation, *moved, *audited])[0]
         return replace(row, etag=etag)
+
+    def _audited(self, before: Row, changes: Sequence[FieldChange], by: str) -> AuditedChange:
+        told = [change.as_json() for change in changes]
+        fields = tuple(AuditedField(str(one["field"]), one["before"], one["after"]) for one in told)
+        thing = f"{self._table.name}/{before.partition_key}:{before.row_key}"
+        return AuditedChange(AuditKind.RECORD, "edited" if before.etag else "added", thing, by, fields)
 
 
 def with_line(target: Row, assign: Mapping[str, Value | None], line: str) -> tuple[Row, list[Create]]:

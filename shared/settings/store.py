@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
+from shared.access.audit import UNAUDITED, Audit, AuditedChange, AuditKind, differences
 from shared.errors import (
     AlreadyExistsError,
     ChangedMeanwhileError,
@@ -32,6 +33,13 @@ UsedBy = Callable[[SettingsDocument, str], str | None]
 SettingsCheck = Callable[[str, SettingsDocument, "PlannedSettings"], Iterable[Fault]]
 # How often a write is tried while others write the same documents.
 _TRIES = 10
+# Members of documents that name a secret, a field of one or a credential, and never hold its value.
+_NAMES_OF_SECRETS = frozenset(
+    {
+        *("secret", "credential", "client_secret_setting", "access_key_id", "key_header"),
+        *("value_field", "username_field", "password_field", "method", "store"),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -86,10 +94,12 @@ class SettingsStore(SettingsReader):
         used_by: UsedBy | None = None,
         checks: Sequence[SettingsCheck] = (),
         clock: Callable[[], float] | None = None,
+        audit: Audit = UNAUDITED,
     ) -> None:
         super().__init__(table, kinds, now, clock=clock)
         self._used_by = used_by
         self._checks = tuple(checks)
+        self._audit = audit
 
     def put(
         self, kind: str, name: str, content: Any, *, by: str, if_match: str | None = None
@@ -144,7 +154,8 @@ class SettingsStore(SettingsReader):
             )
         version = present.version + 1
         history = self._history_row(kind, name, "deleted", version, present.document, by)
-        self._transact(kind, [Delete(_key(name), present.etag), Create(history)], present.name)
+        change = _audited(kind, name, "deleted", by, present.document, None)
+        self._transact(kind, [Delete(_key(name), present.etag), Create(history)], change)
 
     def apply(
         self, documents: Sequence[ReceivedDocument], *, by: str, dry_run: bool = False
@@ -265,7 +276,8 @@ class SettingsStore(SettingsReader):
         )
         action = "created" if present is None else "updated"
         history = self._history_row(cls.kind, name, action, version, document, by)
-        etag = self._transact(cls.kind, [Replace(row) if present else Create(row), Create(history)], name)
+        change = _audited(cls.kind, name, action, by, present.document if present else None, document)
+        etag = self._transact(cls.kind, [Replace(row) if present else Create(row), Create(history)], change)
         return StoredDocument(name, document, etag, version, now, by)
 
     def _last_version(self, kind: str, name: str) -> int:
@@ -277,15 +289,17 @@ class SettingsStore(SettingsReader):
         columns: dict[str, Value] = {"action": action, "changed_at": now, "changed_by": by, "version": version}
         return Row(kind, f"h:{name}:{descending(version)}", {**pack("document", document_as_json(document)), **columns})
 
-    def _transact(self, kind: str, operations: Sequence[Operation], name: str) -> str:
+    def _transact(self, kind: str, operations: Sequence[Operation], change: AuditedChange) -> str:
         """The ETag of the document's row."""
         try:
-            return self._table.transact(kind, operations)[0]
+            with self._audit.recording(self._table.name, kind, change) as audited:
+                return self._table.transact(kind, [*operations, *audited])[0]
         except (AlreadyExistsError, ChangedMeanwhileError) as error:
+            name = change.thing.removeprefix(f"{kind}/")
             present = self._table.find(kind, _key(name), select=["version"])
             version = "" if present is None else str(present.number("version"))
             raise _OvertakenError(
-                f"The document {kind}/{name} was written meanwhile.", present_version=version
+                f"The document {change.thing} was written meanwhile.", present_version=version
             ) from error
         finally:
             self._forget(kind)
@@ -304,6 +318,14 @@ def _retry_when_overtaken(write: Callable[[], T]) -> T:
 def document_as_json(document: SettingsDocument) -> dict[str, Any]:
     """The document as JSON, as an operator would write it: without what was left at its default."""
     return document.model_dump(mode="json", exclude_defaults=True, by_alias=True)
+
+
+def _audited(
+    kind: str, name: str, action: str, by: str, before: SettingsDocument | None, after: SettingsDocument | None
+) -> AuditedChange:
+    was, becomes = (None if document is None else document_as_json(document) for document in (before, after))
+    fields = differences(was, becomes)
+    return AuditedChange(AuditKind.SETTINGS, action, f"{kind}/{name}", by, fields, _NAMES_OF_SECRETS)
 
 
 def _key(name: str) -> str:

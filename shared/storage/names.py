@@ -5,11 +5,15 @@ ASSETS_TABLE = "assets"
 USERS_TABLE = "users"
 RUNS_TABLE = "runs"
 SETTINGS_TABLE = "settings"
-TABLES = (TICKETS_TABLE, ASSETS_TABLE, USERS_TABLE, RUNS_TABLE, SETTINGS_TABLE)
+OUTBOX_TABLE = "outbox"
+AUDIT_TABLE = "audit"
+TABLES = (TICKETS_TABLE, ASSETS_TABLE, USERS_TABLE, RUNS_TABLE, SETTINGS_TABLE, OUTBOX_TABLE, AUDIT_TABLE)
 
 IMPORT_PARTS_QUEUE = "import-parts"
 # Event Grid delivers here when a subscription's destination is a storage queue instead of the webhook.
 EVENTS_QUEUE = "key-vault-events"
+# Hurries what follows from changes.
+OUTBOX_QUEUE = "outbox"
 
 
 def poison_queue(queue: str) -> str:
@@ -19,7 +23,15 @@ def poison_queue(queue: str) -> str:
 
 IMPORT_PARTS_POISON_QUEUE = poison_queue(IMPORT_PARTS_QUEUE)
 EVENTS_POISON_QUEUE = poison_queue(EVENTS_QUEUE)
-QUEUES = (IMPORT_PARTS_QUEUE, IMPORT_PARTS_POISON_QUEUE, EVENTS_QUEUE, EVENTS_POISON_QUEUE)
+OUTBOX_POISON_QUEUE = poison_queue(OUTBOX_QUEUE)
+QUEUES = (
+    IMPORT_PARTS_QUEUE,
+    IMPORT_PARTS_POISON_QUEUE,
+    EVENTS_QUEUE,
+    EVENTS_POISON_QUEUE,
+    OUTBOX_QUEUE,
+    OUTBOX_POISON_QUEUE,
+)
 
 # Events that Event Grid could not deliver within its 24 hours.
 DEAD_LETTERS_CONTAINER = "event-grid-dead-letters"

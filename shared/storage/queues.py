@@ -1,5 +1,9 @@
-"""What stands in the queues: how much, and since when. The product sends through bindings; this only looks."""
+"""The queues of the account: what stands in them, and since when; and single messages.
 
+What a function sends, it sends through its bindings. What a service sends in the middle of its work goes this way.
+"""
+
+import base64
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -68,7 +72,7 @@ class Queues:
                 name,
                 key,
                 ResourceTypes(service=True, container=True, object=True),
-                AccountSasPermissions(read=True),
+                AccountSasPermissions(read=True, add=True),
                 now() + timedelta(minutes=10),
                 services=Services(queue=True),
             )
@@ -77,21 +81,38 @@ class Queues:
 
     def state(self, queue: str) -> QueueState | None:
         """What stands in the queue; None when there is no such queue. Raises TryLaterError, MisconfiguredError."""
-        answer = self._get(f"{queue}?comp=metadata")
+        answer = self._ask("GET", f"{queue}?comp=metadata")
         if answer.status_code == 404:
             return None
         messages = int(answer.headers.get("x-ms-approximate-messages-count", "0"))
         found = (
-            _INSERTED.search(self._get(f"{queue}/messages?peekonly=true&numofmessages=1").text) if messages else None
+            _INSERTED.search(self._ask("GET", f"{queue}/messages?peekonly=true&numofmessages=1").text)
+            if messages
+            else None
         )
         return QueueState(messages, None if found is None else parsedate_to_datetime(found[1]).astimezone(UTC))
 
-    def _get(self, path: str) -> requests.Response:
+    def send(self, queue: str, text: str) -> None:
+        """Put a message into the queue, as the host's bindings do. Raises TryLaterError, MisconfiguredError."""
+        content = base64.b64encode(text.encode()).decode()
+        body = f"<QueueMessage><MessageText>{content}</MessageText></QueueMessage>"
+        if self._ask("POST", f"{queue}/messages", body).status_code == 404:
+            raise MisconfiguredError(
+                Reason.STORAGE_DENIED, f"There is no queue {queue}.", remedy="Create it, or deploy the infrastructure."
+            )
+
+    def _ask(self, method: str, path: str, body: str | None = None) -> requests.Response:
         headers, signature = self._authorize()
-        address = f"{self._endpoint}/{path}{'&' if signature else ''}{signature}"
+        separator = "" if not signature else "&" if "?" in path else "?"
+        address = f"{self._endpoint}/{path}{separator}{signature}"
         try:
-            answer = requests.get(
-                address, headers={**headers, "x-ms-version": _VERSION}, timeout=_SECONDS, allow_redirects=False
+            answer = requests.request(
+                method,
+                address,
+                data=body,
+                headers={**headers, "x-ms-version": _VERSION},
+                timeout=_SECONDS,
+                allow_redirects=False,
             )
         except requests.RequestException as error:
             # Its text holds the address, and that the signature.
@@ -104,7 +125,7 @@ class Queues:
                 "The storage account refuses access to its queues.",
                 remedy="Give the app's identity the role Storage Queue Data Contributor on the storage account.",
             )
-        if answer.status_code not in {200, 404}:
+        if answer.status_code not in {200, 201, 404}:
             raise TryLaterError(Reason.STORAGE_UNAVAILABLE, f"The queue service answered {answer.status_code}.")
         return answer
 

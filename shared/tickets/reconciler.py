@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from shared.access.audit import UNAUDITED, Audit, AuditedChange
 from shared.errors import ConflictError, DeskbridgeError, RowRefusedError, TryLaterError
 from shared.reasons import Reason
 from shared.storage.limits import in_transactions
@@ -40,10 +41,11 @@ _SECONDS = 18.0
 
 @dataclass(frozen=True)
 class TicketEdit:
-    """A person's new override of a ticket, and the notes that tell it."""
+    """A person's new override of a ticket, the notes that tell it, and what the audit trail says of it."""
 
     override: ManualOverride
     notes: tuple[Note, ...]
+    change: AuditedChange
 
 
 # From the override that stands and the ticket as it is, the edit; None when it changes nothing.
@@ -108,8 +110,10 @@ class TicketReconciler:
         wait: Callable[[float], None],
         clock: Callable[[], float],
         uses_of: UsesOf | None = None,
+        audit: Audit = UNAUDITED,
     ) -> None:
         self._repository = repository
+        self._audit = audit
         self._now = now
         self._wait = wait
         self._clock = clock
@@ -145,10 +149,12 @@ class TicketReconciler:
                 return EditedTicket(None)
             updated = replace(record, overrides={**record.overrides, ticket_key: edited.override})
             ticket_id = record.stored[ticket_key].ticket_id
-            own = [create_note(context.vault, ticket_id, note) for note in edited.notes]
-            plan = self._transactions.plan(key, record, updated, own, context, check_id_collisions=False)
+            notes = [create_note(context.vault, ticket_id, note) for note in edited.notes]
             try:
-                etags = self._repository.write(context.vault, plan.operations)
+                with self._audit.recording(self._repository.table.name, context.vault, edited.change) as audited:
+                    own = [*notes, *audited]
+                    plan = self._transactions.plan(key, record, updated, own, context, check_id_collisions=False)
+                    etags = self._repository.write(context.vault, plan.operations)
             except ConflictError:
                 self._wait(_pause(min(tries, _TRIES)))
                 continue

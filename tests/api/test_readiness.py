@@ -9,6 +9,7 @@ from azure.storage.queue import QueueServiceClient
 
 from shared import bootstrap
 from shared.errors import MisconfiguredError
+from shared.outbox.outbox import ATTEMPTS, Outbox
 from shared.reasons import Reason
 from shared.storage.names import IMPORT_PARTS_POISON_QUEUE, IMPORT_PARTS_QUEUE
 from shared.storage.queues import Queues
@@ -133,3 +134,31 @@ def test_queues_of_a_wrong_key_or_no_key_are_said_to_be_refused(storage: Storage
     with pytest.raises(MisconfiguredError) as missing:
         Queues.from_connection_string("AccountName=lab0", now)
     assert missing.value.reason is Reason.SETTING_INVALID
+
+
+def test_what_failed_to_follow_from_a_change_is_told_with_its_reason() -> None:
+    call("PUT", "settings/sites/london-hq", {"title": "London HQ", "customer": "Acorn"})
+    answer = call("GET", "health/ready")
+    assert part(answer, "outbox")["state"] == "ready"
+
+    def refuse(_due: Any) -> None:
+        raise MisconfiguredError(Reason.SETTING_MISSING, "There is no address.", remedy="Set one.")
+
+    broken = Outbox(bootstrap.tables(), {"audit": refuse}, bootstrap.now, lambda _: None)
+    [entry] = broken.page(None, 10, None)[0]
+    for _ in range(ATTEMPTS):
+        with pytest.raises(MisconfiguredError):
+            broken.carry_out(entry.message)
+    found = part(call("GET", "health/ready"), "outbox")
+    assert (found["state"], found["reason"]) == ("degraded", "setting_missing")
+    assert "There is no address." in found["message"]
+    [listed] = call("GET", "outbox?state=failed").json["items"]
+    assert (listed["reason"], listed["explanation"]) == ("setting_missing", "There is no address. Set one.")
+
+
+def test_what_has_waited_for_long_to_follow_from_a_change_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    call("PUT", "settings/sites/london-hq", {"title": "London HQ", "customer": "Acorn"})
+    late = datetime.now(UTC) + timedelta(hours=2)
+    bootstrap.readiness()
+    monkeypatch.setattr(bootstrap.readiness(), "_now", lambda: late)
+    assert part(call("GET", "health/ready"), "outbox")["state"] == "degraded"

@@ -203,7 +203,7 @@ def test_an_answer_is_of_the_version_that_was_written_even_when_somebody_else_wr
     second: list[str] = []
 
     def overtaken(table: str, operation: str, moment: str) -> None:
-        if (operation, moment, second) == ("transact", "after", []):
+        if table != "outbox" and (operation, moment, second) == ("transact", "after", []):
             second.append("begun")
             replaced = call(
                 "PUT", "settings/credential-stores/acorn", {**STORE, "cache_seconds": 200}, {"If-Match": "*"}
@@ -224,7 +224,7 @@ def test_a_written_document_that_somebody_else_removed_at_once_was_written_all_t
     removed: list[int] = []
 
     def gone(table: str, operation: str, moment: str) -> None:
-        if (operation, moment, removed) == ("transact", "after", []):
+        if table != "outbox" and (operation, moment, removed) == ("transact", "after", []):
             removed.append(0)
             removed.append(call("DELETE", "settings/credential-stores/acorn", headers={"If-Match": "*"}).status)
 
@@ -240,7 +240,8 @@ def test_applying_beside_other_writers_ends_with_every_document_as_given(desk: M
 
     def interfere(table: str, operation: str, moment: str) -> None:
         # Before each of the first two transactions of the application somebody else writes the same documents.
-        if (operation, moment) == ("transact", "before") and len(others) < 2 and None not in others:
+        is_change = (operation, moment) == ("transact", "before") and table != "outbox"
+        if is_change and len(others) < 2 and None not in others:
             others.append(None)  # type: ignore[arg-type] # its own writes are not interfered with
             number = others.index(None)  # type: ignore[arg-type]
             for name in names:

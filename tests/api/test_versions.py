@@ -47,7 +47,7 @@ def test_an_answer_is_of_the_edit_itself_even_when_somebody_else_edited_right_af
     other: list[Any] = []
 
     def overtaken(table: str, operation: str, moment: str) -> None:
-        if (operation, moment, other) == ("transact", "after", []):
+        if table != "outbox" and (operation, moment, other) == ("transact", "after", []):
             other.append("begun")
             other.append(edit(record, "theirs", "*").etag)
 
@@ -70,7 +70,7 @@ def test_an_answer_is_of_the_change_of_a_ticket_itself_even_when_somebody_else_c
     other: list[str] = []
 
     def overtaken(table: str, operation: str, moment: str) -> None:
-        if (operation, moment, other) == ("transact", "after", []):
+        if table != "outbox" and (operation, moment, other) == ("transact", "after", []):
             other.append("begun")
             other.append(call("PATCH", address, {"assignee": "theirs"}, {"If-Match": "*"}).etag)
 
@@ -154,7 +154,7 @@ def test_one_who_was_overtaken_is_told_the_version_that_is_there_now(desk: Memor
 
     def overtaking(write: Callable[[], Answer]) -> Callable[[str, str, str], None]:
         def overtake(table: str, operation: str, moment: str) -> None:
-            if (operation, moment, other) == ("transact", "before", []):
+            if table != "outbox" and (operation, moment, other) == ("transact", "before", []):
                 other.append("begun")
                 other.append(write().etag)
 

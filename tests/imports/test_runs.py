@@ -15,6 +15,7 @@ from shared.imports.runs.repository import RunRepository
 from shared.imports.runs.runner import ImportRunner
 from shared.imports.runs.starter import RunStarter
 from shared.reasons import Reason
+from shared.storage.rows import Operation
 from tests.fakes.tables import WatchedTables
 from tests.imports.worlds import Ec2Case, World
 
@@ -38,8 +39,8 @@ class _Raced(RunRepository):
         self._world = world
         self.winner = ""
 
-    def add(self, run: Run) -> Run:
-        added = super().add(run)
+    def add(self, run: Run, beside: Sequence[Operation] = ()) -> Run:
+        added = super().add(run, beside)
         if not self.winner:
             self.winner, _ = self._world.start()
         return added

@@ -14,11 +14,24 @@ from shared.imports.runs.model import Mode, Part, PartState, Run, RunState
 from shared.reasons import Reason
 from shared.storage.keys import descending
 from shared.storage.limits import split_transactions
-from shared.storage.rows import Condition, Create, Delete, Replace, Row, Save, Value, partition, row_key_prefix
+from shared.storage.rows import (
+    Condition,
+    Create,
+    Delete,
+    Operation,
+    Replace,
+    Row,
+    Save,
+    Value,
+    partition,
+    row_key_prefix,
+)
 from shared.storage.tables import Table, scan
 from shared.text import KEY_FORBIDDEN, escape_key
 
-_RUNS = "runs"
+RUNS_PARTITION = "runs"
+# What follows from a run stands behind them.
+_IS_RUN = Condition("RowKey", "lt", "~")
 _LEASES = "leases"
 _SUCCESSES = "successes"
 _LONGEST_SENTENCE = 4_000
@@ -54,14 +67,15 @@ class RunRepository:
         """Newest first in key order."""
         return f"{descending(now)}-{kind}-{secrets.token_hex(3)}"
 
-    def add(self, run: Run) -> Run:
-        etag = self._table.transact(_RUNS, [Create(_run_row(run))])[0]
+    def add(self, run: Run, beside: Sequence[Operation] = ()) -> Run:
+        """The run with its ETag; `beside` are operations of the same transaction."""
+        etag = self._table.transact(RUNS_PARTITION, [Create(_run_row(run)), *beside])[0]
         return replace(run, etag=etag)
 
     def find(self, run_id: str) -> Run | None:
         if not 0 < len(run_id) <= _LONGEST_ID or KEY_FORBIDDEN.search(run_id):
             return None
-        row = self._table.find(_RUNS, run_id)
+        row = self._table.find(RUNS_PARTITION, run_id)
         return None if row is None else _to_run(row)
 
     def get(self, run_id: str) -> Run:
@@ -74,12 +88,12 @@ class RunRepository:
 
     def save(self, run: Run) -> Run:
         """Raises ChangedMeanwhileError."""
-        etag = self._table.transact(_RUNS, [Replace(_run_row(run))])[0]
+        etag = self._table.transact(RUNS_PARTITION, [Replace(_run_row(run))])[0]
         return replace(run, etag=etag)
 
     def page(self, kind: str, name: str, size: int, after: str | None) -> tuple[Sequence[Run], str | None]:
         """Newest first; `kind` and `name` may be empty."""
-        where: list[Condition] = [partition(_RUNS)]
+        where: list[Condition] = [partition(RUNS_PARTITION), _IS_RUN]
         if kind:
             where.append(Condition("kind", "eq", kind))
         if name:
@@ -97,16 +111,19 @@ class RunRepository:
         runs = self._all(older) if mode is None else self._all(older, Condition("mode", "eq", str(mode)))
         return [run for run in runs if not run.is_open]
 
-    def remove(self, run: Run) -> None:
-        """The run with all its rows; the run's own row last, so that a kill leaves it to be removed again."""
+    def remove(self, run: Run, beside: Sequence[Operation] = ()) -> None:
+        """The run with all its rows; the run's own row last, so that a kill leaves it to be removed again.
+
+        `beside` are operations of the last transaction.
+        """
         self.entries.remove(run.id)
         rows = list(scan(self._table, [partition(run.id)], select=()))
         for transaction in split_transactions([[Delete(row.row_key)] for row in rows]):
             self._table.transact(run.id, transaction)
-        self._table.transact(_RUNS, [Delete(run.id)])
+        self._table.transact(RUNS_PARTITION, [Delete(run.id), *beside])
 
     def _all(self, *conditions: Condition) -> list[Run]:
-        return [_to_run(row) for row in scan(self._table, [partition(_RUNS), *conditions])]
+        return [_to_run(row) for row in scan(self._table, [partition(RUNS_PARTITION), _IS_RUN, *conditions])]
 
     # Parts
 
@@ -198,7 +215,7 @@ def _run_row(run: Run) -> Row:
             "remedy": _cut(run.remedy),
         }
     )
-    return Row(_RUNS, run.id, values, run.etag)
+    return Row(RUNS_PARTITION, run.id, values, run.etag)
 
 
 def _to_run(row: Row) -> Run:

@@ -1,18 +1,25 @@
 """How a run begins: checked, leased, its parts created. What was interrupted in between is resumed."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from shared.access.audit import UNAUDITED, Audit, AuditedChange, AuditedField, AuditKind
 from shared.errors import ChangedMeanwhileError, ConflictError, DeskbridgeError, InvalidInputError, TryLaterError
 from shared.imports.plan.model import Trigger
 from shared.imports.runs.model import Mode, PartState, Run, RunState
+from shared.imports.runs.repository import RUNS_PARTITION
 from shared.imports.runs.runner import ImportRunner, PartMessage
 from shared.imports.sources import SyncSource
 from shared.reasons import Reason
+from shared.storage.names import RUNS_TABLE
+from shared.storage.rows import Create, Delete, Operation
 
 logger = logging.getLogger(__name__)
+
+# Who starts what no person does.
+_SCHEDULE = "schedule"
 
 
 @dataclass(frozen=True)
@@ -26,9 +33,10 @@ class StartedRun:
 class RunStarter:
     """Starts runs of every registered source."""
 
-    def __init__(self, runner: ImportRunner) -> None:
+    def __init__(self, runner: ImportRunner, audit: Audit = UNAUDITED) -> None:
         self._runner = runner
         self._runs = runner.runs
+        self._audit = audit
 
     def start(
         self,
@@ -52,41 +60,21 @@ class RunStarter:
                 Reason.BODY_INVALID, "A run is a preview, applies one, or confirms one: only one of them."
             )
         source = self._runner.source_type(kind).source(name)
-        trigger = self._trigger_of(kind, name, trigger, apply, confirm)
-        now = self._runner.now()
-        run = Run(
-            id=self._runs.new_id(kind, now),
-            kind=kind,
-            name=name,
+        run = replace(
+            self._new_run(kind, name, self._trigger_of(kind, name, trigger, apply, confirm), by),
             mode=Mode.PREVIEW if preview else Mode.IMPORT,
-            trigger=trigger,
-            started_at=now,
-            started_by=by,
             applies=apply,
             confirms=confirm,
         )
-        if not preview:
-            self._check_lease(run)
-        run = self._runs.add(run)
-        if not preview:
-            self._take_lease_or_remove(run)
-        try:
-            return StartedRun(run, self._create_parts(run, source))
-        except (TryLaterError, ChangedMeanwhileError):
-            # Housekeeping creates them, or has.
-            raise
-        except DeskbridgeError as error:
-            # It would fail housekeeping too; open until then, it would keep every other import from starting.
-            with suppress(ChangedMeanwhileError):
-                self._close(run, RunState.FAILED, reason=error.reason, message=error.message, remedy=error.remedy)
-            raise
+        return self._begin(run, source, self._add_audited)
 
     def start_scheduled(self, kind: str) -> list[PartMessage]:
         """A run of every document whose schedule is on. One that cannot start does not keep the others from it."""
         messages: list[PartMessage] = []
         for name, _ in self._runner.source_type(kind).scheduled():
             try:
-                started = self.start(kind, name, trigger=Trigger.SCHEDULED, by="schedule")
+                source = self._runner.source_type(kind).source(name)
+                started = self._begin(self._new_run(kind, name, Trigger.SCHEDULED, _SCHEDULE), source, self._add)
             except TryLaterError:
                 raise
             except DeskbridgeError as error:
@@ -112,6 +100,35 @@ class RunStarter:
         except DeskbridgeError as error:
             self._close(run, RunState.FAILED, reason=error.reason, message=error.message, remedy=error.remedy)
             return []
+
+    # Within
+
+    def _new_run(self, kind: str, name: str, trigger: Trigger, by: str) -> Run:
+        now = self._runner.now()
+        return Run(
+            id=self._runs.new_id(kind, now),
+            kind=kind,
+            name=name,
+            mode=Mode.IMPORT,
+            trigger=trigger,
+            started_at=now,
+            started_by=by,
+        )
+
+    def _begin(self, run: Run, source: SyncSource, add: Callable[[Run], Run]) -> StartedRun:
+        if run.mode is Mode.IMPORT:
+            self._check_lease(run)
+        run = add(run)
+        try:
+            return StartedRun(run, self._create_parts(run, source))
+        except (TryLaterError, ChangedMeanwhileError):
+            # Housekeeping creates them, or has.
+            raise
+        except DeskbridgeError as error:
+            # It would fail housekeeping too; open until then, it would keep every other import from starting.
+            with suppress(ChangedMeanwhileError):
+                self._close(run, RunState.FAILED, reason=error.reason, message=error.message, remedy=error.remedy)
+            raise
 
     def _trigger_of(self, kind: str, name: str, trigger: Trigger, apply: str, confirm: str) -> Trigger:
         """A run that stands on another one does what that one would have done."""
@@ -148,14 +165,25 @@ class RunStarter:
         if holder is not None and self._runner.close_if_complete(holder).run.is_open:
             raise self._running(run, holder.id)
 
-    def _take_lease_or_remove(self, run: Run) -> None:
+    def _add_audited(self, run: Run) -> Run:
+        """A person's run: the schedule's own stand among the runs alone."""
+        with self._audit.recording(RUNS_TABLE, RUNS_PARTITION, _audited(run)) as audited:
+            return self._add(run, audited)
+
+    def _add(self, run: Run, beside: Sequence[Operation] = ()) -> Run:
+        """Write the run, with the operations beside it, and take its lease. Raises ConflictError, and then no run
+        is there."""
+        run = self._runs.add(run, beside)
+        if run.mode is Mode.PREVIEW:
+            return run
         try:
             self._take_lease(run)
         except ConflictError:
             # It never was: whoever asked is told so, and the list of runs shows the other alone.
             with suppress(ChangedMeanwhileError):
-                self._runs.remove(run)
+                self._runs.remove(run, [Delete(one.row.row_key) for one in beside if isinstance(one, Create)])
             raise
+        return run
 
     def _take_lease(self, run: Run) -> None:
         """Raises ConflictError while another import of the document runs."""
@@ -187,21 +215,24 @@ class RunStarter:
 
     def _record_refusal(self, kind: str, name: str, error: DeskbridgeError) -> None:
         """A scheduled import that could not even start stands among the runs, where an operator looks."""
-        now = self._runner.now()
+        run = self._new_run(kind, name, Trigger.SCHEDULED, _SCHEDULE)
         self._runs.add(
-            Run(
-                id=self._runs.new_id(kind, now),
-                kind=kind,
-                name=name,
-                mode=Mode.IMPORT,
-                trigger=Trigger.SCHEDULED,
-                started_at=now,
-                started_by="schedule",
+            replace(
+                run,
                 parts_created=True,
                 state=RunState.FAILED,
-                finished_at=now,
+                finished_at=run.started_at,
                 reason=str(error.reason),
                 message=error.message,
                 remedy=error.remedy,
             )
         )
+
+
+def _audited(run: Run) -> AuditedChange:
+    action = "applied" if run.applies else "confirmed" if run.confirms else "started"
+    kind = AuditKind.CONFIRMATION if run.confirms else AuditKind.IMPORT
+    fields = [AuditedField("run", None, run.id), AuditedField("mode", None, str(run.mode))]
+    if run.applies or run.confirms:
+        fields.append(AuditedField("of", None, run.applies or run.confirms))
+    return AuditedChange(kind, action, f"{run.kind}/{run.name}", run.started_by, tuple(fields))

@@ -1,15 +1,17 @@
 """What people do with a ticket: look at it, change it, write a note. What they decide stands until news comes."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
+from shared.access.audit import UNAUDITED, Audit, AuditedChange, AuditedField, AuditKind
 from shared.errors import ConflictError, Fault, InvalidInputError, NotFoundError
 from shared.reasons import Reason
 from shared.storage.etags import check_version, short_etag
-from shared.storage.rows import Row
+from shared.storage.rows import Operation, Row
 from shared.tickets.configuration import Configuration
 from shared.tickets.domain.model import (
     ConditionState,
@@ -55,12 +57,14 @@ class TicketEditor:
         configuration: Callable[[], Configuration | None],
         now: Callable[[], datetime],
         site_fault: Callable[[object], str | None],
+        audit: Audit = UNAUDITED,
     ) -> None:
         self._repository = repository
         self._reconciler = reconciler
         self._configuration = configuration
         self._now = now
         self._site_fault = site_fault
+        self._audit = audit
 
     def get(self, ticket_id: str) -> StoredTicket:
         """The ticket; raises NotFoundError."""
@@ -83,7 +87,7 @@ class TicketEditor:
             # Read after the object's row, whose ETag guards the write: so nobody comes in between.
             present = self._find(ticket_id)
             check_version(f"The ticket {found_id}", if_match, short_etag(present.etag))
-            return _edit(override, desired, changes, by, self._now(), note)
+            return _edit(override, desired, changes, by, self._now(), note, found_id)
 
         configuration = self._configuration()
         context = configuration.context(scope) if configuration is not None else Context(scope)
@@ -100,10 +104,13 @@ class TicketEditor:
         """Write a note into the timeline. Raises NotFoundError."""
         row = self._find(ticket_id)
         note = Note(self._now(), by, text)
-        self._repository.table.transact(
-            row.partition_key, [create_note(row.partition_key, row.text("ticket_id"), note)]
-        )
+        scope, found_id = row.partition_key, row.text("ticket_id")
+        with self._recording(scope, _audited("noted", found_id, by, (AuditedField("note", None, text),))) as audited:
+            self._repository.table.transact(scope, [create_note(scope, found_id, note), *audited])
         return note
+
+    def _recording(self, scope: str, change: AuditedChange) -> AbstractContextManager[Sequence[Operation]]:
+        return self._audit.recording(self._repository.table.name, scope, change)
 
     def _stored(self, row: Row) -> StoredTicket:
         return StoredTicket(ticket_of(row), short_etag(row.etag), tuple(self._repository.notes(row)))
@@ -133,7 +140,8 @@ class TicketEditor:
             finished_at=(ticket.finished_at or override.at) if status.finished else None,
         )
         notes = [create_note(row.partition_key, ticket.ticket_id, note) for note in edited.notes]
-        self._repository.table.transact(row.partition_key, [*rewrite(row, changed), *notes])
+        with self._recording(row.partition_key, edited.change) as audited:
+            self._repository.table.transact(row.partition_key, [*rewrite(row, changed), *notes, *audited])
 
     def _find(self, ticket_id: str) -> Row:
         wanted = ticket_id.strip().upper()
@@ -147,7 +155,13 @@ class TicketEditor:
 
 
 def _edit(
-    override: ManualOverride | None, desired: DesiredTicket, changes: Changes, by: str, now: datetime, note: str | None
+    override: ManualOverride | None,
+    desired: DesiredTicket,
+    changes: Changes,
+    by: str,
+    now: datetime,
+    note: str | None,
+    ticket_id: str,
 ) -> TicketEdit | None:
     ticket = desired.ticket
     present = {name: getattr(ticket, name) for name in CHANGEABLE}
@@ -175,7 +189,13 @@ def _edit(
         site=_text(changes, "site", override.site if override else None),
         snoozed_until=snoozed_until if isinstance(snoozed_until, datetime) else None,
     )
-    return TicketEdit(updated, tuple(notes))
+    fields = [AuditedField(name, present[name], value) for name, value in changes.items() if value != present[name]]
+    fields += [AuditedField("note", None, note)] if note is not None else []
+    return TicketEdit(updated, tuple(notes), _audited("edited", ticket_id, by, tuple(fields)))
+
+
+def _audited(action: str, ticket_id: str, by: str, fields: tuple[AuditedField, ...]) -> AuditedChange:
+    return AuditedChange(AuditKind.TICKET, action, f"tickets/{ticket_id}", by, fields)
 
 
 def _check_snooze(until: str | datetime, status: Status, now: datetime) -> None:

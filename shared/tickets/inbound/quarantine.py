@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from shared.access.audit import UNAUDITED, Audit, AuditedChange, AuditKind
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, NotFoundError
 from shared.reasons import Reason
 from shared.storage.documents import pack, unpack
@@ -36,9 +37,10 @@ class Quarantined:
 class Quarantine:
     """The rows of the quarantine: `item:<digest of the event>`, and `at:<newest first>:<digest>` for the list."""
 
-    def __init__(self, table: Table, now: Callable[[], datetime]) -> None:
+    def __init__(self, table: Table, now: Callable[[], datetime], audit: Audit = UNAUDITED) -> None:
         self._table = table
         self._now = now
+        self._audit = audit
 
     def keep(self, member: Any, reason: Reason, message: str) -> str:
         """Keep an event; the same one again is the same item. Answers with the item's id."""
@@ -102,6 +104,13 @@ class Quarantine:
             self._table.transact(PARTITION, [Delete(key) for key in keys])
         except ChangedMeanwhileError:
             return
+
+    def discard(self, item: Quarantined, *, by: str) -> None:
+        """Remove the item because a person says so; it may be gone already."""
+        change = AuditedChange(AuditKind.QUARANTINE, "removed", f"quarantine/{item.item_id}", by)
+        keys = [f"item:{item.item_id}", _listed_key(item.received_at, item.item_id)]
+        with suppress(ChangedMeanwhileError), self._audit.recording(self._table.name, PARTITION, change) as audited:
+            self._table.transact(PARTITION, [*(Delete(key) for key in keys), *audited])
 
     def older_than(self, moment: datetime) -> Iterator[Sequence[str]]:
         """The row keys of each item that was received before `moment`."""

@@ -1,0 +1,56 @@
+"""Queue and timers of the outbox: what follows from changes is carried out, and found again when a message was lost."""
+
+import logging
+
+import azure.functions as func
+
+from functions.queue_messages import QueueMessages
+from shared import bootstrap
+from shared.errors import InvalidInputError
+from shared.storage.names import OUTBOX_POISON_QUEUE, OUTBOX_QUEUE
+
+logger = logging.getLogger(__name__)
+
+outbox = func.Blueprint()
+
+
+@outbox.queue_trigger("message", queue_name=OUTBOX_QUEUE, connection="AzureWebJobsStorage")
+def carry_out_follow_ups(message: func.QueueMessage) -> None:
+    """Carry out what follows from one change. What it raises, the queue gives again."""
+    from shared.outbox.model import OutboxMessage
+
+    bootstrap.outbox().carry_out(OutboxMessage.parse(message.get_json()))
+
+
+@outbox.queue_trigger("message", queue_name=OUTBOX_POISON_QUEUE, connection="AzureWebJobsStorage")
+def drop_follow_up_message(message: func.QueueMessage) -> None:
+    """Let a message go that the queue gave up on. Its entry stands in the outbox, where the timer finds it."""
+    from shared.outbox.model import OutboxMessage
+
+    try:
+        entry_id = OutboxMessage.parse(message.get_json()).id
+    except (InvalidInputError, ValueError):
+        # No entry belongs to it: somebody else put it there. Raising would only bring it back.
+        logger.exception("The poison queue held a message that is none of the outbox: id %s.", message.id)
+        return
+    logger.warning("The queue gave up on the outbox entry %s; the timer goes on with it, unless it failed.", entry_id)
+
+
+@outbox.timer_trigger("timer", "%DESKBRIDGE_HOUSEKEEPING_SCHEDULE%", run_on_startup=False, use_monitor=True)
+@outbox.queue_output("messages", queue_name=OUTBOX_QUEUE, connection="AzureWebJobsStorage")
+def hurry_overdue_follow_ups(timer: func.TimerRequest, messages: QueueMessages) -> None:
+    """Send the messages again of what should have followed by now: at most a thousand, the oldest first."""
+    del timer
+    overdue = bootstrap.outbox().overdue()
+    if overdue:
+        logger.info("%d entries of the outbox are hurried again.", len(overdue))
+        messages.set([message.text for message in overdue])
+
+
+@outbox.timer_trigger("timer", "%DESKBRIDGE_HOUSEKEEPING_SCHEDULE%", run_on_startup=False, use_monitor=True)
+def remove_old_audit_entries(timer: func.TimerRequest) -> None:
+    """Remove days of the audit trail that are kept no longer, some thousand rows at a time."""
+    del timer
+    removed = bootstrap.audit_entries().remove_old()
+    if removed:
+        logger.info("%d old entries of the audit trail were removed.", removed)

@@ -1,0 +1,125 @@
+"""Follow-ups as values, and the rows that keep them. It knows no table."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from shared.errors import InvalidInputError
+from shared.reasons import Reason
+from shared.storage.documents import pack, unpack
+from shared.storage.rows import Create, Row
+
+# Behind all other rows of a partition, where no list and no import looks.
+OUTBOX = "~outbox:"
+# The partition of the table `outbox`. Its rows sort by time, oldest first.
+PENDING = "pending"
+
+
+class OutboxState(StrEnum):
+    """`FAILED` is for good: nobody tries again until a person asks for it."""
+
+    PENDING = "pending"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class FollowUp:
+    """What is to follow from a change: which handler carries it out, and what that needs, as JSON."""
+
+    kind: str
+    content: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class DueFollowUp:
+    """A follow-up for its handler. `id` is the same at each try: what the handler writes is keyed by it."""
+
+    id: str
+    content: Mapping[str, Any]
+
+
+# Carries a follow-up out; doing it again must change nothing.
+Handler = Callable[[DueFollowUp], None]
+
+
+@dataclass(frozen=True)
+class OutboxMessage:
+    """Which outbox row the queue speaks of."""
+
+    table: str
+    partition: str
+    id: str
+
+    @property
+    def text(self) -> str:
+        return json.dumps({"table": self.table, "partition": self.partition, "id": self.id})
+
+    @classmethod
+    def parse(cls, content: Any) -> "OutboxMessage":
+        """Raises InvalidInputError for what no outbox sent."""
+        members = ("table", "partition", "id")
+        if not isinstance(content, dict) or not all(isinstance(content.get(name), str) for name in members):
+            raise InvalidInputError(Reason.BODY_INVALID, "The message is none of the outbox.")
+        return cls(*(content[name] for name in members))
+
+
+@dataclass(frozen=True)
+class PendingEntry:
+    """An outbox row that is not carried out yet, as lists show it."""
+
+    message: OutboxMessage
+    at: datetime
+    kinds: tuple[str, ...]
+    state: OutboxState
+    attempts: int
+    reason: str
+    explanation: str
+
+
+def outbox_row_key(entry_id: str) -> str:
+    return OUTBOX + entry_id
+
+
+def create_outbox_row(partition: str, entry_id: str, follow_ups: "tuple[FollowUp, ...]") -> Create:
+    """The row that goes into the change's own transaction."""
+    told = [{"kind": one.kind, "content": one.content} for one in follow_ups]
+    return Create(Row(partition, outbox_row_key(entry_id), pack("follow_ups", told)))
+
+
+def follow_ups_of(row: Row) -> list[FollowUp]:
+    """The follow-ups of an outbox row."""
+    return [FollowUp(one["kind"], one["content"]) for one in unpack(row, "follow_ups", [])]
+
+
+def pending_row(message: OutboxMessage, at: datetime, kinds: "tuple[str, ...]") -> Row:
+    """The row that leads to the outbox row: nobody has to search for it."""
+    return Row(
+        PENDING,
+        message.id,
+        {
+            "table": message.table,
+            "scope": message.partition,
+            "at": at,
+            "kinds": " ".join(kinds),
+            "state": str(OutboxState.PENDING),
+            "attempts": 0,
+        },
+    )
+
+
+def to_pending(row: Row) -> PendingEntry:
+    """The entry of a pending row."""
+    at = row.time("at")
+    assert at is not None  # noqa: S101 - written with every row
+    return PendingEntry(
+        OutboxMessage(row.text("table"), row.text("scope"), row.row_key),
+        at,
+        tuple(row.text("kinds").split()),
+        OutboxState(row.text("state")),
+        row.number("attempts"),
+        row.text("reason"),
+        row.text("explanation"),
+    )
