@@ -58,10 +58,10 @@ def test_a_new_variable_of_the_code_is_missed(code: Code) -> None:
 
 def test_a_new_table_queue_or_container_of_the_code_is_missed(code: Code) -> None:
     more = replace(
-        code, tables=(*code.tables, "audit"), queues=(*code.queues, "mail"), containers=(*code.containers, "x")
+        code, tables=(*code.tables, "gossip"), queues=(*code.queues, "mail"), containers=(*code.containers, "x")
     )
     assert found(ROOT, more) == [
-        "modules/storage.bicep: the table audit of shared/storage/names.py is not created",
+        "modules/storage.bicep: the table gossip of shared/storage/names.py is not created",
         "modules/storage.bicep: the queue mail of shared/storage/names.py is not created",
         "modules/storage.bicep: the container x of shared/storage/names.py is not created",
     ]
@@ -70,11 +70,11 @@ def test_a_new_table_queue_or_container_of_the_code_is_missed(code: Code) -> Non
 def test_a_name_that_the_code_uses_beside_the_registry_is_found(code: Code) -> None:
     trigger = {"type": "queueTrigger", "queueName": "mail"}
     more = replace(
-        code, source=code.source + '\nTABLE = "audit"\n', functions=(*code.functions, Function("read_mail", trigger))
+        code, source=code.source + '\nTABLE = "gossip"\n', functions=(*code.functions, Function("read_mail", trigger))
     )
     assert found(ROOT, more) == [
         "functions: read_mail reads the queue mail, which names.py lacks",
-        "shared: the table audit is used, and shared/storage/names.py lacks it",
+        "shared: the table gossip is used, and shared/storage/names.py lacks it",
     ]
 
 
