@@ -162,10 +162,10 @@ def test_a_start_a_preview_and_a_confirmation_are_entries_and_a_refused_start_is
     sites_and_types()
     put = call("PUT", "settings/aws-tenants/acorn", TENANT)
     assert put.status == 201, put.body
-    started = call("POST", "aws-tenants/acorn/imports")
+    started = call("POST", "aws-tenants/acorn/imports", {"mode": "import"})
     assert started.status == 202, started.body
-    assert call("POST", "aws-tenants/acorn/imports").status == 409
-    previewed = call("POST", "aws-tenants/acorn/imports", {"preview": True})
+    assert call("POST", "aws-tenants/acorn/imports", {"mode": "import"}).status == 409
+    previewed = call("POST", "aws-tenants/acorn/imports", {"mode": "preview"})
     assert previewed.status == 202, previewed.body
     run, preview = started.json["id"], previewed.json["id"]
     assert audited(kind="import") == [
@@ -203,7 +203,7 @@ def test_a_sweep_and_replays_are_entries_before_they_are_done(
 
     bootstrap.replace("dead_letters", Nothing())
     assert call("POST", f"quarantine/{item['id']}/replay").status == 200
-    call("POST", "sweeps", {})
+    call("POST", "sweeps", {"vaults": ["oak-vault"]})
     with pytest.raises(KilledError):
         call("POST", "dead-letters/replay")
     assert call("DELETE", f"quarantine/{item['id']}").status == 204
@@ -211,7 +211,7 @@ def test_a_sweep_and_replays_are_entries_before_they_are_done(
     assert audited() == [
         entry("quarantine", "removed", thing),
         entry("replay", "replayed", "dead-letters"),
-        entry("sweep", "started", "vaults/all"),
+        entry("sweep", "started", "vaults", ("vaults", None, "oak-vault")),
         entry("replay", "replayed", thing),
     ]
 

@@ -138,8 +138,6 @@ def test_queues_of_a_wrong_key_or_no_key_are_said_to_be_refused(storage: Storage
 
 def test_what_failed_to_follow_from_a_change_is_told_with_its_reason() -> None:
     call("PUT", "settings/sites/london-hq", {"title": "London HQ", "customer": "Acorn"})
-    answer = call("GET", "health/ready")
-    assert part(answer, "outbox")["state"] == "ready"
 
     def refuse(_due: Any) -> None:
         raise MisconfiguredError(Reason.SETTING_MISSING, "There is no address.", remedy="Set one.")
@@ -154,6 +152,11 @@ def test_what_failed_to_follow_from_a_change_is_told_with_its_reason() -> None:
     assert "There is no address." in found["message"]
     [listed] = call("GET", "outbox?state=failed").json["items"]
     assert (listed["reason"], listed["explanation"]) == ("setting_missing", "There is no address. Set one.")
+
+
+def test_what_is_on_its_way_to_follow_from_a_change_is_ready() -> None:
+    call("PUT", "settings/sites/london-hq", {"title": "London HQ", "customer": "Acorn"})
+    assert part(call("GET", "health/ready"), "outbox")["state"] == "ready"
 
 
 def test_what_has_waited_for_long_to_follow_from_a_change_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
