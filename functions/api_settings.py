@@ -112,7 +112,7 @@ def show_setting(req: func.HttpRequest) -> func.HttpResponse:
     if_match="The ETag of the version that was read, quoted or bare, or `*` for any. Leave it out for a new document.",
 )
 def put_setting(req: func.HttpRequest) -> func.HttpResponse:
-    """It is checked whole, with all that it names, before it is written: each fault is told with its path."""
+    """It is checked whole, with all that it names, before it is written. Each fault has its path."""
     kind, name = req.route_params["kind"], req.route_params["name"]
     if_match = if_match_of(req)
     stored, is_new = bootstrap.settings().put(kind, name, json_body(req), by=caller(req), if_match=if_match)

@@ -45,7 +45,7 @@ class CheckAnswer(Answer):
     ok: bool
     summary: str
     reason: str | None = Field(description="A code of docs/errors.md; null when all is well.")
-    remedy: str = Field(description="The command or step that mends it; empty when all is well.")
+    remedy: str = Field(description="The command or step that fixes it. Empty when all is well.")
     may_pass: bool = Field(description="Whether the same check may succeed later without anybody doing anything.")
     store: str
     vault: str

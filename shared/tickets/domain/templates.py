@@ -40,8 +40,7 @@ DETAILS: Mapping[ChangeType, str] = {
     "{expires_at}. Create a new version; this ticket is then resolved by itself.",
     ChangeType.ACCESS_POLICY_CHANGED: "Who may read or change what is in the vault {vault} was changed on "
     "{changed_on}. Check in its activity log who did it, and that it was meant.",
-    ChangeType.NO_EXPIRY_DATE: "Nobody is told before these stop being safe to use. Give each an "
-    "expiry date:\n{objects}",
+    ChangeType.NO_EXPIRY_DATE: "Nothing warns you before these become too old. Give each an expiry date:\n{objects}",
 }
 
 
