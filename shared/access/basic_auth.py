@@ -10,6 +10,7 @@ import hmac
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
+from shared.access.strangers import REFUSALS
 from shared.errors import DeskbridgeError, NotAuthorisedError, TryLaterError
 from shared.reasons import Reason
 
@@ -92,6 +93,8 @@ def _fitting(given: bytes, references: Sequence[R_contra], reader: PairReader[R_
         try:
             pair = reader.read_pair(reference)
         except DeskbridgeError as error:
+            # Said also when another pair fits: the one that fails is perhaps the next to be used.
+            REFUSALS.note("A password of the webhook cannot be read", error)
             unreadable = error
             continue
         expected = f"{pair.username}:{pair.password}".encode()

@@ -7,10 +7,14 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
-from shared.errors import NotAuthorisedError, TryLaterError
+from shared.errors import MisconfiguredError, NotAuthorisedError, TryLaterError
 from shared.reasons import Reason
+
+if TYPE_CHECKING:
+    import requests
 
 LARGEST_KEY_SET = 256 * 1024
 _LONGEST_TOKEN = 16 * 1024
@@ -107,7 +111,7 @@ class DeliveryTokens:
         if failed_at is None or now - failed_at > _FAILED_SECONDS:
             try:
                 keys = _parse_keys(self._fetch(url))
-            except (OSError, ValueError):
+            except (OSError, ValueError, MisconfiguredError):
                 self._failed_at[url] = now
             else:
                 # One document names one tenant: the sets of earlier ones are of no use.
@@ -125,12 +129,10 @@ class DeliveryTokens:
         return known
 
 
-def fetch_keys(url: str) -> bytes:
+def fetch_keys(url: str, session: "requests.Session") -> bytes:
     """The key set at the address, without following a redirect. Raises OSError, and ValueError for what is none."""
-    import requests
-
-    with requests.get(url, timeout=(_SECONDS, _SECONDS), allow_redirects=False, stream=True) as answer:
-        if answer.status_code != requests.codes.ok:
+    with session.get(url, timeout=(_SECONDS, _SECONDS), allow_redirects=False, stream=True) as answer:
+        if answer.status_code != HTTPStatus.OK:
             raise ValueError(f"status {answer.status_code}")
         body = answer.raw.read(LARGEST_KEY_SET + 1, decode_content=True)
     if len(body) > LARGEST_KEY_SET:

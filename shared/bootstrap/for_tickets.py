@@ -78,14 +78,19 @@ def event_ingestor() -> "EventIngestor":
 @singleton
 def event_grid_webhook() -> "EventGridWebhook":
     from shared.access.entra_delivery import DeliveryTokens, fetch_keys
+    from shared.hosts import Service
     from shared.tickets.inbound.webhook import EventGridWebhook
+
+    def fetch(url: str) -> bytes:
+        with bootstrap.outbound().session(bootstrap.allowed_hosts().names(Service.SIGN_IN)) as session:
+            return fetch_keys(url, session)
 
     return EventGridWebhook(
         bootstrap.ticket_configuration(),
         bootstrap.credentials(),
         bootstrap.event_ingestor(),
         body_limit=bootstrap.environment().number("DESKBRIDGE_EVENT_BODY_LIMIT"),
-        tokens=DeliveryTokens(fetch_keys, time.monotonic),
+        tokens=DeliveryTokens(fetch, time.monotonic),
         hosts=bootstrap.allowed_hosts(),
     )
 
