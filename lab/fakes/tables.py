@@ -7,7 +7,8 @@ import base64
 import itertools
 import operator
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, InvalidInputError
@@ -46,6 +47,8 @@ class MemoryTable:
     def __init__(self, name: str) -> None:
         self.name = name
         self._partitions: dict[str, dict[str, Row]] = {}
+        # The row keys of each partition, in order.
+        self._row_keys: dict[str, list[str]] = {}
         self._versions = itertools.count(1)
         self._lock = threading.Lock()
 
@@ -66,9 +69,22 @@ class MemoryTable:
     def transact(self, partition_key: str, operations: Sequence[Operation]) -> Sequence[str]:
         check_transaction(partition_key, operations)
         with self._lock:
-            changed = dict(self._partitions.get(partition_key, {}))
-            etags = [self._apply(changed, partition_key, operation) for operation in operations]
-            self._partitions[partition_key] = changed
+            rows = self._partitions.setdefault(partition_key, {})
+            touched = [one.row_key if isinstance(one, Delete) else one.row.row_key for one in operations]
+            before = {row_key: rows[row_key] for row_key in touched if row_key in rows}
+            try:
+                etags = [self._apply(rows, partition_key, operation) for operation in operations]
+            except BaseException:
+                for row_key in touched:
+                    rows.pop(row_key, None)
+                rows.update(before)
+                raise
+            keys = self._row_keys.setdefault(partition_key, [])
+            for row_key in touched:
+                if row_key in rows and row_key not in before:
+                    insort(keys, row_key)
+                elif row_key in before and row_key not in rows:
+                    del keys[bisect_left(keys, row_key)]
         return etags
 
     def page(
@@ -76,17 +92,26 @@ class MemoryTable:
     ) -> Page:
         start = _decode(after)
         with self._lock:
-            found = [row for rows in self._searched(where) for row in rows.values() if _matches(row, where)]
-        found = sorted((row for row in found if _key(row) >= start), key=_key)
+            found = list(itertools.islice(self._found(where, start), size + 1))
         following = _key(found[size]) if len(found) > size else None
         rows = [_narrowed(row, select) for row in found[:size]]
         return Page(rows, None if following is None else encode_continuation(following))
 
-    def _searched(self, where: Where) -> Iterable[dict[str, Row]]:
-        for part in where:
-            if isinstance(part, Condition) and (part.column, part.comparison) == ("PartitionKey", "eq"):
-                return (self._partitions.get(str(part.value), {}),)
-        return self._partitions.values()
+    def _found(self, where: Where, start: tuple[str, str]) -> Iterator[Row]:
+        """The rows that are asked for, in key order, from `start` on. Looks at no row before the range asked for."""
+        only = _bound(where, "PartitionKey", "eq")
+        for partition_key in sorted(self._partitions) if only is None else [only]:
+            if partition_key < start[0]:
+                continue
+            rows = self._partitions.get(partition_key, {})
+            keys = self._row_keys.get(partition_key, [])
+            least = max(_bound(where, "RowKey", "ge") or "", start[1] if partition_key == start[0] else "")
+            most = _bound(where, "RowKey", "lt")
+            for row_key in itertools.islice(keys, bisect_left(keys, least), None):
+                if most is not None and row_key >= most:
+                    break
+                if _matches(rows[row_key], where):
+                    yield rows[row_key]
 
     def _apply(self, rows: dict[str, Row], partition_key: str, operation: Operation) -> str:
         row_key = operation.row_key if isinstance(operation, Delete) else operation.row.row_key
@@ -179,6 +204,14 @@ class _WatchedTable:
 
 def _key(row: Row) -> tuple[str, str]:
     return (row.partition_key, row.row_key)
+
+
+def _bound(where: Where, column: str, comparison: str) -> str | None:
+    """What a key is compared with, if it is."""
+    for part in where:
+        if isinstance(part, Condition) and (part.column, part.comparison) == (column, comparison):
+            return str(part.value)
+    return None
 
 
 def _narrowed(row: Row, select: Sequence[str] | None) -> Row:

@@ -8,7 +8,7 @@ from typing import Any
 from lab.fakes.tables import MemoryTables
 from lab.faults.histories import RecordHistory, histories, moment_of, without_record
 from lab.faults.scenario import REALM_ID, Scenario
-from shared.imports.runs.model import PartState, RunState, summarise
+from shared.imports.runs.model import PartState, RunState
 from shared.imports.runs.repository import RunRepository
 from shared.records.model import Key, column_of
 from shared.records.table import RecordTable
@@ -117,11 +117,13 @@ def _runs(tables: MemoryTables) -> dict[str, Row]:
 
 def _untrue(runs: RunRepository, run_id: str) -> list[str]:
     """Where an operator who looks at a run sees a part that nobody does, or a failure without a word."""
-    summary = summarise(runs.get(run_id), runs.parts(run_id))
-    findings = [f"the run {run_id} left a part open: {part.name}" for part in summary.parts if part.is_open]
-    failed = [part for part in summary.parts if part.state is PartState.FAILED]
+    run, parts = runs.get(run_id), list(runs.parts.all(run_id))
+    findings = [f"the run {run_id} left a part open: {part.name}" for part in parts if part.is_open]
+    if runs.parts.any_open(run_id):
+        findings.append(f"the run {run_id} left the row of an open part")
+    failed = [part for part in parts if part.state is PartState.FAILED]
     findings += [f"a part failed without a reason: {part}" for part in failed if not (part.reason and part.message)]
-    if failed and summary.state is RunState.SUCCEEDED:
+    if failed and run.state is RunState.SUCCEEDED:
         findings.append(f"the run {run_id} says that it succeeded, and of its parts there failed {failed}")
     return findings
 

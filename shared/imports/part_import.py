@@ -162,7 +162,7 @@ class PartImport:
     def _check_that_it_is_ours(self) -> None:
         # Whoever stood still while another attempt did the part has read what may be old by now, and it would be
         # written over what came since.
-        part = self._runs.find_part(self._run.id, self.part.name)
+        part = self._runs.parts.find(self._run.id, self.part.name)
         if part is None or part.attempt_id != self.part.attempt_id:
             raise ChangedMeanwhileError("Another attempt has the part.", row_key=f"part:{self.part.name}")
 
@@ -191,7 +191,7 @@ class PartImport:
     def _beat(self) -> None:
         moment = self._now()
         if moment - (self.part.heartbeat_at or moment) >= _HEARTBEAT_EVERY:
-            self.part = self._runs.save_part(replace(self.part, heartbeat_at=moment, counts=dict(self._counts)))
+            self.part = self._runs.parts.save(replace(self.part, heartbeat_at=moment, counts=dict(self._counts)))
 
     def _flush(self, *, everything: bool = False) -> None:
         for action, entries in self._entries.items():

@@ -18,7 +18,10 @@ class SyncSource(Protocol):
     name: str
 
     def parts(self) -> Sequence[str]:
-        """The parts of an import. Known without asking the source."""
+        """The parts of an import. Known without asking the source; asked again for each piece of a large run.
+
+        No name begins with "list of parts": so the parts are called that lay others.
+        """
         ...
 
     def expand(self, part: str) -> Sequence[str] | None:

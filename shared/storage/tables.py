@@ -53,11 +53,11 @@ def get(table: Table, partition_key: str, row_key: str) -> Row:
     return row
 
 
-def scan(table: Table, where: Where, *, select: Sequence[str] | None = None) -> Iterator[Row]:
-    """All rows, page after page; the memory of one page."""
+def scan(table: Table, where: Where, *, select: Sequence[str] | None = None, size: int = 1000) -> Iterator[Row]:
+    """All rows, page after page of `size`; the memory of one page."""
     after: str | None = None
     while True:
-        page = table.page(where, select=select, after=after)
+        page = table.page(where, select=select, size=size, after=after)
         yield from page.rows
         after = page.next
         if after is None:

@@ -135,7 +135,7 @@ def test_an_import_that_wrote_makes_the_summary_count_again_and_one_that_did_not
     def ended(mode: Mode, **counts: int) -> None:
         moment = later - timedelta(minutes=1)
         run_id = bootstrap.runs().new_id("aws-tenants", moment)
-        run = Run(run_id, "aws-tenants", "acorn", mode, "manual", moment, "test", parts_created=True)
+        run = Run(run_id, "aws-tenants", "acorn", mode, "manual", moment, "test")
         bootstrap.runs().add(replace(run, state=RunState.SUCCEEDED, finished_at=moment, counts=counts))
 
     ended(Mode.IMPORT, unchanged=5)

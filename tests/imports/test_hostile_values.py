@@ -82,5 +82,5 @@ def test_a_part_fails_with_what_a_service_said_whatever_it_said(world: World, wo
     world.far.fails_after, world.far.failure = 0, MisconfiguredError(Reason.AWS_FAILED, words)
     summary = world.run()
     assert (summary.state, summary.counts["parts_failed"]) == (RunState.FAILED, 1)
-    [part] = world.runs.parts(summary.run.id)
+    [part] = world.runs.parts.all(summary.run.id)
     assert part.message in {"half a \ufffd", "é" * 4_000 + "…"}

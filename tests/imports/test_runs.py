@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from shared.errors import ConflictError, InvalidInputError, MisconfiguredError, RowRefusedError, TryLaterError
 from shared.imports.plan.model import Trigger
 from shared.imports.runs.model import PartState, Run, RunState
+from shared.imports.runs.parts import PartRepository
 from shared.imports.runs.reports import RunReports
 from shared.imports.runs.repository import RunRepository
 from shared.imports.runs.runner import ImportRunner
@@ -79,8 +82,6 @@ def test_a_part_whose_message_was_lost_is_sent_again(world: World) -> None:
 def test_a_part_whose_worker_died_is_done_by_another(world: World) -> None:
     world.far.put("i-1")
     run_id, [message] = world.start()
-    part = world.runs.find_part(run_id, world.case.part)
-    assert part is not None
     world.far.fails_after, world.far.failure = 0, KeyboardInterrupt()  # type: ignore[assignment] # as a killed worker
     with pytest.raises(KeyboardInterrupt):
         world.runner.do_part(message)
@@ -113,17 +114,37 @@ def test_no_run_stays_open_for_ever(world: World) -> None:
     assert world.run().state is RunState.SUCCEEDED
 
 
-def test_a_part_laid_out_just_as_its_run_was_given_up_is_told_as_given_up(world: World) -> None:
-    run_id, _ = world.start()
-    # As the housekeeper closes a run that it cannot lay out, while a slow worker lays it out after all.
-    run = world.runs.get(run_id)
-    world.runs.save(replace(run, state=RunState.FAILED, finished_at=world.clock(), reason="x", message="Given up."))
-    summary = world.runner.summary(run_id)
-    assert [(part.state, part.reason) for part in summary.parts] == [(PartState.FAILED, "part_abandoned")]
-    assert (summary.state, summary.counts["parts_failed"]) == (RunState.FAILED, 1)
-    shown = RunReports(world.runner).run(run_id)["parts"][0]
-    assert (shown["state"], shown["message"]) == ("failed", "Its run had ended before it was begun.")
-    assert RunReports(world.runner).errors(run_id, 10, None)[0][0]["reason"] == "part_abandoned"
+def test_a_start_that_housekeeping_was_faster_than_lays_nothing(world: World) -> None:
+    housekeeper = World(world.case, tables=world.tables, far=world.far, clock=world.clock)
+
+    def refuse(_: str) -> Any:
+        raise MisconfiguredError(Reason.DOCUMENT_INVALID, "Its site is not there.", remedy="Make it.")
+
+    source: Any = SimpleNamespace(scheduled=list, source=refuse)
+    housekeeper.runner.sources = {world.case.kind: source}
+    written: list[int] = []
+
+    def stand_still(table: str, verb: str, when: str) -> None:
+        # The run and its lease are written; its first part is about to be.
+        if (table, verb, when) == ("runs", "transact", "before"):
+            written.append(1)
+            if len(written) == 3:
+                world.clock.advance(minutes=16)
+                assert housekeeper.keeper.run() == []
+
+    world.rebuild(WatchedTables(world.tables, stand_still))  # type: ignore[arg-type] # in memory, here
+    run_id, messages = world.start()
+    assert (messages, len(written)) == ([], 3)
+    shown = RunReports(world.runner).run(run_id)
+    assert (shown["status"], shown["reason"], shown["message"], shown["remedy"]) == (
+        "failed",
+        "document_invalid",
+        "Its site is not there.",
+        "Make it.",
+    )
+    assert [(part["name"], part["state"]) for part in shown["parts"]] == [("list of parts", "failed")]
+    assert RunReports(world.runner).errors(run_id, 10, None)[0][0]["reason"] == "document_invalid"
+    assert not world.runs.parts.any_open(run_id)
 
 
 def test_an_old_message_of_an_overtaken_run_writes_nothing(world: World) -> None:
@@ -142,19 +163,13 @@ def test_a_message_of_a_run_that_is_not_there_any_more_is_dropped(world: World) 
     world.runner.fail_part({"run_id": "000-ec2-abc", "part": "x"})
 
 
-class _NoRoomForParts(RunRepository):
-    """Refuses the parts of every run."""
-
-    def add_parts(self, run_id: str, names: Sequence[str], now: datetime) -> None:
-        raise RowRefusedError(Reason.STORAGE_LIMIT, "The parts do not fit.")
-
-
 def test_a_run_whose_parts_cannot_be_stored_fails_and_keeps_no_other_from_starting(world: World) -> None:
     world.far.put("i-1")
-    cramped = ImportRunner(_NoRoomForParts(world.tables.table("runs")), world.runner.sources, world.clock)
-    with pytest.raises(RowRefusedError):
-        RunStarter(cramped).start(world.case.kind, world.case.document, trigger=Trigger.MANUAL, by="test")
-    assert world.runs.open_runs() == []
+    refusal = RowRefusedError(Reason.STORAGE_LIMIT, "They do not fit.")
+    with patch.object(PartRepository, "lay", side_effect=refusal), pytest.raises(RowRefusedError):
+        world.start()
+    [run] = world.runs.page("", "", 10, None)[0]
+    assert (run.state, run.reason, run.message) == (RunState.FAILED, "storage_limit", "They do not fit.")
     assert world.run().state is RunState.SUCCEEDED
 
 

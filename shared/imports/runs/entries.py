@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from shared.imports.plan.model import Action
 from shared.imports.runs.model import Part
 from shared.storage.continuation import invalid_continuation_token
 from shared.storage.cursors import decode_cursor, encode_cursor
 from shared.storage.documents import pack, unpack
-from shared.storage.limits import split_transactions
-from shared.storage.rows import Condition, Delete, Row, Save, partition, row_key_prefix
+from shared.storage.rows import Condition, Row, Save, partition, row_key_prefix
 from shared.storage.tables import Table, scan
 from shared.text import escape_key
 
@@ -42,13 +42,15 @@ class EntryRepository:
         Raises InvalidInputError.
         """
         begin, taken = _position(after)
-        parts = scan(self._table, [partition(run_id), *row_key_prefix(PART)], select=("name", "attempt_id"))
-        attempts = {row.text("name"): row.text("attempt_id") for row in parts}
+        attempts: dict[str, str] = {}
         prefixes = [f"{_ENTRY}{action}:{f'{escape_key(part)}:' if part else ''}" for action in sorted(actions)]
         found: list[dict[str, Any]] = []
         passed_over = 0
         for row in self._rows(run_id, prefixes or [_ENTRY], begin, size // ENTRIES_PER_ROW + 2):
-            if not _counts(row, attempts) or part not in {"", row.text("part")}:
+            name = row.text("part")
+            if name not in attempts:
+                attempts[name] = self._attempt(run_id, name)
+            if not _counts(row, attempts) or part not in {"", name}:
                 passed_over += 1
                 if passed_over == _MOST_PASSED_OVER:
                     return found, encode_cursor(row.row_key, ENTRIES_PER_ROW)
@@ -56,23 +58,23 @@ class EntryRepository:
             skipped = taken if row.row_key == begin else 0
             entries = unpack(row, "entries", [])[skipped:]
             room = size - len(found)
-            found += [{"part": row.text("part"), **entry} for entry in entries[:room]]
+            found += [{"part": name, **entry} for entry in entries[:room]]
             if len(entries) > room:
                 return found, encode_cursor(row.row_key, skipped + room)
         return found, None
 
     def of_part(self, part: Part, action: str = "") -> Iterator[dict[str, Any]]:
-        """All entries of one part."""
-        prefix = f"{_ENTRY}{action}:{escape_key(part.name)}:" if action else _ENTRY
-        for row in scan(self._table, [partition(part.run_id), *row_key_prefix(prefix)]):
-            if row.text("part") == part.name and _counts(row, {part.name: part.attempt_id}):
-                yield from unpack(row, "entries", [])
+        """All entries of one part, or those of one action."""
+        for one in [action] if action else sorted(Action):
+            prefix = f"{_ENTRY}{one}:{escape_key(part.name)}:"
+            for row in scan(self._table, [partition(part.run_id), *row_key_prefix(prefix)]):
+                if row.text("part") == part.name and _counts(row, {part.name: part.attempt_id}):
+                    yield from unpack(row, "entries", [])
 
-    def remove(self, run_id: str) -> None:
-        """All entries of a run."""
-        rows = list(scan(self._table, [partition(run_id), *row_key_prefix(_ENTRY)], select=()))
-        for transaction in split_transactions([[Delete(row.row_key)] for row in rows]):
-            self._table.transact(run_id, transaction)
+    def _attempt(self, run_id: str, part: str) -> str:
+        """The attempt whose entries count."""
+        row = self._table.find(run_id, PART + escape_key(part), select=("attempt_id",))
+        return row.text("attempt_id", "?") if row is not None else "?"
 
     def _rows(self, run_id: str, prefixes: Sequence[str], begin: str, at_once: int) -> Iterator[Row]:
         """The rows with these prefixes, in order, from the row key `begin` on."""

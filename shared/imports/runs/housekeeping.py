@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import islice
 
 from shared.errors import ChangedMeanwhileError
 from shared.imports.runs.model import SILENT_AFTER, SUCCESS_EXPECTED_WITHIN, Mode, Part, PartState, Run
@@ -19,6 +20,8 @@ _PATIENCE = timedelta(minutes=15)
 _ATTEMPTS = 8
 _LONGEST_RUN = timedelta(hours=24)
 PREVIEW_KEPT = timedelta(days=1)
+# Of a run, in one turn of the timer: the next one takes the others.
+_PARTS_AT_ONCE = 2_000
 
 
 @dataclass(frozen=True)
@@ -86,24 +89,23 @@ class RunHousekeeping:
 
     def _resume(self, run: Run) -> list[PartMessage]:
         now = self._now()
-        if not run.parts_created:
-            return self._starter.resume(run) if now - run.started_at > _PATIENCE else []
+        heard_before = now if self._is_too_long(run) else now - _PATIENCE
         messages: list[PartMessage] = []
-        for part in self._runs.parts(run.id):
+        for part in islice(self._runs.parts.queued_before(run.id, heard_before), _PARTS_AT_ONCE):
             try:
-                if self._requeue_if_silent(run, part, now):
+                if self._queue_again_if_silent(run, part, now):
                     messages.append(PartMessage(run_id=run.id, part=part.name))
             except ChangedMeanwhileError:
                 # Its worker is alive after all.
                 continue
-        self._runner.close_if_complete(self._runs.get(run.id))
+        run = self._runner.close_if_complete(self._runs.get(run.id))
+        if run.is_open and now - run.started_at > _PATIENCE and not self._runs.parts.any(run.id):
+            return self._starter.resume(run)
         return messages
 
-    def _requeue_if_silent(self, run: Run, part: Part, now: datetime) -> bool:
+    def _queue_again_if_silent(self, run: Run, part: Part, now: datetime) -> bool:
         """Whether the part's message must be sent again."""
-        if not part.is_open:
-            return False
-        if now - run.started_at > _LONGEST_RUN or part.attempts >= _ATTEMPTS:
+        if self._is_too_long(run) or part.attempts >= _ATTEMPTS:
             why = part.message or "Its workers ended without saying why."
             self._runner.finish_failed(
                 run, part, part.reason or Reason.PART_ABANDONED, f"Given up after {part.attempts} attempts. {why}"
@@ -114,8 +116,11 @@ class RunHousekeeping:
             heard_at = part.heartbeat_at or part.queued_at
         if now - heard_at <= max(_PATIENCE, SILENT_AFTER):
             return False
-        self._runs.save_part(replace(part, state=PartState.QUEUED, queued_at=now, heartbeat_at=None))
+        self._runs.parts.queue_again(replace(part, state=PartState.QUEUED, queued_at=now, heartbeat_at=None))
         return True
+
+    def _is_too_long(self, run: Run) -> bool:
+        return self._now() - run.started_at > _LONGEST_RUN
 
 
 def _hours(age: timedelta) -> str:

@@ -1,12 +1,10 @@
-"""Runs and their parts as plain values. A run's summary is computed from its parts, so that no counter is contended."""
+"""Runs and their parts as plain values. A run's counts are added up once, at its end: no counter is contended."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-
-from shared.reasons import Reason
 
 # A part whose worker has not been heard of for so long is taken to be dead.
 SILENT_AFTER = timedelta(minutes=10)
@@ -37,7 +35,10 @@ class RunState(StrEnum):
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a run. `attempt_id` names the attempt that has it, whose entries count."""
+    """One part of a run. `attempt_id` names the attempt that has it, whose entries count.
+
+    A part that `lays` reads no records: it lays the parts whose names come after `after`, up to `until`.
+    """
 
     run_id: str
     name: str
@@ -50,6 +51,9 @@ class Part:
     heartbeat_at: datetime | None = None
     finished_at: datetime | None = None
     expanded: bool = False
+    lays: bool = False
+    after: str = ""
+    until: str = ""
     counts: Mapping[str, int] = field(default_factory=dict[str, int])
     reason: str = ""
     message: str = ""
@@ -62,7 +66,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Run:
-    """One import or preview of one document. `parts_created` once all of them stand in the table."""
+    """One import or preview of one document. Its counts stand in it once it is closed."""
 
     id: str
     kind: str
@@ -73,7 +77,6 @@ class Run:
     started_by: str
     applies: str = ""
     confirms: str = ""
-    parts_created: bool = False
     state: RunState = RunState.RUNNING
     finished_at: datetime | None = None
     counts: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -89,53 +92,30 @@ class Run:
 
 @dataclass(frozen=True)
 class Summary:
-    """A run with what its parts say now."""
+    """A run with its first parts. `counts` are empty while an open run has more parts than one page."""
 
     run: Run
-    state: RunState
     counts: Mapping[str, int]
     parts: Sequence[Part]
 
     @property
-    def complete(self) -> bool:
-        return self.run.parts_created and not any(part.is_open for part in self.parts)
+    def state(self) -> RunState:
+        return self.run.state
 
 
-def summarise(run: Run, parts: Sequence[Part]) -> Summary:
-    """The summary of a run that is open, or was closed: from its parts."""
-    parts = as_shown(run, parts)
+def count_parts(parts: Iterable[Part]) -> Mapping[str, int]:
+    """What the parts did, and how many there are, done and failed. Empty when there is no part at all."""
     counts: Counter[str] = Counter()
     for part in parts:
         counts.update(part.counts)
-    counts["parts"] = sum(not part.expanded for part in parts)
-    counts["parts_done"] = sum(part.state is PartState.DONE and not part.expanded for part in parts)
-    counts["parts_failed"] = sum(part.state is PartState.FAILED for part in parts)
-    if not run.is_open:
-        state = run.state
-    elif not run.parts_created or any(part.is_open for part in parts):
-        state = RunState.RUNNING
-    elif not counts["parts_failed"]:
-        state = RunState.SUCCEEDED
-    else:
-        state = RunState.PARTLY_FAILED if counts["parts_done"] else RunState.FAILED
-    return Summary(run, state, dict(counts), parts)
+        counts["parts"] += not part.expanded
+        counts["parts_done"] += part.state is PartState.DONE and not part.expanded
+        counts["parts_failed"] += part.state is PartState.FAILED
+    return dict(counts)
 
 
-def as_shown(run: Run, parts: Sequence[Part]) -> Sequence[Part]:
-    """The parts as they are told of.
-
-    A part that is still open in a closed run was created just as the run was given up, or by a worker that was slower
-    than the rest: nobody was ever told to do it, and it is shown as what it is.
-    """
-    return parts if run.is_open else [_given_up(part, run) if part.is_open else part for part in parts]
-
-
-def _given_up(part: Part, run: Run) -> Part:
-    return replace(
-        part,
-        state=PartState.FAILED,
-        finished_at=run.finished_at,
-        reason=part.reason or str(Reason.PART_ABANDONED),
-        message=part.message or "Its run had ended before it was begun.",
-        remedy=part.remedy or "Nothing is to be done: the next import reads it.",
-    )
+def state_at_end(counts: Mapping[str, int]) -> RunState:
+    """The state of a run whose parts have all ended."""
+    if not counts["parts_failed"]:
+        return RunState.SUCCEEDED
+    return RunState.PARTLY_FAILED if counts["parts_done"] else RunState.FAILED

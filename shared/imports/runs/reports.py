@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.imports.plan.model import Action
-from shared.imports.runs.model import Part, Run, Summary, as_shown
+from shared.imports.runs.model import Part, Summary
 from shared.imports.runs.runner import ImportRunner
 from shared.storage.continuation import invalid_continuation_token
-from shared.storage.cursors import decode_cursor, encode_cursor, page_of
+from shared.storage.cursors import decode_cursor, encode_cursor
 
 # What an operator must look at.
 TROUBLE = (str(Action.ERROR), str(Action.HELD_BACK), str(Action.CHANGED_SINCE_PREVIEW))
@@ -46,40 +46,35 @@ class RunReports:
         self._runs = runner.runs
 
     def page(self, kind: str, name: str, size: int, after: str | None) -> tuple[list[dict[str, Any]], str | None]:
-        """Newest first; open runs with their progress."""
+        """Newest first; open runs with their progress, unless they have very many parts."""
         runs, following = self._runs.page(kind, name, size, after)
-        shown = [
-            show_run(self._runner.summary(run.id) if run.is_open else Summary(run, run.state, run.counts, ()))
-            for run in runs
-        ]
+        shown = [show_run(self._runner.summarise(run) if run.is_open else Summary(run, run.counts, ())) for run in runs]
         return shown, following
 
     def run(self, run_id: str) -> dict[str, Any]:
         """With the first of its parts, and where `parts` goes on. Raises NotFoundError."""
         run = self._runs.get(run_id)
-        # The sums of a run that ended stand in it; one that ended before it was counted is counted now.
-        ended = not run.is_open and run.counts
-        summary = Summary(run, run.state, run.counts, ()) if ended else self._runner.summary(run_id)
-        parts, following = self._parts_of(run, _PARTS_SHOWN, None)
+        parts, following = self._parts_of(run.id, _PARTS_SHOWN, None)
+        summary = self._runner.summarise(run) if run.is_open else Summary(run, run.counts, ())
         return {**show_run(summary), "parts": parts, "parts_next": following}
 
     def parts(self, run_id: str, size: int, after: str | None) -> tuple[list[dict[str, Any]], str | None]:
         """The parts of a run, by name. Raises NotFoundError."""
-        return self._parts_of(self._runs.get(run_id), size, after)
+        return self._parts_of(self._runs.get(run_id).id, size, after)
 
-    def _parts_of(self, run: Run, size: int, after: str | None) -> tuple[list[dict[str, Any]], str | None]:
-        parts, following = self._runs.parts_page(run.id, size, after)
-        return [_show_part(part) for part in as_shown(run, parts)], following
+    def _parts_of(self, run_id: str, size: int, after: str | None) -> tuple[list[dict[str, Any]], str | None]:
+        parts, following = self._runs.parts.page(run_id, size, after)
+        return [_show_part(part) for part in parts], following
 
     def errors(self, run_id: str, size: int, after: str | None) -> tuple[list[dict[str, Any]], str | None]:
         """Failed parts first, then every record that could not be imported, was held back, or left alone."""
         stage, place = (_FAILED, None) if after is None else decode_cursor(after, str, str | None)
         if stage not in {_FAILED, _ENTRIES}:
             raise invalid_continuation_token()
+        self._runs.get(run_id)
         parts: list[dict[str, Any]] = []
         if stage == _FAILED:
-            failed = [part for part in self._runner.summary(run_id).parts if part.reason]
-            page, following = page_of(failed, lambda part: part.name, size, place)
+            failed, following = self._runs.parts.page(run_id, size, place, with_reason=True)
             parts = [
                 {
                     "part": part.name,
@@ -88,13 +83,11 @@ class RunReports:
                     "message": part.message,
                     "remedy": part.remedy,
                 }
-                for part in page
+                for part in failed
             ]
             if following is not None or len(parts) == size:
                 return parts, encode_cursor(_FAILED, following) if following else encode_cursor(_ENTRIES, None)
             place = None
-        else:
-            self._runs.get(run_id)
         entries, following = self._runs.entries.page(run_id, TROUBLE, size=size - len(parts), after=place)
         return [*parts, *entries], encode_cursor(_ENTRIES, following) if following else None
 

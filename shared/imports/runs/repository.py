@@ -1,40 +1,28 @@
-"""Runs in a table: the list of a kind's runs, each run's parts, leases, and last successes."""
+"""Runs in a table: the list of a kind's runs, leases, and last successes."""
 
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, NotFoundError
-from shared.imports.runs.entries import PART, EntryRepository
-from shared.imports.runs.model import Mode, Part, PartState, Run, RunState
+from shared.imports.runs.entries import EntryRepository
+from shared.imports.runs.model import Mode, Run, RunState
+from shared.imports.runs.parts import PartRepository, cut, without_empty
 from shared.reasons import Reason
 from shared.storage.keys import descending
-from shared.storage.limits import split_transactions
-from shared.storage.rows import (
-    Condition,
-    Create,
-    Delete,
-    Operation,
-    Replace,
-    Row,
-    Save,
-    Value,
-    partition,
-    row_key_prefix,
-)
+from shared.storage.limits import in_transactions
+from shared.storage.rows import Condition, Create, Delete, Operation, Replace, Row, Save, partition
 from shared.storage.tables import Table, scan
-from shared.text import KEY_FORBIDDEN, escape_key
+from shared.text import KEY_FORBIDDEN
 
 RUNS_PARTITION = "runs"
 # What follows from a run stands behind them.
 _IS_RUN = Condition("RowKey", "lt", "~")
 _LEASES = "leases"
 _SUCCESSES = "successes"
-_LONGEST_SENTENCE = 4_000
 _LONGEST_ID = 200
 
 
@@ -55,10 +43,11 @@ class Success:
 
 
 class RunRepository:
-    """Runs and their parts; `entries` are what they tell of single records."""
+    """Runs, with their `parts`; `entries` are what they tell of single records."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
+        self.parts = PartRepository(table)
         self.entries = EntryRepository(table)
 
     # Runs
@@ -116,46 +105,13 @@ class RunRepository:
 
         `beside` are operations of the last transaction.
         """
-        self.entries.remove(run.id)
-        rows = list(scan(self._table, [partition(run.id)], select=()))
-        for transaction in split_transactions([[Delete(row.row_key)] for row in rows]):
-            self._table.transact(run.id, transaction)
+        deletes = ((row.row_key, [Delete(row.row_key)]) for row in scan(self._table, [partition(run.id)], select=()))
+        for row_keys in in_transactions(deletes):
+            self._table.transact(run.id, [Delete(row_key) for row_key in row_keys])
         self._table.transact(RUNS_PARTITION, [Delete(run.id), *beside])
 
     def _all(self, *conditions: Condition) -> list[Run]:
         return [_to_run(row) for row in scan(self._table, [partition(RUNS_PARTITION), _IS_RUN, *conditions])]
-
-    # Parts
-
-    def add_parts(self, run_id: str, names: Sequence[str], now: datetime) -> None:
-        """Those that are not there yet."""
-        there = {part.name for part in self.parts(run_id)}
-        rows = [_part_row(Part(run_id, name, PartState.QUEUED, now)) for name in names if name not in there]
-        for transaction in split_transactions([[Create(row)] for row in rows]):
-            try:
-                self._table.transact(run_id, transaction)
-            except AlreadyExistsError:
-                # Another worker creates the same parts: one by one, so that none is left out.
-                for operation in transaction:
-                    with suppress(AlreadyExistsError):
-                        self._table.transact(run_id, [operation])
-
-    def parts(self, run_id: str) -> list[Part]:
-        return [_to_part(row) for row in scan(self._table, [partition(run_id), *row_key_prefix(PART)])]
-
-    def parts_page(self, run_id: str, size: int, after: str | None) -> tuple[Sequence[Part], str | None]:
-        """At most `size` parts of a run, by name; `after` is an earlier page's second answer."""
-        page = self._table.page([partition(run_id), *row_key_prefix(PART)], size=size, after=after)
-        return [_to_part(row) for row in page.rows], page.next
-
-    def find_part(self, run_id: str, name: str) -> Part | None:
-        row = self._table.find(run_id, PART + escape_key(name))
-        return None if row is None else _to_part(row)
-
-    def save_part(self, part: Part) -> Part:
-        """Raises ChangedMeanwhileError: another attempt has the part."""
-        etag = self._table.transact(part.run_id, [Replace(_part_row(part))])[0]
-        return replace(part, etag=etag)
 
     # Leases and successes
 
@@ -186,17 +142,8 @@ class RunRepository:
             self._table.transact(_SUCCESSES, [Save(row)])
 
 
-def _without_empty(columns: Mapping[str, Value | None]) -> dict[str, Value]:
-    return {column: value for column, value in columns.items() if value is not None and value != ""}
-
-
-def _cut(sentence: str) -> str:
-    """A sentence as a row holds it: it may quote what another service said at length."""
-    return sentence if len(sentence) <= _LONGEST_SENTENCE else f"{sentence[:_LONGEST_SENTENCE]}…"
-
-
 def _run_row(run: Run) -> Row:
-    values = _without_empty(
+    values = without_empty(
         {
             "kind": run.kind,
             "name": run.name,
@@ -206,13 +153,12 @@ def _run_row(run: Run) -> Row:
             "started_by": run.started_by,
             "applies": run.applies,
             "confirms": run.confirms,
-            "parts_created": run.parts_created,
             "state": str(run.state),
             "finished_at": run.finished_at,
             "counts": json.dumps(run.counts),
             "reason": run.reason,
-            "message": _cut(run.message),
-            "remedy": _cut(run.remedy),
+            "message": cut(run.message),
+            "remedy": cut(run.remedy),
         }
     )
     return Row(RUNS_PARTITION, run.id, values, run.etag)
@@ -230,7 +176,6 @@ def _to_run(row: Row) -> Run:
         started_by=values["started_by"],
         applies=values.get("applies", ""),
         confirms=values.get("confirms", ""),
-        parts_created=values["parts_created"],
         state=RunState(values["state"]),
         finished_at=values.get("finished_at"),
         counts=json.loads(values["counts"]),
@@ -238,46 +183,4 @@ def _to_run(row: Row) -> Run:
         message=values.get("message", ""),
         remedy=values.get("remedy", ""),
         etag=row.etag,
-    )
-
-
-def _part_row(part: Part) -> Row:
-    values = _without_empty(
-        {
-            "name": part.name,
-            "state": str(part.state),
-            "queued_at": part.queued_at,
-            "attempt_id": part.attempt_id,
-            "attempts": part.attempts,
-            "started_at": part.started_at,
-            "heartbeat_at": part.heartbeat_at,
-            "finished_at": part.finished_at,
-            "expanded": part.expanded,
-            "counts": json.dumps(part.counts),
-            "reason": part.reason,
-            "message": _cut(part.message),
-            "remedy": _cut(part.remedy),
-        }
-    )
-    return Row(part.run_id, PART + escape_key(part.name), values, part.etag)
-
-
-def _to_part(row: Row) -> Part:
-    values: Mapping[str, Any] = row.values
-    return Part(
-        run_id=row.partition_key,
-        name=values["name"],
-        state=PartState(values["state"]),
-        queued_at=values["queued_at"],
-        etag=row.etag,
-        attempt_id=values.get("attempt_id", ""),
-        attempts=values["attempts"],
-        started_at=values.get("started_at"),
-        heartbeat_at=values.get("heartbeat_at"),
-        finished_at=values.get("finished_at"),
-        expanded=values["expanded"],
-        counts=json.loads(values["counts"]),
-        reason=values.get("reason", ""),
-        message=values.get("message", ""),
-        remedy=values.get("remedy", ""),
     )

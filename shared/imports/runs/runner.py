@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypedDict
@@ -17,13 +17,27 @@ from shared.errors import (
 )
 from shared.imports.part_import import PartImport
 from shared.imports.plan.model import Action, Trigger
-from shared.imports.runs.model import SILENT_AFTER, Mode, Part, PartState, Run, RunState, Summary, summarise
+from shared.imports.runs.layout import FIRST, children_of, queued
+from shared.imports.runs.model import (
+    SILENT_AFTER,
+    Mode,
+    Part,
+    PartState,
+    Run,
+    RunState,
+    Summary,
+    count_parts,
+    state_at_end,
+)
 from shared.imports.runs.repository import RunRepository
-from shared.imports.sources import SourceType
+from shared.imports.sources import SourceType, SyncSource
 from shared.reasons import Reason
 from shared.telemetry import span
 
 logger = logging.getLogger(__name__)
+
+# An open run with more parts is not counted before its end.
+PARTS_COUNTED = 1_000
 
 
 class PartMessage(TypedDict):
@@ -52,11 +66,12 @@ class ImportRunner:
 
     def _do_part(self, message: PartMessage, redelivered: bool) -> list[PartMessage]:
         run = self.runs.find(message["run_id"])
-        part = self.runs.find_part(message["run_id"], message["part"]) if run is not None else None
-        if run is None or part is None:
+        if run is None:
             logger.warning("Part %s of run %s is not there any more.", message["part"], message["run_id"])
             return []
-        if not part.is_open:
+        part = self.runs.parts.find(run.id, message["part"])
+        if part is None or not part.is_open:
+            # Whoever did it may have been killed before it looked whether the run is complete.
             self.close_if_complete(run)
             return []
         now = self.now()
@@ -64,7 +79,7 @@ class ImportRunner:
         if part.state is PartState.RUNNING and not redelivered and heard_at and now - heard_at < SILENT_AFTER:
             return []
         try:
-            part = self.runs.save_part(
+            part = self.runs.parts.save(
                 replace(
                     part,
                     state=PartState.RUNNING,
@@ -84,15 +99,18 @@ class ImportRunner:
     def fail_part(self, message: PartMessage) -> None:
         """The queue gave up on the part: it fails, in the run."""
         run = self.runs.find(message["run_id"])
-        part = self.runs.find_part(message["run_id"], message["part"]) if run is not None else None
-        if run is None or part is None or not part.is_open:
+        if run is None:
+            return
+        part = self.runs.parts.find(run.id, message["part"])
+        if part is None or not part.is_open:
+            self.close_if_complete(run)
             return
         why = part.message or "Its worker ended without saying why."
         self.finish_failed(run, part, part.reason or Reason.PART_FAILED, f"Given up after several attempts. {why}")
 
     def finish_failed(self, run: Run, part: Part, reason: str, message: str, remedy: str = "") -> None:
         logger.error("Part %s of run %s failed: %s (%s)", part.name, run.id, message, reason)
-        self.runs.save_part(
+        self.runs.parts.finish(
             replace(
                 part,
                 state=PartState.FAILED,
@@ -104,26 +122,46 @@ class ImportRunner:
         )
         self.close_if_complete(run)
 
-    def close_if_complete(self, run: Run) -> Summary:
-        """The summary; the run is closed when no part is open any more."""
-        summary = summarise(run, self.runs.parts(run.id))
-        if run.is_open and summary.complete:
-            now = self.now()
-            if summary.state is RunState.SUCCEEDED and run.mode is Mode.IMPORT:
-                self.runs.save_success(run, now)
-            closed = replace(run, state=summary.state, finished_at=now, counts=summary.counts)
-            try:
-                self.runs.save(closed)
-            except ChangedMeanwhileError:
-                return summarise(self.runs.get(run.id), summary.parts)
-            logger.info("Run %s of %s ended: %s, %s", run.id, run.name, summary.state, dict(summary.counts))
-            return replace(summary, run=closed)
-        return summary
+    def close_if_complete(self, run: Run) -> Run:
+        """The run; it is closed when no part is open any more. Of all who see that at once, one closes it."""
+        if not run.is_open or self.runs.parts.any_open(run.id):
+            return run
+        counts = count_parts(self.runs.parts.all(run.id))
+        if not counts:
+            # Its start was interrupted: housekeeping begins it.
+            return run
+        state, now = state_at_end(counts), self.now()
+        # Without its list of parts a run has nothing else to say.
+        first = self.runs.parts.find(run.id, FIRST) if state is RunState.FAILED else None
+        if first is not None:
+            run = replace(run, reason=first.reason, message=first.message, remedy=first.remedy)
+        if state is RunState.SUCCEEDED and run.mode is Mode.IMPORT:
+            self.runs.save_success(run, now)
+        try:
+            closed = self.runs.save(replace(run, state=state, finished_at=now, counts=counts))
+        except ChangedMeanwhileError:
+            return self.runs.get(run.id)
+        logger.info("Run %s of %s ended: %s, %s", run.id, run.name, state, counts)
+        return closed
 
     def summary(self, run_id: str) -> Summary:
-        """The run with what its parts say now."""
-        run = self.runs.get(run_id)
-        return summarise(run, self.runs.parts(run_id))
+        """The run with its first parts. Raises NotFoundError."""
+        return self.summarise(self.runs.get(run_id))
+
+    def summarise(self, run: Run) -> Summary:
+        """The run with its first parts. An open one is counted when these are all."""
+        parts, following = self.runs.parts.page(run.id, PARTS_COUNTED, None)
+        counts = count_parts(parts) if run.is_open and following is None else run.counts
+        return Summary(run, counts, parts)
+
+    def lay(self, run: Run, part: Part, source: SyncSource) -> list[PartMessage]:
+        """What a part that lays leads to; the messages to send."""
+        return self._lay(run, part, children_of(self.runs.parts, run, part, source, self.now()))
+
+    def _lay(self, run: Run, part: Part, children: Sequence[Part]) -> list[PartMessage]:
+        self.runs.parts.lay(replace(part, finished_at=self.now()), children)
+        self.close_if_complete(run)
+        return [PartMessage(run_id=run.id, part=child.name) for child in children]
 
     def _work(self, run: Run, part: Part) -> list[PartMessage]:
         try:
@@ -134,8 +172,7 @@ class ImportRunner:
             self._note(part, error.reason, error.message)
             raise
         except DeskbridgeError as error:
-            fresh = self._fresh(part)
-            self.finish_failed(run, fresh, error.reason, error.message, error.remedy)
+            self.finish_failed(run, self.fresh(part), error.reason, error.message, error.remedy)
             return []
         except Exception as error:
             # A bug: noted for the run, and left to the queue, which gives the message again and then up.
@@ -147,12 +184,11 @@ class ImportRunner:
             raise MisconfiguredError(Reason.RUN_SUPERSEDED, "Another import of the same document took over.")
         source_type = self.source_type(run.kind)
         source = source_type.source(run.name)
+        if part.lays:
+            return self.lay(run, part, source)
         names = source.expand(part.name)
         if names is not None:
-            self.runs.add_parts(run.id, names, self.now())
-            self.runs.save_part(replace(part, state=PartState.DONE, expanded=True, finished_at=self.now()))
-            self.close_if_complete(run)
-            return [PartMessage(run_id=run.id, part=name) for name in names]
+            return self._lay(run, part, queued(run.id, names, self.now()))
         policy = source.policy(Trigger(run.trigger))
         if run.confirms:
             policy = replace(policy, confirmed=self._held_back(run.confirms, part.name))
@@ -162,25 +198,25 @@ class ImportRunner:
         if run.mode is Mode.IMPORT:
             source.finish(part.name)
         done = replace(work.part, state=PartState.DONE, finished_at=self.now(), counts=counts, reason="", message="")
-        self.runs.save_part(done)
+        self.runs.parts.finish(done)
         self.close_if_complete(run)
         return []
 
-    def _fresh(self, part: Part) -> Part:
+    def fresh(self, part: Part) -> Part:
         """The part as it stands, if this attempt still has it."""
-        current = self.runs.find_part(part.run_id, part.name)
+        current = self.runs.parts.find(part.run_id, part.name)
         if current is None or current.attempt_id != part.attempt_id:
             raise ChangedMeanwhileError("Another attempt has the part.", row_key=f"part:{part.name}")
         return current
 
     def _note(self, part: Part, reason: str, message: str) -> None:
-        current = self.runs.find_part(part.run_id, part.name)
+        current = self.runs.parts.find(part.run_id, part.name)
         if current is not None and current.attempt_id == part.attempt_id:
             # The heartbeat goes too: the queue's next delivery need not wait for it.
-            self.runs.save_part(replace(current, reason=str(reason), message=message, heartbeat_at=None))
+            self.runs.parts.save(replace(current, reason=str(reason), message=message, heartbeat_at=None))
 
     def _previewed(self, preview_id: str, part_name: str) -> dict[str, tuple[str, str]]:
-        part = self.runs.find_part(preview_id, part_name)
+        part = self.runs.parts.find(preview_id, part_name)
         if part is None or part.state is not PartState.DONE:
             raise InvalidInputError(Reason.PREVIEW_UNUSABLE, "This part of the preview failed: there is no plan of it.")
         return {
@@ -189,7 +225,7 @@ class ImportRunner:
         }
 
     def _held_back(self, run_id: str, part_name: str) -> frozenset[str]:
-        part = self.runs.find_part(run_id, part_name)
+        part = self.runs.parts.find(run_id, part_name)
         if part is None:
             return frozenset()
         return frozenset(str(entry["id"]) for entry in self.runs.entries.of_part(part, Action.HELD_BACK))

@@ -1,6 +1,7 @@
-"""How a run begins: checked, leased, its parts created. What was interrupted in between is resumed."""
+"""How a run begins: checked, leased, its first parts laid. What was interrupted in between is resumed."""
 
 import logging
+import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -8,7 +9,8 @@ from dataclasses import dataclass, replace
 from shared.access.audit import UNAUDITED, Audit, AuditedChange, AuditedField, AuditKind
 from shared.errors import ChangedMeanwhileError, ConflictError, DeskbridgeError, InvalidInputError, TryLaterError
 from shared.imports.plan.model import Trigger
-from shared.imports.runs.model import Mode, PartState, Run, RunState
+from shared.imports.runs.layout import first_laying
+from shared.imports.runs.model import Mode, Part, PartState, Run, RunState
 from shared.imports.runs.repository import RUNS_PARTITION
 from shared.imports.runs.runner import ImportRunner, PartMessage
 from shared.imports.sources import SyncSource
@@ -86,19 +88,22 @@ class RunStarter:
         return messages
 
     def resume(self, run: Run) -> list[PartMessage]:
-        """Create the parts of a run whose start was interrupted; the messages to send."""
+        """Begin a run whose start was interrupted; the messages to send."""
+        first = self._first_part(run)
+        if first is None:
+            # Another one has begun it.
+            return []
         try:
             source = self._runner.source_type(run.kind).source(run.name)
             if run.mode is Mode.IMPORT and not self._runner.has_lease(run):
                 self._take_lease(run)
-            return self._create_parts(run, source)
+            return self._runner.lay(run, first, source)
         except ChangedMeanwhileError:
-            # Another housekeeping creates them.
             return []
         except TryLaterError:
             raise
         except DeskbridgeError as error:
-            self._close(run, RunState.FAILED, reason=error.reason, message=error.message, remedy=error.remedy)
+            self._fail(run, first, error)
             return []
 
     # Within
@@ -119,16 +124,30 @@ class RunStarter:
         if run.mode is Mode.IMPORT:
             self._check_lease(run)
         run = add(run)
+        first = self._first_part(run)
+        if first is None:
+            # Housekeeping has begun it, and sends the messages.
+            return StartedRun(run, [])
         try:
-            return StartedRun(run, self._create_parts(run, source))
+            return StartedRun(run, self._runner.lay(run, first, source))
         except (TryLaterError, ChangedMeanwhileError):
-            # Housekeeping creates them, or has.
+            # Housekeeping goes on with it, or another attempt has.
             raise
         except DeskbridgeError as error:
             # It would fail housekeeping too; open until then, it would keep every other import from starting.
-            with suppress(ChangedMeanwhileError):
-                self._close(run, RunState.FAILED, reason=error.reason, message=error.message, remedy=error.remedy)
+            self._fail(run, first, error)
             raise
+
+    def _first_part(self, run: Run) -> Part | None:
+        """The part that a run begins with, at work here; None when another worker has it."""
+        now = self._runner.now()
+        first = replace(first_laying(run.id, now), attempt_id=secrets.token_hex(6), attempts=1)
+        return self._runs.parts.begin(replace(first, state=PartState.RUNNING, started_at=now, heartbeat_at=now))
+
+    def _fail(self, run: Run, first: Part, error: DeskbridgeError) -> None:
+        with suppress(ChangedMeanwhileError):
+            fresh = self._runner.fresh(first)
+            self._runner.finish_failed(run, fresh, error.reason, error.message, error.remedy)
 
     def _trigger_of(self, kind: str, name: str, trigger: Trigger, apply: str, confirm: str) -> Trigger:
         """A run that stands on another one does what that one would have done."""
@@ -139,7 +158,7 @@ class RunStarter:
             raise InvalidInputError(Reason.PREVIEW_UNUSABLE, f"The run {before.id} is of {before.kind}/{before.name}.")
         if apply and (before.mode is not Mode.PREVIEW or before.is_open):
             raise ConflictError(Reason.PREVIEW_UNUSABLE, f"The run {before.id} is no finished preview.")
-        if apply and not any(part.state is PartState.DONE for part in self._runs.parts(before.id)):
+        if apply and not before.counts.get("parts_done"):
             raise ConflictError(
                 Reason.PREVIEW_UNUSABLE,
                 f"The preview {before.id} has no plan.",
@@ -147,22 +166,10 @@ class RunStarter:
             )
         return Trigger.SCHEDULED if confirm else Trigger(before.trigger)
 
-    def _create_parts(self, run: Run, source: SyncSource) -> list[PartMessage]:
-        if run.applies or run.confirms:
-            before = self._runs.parts(run.applies or run.confirms)
-            names: Sequence[str] = [part.name for part in before if not part.expanded]
-        else:
-            names = source.parts()
-        self._runs.add_parts(run.id, names, self._runner.now())
-        run = self._runs.save(replace(run, parts_created=True))
-        self._runner.close_if_complete(run)
-        logger.info("Run %s of %s/%s started: %s parts", run.id, run.kind, run.name, len(names))
-        return [PartMessage(run_id=run.id, part=name) for name in names]
-
     def _check_lease(self, run: Run) -> None:
         lease = self._runs.find_lease(run.kind, run.name)
         holder = self._runs.find(lease.run_id) if lease is not None else None
-        if holder is not None and self._runner.close_if_complete(holder).run.is_open:
+        if holder is not None and self._runner.close_if_complete(holder).is_open:
             raise self._running(run, holder.id)
 
     def _add_audited(self, run: Run) -> Run:
@@ -200,26 +207,12 @@ class RunStarter:
             remedy="Wait for its end, or look at it.",
         )
 
-    def _close(self, run: Run, state: RunState, *, reason: str, message: str, remedy: str = "") -> None:
-        self._runs.save(
-            replace(
-                run,
-                state=state,
-                parts_created=True,
-                finished_at=self._runner.now(),
-                reason=str(reason),
-                message=message,
-                remedy=remedy,
-            )
-        )
-
     def _record_refusal(self, kind: str, name: str, error: DeskbridgeError) -> None:
         """A scheduled import that could not even start stands among the runs, where an operator looks."""
         run = self._new_run(kind, name, Trigger.SCHEDULED, _SCHEDULE)
         self._runs.add(
             replace(
                 run,
-                parts_created=True,
                 state=RunState.FAILED,
                 finished_at=run.started_at,
                 reason=str(error.reason),

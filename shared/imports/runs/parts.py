@@ -1,0 +1,227 @@
+"""The parts of runs in a table, and a row for each that is open: one page of one row says whether a run is complete.
+
+Both rows are written together, and the open row goes with the transaction that ends its part. Whoever lays parts holds
+an open part, and each of its transactions shows that it still does. So a run without an open part never gets one again.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from shared.errors import AlreadyExistsError, ChangedMeanwhileError
+from shared.imports.runs.entries import PART
+from shared.imports.runs.model import Part, PartState
+from shared.storage.limits import OPERATIONS_PER_TRANSACTION
+from shared.storage.rows import (
+    Condition,
+    Create,
+    Delete,
+    Operation,
+    Replace,
+    Row,
+    Save,
+    Value,
+    partition,
+    row_key_prefix,
+)
+from shared.storage.tables import Table, scan
+from shared.text import escape_key
+
+_OPEN = "open:"
+_LONGEST_SENTENCE = 4_000
+# A part is two rows; the two others are of the part that lays it.
+_LAID_TOGETHER = (OPERATIONS_PER_TRANSACTION - 2) // 2
+
+
+class PartRepository:
+    """Parts in the partition of their run."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    # Reading
+
+    def find(self, run_id: str, name: str) -> Part | None:
+        row = self._table.find(run_id, PART + escape_key(name))
+        return None if row is None else _to_part(row)
+
+    def all(self, run_id: str) -> Iterator[Part]:
+        """Page after page, by name."""
+        return map(_to_part, scan(self._table, [partition(run_id), *row_key_prefix(PART)]))
+
+    def page(
+        self, run_id: str, size: int, after: str | None, *, with_reason: bool = False
+    ) -> tuple[Sequence[Part], str | None]:
+        """At most `size` parts of a run, by name; `after` is an earlier page's second answer.
+
+        `with_reason` asks for those alone that failed, or could not go on. Such a page may be short, even empty.
+        """
+        told = [Condition("reason", "gt", "")] if with_reason else []
+        page = self._table.page([partition(run_id), *row_key_prefix(PART), *told], size=size, after=after)
+        return [_to_part(row) for row in page.rows], page.next
+
+    def names(self, run_id: str, after: str, until: str, most: int) -> list[str]:
+        """The names of the parts with records, in the order of their keys: those after `after`, up to `until`."""
+        begin, end = row_key_prefix(PART)
+        if after:
+            begin = Condition("RowKey", "gt", PART + escape_key(after))
+        if until:
+            end = Condition("RowKey", "le", PART + escape_key(until))
+        found: list[str] = []
+        for row in scan(self._table, [partition(run_id), begin, end], select=("name", "expanded", "lays")):
+            if not row.values.get("expanded") and not row.values.get("lays"):
+                found.append(row.text("name"))
+            if len(found) == most:
+                break
+        return found
+
+    def any(self, run_id: str) -> bool:
+        return self._any(run_id, PART)
+
+    def any_open(self, run_id: str) -> bool:
+        return self._any(run_id, _OPEN)
+
+    def _any(self, run_id: str, prefix: str) -> bool:
+        # An empty page may have others after it, so that one page is no answer.
+        rows = scan(self._table, [partition(run_id), *row_key_prefix(prefix)], select=(), size=1)
+        return next(rows, None) is not None
+
+    def queued_before(self, run_id: str, moment: datetime) -> Iterator[Part]:
+        """The open parts whose last message was sent before."""
+        earlier = Condition("queued_at", "lt", moment)
+        for row in scan(self._table, [partition(run_id), *row_key_prefix(_OPEN), earlier], select=("name",)):
+            part = self.find(run_id, row.text("name"))
+            if part is not None and part.is_open:
+                yield part
+
+    # Writing
+
+    def begin(self, first: Part) -> Part | None:
+        """The first part of a run, with the attempt that has it; None when another attempt has begun the run."""
+        try:
+            etag = self._table.transact(first.run_id, _created([first]))[0]
+        except AlreadyExistsError:
+            # Or this one has, and the answer was lost: what is sent again is then refused because of itself.
+            present = self.find(first.run_id, first.name)
+            return present if present is not None and present.attempt_id == first.attempt_id else None
+        return replace(first, etag=etag)
+
+    def save(self, part: Part) -> Part:
+        """A part that stays open. Raises ChangedMeanwhileError: another attempt has it."""
+        etag = self._table.transact(part.run_id, [Replace(_part_row(part))])[0]
+        return replace(part, etag=etag)
+
+    def queue_again(self, part: Part) -> None:
+        """Raises ChangedMeanwhileError."""
+        self._table.transact(part.run_id, [Replace(_part_row(part)), Save(_open_row(part))])
+
+    def finish(self, part: Part) -> None:
+        """A part that has ended. Raises ChangedMeanwhileError: another attempt has it."""
+        row = _part_row(part)
+        self._end(part, [Replace(row), _delete_open(row)], ())
+
+    def lay(self, parent: Part, children: Sequence[Part]) -> None:
+        """The children stand, and the parent has ended. One that lays goes; one that expanded stays to be seen.
+
+        Raises ChangedMeanwhileError: another attempt has the parent.
+        """
+        left = list(children)
+        while len(left) > _LAID_TOGETHER:
+            etag = self._transact(parent, [Replace(_part_row(parent))], left[:_LAID_TOGETHER])
+            parent, left = replace(parent, etag=etag), left[_LAID_TOGETHER:]
+        row = _part_row(replace(parent, state=PartState.DONE, expanded=True))
+        # What laid nothing stays: a run without any part was never begun.
+        goes = parent.lays and children
+        self._end(parent, [Delete(row.row_key, row.etag) if goes else Replace(row), _delete_open(row)], left)
+
+    def _end(self, part: Part, own: Sequence[Operation], children: Sequence[Part]) -> None:
+        try:
+            self._transact(part, own, children)
+        except ChangedMeanwhileError:
+            # It may be this attempt's own writing, whose answer was lost, that changed the part.
+            present = self.find(part.run_id, part.name)
+            if present is not None and (present.is_open or present.attempt_id != part.attempt_id):
+                raise
+
+    def _transact(self, part: Part, own: Sequence[Operation], children: Sequence[Part]) -> str:
+        """The part's own operations, and the rows of its children that are not there yet; the part's ETag."""
+        missing = list(children)
+        while True:
+            try:
+                return self._table.transact(part.run_id, [*own, *_created(missing)])[0]
+            except AlreadyExistsError:
+                there = {child.name for child in missing if self.find(part.run_id, child.name) is not None}
+                if not there:
+                    raise
+                missing = [child for child in missing if child.name not in there]
+
+
+def without_empty(columns: Mapping[str, Value | None]) -> dict[str, Value]:
+    return {column: value for column, value in columns.items() if value is not None and value != ""}
+
+
+def cut(sentence: str) -> str:
+    """A sentence as a row holds it: it may quote what another service said at length."""
+    return sentence if len(sentence) <= _LONGEST_SENTENCE else f"{sentence[:_LONGEST_SENTENCE]}…"
+
+
+def _created(parts: Sequence[Part]) -> list[Operation]:
+    return [Create(row) for part in parts for row in (_part_row(part), _open_row(part))]
+
+
+def _delete_open(part_row: Row) -> Operation:
+    return Delete(_OPEN + part_row.row_key.removeprefix(PART))
+
+
+def _open_row(part: Part) -> Row:
+    return Row(part.run_id, _OPEN + escape_key(part.name), {"name": part.name, "queued_at": part.queued_at})
+
+
+def _part_row(part: Part) -> Row:
+    values = without_empty(
+        {
+            "name": part.name,
+            "state": str(part.state),
+            "queued_at": part.queued_at,
+            "attempt_id": part.attempt_id,
+            "attempts": part.attempts,
+            "started_at": part.started_at,
+            "heartbeat_at": part.heartbeat_at,
+            "finished_at": part.finished_at,
+            "expanded": part.expanded,
+            "lays": part.lays,
+            "after": part.after,
+            "until": part.until,
+            "counts": json.dumps(part.counts),
+            "reason": part.reason,
+            "message": cut(part.message),
+            "remedy": cut(part.remedy),
+        }
+    )
+    return Row(part.run_id, PART + escape_key(part.name), values, part.etag)
+
+
+def _to_part(row: Row) -> Part:
+    values: Any = row.values
+    return Part(
+        run_id=row.partition_key,
+        name=values["name"],
+        state=PartState(values["state"]),
+        queued_at=values["queued_at"],
+        etag=row.etag,
+        attempt_id=values.get("attempt_id", ""),
+        attempts=values["attempts"],
+        started_at=values.get("started_at"),
+        heartbeat_at=values.get("heartbeat_at"),
+        finished_at=values.get("finished_at"),
+        expanded=values["expanded"],
+        lays=values["lays"],
+        after=values.get("after", ""),
+        until=values.get("until", ""),
+        counts=json.loads(values["counts"]),
+        reason=values.get("reason", ""),
+        message=values.get("message", ""),
+        remedy=values.get("remedy", ""),
+    )
