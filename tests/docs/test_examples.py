@@ -92,3 +92,14 @@ def test_there_are_examples_for_a_desk_on_each_page_of_a_feature() -> None:
 def _whole(document: Any) -> Any:
     """With a value where the page has an ellipsis for the reader's own."""
     return json.loads(json.dumps(document, default=str).replace("\\u2026", "00000000-1111-4222-8333-00000000c0de"))
+
+
+def test_every_kind_of_document_is_listed_in_the_order_of_applying() -> None:
+    section = (ROOT / "docs" / "api.md").read_text("utf-8").split("\n## Settings\n")[1].split("\n## ")[0]
+    assert tuple(re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE)) == KINDS.names
+
+
+@pytest.mark.parametrize("kind", tuple(KINDS), ids=lambda kind: kind.kind)
+def test_every_field_of_a_document_stands_in_the_pages(kind: Any) -> None:
+    codes = " ".join(re.findall(r"`([^`\n]+)`", "".join(path.read_text("utf-8") for path in PAGES)))
+    assert [name for name in kind.model_fields if not re.search(rf"\b{name}\b", codes)] == []
