@@ -7,7 +7,7 @@ import unicodedata
 _BEGINNINGS = "=+\\-@＝＋－＠﹦﹢﹣﹫⁼⁺⁻₌₊₋−"
 # Where a cell may begin: at the beginning, and after what a reader may take for a separator, with quotes or spaces.
 # A space is one too, but a dash between two words is no formula.
-_CELL_BEGINS = re.compile(rf'((?:^|[;,|:])[\s"]*)(?=[{_BEGINNINGS}])|(\s"*)(?=[{_BEGINNINGS}](?:\S|$))')
+_CELL_BEGINS = re.compile(rf'((?:^|[;,|:])[\s"]*)(?=[{_BEGINNINGS}])|(\s"*)(?=[{_BEGINNINGS}](?:[^ ]|$))')
 # Control, format (such as marks that turn the direction of writing), line and paragraph separators, surrogates.
 _TAKEN_OUT = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
 
