@@ -1,5 +1,5 @@
 // The whole desk: one resource group, and in the groups of the monitored vaults their system topics and subscriptions.
-// Written against the vendor's published types; it has not been compiled or deployed where it was written.
+// Written against the vendor's published types, and compiled; it has not been deployed where it was written.
 targetScope = 'subscription'
 
 @description('Name of this installation; part of the names of its resources.')
@@ -66,6 +66,9 @@ param operatorAddresses array = []
 @description('Client id of an app registration: people then sign in with Entra before the API answers. Empty: function keys alone.')
 param entraClientId string = ''
 
+@description('Client ids of the applications whose tokens the sign-in takes, beside the app registration itself.')
+param entraAllowedApplications array = []
+
 @description('Directory of that app registration.')
 param entraTenantId string = subscription().tenantId
 
@@ -109,11 +112,23 @@ param appRegistrationTenantId string = ''
 @description('Client id of that app registration.')
 param appRegistrationClientId string = ''
 
-@description('Name of the secret in the desk\'s vault that holds its client secret.')
+@description('Name of the secret in the host\'s vault that holds its client secret.')
 param appRegistrationSecretName string = 'app-registration-secret'
 
-@description('The secret of the desk\'s vault with the secret part of the calendar\'s address; empty for no calendar.')
+@description('The secret of the host\'s vault with the secret part of the calendar\'s address; empty for no calendar.')
 param calendarTokenSecretName string = ''
+
+@description('Hosts that settings documents may name although their addresses are private, apart by spaces: host or host:port.')
+param allowedPrivateHosts string = ''
+
+@description('Further hosts that a credential store may name as vault_url, apart by spaces.')
+param vaultHosts string = ''
+
+@description('Further hosts that may get client secrets, apart by spaces.')
+param signInHosts string = ''
+
+@description('Further hosts that a realm may name as endpoint_url, apart by spaces.')
+param authRocketHosts string = ''
 
 @description('Further app settings, for credential stores that name their own.')
 @secure()
@@ -124,15 +139,19 @@ var tags = { 'azd-env-name': environmentName }
 var appName = 'func-${environmentName}-${token}'
 var storageName = 'st${token}'
 var vaultName = 'kv-${token}'
+var hostVaultName = 'kvh-${token}'
 var componentName = 'appi-${environmentName}-${token}'
 var userAssigned = identityType == 'UserAssigned'
 // The app can hide only when nobody needs to reach it: Event Grid does not deliver to private endpoints.
 var publicApp = !(privateNetworking && deliveryMode == 'storageQueue')
 // Known before anything runs: loops and scopes cannot wait for outputs.
 var topicIds = [
-  for vaultId in monitoredVaultIds: contains(existingSystemTopics, vaultId)
-    ? existingSystemTopics[vaultId]
-    : '/subscriptions/${split(vaultId, '/')[2]}/resourceGroups/${split(vaultId, '/')[4]}/providers/Microsoft.EventGrid/systemTopics/deskbridge-${last(split(vaultId, '/'))}'
+  for vaultId in monitoredVaultIds: union(
+    {
+      '${vaultId}': '/subscriptions/${split(vaultId, '/')[2]}/resourceGroups/${split(vaultId, '/')[4]}/providers/Microsoft.EventGrid/systemTopics/deskbridge-${last(split(vaultId, '/'))}'
+    },
+    existingSystemTopics
+  )[vaultId]
 ]
 
 resource group 'Microsoft.Resources/resourceGroups@2024-03-01' = {
@@ -173,6 +192,7 @@ module storage 'modules/storage.bicep' = {
     tags: tags
     closed: privateNetworking
     operatorAddresses: operatorAddresses
+    workspaceId: monitoring.outputs.workspaceId
   }
 }
 
@@ -181,6 +201,19 @@ module vault 'modules/vault.bicep' = {
   scope: group
   params: {
     name: vaultName
+    location: location
+    tags: tags
+    closed: privateNetworking
+    operatorAddresses: operatorAddresses
+    workspaceId: monitoring.outputs.workspaceId
+  }
+}
+
+module hostVault 'modules/host-vault.bicep' = {
+  name: 'deskbridge-host-vault'
+  scope: group
+  params: {
+    name: hostVaultName
     location: location
     tags: tags
     closed: privateNetworking
@@ -199,6 +232,7 @@ module network 'modules/network.bicep' = if (privateNetworking) {
     prefix: networkPrefix
     storageId: storage.outputs.id
     vaultId: vault.outputs.id
+    hostVaultId: hostVault.outputs.id
   }
 }
 
@@ -210,6 +244,7 @@ module rolesBeforeApp 'modules/roles.bicep' = if (userAssigned) {
     principalId: identity!.outputs.principalId
     storageName: storage.outputs.name
     vaultName: vault.outputs.name
+    hostVaultName: hostVault.outputs.name
     componentName: monitoring.outputs.componentName
   }
 }
@@ -226,7 +261,8 @@ module app 'modules/app.bicep' = {
     identityClientId: userAssigned ? identity!.outputs.clientId : ''
     storageName: storage.outputs.name
     deploymentContainer: storage.outputs.deploymentContainer
-    vaultName: vault.outputs.name
+    hostVaultName: hostVault.outputs.name
+    hostVaultUrl: hostVault.outputs.url
     insightsConnectionString: monitoring.outputs.connectionString
     pythonVersion: pythonVersion
     instanceMemoryMB: instanceMemoryMB
@@ -238,6 +274,13 @@ module app 'modules/app.bicep' = {
     subnetId: privateNetworking ? network!.outputs.appSubnetId : ''
     entraClientId: entraClientId
     entraTenantId: entraTenantId
+    entraAllowedApplications: entraAllowedApplications
+    allowedHosts: {
+      privateHosts: allowedPrivateHosts
+      vaultHosts: vaultHosts
+      signInHosts: signInHosts
+      authRocketHosts: authRocketHosts
+    }
     ec2Schedule: ec2Schedule
     authRocketSchedule: authRocketSchedule
     sweepSchedule: sweepSchedule
@@ -273,6 +316,7 @@ module rolesAfterApp 'modules/roles.bicep' = if (!userAssigned) {
     principalId: app.outputs.principalId
     storageName: storage.outputs.name
     vaultName: vault.outputs.name
+    hostVaultName: hostVault.outputs.name
     componentName: monitoring.outputs.componentName
   }
 }
@@ -285,6 +329,7 @@ module operatorRoles 'modules/operator-roles.bicep' = if (!empty(operatorPrincip
     principalType: operatorPrincipalType
     storageName: storage.outputs.name
     vaultName: vault.outputs.name
+    hostVaultName: hostVault.outputs.name
   }
 }
 
@@ -333,6 +378,7 @@ module topicRights 'modules/topic-rights.bicep' = [
     scope: group
     params: {
       principalId: topics[index].outputs.principalId
+      topicName: last(split(topicIds[index], '/'))
       storageName: storage.outputs.name
       deadLetterContainer: storage.outputs.deadLetterContainer
       eventsQueue: storage.outputs.eventsQueue
@@ -362,6 +408,7 @@ output AZURE_RESOURCE_GROUP string = group.name
 output DESKBRIDGE_APP_NAME string = app.outputs.name
 output DESKBRIDGE_APP_HOST string = app.outputs.hostName
 output DESKBRIDGE_VAULT_NAME string = vault.outputs.name
+output DESKBRIDGE_HOST_VAULT_NAME string = hostVault.outputs.name
 output DESKBRIDGE_VAULT_URL string = vault.outputs.url
 output DESKBRIDGE_STORAGE_NAME string = storage.outputs.name
 output DESKBRIDGE_TABLE_ENDPOINT string = storage.outputs.tableEndpoint

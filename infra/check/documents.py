@@ -10,6 +10,7 @@ _COMMON = {
     "MONITORED_VAULT_URL": "https://acorn.vault.azure.net",
     "MONITORED_VAULT_NAME": "acorn",
     "MONITORED_STORE_NAME": "vault-acorn",
+    "SUBSCRIPTIONS": "deskbridge-acorn",
     "ALLOWED_VAULTS": (
         '{name: acorn, store: vault-acorn, resource_id: "/subscriptions/00000000-0000-0000-0000-000000000000/'
         'resourceGroups/rg/providers/Microsoft.KeyVault/vaults/acorn"}'

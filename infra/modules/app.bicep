@@ -23,8 +23,11 @@ param storageName string
 @description('Container of the deployment packages.')
 param deploymentContainer string
 
-@description('The desk\'s vault.')
-param vaultName string
+@description('The host\'s vault: its keys, and what app settings refer to.')
+param hostVaultName string
+
+@description('Address of the host\'s vault.')
+param hostVaultUrl string
 
 @description('Address of Application Insights.')
 param insightsConnectionString string
@@ -59,6 +62,12 @@ param entraClientId string
 @description('Directory of that app registration.')
 param entraTenantId string
 
+@description('Client ids of applications whose tokens are taken, beside the app registration.')
+param entraAllowedApplications array
+
+@description('Hosts that documents may name beside the known ones: {privateHosts, vaultHosts, signInHosts, authRocketHosts}.')
+param allowedHosts object
+
 @description('NCRONTAB, UTC.')
 param ec2Schedule string
 
@@ -77,10 +86,10 @@ param appRegistrationTenantId string
 @description('Its client id.')
 param appRegistrationClientId string
 
-@description('The secret of the desk\'s vault with its client secret.')
+@description('The secret of the host\'s vault with its client secret.')
 param appRegistrationSecretName string
 
-@description('The secret of the desk\'s vault with the secret part of the calendar\'s address; empty for no calendar.')
+@description('The secret of the host\'s vault with the secret part of the calendar\'s address; empty for no calendar.')
 param calendarTokenSecretName string
 
 @description('Further app settings. The product\'s own win.')
@@ -95,6 +104,12 @@ var productSettings = {
   AzureWebJobsStorage__tableServiceUri: storage.properties.primaryEndpoints.table
   APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnectionString
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: userAssigned ? 'ClientId=${identityClientId};Authorization=AAD' : 'Authorization=AAD'
+  // The host's keys: in a vault with an audit log, not in a blob that every owner of blobs reads.
+  AzureWebJobsSecretStorageType: 'keyvault'
+  AzureWebJobsSecretStorageKeyVaultUri: hostVaultUrl
+  AzureWebJobsDisableHomepage: 'true'
+  // In bytes, above the product's own limits, which refuse with a reason.
+  FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: '2097152'
   DESKBRIDGE_EC2_SCHEDULE: ec2Schedule
   DESKBRIDGE_AUTHROCKET_SCHEDULE: authRocketSchedule
   DESKBRIDGE_SWEEP_SCHEDULE: sweepSchedule
@@ -102,6 +117,10 @@ var productSettings = {
   DESKBRIDGE_RUNS_KEPT_DAYS: '90'
   DESKBRIDGE_AUDIT_KEPT_DAYS: '400'
   DESKBRIDGE_VERIFY_CHALLENGE_RESOURCE: 'true'
+  DESKBRIDGE_ALLOWED_PRIVATE_HOSTS: allowedHosts.privateHosts
+  DESKBRIDGE_VAULT_HOSTS: allowedHosts.vaultHosts
+  DESKBRIDGE_SIGN_IN_HOSTS: allowedHosts.signInHosts
+  DESKBRIDGE_AUTHROCKET_HOSTS: allowedHosts.authRocketHosts
   DESKBRIDGE_EVENT_BODY_LIMIT: '1572864'
   DESKBRIDGE_OPENTELEMETRY: 'false'
   PYDANTIC_DISABLE_PLUGINS: '__all__'
@@ -109,6 +128,7 @@ var productSettings = {
 var identitySettings = userAssigned
   ? {
       AzureWebJobsStorage__clientId: identityClientId
+      AzureWebJobsSecretStorageKeyVaultClientId: identityClientId
     }
   : {}
 var appRegistrationSettings = empty(appRegistrationClientId)
@@ -116,12 +136,12 @@ var appRegistrationSettings = empty(appRegistrationClientId)
   : {
       AzureTenantId: appRegistrationTenantId
       AzureClientId: appRegistrationClientId
-      AzureClientSecret: '@Microsoft.KeyVault(VaultName=${vaultName};SecretName=${appRegistrationSecretName})'
+      AzureClientSecret: '@Microsoft.KeyVault(VaultName=${hostVaultName};SecretName=${appRegistrationSecretName})'
     }
 var calendarSettings = empty(calendarTokenSecretName)
   ? {}
   : {
-      DESKBRIDGE_CALENDAR_TOKEN: '@Microsoft.KeyVault(VaultName=${vaultName};SecretName=${calendarTokenSecretName})'
+      DESKBRIDGE_CALENDAR_TOKEN: '@Microsoft.KeyVault(VaultName=${hostVaultName};SecretName=${calendarTokenSecretName})'
     }
 var operatorRules = [
   for (address, index) in operatorAddresses: {
@@ -200,6 +220,19 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
   }
 }
 
+// Who deploys signs in with Entra: the publishing profile's user name and password open nothing.
+resource deploymentPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01' = {
+  parent: app
+  name: 'scm'
+  properties: { allow: false }
+}
+
+resource ftpPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01' = {
+  parent: app
+  name: 'ftp'
+  properties: { allow: false }
+}
+
 resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
   parent: app
   name: 'appsettings'
@@ -234,6 +267,10 @@ resource signIn 'Microsoft.Web/sites/config@2024-04-01' = if (!empty(entraClient
             entraClientId
             'api://${entraClientId}'
           ]
+          // A token that another application asked for is refused, whoever is signed in there.
+          defaultAuthorizationPolicy: {
+            allowedApplications: concat([entraClientId], entraAllowedApplications)
+          }
         }
       }
     }

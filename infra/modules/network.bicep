@@ -17,17 +17,28 @@ param storageId string
 @description('The desk\'s vault.')
 param vaultId string
 
+@description('The host\'s vault.')
+param hostVaultId string
+
 // The vault's private zone is not its public domain with a prefix, and differs from cloud to cloud.
 var vaultZones = {
   AzureCloud: 'privatelink.vaultcore.azure.net'
   AzureUSGovernment: 'privatelink.vaultcore.usgovcloudapi.net'
   AzureChinaCloud: 'privatelink.vaultcore.azure.cn'
 }
+var zones = [
+  { name: 'blob', zone: 'privatelink.blob.${environment().suffixes.storage}' }
+  { name: 'queue', zone: 'privatelink.queue.${environment().suffixes.storage}' }
+  { name: 'table', zone: 'privatelink.table.${environment().suffixes.storage}' }
+  { name: 'vault', zone: vaultZones[environment().name] }
+]
+// `zone` is a position among the zones: both vaults have the same.
 var targets = [
-  { name: 'blob', zone: 'privatelink.blob.${environment().suffixes.storage}', id: storageId }
-  { name: 'queue', zone: 'privatelink.queue.${environment().suffixes.storage}', id: storageId }
-  { name: 'table', zone: 'privatelink.table.${environment().suffixes.storage}', id: storageId }
-  { name: 'vault', zone: vaultZones[environment().name], id: vaultId }
+  { name: 'blob', group: 'blob', zone: 0, id: storageId }
+  { name: 'queue', group: 'queue', zone: 1, id: storageId }
+  { name: 'table', group: 'table', zone: 2, id: storageId }
+  { name: 'vault', group: 'vault', zone: 3, id: vaultId }
+  { name: 'host-vault', group: 'vault', zone: 3, id: hostVaultId }
 ]
 
 resource network 'Microsoft.Network/virtualNetworks@2024-05-01' = {
@@ -61,17 +72,17 @@ resource network 'Microsoft.Network/virtualNetworks@2024-05-01' = {
 }
 
 resource zone 'Microsoft.Network/privateDnsZones@2024-06-01' = [
-  for target in targets: {
-    name: target.zone
+  for item in zones: {
+    name: item.zone
     location: 'global'
     tags: tags
   }
 ]
 
 resource link 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01' = [
-  for (target, index) in targets: {
+  for (item, index) in zones: {
     parent: zone[index]
-    name: 'desk-${target.name}'
+    name: 'desk-${item.name}'
     location: 'global'
     properties: {
       registrationEnabled: false
@@ -92,7 +103,7 @@ resource endpoint 'Microsoft.Network/privateEndpoints@2024-05-01' = [
           name: target.name
           properties: {
             privateLinkServiceId: target.id
-            groupIds: [target.name]
+            groupIds: [target.group]
           }
         }
       ]
@@ -108,7 +119,7 @@ resource zoneGroup 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2024
       privateDnsZoneConfigs: [
         {
           name: target.name
-          properties: { privateDnsZoneId: zone[index].id }
+          properties: { privateDnsZoneId: zone[target.zone].id }
         }
       ]
     }

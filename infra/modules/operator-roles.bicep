@@ -11,6 +11,9 @@ param storageName string
 @description('The desk\'s vault.')
 param vaultName string
 
+@description('The host\'s vault.')
+param hostVaultName string
+
 var roles = {
   keyVaultSecretsOfficer: 'b86a8fe4-44ce-4948-aee5-eccb2c155cd7'
   storageTableDataContributor: '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
@@ -27,6 +30,20 @@ resource vault 'Microsoft.KeyVault/vaults@2023-07-01' existing = {
 resource onVault 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   name: guid(vault.id, principalId, roles.keyVaultSecretsOfficer)
   scope: vault
+  properties: {
+    principalId: principalId
+    principalType: principalType
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.keyVaultSecretsOfficer)
+  }
+}
+
+resource hostVault 'Microsoft.KeyVault/vaults@2023-07-01' existing = {
+  name: hostVaultName
+}
+
+resource onHostVault 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(hostVault.id, principalId, roles.keyVaultSecretsOfficer)
+  scope: hostVault
   properties: {
     principalId: principalId
     principalType: principalType

@@ -8,6 +8,9 @@ param storageName string
 @description('The desk\'s vault.')
 param vaultName string
 
+@description('The host\'s vault.')
+param hostVaultName string
+
 @description('The Application Insights component.')
 param componentName string
 
@@ -16,6 +19,7 @@ var roles = {
   storageQueueDataContributor: '974c5e8b-45b9-4653-ba55-5f855dd0fb88'
   storageTableDataContributor: '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
   keyVaultSecretsUser: '4633458b-17de-408a-b874-0445c86b69e6'
+  keyVaultSecretsOfficer: 'b86a8fe4-44ce-4948-aee5-eccb2c155cd7'
   monitoringMetricsPublisher: '3913510d-42f4-4e42-8a64-420c390055eb'
 }
 // Owner, not Contributor, of blobs: the Functions host takes leases there and keeps its keys.
@@ -31,6 +35,10 @@ resource storage 'Microsoft.Storage/storageAccounts@2024-01-01' existing = {
 
 resource vault 'Microsoft.KeyVault/vaults@2023-07-01' existing = {
   name: vaultName
+}
+
+resource hostVault 'Microsoft.KeyVault/vaults@2023-07-01' existing = {
+  name: hostVaultName
 }
 
 resource component 'Microsoft.Insights/components@2020-02-02' existing = {
@@ -56,6 +64,17 @@ resource onVault 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     principalId: principalId
     principalType: 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.keyVaultSecretsUser)
+  }
+}
+
+// Officer, not User: the host makes and removes its own keys there.
+resource onHostVault 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(hostVault.id, principalId, roles.keyVaultSecretsOfficer)
+  scope: hostVault
+  properties: {
+    principalId: principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.keyVaultSecretsOfficer)
   }
 }
 

@@ -14,6 +14,9 @@ param closed bool
 @description('Addresses of operators in CIDR form.')
 param operatorAddresses array
 
+@description('Log workspace for the record of who read and wrote what.')
+param workspaceId string
+
 @description('Days after which dead letters are removed. The product has recorded them as tickets or faults long before.')
 @minValue(7)
 param deadLetterDays int = 90
@@ -130,6 +133,41 @@ resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2024-01
         }
       ]
     }
+  }
+}
+
+resource tableAudit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  name: 'deskbridge-audit'
+  scope: tableService
+  properties: {
+    workspaceId: workspaceId
+    logs: [
+      { categoryGroup: 'audit', enabled: true }
+    ]
+  }
+}
+
+resource blobAudit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  name: 'deskbridge-audit'
+  scope: blobService
+  properties: {
+    workspaceId: workspaceId
+    logs: [
+      { categoryGroup: 'audit', enabled: true }
+    ]
+  }
+}
+
+resource queueAudit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  name: 'deskbridge-audit'
+  scope: queueService
+  properties: {
+    workspaceId: workspaceId
+    // Not reads: the host asks its queues a million times a month.
+    logs: [
+      { category: 'StorageWrite', enabled: true }
+      { category: 'StorageDelete', enabled: true }
+    ]
   }
 }
 

@@ -5,6 +5,9 @@ param principalId string
 @description('The desk\'s storage account.')
 param storageName string
 
+@description('Name of the topic, which is its subscription\'s name too. Empty: several topics share the identity.')
+param topicName string
+
 @description('Container for what cannot be delivered.')
 param deadLetterContainer string
 
@@ -15,6 +18,10 @@ var roles = {
   storageBlobDataContributor: 'ba92f5b4-2d11-453d-a403-e96b0029c9fe'
   storageQueueDataMessageSender: 'c6a89b2d-59bc-44d0-9896-0f6e12d7b80a'
 }
+
+// Event Grid puts dead letters under the subscription's name, in capitals. A topic's identity reaches no other name.
+var blobs = 'Microsoft.Storage/storageAccounts/blobServices/containers/blobs'
+var ownPrefix = '((!(ActionMatches{\'${blobs}/read\'}) AND !(ActionMatches{\'${blobs}/write\'}) AND !(ActionMatches{\'${blobs}/add/action\'}) AND !(ActionMatches{\'${blobs}/delete\'}) AND !(ActionMatches{\'${blobs}/move/action\'})) OR (@Resource[${blobs}:path] StringStartsWithIgnoreCase \'${topicName}/\'))'
 
 resource storage 'Microsoft.Storage/storageAccounts@2024-01-01' existing = {
   name: storageName
@@ -47,6 +54,8 @@ resource onContainer 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     principalId: principalId
     principalType: 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.storageBlobDataContributor)
+    condition: empty(topicName) ? null : ownPrefix
+    conditionVersion: empty(topicName) ? null : '2.0'
   }
 }
 

@@ -22,7 +22,8 @@ resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' existing = {
 
 resource subscription 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-15' = {
   parent: topic
-  name: 'deskbridge'
+  // Dead letters lie under this name, and each topic may write under its own alone: see topic-rights.bicep.
+  name: topicName
   properties: {
     destination: {
       endpointType: 'WebHook'

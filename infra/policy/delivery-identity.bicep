@@ -22,6 +22,7 @@ module rights '../modules/topic-rights.bicep' = {
   name: 'deskbridge-delivery-rights'
   params: {
     principalId: identity.outputs.principalId
+    topicName: ''
     storageName: storageName
     deadLetterContainer: 'event-grid-dead-letters'
     eventsQueue: 'key-vault-events'

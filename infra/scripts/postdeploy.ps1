@@ -2,7 +2,7 @@
 # Not run where it was written: there was no PowerShell.
 $ErrorActionPreference = 'Stop'
 foreach ($name in 'AZURE_RESOURCE_GROUP', 'DESKBRIDGE_APP_NAME', 'DESKBRIDGE_APP_HOST', 'DESKBRIDGE_VAULT_URL',
-    'DESKBRIDGE_MONITORED_VAULT_IDS') {
+    'DESKBRIDGE_MONITORED_VAULT_IDS', 'DESKBRIDGE_TOPIC_IDS') {
     if (-not [Environment]::GetEnvironmentVariable($name)) { throw "$name is not set" }
 }
 $url = "https://$env:DESKBRIDGE_APP_HOST"
@@ -42,9 +42,11 @@ if ($apply -ne 'never') {
                     '${STORE_IDENTITY}', $identity)
             }
         }
+        $subscriptions = @($env:DESKBRIDGE_TOPIC_IDS | ConvertFrom-Json) | ForEach-Object { $_.Split('/')[-1] }
         foreach ($file in Get-ChildItem (Join-Path $PSScriptRoot '../settings') -Filter *.yaml) {
             $texts += (Get-Content $file -Raw).Replace('${DESKBRIDGE_VAULT_URL}', $env:DESKBRIDGE_VAULT_URL).Replace(
-                '${STORE_IDENTITY}', $identity).Replace('${ALLOWED_VAULTS}', ($allowed -join ', '))
+                '${STORE_IDENTITY}', $identity).Replace('${ALLOWED_VAULTS}', ($allowed -join ', ')).Replace(
+                '${SUBSCRIPTIONS}', ($subscriptions -join ', '))
         }
         $body = [System.Text.Encoding]::UTF8.GetBytes($texts -join "`n---`n")
         $answer = Invoke-WebRequest -Uri "$url/api/v1/settings" -Method Post -Headers $headers -Body $body `

@@ -5,7 +5,7 @@ set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 : "${AZURE_RESOURCE_GROUP:?}" "${DESKBRIDGE_APP_NAME:?}" "${DESKBRIDGE_APP_HOST:?}" "${DESKBRIDGE_VAULT_URL:?}"
-: "${DESKBRIDGE_MONITORED_VAULT_IDS:?}"
+: "${DESKBRIDGE_MONITORED_VAULT_IDS:?}" "${DESKBRIDGE_TOPIC_IDS:?}"
 url="https://$DESKBRIDGE_APP_HOST"
 
 umask 077
@@ -62,9 +62,13 @@ if [ "$apply" != never ]; then
         echo "---"
       done >>"$work/settings.yaml"
     done
+    subscriptions=""
+    for id in $(printf '%s' "$DESKBRIDGE_TOPIC_IDS" | tr -d '[]" \n' | tr ',' '\n'); do
+      subscriptions="${subscriptions:+$subscriptions, }${id##*/}"
+    done
     for file in "$here"/../settings/*.yaml; do
       sed -e "s|\${DESKBRIDGE_VAULT_URL}|$DESKBRIDGE_VAULT_URL|g" -e "s|\${STORE_IDENTITY}|$identity|g" \
-        -e "s|\${ALLOWED_VAULTS}|$allowed|g" "$file"
+        -e "s|\${ALLOWED_VAULTS}|$allowed|g" -e "s|\${SUBSCRIPTIONS}|$subscriptions|g" "$file"
       echo "---"
     done >>"$work/settings.yaml"
     if ! curl --silent --show-error --fail-with-body --config "$work/key" --max-time 120 \

@@ -222,7 +222,7 @@ def test_after_the_code_come_password_health_settings_and_then_the_subscriptions
     events: Any = documents["key-vault-events", "default"]
     first = events.allowed_vaults[0]
     assert (first.name, first.store, first.resource_id) == ("Acorn-Vault", "vault-acorn-vault", VAULT_ID.casefold())
-    assert events.subscriptions == ("deskbridge",)
+    assert events.subscriptions == ("deskbridge-acorn",)
 
 
 def test_settings_that_operators_changed_are_left_alone(azure: Azure) -> None:
