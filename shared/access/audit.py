@@ -62,7 +62,8 @@ class AuditedField:
 class AuditedChange:
     """What somebody did. `thing` is what it was done to, such as `sites/london-hq`.
 
-    Fields in `names_told` hold the name of a secret and never its value.
+    What changed are the `fields`, and where the JSON documents `before` and `after` differ. Fields in `names_told` hold
+    the name of a secret and never its value.
     """
 
     kind: AuditKind
@@ -70,6 +71,8 @@ class AuditedChange:
     thing: str
     by: str
     fields: tuple[AuditedField, ...] = ()
+    before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None
     names_told: frozenset[str] = frozenset()
 
 
@@ -241,6 +244,7 @@ def _leaves(value: Any, path: str, *, hidden: bool = False) -> Iterator[tuple[st
 def _content(change: AuditedChange, now: datetime) -> dict[str, Any]:
     """The entry as JSON, masked and bounded."""
     acting = present()
+    fields = (*change.fields, *differences(change.before, change.after))
     return {
         "at": now.astimezone(UTC).isoformat(),
         "by": _name(change.by),
@@ -249,8 +253,8 @@ def _content(change: AuditedChange, now: datetime) -> dict[str, Any]:
         "kind": str(change.kind),
         "action": change.action,
         "thing": _name(change.thing),
-        "changes": [_told(field, change.names_told) for field in change.fields[:MOST_CHANGES]],
-        "more": max(0, len(change.fields) - MOST_CHANGES),
+        "changes": [_told(field, change.names_told) for field in fields[:MOST_CHANGES]],
+        "more": max(0, len(fields) - MOST_CHANGES),
     }
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from shared.access.audit import UNAUDITED, Audit, AuditedChange, AuditKind, differences
+from shared.access.audit import UNAUDITED, Audit, AuditedChange, AuditKind
 from shared.errors import (
     AlreadyExistsError,
     ChangedMeanwhileError,
@@ -323,9 +323,15 @@ def document_as_json(document: SettingsDocument) -> dict[str, Any]:
 def _audited(
     kind: str, name: str, action: str, by: str, before: SettingsDocument | None, after: SettingsDocument | None
 ) -> AuditedChange:
-    was, becomes = (None if document is None else document_as_json(document) for document in (before, after))
-    fields = differences(was, becomes)
-    return AuditedChange(AuditKind.SETTINGS, action, f"{kind}/{name}", by, fields, _NAMES_OF_SECRETS)
+    return AuditedChange(
+        AuditKind.SETTINGS,
+        action,
+        f"{kind}/{name}",
+        by,
+        before=None if before is None else document_as_json(before),
+        after=None if after is None else document_as_json(after),
+        names_told=_NAMES_OF_SECRETS,
+    )
 
 
 def _key(name: str) -> str:

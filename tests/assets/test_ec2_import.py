@@ -101,6 +101,20 @@ def test_types_and_fields_are_made_by_the_import_that_needs_them_once(desk: Desk
     assert desk.tables.contents()["settings"] == before
 
 
+def test_an_import_leaves_no_audit_entry_of_records_and_none_of_its_start_by_the_schedule(
+    desk: Desk, fleet: MotoFleet
+) -> None:
+    _settle(fleet)
+    assert _run(desk)["status"] == "succeeded"
+    entries = bootstrap.outbox().page(None, 1_000, None)[0]
+    # Documents that it made are changes of settings.
+    assert {entry.message.table for entry in entries} == {"settings"}
+    assert not [key for key in desk.tables.contents()["assets"] if "outbox" in key[1]]
+    for entry in entries:
+        bootstrap.outbox().carry_out(entry.message)
+    assert {row["kind"] for row in desk.tables.contents()["audit"].values()} == {"settings"}
+
+
 def test_a_preview_makes_neither_types_nor_fields(desk: Desk, fleet: MotoFleet) -> None:
     _settle(fleet)
     before = desk.tables.contents()["settings"]
