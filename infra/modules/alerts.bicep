@@ -32,6 +32,14 @@ var watched = [
     every: 'PT15M'
   }
   {
+    suffix: 'outbox-failures'
+    severity: 2
+    title: 'What follows from a change failed'
+    description: 'GET /api/v1/outbox?state=failed says why; try it again when the cause is gone.'
+    query: 'traces | where message has "failed for good"'
+    every: 'PT15M'
+  }
+  {
     suffix: 'webhook-refusals'
     severity: 1
     title: 'The webhook refuses deliveries'
