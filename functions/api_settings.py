@@ -7,7 +7,7 @@ import azure.functions as func
 
 from functions.http.answers import answer, body_of, caller, json_body
 from functions.http.bodies import has_body, read_body
-from functions.http.endpoints import BODY, DOCUMENTS, MOVED, PAGED, STORABLE, STORED, UNKNOWN, Content, endpoint
+from functions.http.endpoints import BODY, DOCUMENTS, MOVED, PAGED, STORABLE, UNKNOWN, Content, endpoint
 from functions.http.if_match import if_match_of
 from functions.http.query import PAGE, flag, page_asked
 from shared import bootstrap
@@ -15,6 +15,7 @@ from shared.errors import InvalidInputError, NotFoundError
 from shared.reasons import Reason
 
 if TYPE_CHECKING:
+    from shared.settings.stored import AnyStored
     from shared.settings.validation import ReceivedDocument
 
 settings_api = func.Blueprint()
@@ -42,13 +43,12 @@ document:
 """
 
 
-def _shown(kind: str, stored: Any) -> dict[str, Any]:
-    from shared.settings.store import document_as_json
-
+def _shown(kind: str, stored: "AnyStored") -> dict[str, Any]:
     return {
         "kind": kind,
         "name": stored.name,
-        "document": document_as_json(stored.document),
+        "document": stored.content,
+        "faults": [fault._asdict() for fault in stored.faults],
         "version": stored.version,
         "changed_at": stored.changed_at,
         "changed_by": stored.changed_by,
@@ -63,10 +63,10 @@ def _shown(kind: str, stored: Any) -> dict[str, Any]:
     summary="List the documents of a kind",
     query=PAGE,
     answers={200: "settings:SettingPage"},
-    refusals=[PAGED, STORED, UNKNOWN, STORED],
+    refusals=[PAGED, UNKNOWN],
 )
 def list_settings(req: func.HttpRequest) -> func.HttpResponse:
-    """By name."""
+    """By name. One that no longer passes its check is shown as it is stored, with its faults."""
     kind = req.route_params["kind"]
     limit, after = page_asked(req)
     settings = bootstrap.settings()
@@ -81,12 +81,13 @@ def list_settings(req: func.HttpRequest) -> func.HttpResponse:
     tag="settings",
     summary="Show a document",
     answers={200: Content("settings:SettingAnswer", headers=_VERSION)},
-    refusals=[UNKNOWN, STORED],
+    refusals=[UNKNOWN],
 )
 def show_setting(req: func.HttpRequest) -> func.HttpResponse:
+    """One that no longer passes its check is shown as it is stored, with its faults."""
     kind, name = req.route_params["kind"], req.route_params["name"]
     settings = bootstrap.settings()
-    stored = settings.get(settings.kinds.get(kind), name, fresh=True)
+    stored = settings.get_any(settings.kinds.get(kind), name, fresh=True)
     return answer(200, _shown(kind, stored), etag=str(stored.version))
 
 
@@ -106,7 +107,6 @@ def show_setting(req: func.HttpRequest) -> func.HttpResponse:
         STORABLE,
         UNKNOWN,
         MOVED,
-        STORED,
         {409: (Reason.VERSION_NEEDED,)},
     ],
     if_match="The ETag of the version that was read, quoted or bare, or `*` for any. Leave it out for a new document.",
@@ -126,7 +126,7 @@ def put_setting(req: func.HttpRequest) -> func.HttpResponse:
     tag="settings",
     summary="Remove a document",
     answers={204: Content(media_type="", about="It is gone; its history stays.")},
-    refusals=[UNKNOWN, MOVED, STORED, {409: (Reason.VERSION_NEEDED, Reason.IN_USE)}],
+    refusals=[UNKNOWN, MOVED, {409: (Reason.VERSION_NEEDED, Reason.IN_USE), 503: (Reason.CONTENDED,)}],
     if_match="The ETag of the version that was read, quoted or bare, or `*` for any version. It is needed.",
 )
 def delete_setting(req: func.HttpRequest) -> func.HttpResponse:
@@ -166,17 +166,16 @@ def show_setting_history(req: func.HttpRequest) -> func.HttpResponse:
     tag="settings",
     summary="Export all documents",
     answers={200: Content(media_type="application/yaml", about="One YAML document each, in the order of applying.")},
-    refusals=[STORED],
 )
 def export_settings(req: func.HttpRequest) -> func.HttpResponse:
-    """As the same YAML that applying reads: applying an export changes nothing."""
-    from shared.settings.store import document_as_json
+    """As the same YAML that applying reads: applying an export changes nothing. A document that no longer passes its
+    check stands in it as it is stored; applying refuses it until it is corrected."""
     from shared.settings.validation import write_yaml
 
     del req
     text = write_yaml(
         [
-            {"kind": kind, "name": stored.name, "document": document_as_json(stored.document)}
+            {"kind": kind, "name": stored.name, "document": stored.content}
             for kind, stored in bootstrap.settings().list_all()
         ]
     )
@@ -195,7 +194,7 @@ def export_settings(req: func.HttpRequest) -> func.HttpResponse:
         Content("settings:SettingSet", example={"documents": []}),
     ),
     answers={200: "settings:SettingChanges"},
-    refusals=[BODY, DOCUMENTS, STORABLE, MOVED, STORED],
+    refusals=[BODY, DOCUMENTS, STORABLE, MOVED],
 )
 def apply_settings(req: func.HttpRequest) -> func.HttpResponse:
     """All are checked before the first is written; those not named stay. Applying twice changes nothing."""

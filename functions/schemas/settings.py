@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import Field, SkipValidation, WithJsonSchema
 
-from functions.schemas.shapes import Answer, Body
+from functions.schemas.shapes import Answer, Body, FaultAnswer
 from shared.bootstrap.kinds import KINDS
 from shared.settings.base import DOCUMENT_NAME, SettingsDocument
 
@@ -23,7 +23,10 @@ class SettingAnswer(Answer):
 
     kind: Kind
     name: str
-    document: AnyDocument = Field(description="As it was written, without what was left at its default.")
+    document: AnyDocument | dict[str, Any] | list[Any] | str | float | bool | None = Field(
+        description="As it was written, without what was left at its default. With faults: as it is stored."
+    )
+    faults: list[FaultAnswer] = Field(description="Why it no longer passes its check; empty for a good one.")
     version: int = Field(ge=1, description="Counts the changes of its name, from 1, removals too: none is given twice.")
     changed_at: datetime
     changed_by: str

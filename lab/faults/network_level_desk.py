@@ -36,7 +36,8 @@ from shared import bootstrap, telemetry
 from shared.access.audit import UNAUDITED
 from shared.bootstrap.kinds import KINDS
 from shared.environment import load_environment
-from shared.settings.store import SettingsStore, document_as_json
+from shared.settings.store import SettingsStore
+from shared.settings.stored import document_as_json
 from shared.storage.names import DEAD_LETTERS_CONTAINER
 from shared.storage.rest_tables import RestTables
 from shared.storage.tables import Tables

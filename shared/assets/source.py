@@ -166,7 +166,7 @@ class TenantSource:
 
     def _check_alone(self, place: _Place) -> None:
         """Two tenants on one region would each deactivate what only the other one's filters let through."""
-        for stored in self._settings.list_with_invalid(AwsTenantDocument)[0]:
+        for stored in self._settings.list(AwsTenantDocument):
             if stored.name == self.name:
                 continue
             if self._same_own_account(stored.document):
@@ -199,9 +199,10 @@ class Ec2SourceType:
         self._ec2 = ec2
 
     def scheduled(self) -> Sequence[tuple[str, datetime]]:
-        tenants, unreadable = self._settings.list_with_invalid(AwsTenantDocument, fresh=True)
+        tenants, unreadable = self._settings.list_with_unreadable(AwsTenantDocument, fresh=True)
         # An unreadable one is tried too: its failure then stands among the runs, where an operator looks.
-        return [(stored.name, stored.changed_at) for stored in tenants if stored.document.syncing] + list(unreadable)
+        due = [(stored.name, stored.changed_at) for stored in tenants if stored.document.syncing]
+        return due + [(stored.name, stored.changed_at) for stored in unreadable]
 
     def source(self, name: str) -> TenantSource:
         stored = self._settings.get(AwsTenantDocument, name, fresh=True)

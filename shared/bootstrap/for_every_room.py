@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from shared.outbox.model import Handler
     from shared.outbox.outbox import Outbox
     from shared.settings.base import SettingsDocument
-    from shared.settings.store import PlannedSettings, SettingsCheck, SettingsStore
+    from shared.settings.planned import PlannedSettings
+    from shared.settings.store import SettingsCheck, SettingsStore
     from shared.storage.queues import Queues
     from shared.storage.rows import Operation
     from shared.storage.tables import Tables
@@ -116,10 +117,10 @@ def settings() -> "SettingsStore":
     from shared.settings.store import SettingsStore
     from shared.storage.names import SETTINGS_TABLE
 
-    def used_by(document: "SettingsDocument", name: str) -> str | None:
+    def used_by(cls: "type[SettingsDocument]", name: str, document: "SettingsDocument | None") -> str | None:
         from shared.bootstrap.record_usage import RecordUses
 
-        return RecordUses({"assets": bootstrap.assets(), "users": bootstrap.users()})(document, name)
+        return RecordUses({"assets": bootstrap.assets(), "users": bootstrap.users()})(cls, name, document)
 
     return SettingsStore(
         bootstrap.tables().table(SETTINGS_TABLE),

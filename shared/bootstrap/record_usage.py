@@ -16,15 +16,24 @@ class RecordUses:
     def __init__(self, tables: Mapping[str, RecordTable]) -> None:
         self._tables = tables
 
-    def __call__(self, document: SettingsDocument, name: str) -> str | None:
+    def __call__(self, cls: type[SettingsDocument], name: str, document: SettingsDocument | None) -> str | None:
         """The word for the records that use the document, or None. Reads the whole table."""
-        if isinstance(document, AssetFieldDocument):
-            column, value = column_of(f"{CUSTOM}{name}" if document.custom else name), None
-        elif isinstance(document, SiteDocument):
-            column, value = SITE, name
-        elif isinstance(document, AssetTypeDocument):
-            column, value = TYPE, name
+        if issubclass(cls, SiteDocument):
+            columns: dict[str, str | None] = {SITE: name}
+            words = list(self._tables)
+        elif issubclass(cls, AssetTypeDocument):
+            columns, words = {TYPE: name}, ["assets"]
+        elif issubclass(cls, AssetFieldDocument):
+            columns, words = dict.fromkeys(_columns_of_field(name, document)), ["assets"]
         else:
             return None
-        words = ["assets"] if not isinstance(document, SiteDocument) else list(self._tables)
-        return next((word for word in words if self._tables[word].is_used(column, value)), None)
+        used = ((word, column, value) for word in words for column, value in columns.items())
+        return next((word for word, column, value in used if self._tables[word].is_used(column, value)), None)
+
+
+def _columns_of_field(name: str, document: SettingsDocument | None) -> list[str]:
+    """Where the field's values stand; of an unreadable document both places."""
+    custom, standard = column_of(f"{CUSTOM}{name}"), column_of(name)
+    if not isinstance(document, AssetFieldDocument):
+        return [custom, standard]
+    return [custom if document.custom else standard]

@@ -12,6 +12,7 @@ from shared.imports.runs.housekeeping import RunHousekeeping
 from shared.outbox.model import OutboxState
 from shared.outbox.outbox import Outbox
 from shared.settings.store import SettingsStore
+from shared.settings.stored import UnreadableDocument
 from shared.storage.names import (
     EVENTS_POISON_QUEUE,
     EVENTS_QUEUE,
@@ -129,9 +130,12 @@ class ReadinessChecks:
         return ReadinessPart("storage", ReadinessState.READY, f"The tables {', '.join(TABLES)} answer.")
 
     def _documents(self) -> ReadinessPart:
-        count = len(self._settings.list_all())
+        found = [stored for _, stored in self._settings.list_all()]
+        for stored in found:
+            if isinstance(stored, UnreadableDocument):
+                raise stored.refusal
         return ReadinessPart(
-            "settings", ReadinessState.READY, f"{count} documents in {SETTINGS_TABLE} pass their check."
+            "settings", ReadinessState.READY, f"{len(found)} documents in {SETTINGS_TABLE} pass their check."
         )
 
     def _waiting(self) -> ReadinessPart:

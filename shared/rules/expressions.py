@@ -8,11 +8,16 @@ import jmespath
 from jmespath.exceptions import JMESPathError
 from jmespath.functions import Functions
 
+from shared.rules.bounded_interpreter import BoundedInterpreter, ResultTooLargeError
+
 Read = Callable[[Mapping[str, Any]], Any]
 
 _LITERAL = re.compile(r"(\w+)\.([\w .:/=+\-@]{1,128})")
 # The parts of JMESPath that give a record's members without naming them: `@` and `*`.
 _WHOLE = frozenset({"current", "value_projection"})
+# Whoever reads a record stands deeper in the stack than whoever checks a document: both count, and neither tries.
+LONGEST_EXPRESSION = 2_000
+DEEPEST_EXPRESSION = 50
 _FUNCTIONS = frozenset(Functions.FUNCTION_TABLE)
 _PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*){0,3}")
 
@@ -27,43 +32,66 @@ def compile_expression(expression: str, *, literal_under: str = "") -> Read:
     What follows `<literal_under>.` is a key as it stands: tags may have spaces, dots, colons and slashes in their keys,
     which JMESPath would read as something else.
     """
+    if len(expression) > LONGEST_EXPRESSION:
+        raise ExpressionError(f"has {len(expression)} characters: at most {LONGEST_EXPRESSION} are read")
     literal = _LITERAL.fullmatch(expression)
     if literal and literal.group(1) == literal_under:
         key = literal.group(2)
         return lambda record: (record.get(literal_under) or {}).get(key)
     if _PATH.fullmatch(expression):
         return _read_path(expression.split("."))
+    if (brackets := _deepest_brackets(expression)) > DEEPEST_EXPRESSION:
+        raise ExpressionError(f"nests {brackets} deep: at most {DEEPEST_EXPRESSION} levels are read")
     try:
         compiled = jmespath.compile(expression)
-        unknown = _functions_in(compiled.parsed) - _FUNCTIONS
+        functions, depth = _functions_and_depth(compiled.parsed)
     except JMESPathError as error:
         raise ExpressionError(f"is no JMESPath expression: {str(error).splitlines()[0]}") from error
     except RecursionError as error:
         raise ExpressionError("is no JMESPath expression that can be read: it is nested too deeply") from error
+    if depth > DEEPEST_EXPRESSION:
+        raise ExpressionError(f"nests {depth} deep: at most {DEEPEST_EXPRESSION} levels are read")
+    unknown = functions - _FUNCTIONS
     if unknown:
         # JMESPath itself would say so at the first record only.
         raise ExpressionError(f"calls {', '.join(sorted(unknown))}, which is no function of JMESPath")
 
     def read(record: Mapping[str, Any]) -> Any:
         try:
-            return compiled.search(record)
+            return BoundedInterpreter().visit(compiled.parsed, record)
         except JMESPathError as error:
             raise ExpressionError(f"{expression} cannot be worked out: {str(error).splitlines()[0]}") from error
+        except ResultTooLargeError as error:
+            raise ExpressionError(f"{expression[:80]} cannot be worked out: {error}") from error
         except RecursionError as error:
             raise ExpressionError(f"{expression[:80]}… cannot be worked out: it is nested too deeply") from error
 
     return read
 
 
-def _functions_in(parsed: Any) -> set[str]:
+def _deepest_brackets(expression: str) -> int:
+    """How deep the brackets nest, those within texts too: the parser goes as deep as they do."""
+    depth = deepest = 0
+    for character in expression:
+        if character in "([{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character in ")]}":
+            depth = max(0, depth - 1)
+    return deepest
+
+
+def _functions_and_depth(parsed: Any) -> tuple[set[str], int]:
     names: set[str] = set()
-    nodes: list[Any] = [parsed]
+    deepest = 0
+    nodes: list[tuple[Any, int]] = [(parsed, 1)]
     while nodes:
-        node = nodes.pop()
+        node, depth = nodes.pop()
+        deepest = max(deepest, depth)
         if node["type"] == "function_expression":
             names.add(node["value"])
-        nodes += node["children"]
-    return names
+        nodes += [(child, depth + 1) for child in node["children"]]
+    return names, deepest
 
 
 def _read_path(names: list[str]) -> Read:

@@ -4,12 +4,13 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, TypeVar
 
-from shared.errors import InvalidInputError, MisconfiguredError, NotFoundError
+from shared.errors import Fault, InvalidInputError, NotFoundError
 from shared.reasons import Reason
 from shared.settings.base import SettingsDocument
 from shared.settings.kinds import DocumentKinds
+from shared.settings.stored import AnyStored, StoredDocument, UnreadableDocument
 from shared.settings.validation import parse_document
 from shared.storage.documents import unpack
 from shared.storage.rows import Row, partition, row_key_prefix
@@ -17,21 +18,9 @@ from shared.storage.tables import Table, scan
 
 D = TypeVar("D", bound=SettingsDocument)
 
-Find = Callable[[type[SettingsDocument], str], "StoredDocument[SettingsDocument] | None"]
+Find = Callable[[type[SettingsDocument], str], AnyStored | None]
 # Another worker's change is seen after this long at the latest; a worker's own at once.
 _FRESH_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class StoredDocument(Generic[D]):
-    """A document as it is stored. `version` counts its changes from 1."""
-
-    name: str
-    document: D
-    etag: str
-    version: int
-    changed_at: datetime
-    changed_by: str
 
 
 @dataclass(frozen=True)
@@ -62,39 +51,57 @@ class SettingsReader:
         self._clock = clock or (lambda: now().timestamp())
         self._lock = threading.Lock()
         self._cached: dict[str, _CachedRows] = {}
-        self._parsed: dict[tuple[type[SettingsDocument], str], StoredDocument[Any]] = {}
+        self._parsed: dict[tuple[type[SettingsDocument], str], AnyStored] = {}
 
     def list(self, cls: type[D], *, fresh: bool = False) -> Sequence[StoredDocument[D]]:
-        """All documents of a kind, by name. Raises MisconfiguredError when a stored one no longer passes its check."""
-        return [self._read(cls, row) for row in self._rows(cls.kind, fresh).values()]
+        """All documents of a kind that pass their check, by name."""
+        return self.list_with_unreadable(cls, fresh=fresh)[0]
 
-    def list_with_invalid(
+    def list_with_unreadable(
         self, cls: type[D], *, fresh: bool = False
-    ) -> tuple[Sequence[StoredDocument[D]], Sequence[tuple[str, datetime]]]:
-        """As `list`, and apart from them the names of those that no longer pass their check, with their last change.
-
-        For readers where one bad document must not stop what the others are for.
-        """
-        found: list[StoredDocument[D]] = []
-        unreadable: list[tuple[str, datetime]] = []
-        for name, row in self._rows(cls.kind, fresh).items():
-            try:
-                found.append(self._read(cls, row))
-            except MisconfiguredError:
-                unreadable.append((name, row.time("changed_at") or self._now()))
-        return found, unreadable
+    ) -> tuple[Sequence[StoredDocument[D]], Sequence[UnreadableDocument]]:
+        """As `list`, and apart from them those that no longer pass their check."""
+        readable: list[StoredDocument[D]] = []
+        unreadable: list[UnreadableDocument] = []
+        for row in self._rows(cls.kind, fresh).values():
+            stored = self._read(cls, row)
+            if isinstance(stored, UnreadableDocument):
+                unreadable.append(stored)
+            else:
+                readable.append(stored)
+        return readable, unreadable
 
     def find(self, cls: type[D], name: str, *, fresh: bool = False) -> StoredDocument[D] | None:
+        """The document, or None. Raises MisconfiguredError when it no longer passes its check."""
+        stored = self.find_any(cls, name, fresh=fresh)
+        if isinstance(stored, UnreadableDocument):
+            raise stored.refusal
+        return stored
+
+    def find_any(
+        self, cls: type[D], name: str, *, fresh: bool = False
+    ) -> StoredDocument[D] | UnreadableDocument | None:
+        """The document, whether it passes its check or not, or None."""
         row = self._rows(cls.kind, fresh).get(name)
         return None if row is None else self._read(cls, row)
 
     def get(self, cls: type[D], name: str, *, fresh: bool = False) -> StoredDocument[D]:
+        """As `find`; raises NotFoundError."""
         stored = self.find(cls, name, fresh=fresh)
         if stored is None:
-            raise NotFoundError(Reason.NOT_FOUND, f"There is no document {cls.kind}/{name}.")
+            raise _not_there(cls, name)
         return stored
 
-    def page(self, cls: type[D], size: int, after: str | None) -> tuple[Sequence[StoredDocument[D]], str | None]:
+    def get_any(self, cls: type[D], name: str, *, fresh: bool = False) -> StoredDocument[D] | UnreadableDocument:
+        """As `find_any`; raises NotFoundError."""
+        stored = self.find_any(cls, name, fresh=fresh)
+        if stored is None:
+            raise _not_there(cls, name)
+        return stored
+
+    def page(
+        self, cls: type[D], size: int, after: str | None
+    ) -> tuple[Sequence[StoredDocument[D] | UnreadableDocument], str | None]:
         """At most `size` documents of a kind, by name, as they are now; `after` is an earlier page's second answer."""
         page = self._table.page([partition(cls.kind), *row_key_prefix("d:")], size=size, after=after)
         return [self._read(cls, row) for row in page.rows], page.next
@@ -126,9 +133,11 @@ class SettingsReader:
         ]
         return entries, page.next
 
-    def list_all(self) -> Sequence[tuple[str, StoredDocument[SettingsDocument]]]:
-        """All documents of all kinds, in the order in which they can be applied."""
-        return [(cls.kind, stored) for cls in self.kinds for stored in self.list(cls, fresh=True)]
+    def list_all(self) -> Sequence[tuple[str, AnyStored]]:
+        """All documents of all kinds, in the order in which they can be applied; also those that are unreadable."""
+        return [
+            (cls.kind, self._read(cls, row)) for cls in self.kinds for row in self._rows(cls.kind, fresh=True).values()
+        ]
 
     def _rows(self, kind: str, fresh: bool) -> dict[str, Row]:
         seconds = self._clock()
@@ -144,7 +153,7 @@ class SettingsReader:
         """`find` over what is there now, each kind read once: a document may name another thousands of times."""
         seen: dict[str, dict[str, Row]] = {}
 
-        def find(cls: type[SettingsDocument], name: str) -> StoredDocument[SettingsDocument] | None:
+        def find(cls: type[SettingsDocument], name: str) -> AnyStored | None:
             if cls.kind not in seen:
                 seen[cls.kind] = self._rows(cls.kind, fresh=True)
             row = seen[cls.kind].get(name)
@@ -152,30 +161,32 @@ class SettingsReader:
 
         return find
 
-    def _read(self, cls: type[D], row: Row) -> StoredDocument[D]:
+    def _read(self, cls: type[D], row: Row) -> StoredDocument[D] | UnreadableDocument:
         # Documents are frozen, and a version is always the same text: it is checked once.
         parsed = self._parsed.get((cls, row.row_key))
         if parsed is None or parsed.etag != row.etag or not row.etag:
             parsed = self._parse(cls, row)
             with self._lock:
                 self._parsed[cls, row.row_key] = parsed
-        return cast("StoredDocument[D]", parsed)
+        return parsed
 
-    def _parse(self, cls: type[D], row: Row) -> StoredDocument[D]:
-        name = row.row_key[2:]
+    def _parse(self, cls: type[D], row: Row) -> StoredDocument[D] | UnreadableDocument:
+        name, version, by = row.row_key[2:], row.number("version"), row.text("changed_by")
+        changed_at = row.time("changed_at") or self._now()
+        content: Any = None
         try:
-            document = parse_document(cls, name, unpack(row, "document"))
+            content = unpack(row, "document")
+            return StoredDocument(name, parse_document(cls, name, content), row.etag, version, changed_at, by)
         except InvalidInputError as error:
-            raise MisconfiguredError(
-                Reason.DOCUMENT_INVALID,
-                f"The stored settings no longer pass their check. {error.message}",
-                remedy="Write the document anew.",
-                faults=error.faults,
-            ) from error
-        changed_at = row.time("changed_at")
-        assert changed_at is not None  # noqa: S101 - written with every row
-        return StoredDocument(name, document, row.etag, row.number("version"), changed_at, row.text("changed_by"))
+            faults = error.faults
+        except (ValueError, RecursionError):
+            faults = (Fault("", "is not JSON"),)
+        return UnreadableDocument(cls.kind, name, content, faults, row.etag, version, changed_at, by)
 
     def _forget(self, kind: str) -> None:
         with self._lock:
             self._cached.pop(kind, None)
+
+
+def _not_there(cls: type[SettingsDocument], name: str) -> NotFoundError:
+    return NotFoundError(Reason.NOT_FOUND, f"There is no document {cls.kind}/{name}.")

@@ -13,24 +13,40 @@ from shared.errors import (
     Fault,
     InvalidInputError,
     NotFoundError,
+    RowRefusedError,
+    TooLargeError,
 )
 from shared.reasons import Reason
 from shared.settings.base import SettingsDocument
 from shared.settings.kinds import DocumentKinds
-from shared.settings.reader import Find, SettingsReader, StoredDocument
-from shared.settings.validation import ReceivedDocument, document_invalid, parse_document
+from shared.settings.planned import PlannedSettings
+from shared.settings.reader import Find, SettingsReader
+from shared.settings.reference_check import check_references, new_references, users_of
+from shared.settings.reference_guards import Announcements, NamedMeanwhileError, ReferenceGuards
+from shared.settings.stored import AnyStored, StoredDocument, UnreadableDocument, document_as_json
+from shared.settings.validation import ReceivedDocument, check_document, document_invalid
 from shared.storage.documents import pack
 from shared.storage.etags import ANY_VERSION, check_version
 from shared.storage.keys import descending
-from shared.storage.rows import Create, Delete, Operation, Replace, Row, Value, partition, row_key_prefix
+from shared.storage.limits import check_transaction
+from shared.storage.rows import (
+    Create,
+    Delete,
+    Operation,
+    Replace,
+    Row,
+    Value,
+    partition,
+    row_key_prefix,
+)
 from shared.storage.tables import Table
 
 T = TypeVar("T")
 
-# Which records use a document of this name (`assets`), or None.
-UsedBy = Callable[[SettingsDocument, str], str | None]
+# Which records use a document of this kind and name (`assets`), or None. The document is None when it is unreadable.
+UsedBy = Callable[[type[SettingsDocument], str, SettingsDocument | None], str | None]
 # What else is checked before a document is written: its name, the document, and all documents as they will be.
-SettingsCheck = Callable[[str, SettingsDocument, "PlannedSettings"], Iterable[Fault]]
+SettingsCheck = Callable[[str, SettingsDocument, PlannedSettings], Iterable[Fault]]
 # How often a write is tried while others write the same documents.
 _TRIES = 10
 # Members of documents that name a secret, a field of one or a credential, and never hold its value.
@@ -53,33 +69,12 @@ class SettingsChange:
     after: Mapping[str, Any]
 
 
-class PlannedSettings:
-    """The documents as they will be once a set is written. One that cannot be read is left out."""
-
-    def __init__(self, reader: SettingsReader, also: Mapping[tuple[str, str], SettingsDocument]) -> None:
-        self._reader = reader
-        self.also = also
-        self._seen: dict[str, dict[str, SettingsDocument]] = {}
-
-    @property
-    def kinds(self) -> DocumentKinds:
-        return self._reader.kinds
-
-    def of(self, cls: type[SettingsDocument]) -> Mapping[str, SettingsDocument]:
-        """The documents of a kind, by name."""
-        if cls.kind not in self._seen:
-            stored, _ = self._reader.list_with_invalid(cls, fresh=True)
-            written = {name: document for (kind, name), document in self.also.items() if kind == cls.kind}
-            self._seen[cls.kind] = {**{one.name: one.document for one in stored}, **written}
-        return self._seen[cls.kind]
-
-
 class _OvertakenError(ChangedMeanwhileError):
     """Somebody else wrote between the read and the write."""
 
 
 # What applying would do with a document, the document, and what is there.
-_Planned = tuple[SettingsChange, SettingsDocument, StoredDocument[SettingsDocument] | None]
+_Planned = tuple[SettingsChange, SettingsDocument, AnyStored | None]
 
 
 class SettingsStore(SettingsReader):
@@ -100,6 +95,7 @@ class SettingsStore(SettingsReader):
         self._used_by = used_by
         self._checks = tuple(checks)
         self._audit = audit
+        self._guards = ReferenceGuards(table, now)
 
     def put(
         self, kind: str, name: str, content: Any, *, by: str, if_match: str | None = None
@@ -110,21 +106,24 @@ class SettingsStore(SettingsReader):
         InvalidInputError with every fault, ChangedMeanwhileError with the present version, ConflictError.
         """
         cls = self.kinds.get(kind)
-        document = parse_document(cls, name, content)
+        document = check_document(cls, name, content)
         return _retry_when_overtaken(lambda: self._put(cls, name, document, by, if_match))
 
     def _put(
         self, cls: type[SettingsDocument], name: str, document: SettingsDocument, by: str, if_match: str | None
     ) -> tuple[StoredDocument[SettingsDocument], bool]:
         kind = cls.kind
-        present = self.find(cls, name, fresh=True)
+        present = self.find_any(cls, name, fresh=True)
         if present is None and if_match not in {None, ANY_VERSION}:
             raise ChangedMeanwhileError(f"The document {kind}/{name} is not there any more.")
         if present is not None:
             check_version(f"The document {kind}/{name}", if_match, str(present.version))
         planned = PlannedSettings(self, {(kind, name): document})
-        self._check(cls, name, document, present, planned, self.snapshot())
-        return self._write(cls, name, document, present, by), present is None
+        faults = self._faults_beside(cls, name, document, present, planned, self.snapshot())
+        if faults:
+            raise document_invalid(f"{kind}/{name}", faults)
+        with self._guards.writing() as announcements:
+            return self._write(cls, name, document, present, by, announcements), present is None
 
     def delete(self, kind: str, name: str, *, by: str, if_match: str | None) -> None:
         """Remove a document that nothing names. Raises ConflictError that lists what still does."""
@@ -133,29 +132,26 @@ class SettingsStore(SettingsReader):
 
     def _delete(self, cls: type[SettingsDocument], name: str, by: str, if_match: str | None) -> None:
         kind = cls.kind
-        present = self.get(cls, name, fresh=True)
+        present = self.get_any(cls, name, fresh=True)
         check_version(f"The document {kind}/{name}", if_match, str(present.version))
-        users = [
-            f"{other_kind}/{other.name} ({reference.path})"
-            for other_kind, other in self.list_all()
-            for reference in other.document.references()
-            if (reference.kind, reference.name) == (kind, name)
-        ]
+        guards = self._guards.removals(kind, name)
+        users = users_of(kind, name, self.list_all())
         if users:
             raise ConflictError(
                 Reason.IN_USE,
                 f"The document {kind}/{name} is used by {', '.join(users)}.",
                 remedy="Change those first.",
             )
-        records = self._used_by(present.document, name) if self._used_by is not None else None
+        document = None if isinstance(present, UnreadableDocument) else present.document
+        records = self._used_by(cls, name, document) if self._used_by is not None else None
         if records is not None:
             raise ConflictError(
                 Reason.IN_USE, f"The document {kind}/{name} is used by {records}.", remedy="Change those first."
             )
         version = present.version + 1
-        history = self._history_row(kind, name, "deleted", version, present.document, by)
-        change = _audited(kind, name, "deleted", by, present.document, None)
-        self._transact(kind, [Delete(_key(name), present.etag), Create(history)], change)
+        history = self._history_row(kind, name, "deleted", version, present.content, by)
+        change = _audited(kind, name, "deleted", by, present.content, None)
+        self._transact(kind, [Delete(_key(name), present.etag), Create(history), *guards], change)
 
     def apply(
         self, documents: Sequence[ReceivedDocument], *, by: str, dry_run: bool = False
@@ -169,9 +165,12 @@ class SettingsStore(SettingsReader):
 
         def apply_once() -> list[SettingsChange]:
             changes = self._changes(documents)
-            for change, document, present in () if dry_run else changes:
-                if change.action != "unchanged":
-                    self._write(self.kinds.get(change.kind), change.name, document, present, by)
+            with self._guards.writing() as announcements:
+                for change, document, present in () if dry_run else changes:
+                    if change.action == "unchanged":
+                        continue
+                    cls = self.kinds.get(change.kind)
+                    self._write(cls, change.name, document, present, by, announcements)
                     # What the first of several writes replaced is what applying changed.
                     first = written.get((change.kind, change.name), change)
                     written[change.kind, change.name] = replace(change, action=first.action, before=first.before)
@@ -190,7 +189,7 @@ class SettingsStore(SettingsReader):
             try:
                 if key in checked:
                     raise document_invalid(f"{written.kind}/{written.name}", [Fault("", "stands twice")])
-                checked[key] = parse_document(self.kinds.get(written.kind), written.name, written.content)
+                checked[key] = check_document(self.kinds.get(written.kind), written.name, written.content)
             except InvalidInputError as error:
                 faults += [Fault(_path(key, fault.path), fault.message) for fault in error.faults]
             except NotFoundError as error:
@@ -201,93 +200,106 @@ class SettingsStore(SettingsReader):
         for key in sorted(checked, key=lambda key: (order[key[0]], key[1])):
             kind, name = key
             document, present = checked[key], find(self.kinds.get(kind), name)
-            try:
-                self._check(self.kinds.get(kind), name, document, present, planned, find)
-            except InvalidInputError as error:
-                faults += [Fault(_path(key, fault.path), fault.message) for fault in error.faults]
-            before, after = None if present is None else document_as_json(present.document), document_as_json(document)
+            cls = self.kinds.get(kind)
+            found = self._faults_beside(cls, name, document, present, planned, find)
+            found += self._faults_of_rows(cls, name, document, present)
+            faults += [Fault(_path(key, fault.path), fault.message) for fault in found]
+            before, after = None if present is None else present.content, document_as_json(document)
             action = "created" if before is None else "unchanged" if before == after else "updated"
             changes.append((SettingsChange(kind, name, action, before, after), document, present))
         if faults:
             raise document_invalid("set", faults)
         return changes
 
-    def _check(
+    def _faults_beside(
         self,
         cls: type[SettingsDocument],
         name: str,
         document: SettingsDocument,
-        present: StoredDocument[SettingsDocument] | None,
+        present: AnyStored | None,
         planned: PlannedSettings,
         find: Find,
-    ) -> None:
-        faults = list(document.check_kinds(self.kinds))
+    ) -> list[Fault]:
+        """What is wrong with the document beside the others as they will be."""
+        faults = check_references(self.kinds, find, cls, name, document, present, planned.also)
         for check in self._checks:
             faults += check(name, document, planned)
-        if present is not None:
-            faults += document.check_change(present.document)
-        for reference in document.references():
-            named = planned.also.get((reference.kind, reference.name))
-            if named is None:
-                stored = find(self.kinds.get(reference.kind), reference.name)
-                named = None if stored is None else stored.document
-            if named is None:
-                faults.append(Fault(reference.path, f"there is no document {reference.kind}/{reference.name}"))
-                continue
-            objection = named.check_use(cls.kind, name)
-            if objection is not None:
-                faults.append(Fault(reference.path, objection))
-        if faults:
-            raise document_invalid(f"{cls.kind}/{name}", faults)
+        return faults
+
+    def _faults_of_rows(
+        self, cls: type[SettingsDocument], name: str, document: SettingsDocument, present: AnyStored | None
+    ) -> list[Fault]:
+        """Why storage would refuse the document, asked before the first of a set is written."""
+        try:
+            check_transaction(cls.kind, self._operations(cls, name, document, present, "", 1)[0])
+        except (RowRefusedError, TooLargeError) as error:
+            return [Fault("", f"cannot be stored: {error}")]
+        return []
 
     def _write(
         self,
         cls: type[SettingsDocument],
         name: str,
         document: SettingsDocument,
-        present: StoredDocument[SettingsDocument] | None,
+        present: AnyStored | None,
         by: str,
+        announcements: Announcements,
     ) -> StoredDocument[SettingsDocument]:
         """The version that was written: what is read afterwards may be somebody else's already, or gone."""
+        announcements.announce(f"{cls.kind}/{name}", new_references(document, present))
         try:
-            return self._write_version(cls, name, document, present, by, 1 if present is None else present.version + 1)
+            version = 1 if present is None else present.version + 1
+            return self._write_version(cls, name, document, present, by, version)
         except _OvertakenError:
             if present is not None:
                 raise
             # The name was used before. Its versions go on, so that none that somebody holds means another document.
-            return self._write_version(cls, name, document, None, by, self._last_version(cls.kind, name) + 1)
+            version = self._last_version(cls.kind, name) + 1
+            return self._write_version(cls, name, document, None, by, version)
 
     def _write_version(
         self,
         cls: type[SettingsDocument],
         name: str,
         document: SettingsDocument,
-        present: StoredDocument[SettingsDocument] | None,
+        present: AnyStored | None,
         by: str,
         version: int,
     ) -> StoredDocument[SettingsDocument]:
-        now = self._now()
+        operations, now = self._operations(cls, name, document, present, by, version)
+        before = None if present is None else present.content
+        action = "created" if present is None else "updated"
+        change = _audited(cls.kind, name, action, by, before, document_as_json(document))
+        etag = self._transact(cls.kind, operations, change)
+        return StoredDocument(name, document, etag, version, now, by)
+
+    def _operations(
+        self,
+        cls: type[SettingsDocument],
+        name: str,
+        document: SettingsDocument,
+        present: AnyStored | None,
+        by: str,
+        version: int,
+    ) -> tuple[Sequence[Operation], datetime]:
+        """What writes a version with its history, and the moment that stands in it."""
+        now, content = self._now(), document_as_json(document)
         columns: dict[str, Value] = {"changed_at": now, "changed_by": by, "version": version}
         row = Row(
-            cls.kind,
-            _key(name),
-            {**pack("document", document_as_json(document)), **columns},
-            present.etag if present else "",
+            cls.kind, _key(name), {**pack("document", content), **columns}, present.etag if present is not None else ""
         )
         action = "created" if present is None else "updated"
-        history = self._history_row(cls.kind, name, action, version, document, by)
-        change = _audited(cls.kind, name, action, by, present.document if present else None, document)
-        etag = self._transact(cls.kind, [Replace(row) if present else Create(row), Create(history)], change)
-        return StoredDocument(name, document, etag, version, now, by)
+        history = self._history_row(cls.kind, name, action, version, content, by)
+        return [Replace(row) if present is not None else Create(row), Create(history)], now
 
     def _last_version(self, kind: str, name: str) -> int:
         newest = self._table.page([partition(kind), *row_key_prefix(f"h:{name}:")], select=["version"], size=1).rows
         return newest[0].number("version") if newest else 0
 
-    def _history_row(self, kind: str, name: str, action: str, version: int, document: SettingsDocument, by: str) -> Row:
+    def _history_row(self, kind: str, name: str, action: str, version: int, content: Any, by: str) -> Row:
         now = self._now()
         columns: dict[str, Value] = {"action": action, "changed_at": now, "changed_by": by, "version": version}
-        return Row(kind, f"h:{name}:{descending(version)}", {**pack("document", document_as_json(document)), **columns})
+        return Row(kind, f"h:{name}:{descending(version)}", {**pack("document", content), **columns})
 
     def _transact(self, kind: str, operations: Sequence[Operation], change: AuditedChange) -> str:
         """The ETag of the document's row."""
@@ -310,28 +322,16 @@ def _retry_when_overtaken(write: Callable[[], T]) -> T:
     for _ in range(_TRIES - 1):
         try:
             return write()
-        except _OvertakenError:
+        except (_OvertakenError, NamedMeanwhileError):
             continue
     return write()
 
 
-def document_as_json(document: SettingsDocument) -> dict[str, Any]:
-    """The document as JSON, as an operator would write it: without what was left at its default."""
-    return document.model_dump(mode="json", exclude_defaults=True, by_alias=True)
-
-
-def _audited(
-    kind: str, name: str, action: str, by: str, before: SettingsDocument | None, after: SettingsDocument | None
-) -> AuditedChange:
-    return AuditedChange(
-        AuditKind.SETTINGS,
-        action,
-        f"{kind}/{name}",
-        by,
-        before=None if before is None else document_as_json(before),
-        after=None if after is None else document_as_json(after),
-        names_told=_NAMES_OF_SECRETS,
-    )
+def _audited(kind: str, name: str, action: str, by: str, before: Any, after: Any) -> AuditedChange:
+    # What stands in an unreadable row may be no object.
+    was, becomes = (content if isinstance(content, Mapping) else None for content in (before, after))
+    thing = f"{kind}/{name}"
+    return AuditedChange(AuditKind.SETTINGS, action, thing, by, before=was, after=becomes, names_told=_NAMES_OF_SECRETS)
 
 
 def _key(name: str) -> str:

@@ -1,5 +1,6 @@
 """From what an operator wrote to a document that a reader can trust, or to the path of every fault."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ from shared.errors import Fault, InvalidInputError
 from shared.reasons import Reason
 from shared.settings.base import NAME_PATTERN, SettingsDocument
 from shared.settings.bounded_yaml import RefusedYamlError, load_all
+from shared.settings.stored import document_as_json
 
 D = TypeVar("D", bound=SettingsDocument)
 
@@ -82,11 +84,31 @@ def parse_document(cls: type[D], name: str, content: Any) -> D:
         document = cls.model_validate(content)
     except ValidationError as error:
         faults.extend(faults_of(error))
+    except RecursionError:
+        faults.append(Fault("", "nests too deeply"))
     if document is not None:
         faults.extend(document.check_name(name))
     if faults or document is None:
         raise document_invalid(f"{cls.kind}/{name}", faults)
     return document
+
+
+def check_document(cls: type[D], name: str, content: Any) -> D:
+    """The document that may be stored: `parse_document`, and what a reader will find is this document again.
+
+    Raises InvalidInputError with every fault. What could be written and not be read would stop whatever needs it.
+    """
+    document = parse_document(cls, name, content)
+    try:
+        stored = json.loads(json.dumps(document_as_json(document), allow_nan=False))
+        if cls.model_validate(stored) == document:
+            return document
+        faults = [Fault("", "would not be read back as it is written")]
+    except ValidationError as error:
+        faults = [Fault(one.path, f"would not be read back: {one.message}") for one in faults_of(error)]
+    except (ValueError, RecursionError):
+        faults = [Fault("", "cannot be written as JSON")]
+    raise document_invalid(f"{cls.kind}/{name}", faults)
 
 
 def document_invalid(what: str, faults: list[Fault]) -> InvalidInputError:

@@ -50,7 +50,8 @@ def _endpoint(text: str) -> str:
     path = parts.path.rstrip("/")
     if not path or parts.query or parts.fragment:
         raise ValueError(f"must end with the API's version, and with nothing after it, such as {_EXAMPLE}")
-    return f"https://{parts.hostname.rstrip('.')}{f':{port}' if port not in (None, 443) else ''}{path}"
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname.rstrip(".")
+    return f"https://{host}{f':{port}' if port not in (None, 443) else ''}{path}"
 
 
 def parse_realm(text: str) -> str:

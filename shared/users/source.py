@@ -176,9 +176,10 @@ class RealmSourceType:
         self._runs = runs
 
     def scheduled(self) -> Sequence[tuple[str, datetime]]:
-        realms, unreadable = self._settings.list_with_invalid(AuthRocketRealmDocument, fresh=True)
+        realms, unreadable = self._settings.list_with_unreadable(AuthRocketRealmDocument, fresh=True)
         # An unreadable one is tried too: its failure then stands among the runs, where an operator looks.
-        return [(stored.name, stored.changed_at) for stored in realms if stored.document.syncing] + list(unreadable)
+        due = [(stored.name, stored.changed_at) for stored in realms if stored.document.syncing]
+        return due + [(stored.name, stored.changed_at) for stored in unreadable]
 
     def source(self, name: str) -> RealmSource:
         document = self._realms.document(name, fresh=True)

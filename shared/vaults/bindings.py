@@ -11,8 +11,8 @@ from shared.errors import Fault, MisconfiguredError
 from shared.hosts import matches_host
 from shared.reasons import Reason
 from shared.settings.base import SettingsDocument
+from shared.settings.planned import PlannedSettings
 from shared.settings.reader import SettingsReader
-from shared.settings.store import PlannedSettings
 from shared.vaults.documents.credential_stores import CredentialStore
 from shared.vaults.documents.credentials import Credential, CredentialReference, SecretSource
 from shared.vaults.documents.vault_addresses import host_and_port
@@ -86,8 +86,7 @@ def check_use(bindings: SecretBindings, source: SecretSource, user: CredentialUs
 
 def stored_bindings(settings: SettingsReader) -> SecretBindings:
     """The bindings of the settings as they are now. A document that cannot be read binds nothing."""
-    credentials, _ = settings.list_with_invalid(Credential)
-    stores, _ = settings.list_with_invalid(CredentialStore)
+    credentials, stores = settings.list(Credential), settings.list(CredentialStore)
     return SecretBindings({one.name: one.document for one in credentials}, {one.name: one.document for one in stores})
 
 

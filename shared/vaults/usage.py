@@ -1,22 +1,16 @@
 """Where a secret is used: the imports and webhooks whose settings name it, straight or through a credential."""
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import BaseModel
 
-from shared.errors import MisconfiguredError
 from shared.settings.base import SettingsDocument
-from shared.settings.reader import StoredDocument
 from shared.settings.store import SettingsStore
+from shared.settings.stored import StoredDocument
 from shared.vaults.documents.credential_stores import CredentialStore
 from shared.vaults.documents.credentials import Credential, CredentialReference, SecretSource
-
-D = TypeVar("D", bound=SettingsDocument)
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,7 +41,7 @@ class SecretUses:
 
         Names are compared without case, as Key Vault does.
         """
-        stores = {stored.name: stored.document for stored in self._readable(CredentialStore)}
+        stores = {stored.name: stored.document for stored in self._settings.list(CredentialStore)}
         wanted = (vault_name.casefold(), secret_name.casefold())
         return _sentences(use for use in self.all_uses() if _secret_of(use, stores) == wanted)
 
@@ -60,18 +54,10 @@ class SecretUses:
         return [use for use in self.all_uses() if use.store == name]
 
     def all_uses(self) -> Iterator[SecretUse]:
-        credentials = {stored.name: stored.document for stored in self._readable(Credential)}
+        credentials = {stored.name: stored.document for stored in self._settings.list(Credential)}
         for cls in self._settings.kinds:
-            for stored in self._readable(cls) if cls.credential_use else ():
+            for stored in self._settings.list(cls) if cls.credential_use else ():
                 yield from _uses_in(stored, credentials)
-
-    def _readable(self, cls: type[D]) -> Sequence[StoredDocument[D]]:
-        try:
-            return self._settings.list(cls)
-        except MisconfiguredError as error:
-            # A ticket must not fail because the settings of some import do: it names the uses that are known.
-            logger.warning("The secrets that the settings of kind %s use are not known. %s", cls.kind, error.message)
-            return ()
 
 
 def _uses_in(stored: StoredDocument[SettingsDocument], credentials: Mapping[str, Credential]) -> Iterator[SecretUse]:

@@ -7,7 +7,7 @@ import pytest
 from shared.errors import MisconfiguredError
 from shared.imports.runs.model import RunState
 from shared.reasons import Reason
-from shared.settings.store import document_as_json
+from shared.settings.stored import document_as_json
 from shared.storage.rows import Replace, Row, Value
 from shared.users.documents import AuthRocketRealmDocument
 from tests.imports.worlds import AuthRocketCase, World

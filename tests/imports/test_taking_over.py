@@ -6,7 +6,7 @@ from shared.assets.documents.asset_types import AssetTypeDocument
 from shared.assets.documents.aws_tenants import AwsTenantDocument
 from shared.imports import part_import as parts
 from shared.imports.runs.model import RunState, Summary
-from shared.settings.store import document_as_json
+from shared.settings.stored import document_as_json
 from tests.fakes.tables import WatchedTables
 from tests.imports.worlds import Ec2Case, World
 

@@ -16,7 +16,7 @@ from shared.errors import (
 )
 from shared.settings.base import Reference, SettingsDocument, Text
 from shared.settings.kinds import DocumentKinds
-from shared.settings.store import SettingsStore, document_as_json
+from shared.settings.store import SettingsStore
 from shared.settings.validation import ReceivedDocument, parse_yaml, parse_yaml_set, write_yaml
 from shared.storage.names import SETTINGS_TABLE
 from shared.storage.rows import Page, Replace, Row, Where
@@ -209,9 +209,7 @@ def test_what_is_exported_can_be_applied_again(documents: SettingsStore) -> None
         [ReceivedDocument("walls", "north", {"colour": "red"}), ReceivedDocument("colours", "red", {"code": "f00"})],
         by="a",
     )
-    text = write_yaml(
-        [{"kind": k, "name": s.name, "document": document_as_json(s.document)} for k, s in documents.list_all()]
-    )
+    text = write_yaml([{"kind": k, "name": s.name, "document": s.content} for k, s in documents.list_all()])
     assert {change.action for change in documents.apply(list(parse_yaml(text)), by="a")} == {"unchanged"}
 
 
@@ -231,7 +229,7 @@ def test_a_stored_document_that_no_longer_passes_is_named(documents: SettingsSto
         "colours", [Replace(Row("colours", "d:red", {**row.values, "document": '{"tint":"f00"}'}, row.etag))]
     )
     with pytest.raises(MisconfiguredError, match="colours/red"):
-        documents.list(Colour, fresh=True)
+        documents.get(Colour, "red", fresh=True)
 
 
 def test_an_unknown_kind_answers_with_those_there_are(documents: SettingsStore) -> None:

@@ -19,8 +19,7 @@ class SiteDocument(SettingsDocument):
 
 def site_fault(settings: SettingsReader, name: object) -> str | None:
     """Why it is not the name of a site, with those that there are; None when it is one."""
-    found, _ = settings.list_with_invalid(SiteDocument)
-    names = [site.name for site in found]
+    names = [site.name for site in settings.list(SiteDocument)]
     if name in names:
         return None
     if not names:
