@@ -42,7 +42,7 @@ def show_health(req: func.HttpRequest) -> func.HttpResponse:
 )
 def show_readiness(req: func.HttpRequest) -> func.HttpResponse:
     """Storage, settings, queues and what failed in them for good, each vault, and the last success of each import,
-    each with its state, its reason and what to do. It signs in to every vault: once a minute is often enough."""
+    each with its state, its reason and what to do. It signs in to every vault, and so an answer stands for a minute."""
     del req
     found = bootstrap.readiness().check()
     parts = [asdict(part) for part in found.parts]

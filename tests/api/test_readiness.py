@@ -24,8 +24,10 @@ class _Checks:
 
     def __init__(self, **wrong: Reason) -> None:
         self.wrong = wrong
+        self.asked = 0
 
     def check_store(self, name: str) -> CredentialCheck:
+        self.asked += 1
         reason = self.wrong.get(name)
         if reason is None:
             return CredentialCheck(True, f"The credential store {name} is ready.", name, name, "an identity")
@@ -63,6 +65,19 @@ def test_each_vault_is_told_with_its_reason_and_what_mends_it() -> None:
         "reason": "vault_permission_missing",
         "remedy": "Grant the role.",
     }
+
+
+def test_a_vault_is_signed_in_to_once_a_minute_however_many_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    checks = _Checks()
+    bootstrap.replace("credential_checks", checks)
+    call("PUT", "settings/credential-stores/acorn", STORE)
+    moment = datetime.now(UTC)
+    monkeypatch.setattr(bootstrap, "now", lambda: moment)
+    assert {call("GET", "health/ready").status for _ in range(50)} == {200}
+    assert checks.asked == 1
+    moment += timedelta(seconds=61)
+    call("GET", "health/ready")
+    assert checks.asked == 2
 
 
 def test_waiting_parts_and_what_failed_for_good_are_counted(storage: Storage) -> None:

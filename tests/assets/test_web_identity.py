@@ -1,9 +1,13 @@
 """Access to AWS without a key: the managed identity's token, from the identity endpoint to the instances."""
 
+import base64
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
+from azure.core.credentials import AccessToken
+from pydantic import ValidationError
 
 from lab.emulators.ec2.accounts import ACORN, KEYLESS_AUDIENCE, KEYLESS_ROLE_ARN, LONDON
 from lab.emulators.ec2.server import EC2Lab
@@ -13,6 +17,7 @@ from shared.assets.aws.web_identity import ManagedIdentityTokens
 from shared.assets.documents.aws_tenants import AwsTenantDocument
 from shared.errors import DeskbridgeError, MisconfiguredError, TryLaterError
 from shared.reasons import Reason
+from shared.settings.validation import faults_of
 from tests.assets.tenants import FakeCredentials, tenant
 
 
@@ -70,3 +75,61 @@ def test_an_identity_endpoint_that_does_not_answer_may_pass(monkeypatch: pytest.
     error = _refused(None)
     assert isinstance(error, TryLaterError), error
     assert error.reason is Reason.IDENTITY_UNAVAILABLE
+
+
+MICROSOFTS = (
+    "https://vault.azure.net",
+    "https://management.azure.com/",
+    "https://storage.azure.com",
+    "https://graph.microsoft.com",
+    "cfa8b339-82a2-471a-a3c9-0fc0be7a4093",
+    "api://AzureADTokenExchange",
+    "api://azureadtokenexchangeusgov/",
+    "api://AzureADTokenExchange/.default",
+    "api://cfa8b339-82a2-471a-a3c9-0fc0be7a4093",
+    "api://CFA8B339-82A2-471A-A3C9-0FC0BE7A4093/x",
+    "api://00000003-0000-0000-c000-000000000000",
+    "API://deskbridge-aws",
+    "api://https://vault.azure.net",
+    "api://x?resource=https://vault.azure.net",
+    "api://x y",
+    "api://",
+    "deskbridge-aws",
+)
+
+
+@pytest.mark.parametrize("audience", MICROSOFTS)
+def test_no_token_for_microsofts_own_services_goes_to_aws(audience: str, host: VaultLab) -> None:
+    host.clear_journal()
+    access = {"method": "web_identity", "audience": audience}
+    accounts = [{"account": ACORN, "role": KEYLESS_ROLE_ARN}]
+    with pytest.raises(ValidationError) as caught:
+        AwsTenantDocument.model_validate(tenant(access=access, accounts=accounts))
+    assert [fault.path for fault in faults_of(caught.value)] == ["access.web_identity.audience"]
+    # And at the moment of use.
+    with pytest.raises(MisconfiguredError) as refused:
+        ManagedIdentityTokens()(audience, None)
+    assert refused.value.reason is Reason.AWS_WEB_IDENTITY_REFUSED
+    assert host.journal(service="identity") == []
+
+
+@pytest.mark.parametrize(
+    "told", ["https://vault.azure.net", "00000003-0000-0000-c000-000000000000", "https://management.azure.com", None]
+)
+def test_a_token_that_is_meant_for_another_service_is_not_handed_over(
+    told: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims = {} if told is None else {"aud": told}
+    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+
+    class Credential:
+        def __init__(self, **_: object) -> None: ...
+
+        def get_token(self, scope: str) -> AccessToken:
+            assert scope == f"{KEYLESS_AUDIENCE}/.default"
+            return AccessToken(f"e30.{payload}.sig", 0)
+
+    monkeypatch.setattr("shared.assets.aws.web_identity.ManagedIdentityCredential", Credential)
+    with pytest.raises(MisconfiguredError) as refused:
+        ManagedIdentityTokens()(KEYLESS_AUDIENCE, None)
+    assert payload not in str(refused.value)

@@ -346,7 +346,13 @@ def redirecting(authority: CertificateAuthority, trusted: None) -> "object":
 
 
 @pytest.mark.parametrize(
-    "target", ["http://localhost:{port}/v2/users", "https://elsewhere.example/v2/users", "/v2/users"]
+    "target",
+    [
+        "http://localhost:{port}/v2/users",
+        "https://elsewhere.example/v2/users",
+        f"https://{READ_KEY.replace('_', '-')}.elsewhere.example/v2",
+        "/v2/users",
+    ],
 )
 def test_redirects_never_take_the_key_to_http_or_to_a_stranger(
     redirecting: HTTPServer, connect: Connect, target: str
@@ -356,6 +362,8 @@ def test_redirects_never_take_the_key_to_http_or_to_a_stranger(
     with pytest.raises(MisconfiguredError) as caught:
         ids(connect(url=f"https://localhost:{port}/v2"))
     assert caught.value.reason is Reason.AUTHROCKET_REDIRECTED
+    # What another server says is its host may be the key.
+    assert "elsewhere" not in str(caught.value)
     # A redirect that stays on the host is followed, a few times.
     assert len(redirecting.seen) == (4 if target.startswith("/") else 1)  # type: ignore[attr-defined] # by the handler
 
