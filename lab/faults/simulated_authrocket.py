@@ -22,7 +22,7 @@ from lab.faults.secret_rotation import accepted
 from lab.faults.simulation import Simulation
 from shared.outbound import Outbound
 
-ENDPOINT = "https://simulated.authrocket.example/v2"
+ENDPOINT = "https://simulated.authrocket.com/v2"
 
 _FAULTS = (
     "429",
