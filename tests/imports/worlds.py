@@ -137,6 +137,9 @@ class Ec2Case:
     table = "assets"
     partition = f"aws:{ACCOUNT}:{REGION}"
     fields: Mapping[str, str] = {"name": "name", "number": "asset-number", "note": "notes"}
+    # A tenant of many accounts has a part for each of them and each region.
+    accounts: Sequence[Mapping[str, str]] = ({"account": ACCOUNT},)
+    regions: Sequence[str] = (REGION,)
 
     def settle(self, settings: SettingsStore, **policies: Any) -> None:
         if settings.find(AwsTenantDocument, self.document) is None:
@@ -152,8 +155,8 @@ class Ec2Case:
                 "access_key_id": "AKIAEXAMPLE",
                 "secret": {"in_place": {"store": "kv", "secret": "aws"}},
             },
-            "accounts": [{"account": ACCOUNT}],
-            "regions": [REGION],
+            "accounts": [dict(account) for account in self.accounts],
+            "regions": list(self.regions),
             "field_mappings": [
                 {"source": "tags.Name", "field": "name"},
                 {"source": "tags.AssetNumber", "field": "asset-number"},

@@ -1,0 +1,116 @@
+"""What a part costs beside its records, counted with the real code: the same among thousands as among a few."""
+
+from collections import Counter, deque
+from collections.abc import Sequence
+from typing import Any
+
+from shared.bootstrap.kinds import KINDS
+from shared.imports.runs.layout import PARTS_AT_ONCE, PIECES_AT_ONCE
+from shared.imports.runs.model import RunState
+from shared.settings.store import SettingsStore
+from shared.storage.rows import Operation, Page, Row, Where
+from shared.storage.tables import Table
+from tests.fakes.tables import MemoryTables
+from tests.imports.test_parts import REGIONS, tenant_of
+
+
+class CountedTables:
+    """Tables that count calls, and rows read."""
+
+    def __init__(self, inner: MemoryTables) -> None:
+        self.inner = inner
+        self.calls: Counter[str] = Counter()
+        self.rows: Counter[str] = Counter()
+
+    def table(self, name: str) -> Table:
+        return _CountedTable(self.inner.table(name), self)
+
+
+class _CountedTable:
+    def __init__(self, inner: Table, counted: CountedTables) -> None:
+        self._inner = inner
+        self._counted = counted
+
+    @property
+    def name(self) -> str:
+        return self._inner.name
+
+    def find(self, partition_key: str, row_key: str, select: Sequence[str] | None = None) -> Row | None:
+        self._counted.calls[self.name] += 1
+        row = self._inner.find(partition_key, row_key, select)
+        self._counted.rows[self.name] += row is not None
+        return row
+
+    def transact(self, partition_key: str, operations: Sequence[Operation]) -> Sequence[str]:
+        self._counted.calls[self.name] += 1
+        return self._inner.transact(partition_key, operations)
+
+    def page(
+        self, where: Where, *, select: Sequence[str] | None = None, size: int = 1000, after: str | None = None
+    ) -> Page:
+        self._counted.calls[self.name] += 1
+        page = self._inner.page(where, select=select, size=size, after=after)
+        self._counted.rows[self.name] += len(page.rows)
+        return page
+
+
+class Costs:
+    """What a whole run costs beside its records: its laying, its parts, its counting. `steps` are rows read in each."""
+
+    def __init__(self, accounts: int) -> None:
+        self._tables = CountedTables(MemoryTables())
+        self.world = tenant_of(accounts, self._tables.inner)
+        self.world.settings = SettingsStore(self._tables.table("settings"), KINDS, self.world.clock)
+        self.world.rebuild(self._tables)
+        self.parts = accounts * len(REGIONS)
+
+    def run(self, **how: Any) -> tuple[str, float, float]:
+        """The run's id; rows read and storage calls a part."""
+        self._tables.rows.clear()
+        self._tables.calls.clear()
+        run_id, messages = self.world.start(**how)
+        todo, self.steps = deque(messages), list[int]()
+        while todo:
+            before = self._rows()
+            todo += self.world.runner.do_part(todo.popleft())
+            self.steps.append(self._rows() - before)
+        rows, calls = self._rows(), self._calls()
+        run = self.world.runs.get(run_id)
+        assert (run.state, run.counts["parts_done"]) == (RunState.SUCCEEDED, self.parts)
+        return run_id, rows / self.parts, calls / self.parts
+
+    def _rows(self) -> int:
+        return self._tables.rows["runs"] + self._tables.rows["settings"]
+
+    def _calls(self) -> int:
+        return self._tables.calls["runs"] + self._tables.calls["settings"]
+
+
+def test_a_part_costs_the_same_among_five_thousand_as_among_fifty() -> None:
+    few, many = Costs(7), Costs(625)
+    _, rows_of_few, calls_of_few = few.run()
+    _, rows_of_many, calls_of_many = many.run()
+    assert max(rows_of_few, rows_of_many) <= 8, (rows_of_few, rows_of_many)
+    assert max(calls_of_few, calls_of_many) <= 12, (calls_of_few, calls_of_many)
+    assert rows_of_many <= 1.1 * rows_of_few
+    assert calls_of_many <= 1.1 * calls_of_few
+    # The last step reads every part once, to count them; no other step reads another part.
+    *earlier, last = many.steps
+    assert many.parts <= last <= many.parts + 10
+    assert max(earlier) <= 10
+
+
+def test_a_part_of_an_applied_preview_costs_the_same_among_many() -> None:
+    costs: list[tuple[float, float]] = []
+    for accounts in (7, 100):
+        world = Costs(accounts)
+        preview, _, _ = world.run(preview=True)
+        world.world.clock.advance(minutes=1)
+        _, rows, calls = world.run(apply=preview)
+        costs.append((rows, calls))
+        *earlier, _ = world.steps
+        assert max(earlier) <= PARTS_AT_ONCE * PIECES_AT_ONCE + 10
+    (rows_of_few, calls_of_few), (rows_of_many, calls_of_many) = costs
+    # Splitting a large run reads each name once more.
+    assert rows_of_many <= rows_of_few + 2
+    assert calls_of_many <= 1.1 * calls_of_few

@@ -1,0 +1,246 @@
+"""Parts of large runs: laid by queue, each once, and the last one closes the run."""
+
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+
+from shared.assets.source import TenantSource
+from shared.errors import MisconfiguredError
+from shared.imports.runs import housekeeping, layout, runner
+from shared.imports.runs.model import Run, RunState
+from shared.imports.runs.reports import RunReports
+from shared.imports.runs.repository import RunRepository
+from shared.imports.runs.runner import PartMessage
+from shared.reasons import Reason
+from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
+from tests.imports.worlds import Ec2Case, World
+
+REGIONS = ("eu-central-1", "eu-west-1", "eu-west-2", "eu-west-3", "us-east-1", "us-east-2", "us-west-1", "us-west-2")
+
+
+def tenant_of(accounts: int, tables: Any = None) -> World:
+    """A tenant with a part for each account and each of eight regions, and one instance in every part."""
+    case = Ec2Case()
+    ids = [f"{number:012}" for number in range(1, accounts + 1)]
+    case.accounts = [{"account": one, "role": f"arn:aws:iam::{one}:role/desk"} for one in ids]
+    case.regions = REGIONS
+    world = World(case, tables=tables or MemoryTables())
+    world.settle(match=False)
+    world.far.put("i-1")
+    return world
+
+
+@pytest.fixture
+def pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pieces so small that nine parts are laid by queue, over several turns."""
+    monkeypatch.setattr(layout, "PARTS_AT_ONCE", 2)
+    monkeypatch.setattr(layout, "PIECES_AT_ONCE", 2)
+
+
+def nine_parts() -> World:
+    world = tenant_of(3)
+    world.case.regions = REGIONS[:3]  # type: ignore[attr-defined] # a tenant's
+    world.settle(match=False)
+    return world
+
+
+def part_names(world: World) -> list[str]:
+    return sorted(f"{one['account']}:{region}" for one in world.case.accounts for region in world.case.regions)  # type: ignore[attr-defined] # a tenant's
+
+
+def names_laid(world: World, run_id: str) -> list[str]:
+    return [part.name for part in world.runs.parts.all(run_id)]
+
+
+@pytest.mark.usefixtures("pieces")
+def test_a_large_run_is_laid_in_pieces_and_each_part_once() -> None:
+    world = nine_parts()
+    run_id, messages = world.start()
+    assert [message["part"] for message in messages] == [
+        "list of parts up to 000000000001:eu-west-1",
+        "list of parts after 000000000001:eu-west-1 up to 000000000002:eu-central-1",
+        "list of parts after 000000000002:eu-central-1",
+    ]
+    done: list[str] = []
+    todo = list(messages)
+    while todo:
+        message = todo.pop(0)
+        done.append(message["part"])
+        todo += world.runner.do_part(message)
+    run = world.runs.get(run_id)
+    assert (run.state, run.counts["parts"], run.counts["create"]) == (RunState.SUCCEEDED, 9, 9)
+    assert names_laid(world, run_id) == part_names(world)
+    assert Counter(name for name in done if not name.startswith("list of")) == Counter(part_names(world))
+
+
+def records_of(world: World) -> dict[tuple[str, str], tuple[Any, ...]]:
+    """What stands in the records, whenever it was written."""
+    return {key: (row["f_name"], row["active"], row["last_action"]) for key, row in world.contents().items()}
+
+
+def drain(world: World, messages: Sequence[PartMessage], broken: Callable[[], None] = lambda: None) -> None:
+    """As the queue does it: a message whose reader was killed comes again, what the reader would have sent is lost."""
+    todo = deque((message, False) for message in messages)
+    while todo:
+        message, redelivered = todo.popleft()
+        try:
+            todo += ((one, False) for one in world.runner.do_part(message, redelivered=redelivered))
+        except KilledError:
+            broken()
+            todo.append((message, True))
+
+
+def finish(world: World) -> None:
+    """Housekeeping, until nothing is open."""
+    for _ in range(10):
+        if not world.runs.open_runs():
+            return
+        world.clock.advance(minutes=16)
+        drain(world, world.keeper.run())
+    pytest.fail("a run stays open")
+
+
+@pytest.mark.usefixtures("pieces")
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_run_of_many_parts_killed_at_any_storage_call_ends_as_if_undisturbed(when: str) -> None:
+    calm = nine_parts()
+    expected = calm.run().run.counts
+    number, killed = 0, True
+    while killed:
+        world = nine_parts()
+        run_id, messages = world.start()
+        left, killed = number, False
+
+        def kill(table: str, verb: str, moment: str) -> None:
+            nonlocal left, killed
+            left -= moment == when
+            if left == -1 and not killed:
+                killed = True
+                raise KilledError
+
+        world.rebuild(WatchedTables(world.tables, kill))  # type: ignore[arg-type] # in memory, here
+        drain(world, messages)
+        world.rebuild(world.tables)
+        finish(world)
+        run = world.runs.get(run_id)
+        assert (run.state, run.counts) == (RunState.SUCCEEDED, expected), number
+        assert names_laid(world, run_id) == part_names(world), number
+        assert not world.runs.parts.any_open(run_id), number
+        assert records_of(world) == records_of(calm), number
+        number += 1
+    assert number > 100, "the run made fewer storage calls than it must"
+
+
+@pytest.mark.usefixtures("pieces")
+def test_two_workers_that_lay_one_piece_lay_each_part_once() -> None:
+    number, met = 0, True
+    while met:
+        world = nine_parts()
+        run_id, [message, *others] = world.start()
+        second = World(world.case, tables=world.tables, far=world.far, clock=world.clock)
+        left, met, sent = number, False, list[PartMessage]()
+
+        def meet(table: str, verb: str, moment: str) -> None:
+            nonlocal left, met
+            left -= moment == "before"
+            if left == -1 and not met:
+                met = True
+                sent.extend(second.runner.do_part(message, redelivered=True))  # noqa: B023 - runs within this turn
+
+        world.rebuild(WatchedTables(world.tables, meet))  # type: ignore[arg-type] # in memory, here
+        sent += world.runner.do_part(message)
+        world.rebuild(world.tables)
+        drain(world, [*sent, *others])
+        # Nothing was lost between the two: without housekeeping all is done.
+        run = world.runs.get(run_id)
+        assert (run.state, run.counts["parts"], run.counts["create"]) == (RunState.SUCCEEDED, 9, 9), number
+        assert names_laid(world, run_id) == part_names(world), number
+        number += 1
+    assert number > 5
+
+
+class _Closings(RunRepository):
+    """Counts how often a run was closed."""
+
+    closed = 0
+
+    def save(self, run: Run) -> Run:
+        saved = super().save(run)
+        _Closings.closed += not run.is_open
+        return saved
+
+
+def test_of_two_workers_that_finish_the_last_two_parts_at_once_exactly_one_closes_the_run() -> None:
+    number, met = 0, True
+    while met:
+        world = tenant_of(1)
+        world.case.regions = REGIONS[:2]  # type: ignore[attr-defined] # a tenant's
+        world.settle(match=False)
+        run_id, [first, second] = world.start()
+        other = World(world.case, tables=world.tables, far=world.far, clock=world.clock)
+        other.runner.runs = _Closings(world.tables.table("runs"))
+        left, met, _Closings.closed = number, False, 0
+
+        def meet(table: str, verb: str, moment: str) -> None:
+            nonlocal left, met
+            left -= 1
+            if left == -1 and not met:
+                met = True
+                other.runner.do_part(second)  # noqa: B023 - runs within this turn
+
+        watched = WatchedTables(world.tables, meet)  # type: ignore[arg-type] # in memory, here
+        world.rebuild(watched)
+        world.runner.runs = _Closings(watched.table("runs"))
+        world.runner.do_part(first)
+        if not met:
+            other.runner.do_part(second)
+        for message in (first, second):
+            other.runner.do_part(message, redelivered=True)
+        run = world.runs.get(run_id)
+        assert (run.state, run.counts["parts_done"], _Closings.closed) == (RunState.SUCCEEDED, 2, 1), number
+        number += 1
+    assert number > 15
+
+
+@pytest.mark.usefixtures("pieces")
+def test_a_piece_that_cannot_be_laid_is_a_failed_part_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = nine_parts()
+    run_id, [first, *others] = world.start()
+    drain(world, [first])
+    refusal = MisconfiguredError(Reason.DOCUMENT_INVALID, "Its site is not there.", remedy="Make it.")
+    monkeypatch.setattr(TenantSource, "parts", Mock(side_effect=refusal))
+    drain(world, others)
+    run = world.runs.get(run_id)
+    assert (run.state, run.counts["parts_done"], run.counts["parts_failed"]) == (RunState.PARTLY_FAILED, 2, 2)
+    errors, _ = RunReports(world.runner).errors(run_id, 10, None)
+    assert [(one["part"], one["message"], one["remedy"]) for one in errors] == [
+        ("list of parts after 000000000001:eu-west-1 up to 000000000002:eu-central-1", refusal.message, "Make it."),
+        ("list of parts after 000000000002:eu-central-1", refusal.message, "Make it."),
+    ]
+
+
+def test_lost_messages_are_sent_again_so_many_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(housekeeping, "_PARTS_AT_ONCE", 4)
+    world = nine_parts()
+    world.start()
+    world.clock.advance(minutes=16)
+    sent = [message["part"] for _ in range(4) for message in world.keeper.run()]
+    assert sent == part_names(world)
+    world.clock.advance(minutes=16)
+    assert len(world.keeper.run()) == 4
+
+
+def test_an_open_run_of_more_parts_than_a_page_is_counted_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "PARTS_COUNTED", 8)
+    world = nine_parts()
+    run_id, [message, *others] = world.start()
+    drain(world, [message])
+    shown = RunReports(world.runner).run(run_id)
+    assert (shown["status"], shown["counts"], len(shown["parts"])) == ("running", {}, 9)
+    monkeypatch.setattr(runner, "PARTS_COUNTED", 9)
+    assert RunReports(world.runner).run(run_id)["counts"]["parts_done"] == 1
+    drain(world, others)
+    assert RunReports(world.runner).run(run_id)["counts"]["parts_done"] == 9
