@@ -2,12 +2,16 @@
 
 import azure.functions as func
 
+from shared.log_lines import keep_log_lines_whole
+
 
 def blueprints() -> tuple[func.Blueprint, ...]:
-    """Every blueprint of the app."""
-    from shared.log_lines import keep_log_lines_whole
-
+    """Every blueprint of the app. From here on, what a trigger logs is a line, whatever came from outside."""
     keep_log_lines_whole()
+    return _blueprints()
+
+
+def _blueprints() -> tuple[func.Blueprint, ...]:
     from functions import (
         api_assets,
         api_audit,

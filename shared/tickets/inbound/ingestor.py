@@ -1,11 +1,11 @@
 """Takes events in, whichever door they came by: those of a vault to the reconciler, what is none to the quarantine."""
 
-import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from shared.access.strangers import REFUSALS
 from shared.errors import DeskbridgeError
 from shared.reasons import Reason
 from shared.tickets.configuration import Configuration, Sender
@@ -14,8 +14,6 @@ from shared.tickets.inbound.event_grid import EventRefusedError, parse_event
 from shared.tickets.inbound.quarantine import Quarantine, Quarantined
 from shared.tickets.reconciler import TicketReconciler, changes_of, object_key
 from shared.tickets.transactions import UnstorableError
-
-logger = logging.getLogger(__name__)
 
 # Clocks differ by seconds. A date in the future would outweigh whatever happens until then.
 MOST_AHEAD = timedelta(minutes=15)
@@ -116,7 +114,7 @@ class EventIngestor:
             return unstorable
 
     def _keep(self, member: Any, reason: Reason, message: str) -> str:
-        logger.warning("An event is quarantined (%s): %s", reason, message)
+        REFUSALS.note("An event is quarantined", DeskbridgeError(reason, message))
         return self._quarantine.keep(member, reason, message)
 
 
