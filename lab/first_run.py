@@ -13,6 +13,7 @@ from lab import story
 from lab.desk import WEBHOOK_PASSWORD, WEBHOOK_USER, Desk, DeskError
 from lab.emulators.event_grid import EventGrid, EventSubscription, KeyVaultEvent, Outcome, Schema, basic_authorization
 from lab.examples import apply_examples
+from shared.outbox.model import OUTBOX
 
 Say = Callable[[str], object]
 
@@ -219,5 +220,10 @@ def _versions(desk: Desk) -> dict[str, dict[tuple[str, str], str]]:
                 if name in present
                 else ()
             )
-            found[name] = {(row["PartitionKey"], row["RowKey"]): str(row.metadata["etag"]) for row in rows}
+            found[name] = {
+                (row["PartitionKey"], row["RowKey"]): str(row.metadata["etag"])
+                for row in rows
+                # What is still to follow from a change goes by itself.
+                if not row["RowKey"].startswith(OUTBOX)
+            }
     return found

@@ -53,6 +53,18 @@ def test_a_second_run_changes_nothing(desk: Desk, first: Figures) -> None:
     assert second.rows == first.rows
 
 
+def test_what_the_first_run_set_stands_in_the_audit_trail(desk: Desk, first: Figures) -> None:
+    """Through the real queue: the message of each change, sent by the product, carried out by the host."""
+    until = time.monotonic() + 60
+    while desk.call("GET", "/api/v1/outbox")["items"] and time.monotonic() < until:
+        time.sleep(0.3)
+    assert desk.call("GET", "/api/v1/outbox")["items"] == []
+    told = desk.call("GET", "/api/v1/audit?kind=settings&limit=200")["items"]
+    things = {entry["thing"] for entry in told}
+    assert {"key-vault-events/default", "aws-tenants/acorn"} < things
+    assert {entry["kind"] for entry in desk.call("GET", "/api/v1/audit?limit=200")["items"]} == {"settings"}
+
+
 def test_a_host_killed_in_the_middle_of_an_import_leaves_what_an_undisturbed_one_leaves(
     desk: Desk, first: Figures
 ) -> None:
