@@ -26,7 +26,8 @@ Absolute figures are this machine's \
 were."""
 _ON_PAPER = """\
 A daily import of 1,000,000 instances over 500 accounts, 1 % changed, from documented limits and prices, which \
-`bench/paper.py` names."""
+`bench/paper.py` names. What a part costs beside its records is counted with the real code \
+(`tests/imports/test_part_costs.py`): 9 storage calls and 7 rows read, among 50 parts as among 5,000."""
 
 
 def to_terminal(results: Results) -> str:

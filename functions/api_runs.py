@@ -113,7 +113,7 @@ def list_imports(req: func.HttpRequest) -> func.HttpResponse:
     refusals=[PAGED],
 )
 def list_runs(req: func.HttpRequest) -> func.HttpResponse:
-    """Newest first; open ones with their progress. Runs are kept for a set time."""
+    """Newest first; open ones with their progress, unless they have over 1,000 parts. Runs are kept for a set time."""
     limit, after = page_asked(req)
     items, following = bootstrap.run_reports().page(_KIND.read(req) or "", _NAME.read(req) or "", limit, after)
     return answer(200, {"items": items, "next": following})

@@ -53,7 +53,7 @@ class _Run(Answer):
 
 
 class RunAnswer(_Run):
-    """A run; an open one with its progress."""
+    """A run; an open one with its progress, unless it has over 1,000 parts."""
 
 
 class RunPage(Answer):

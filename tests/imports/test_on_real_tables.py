@@ -4,7 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
+from shared.errors import MisconfiguredError
 from shared.imports.runs.model import RunState
+from shared.imports.runs.reports import RunReports
+from shared.reasons import Reason
 from shared.storage.rest_tables import RestTables
 from tests.imports.worlds import SourceCase, World
 from tests.storage_emulator import Storage
@@ -55,3 +58,19 @@ def test_a_whole_life_of_records_on_the_emulator(real: World) -> None:
     real.clock.advance(days=100)
     real.keeper.run()
     assert real.runs.page("", "", 10, None) == ([], None)
+
+
+def test_a_part_that_is_lost_and_fails_is_queued_again_told_of_and_counted_on_the_emulator(real: World) -> None:
+    real.far.fails_after, real.far.failure = 0, MisconfiguredError(Reason.AWS_FAILED, "No.", remedy="Yes.")
+    run_id, [message] = real.start()
+    assert real.runs.parts.any_open(run_id)
+    assert real.keeper.run() == []
+    real.clock.advance(minutes=16)
+    assert real.keeper.run() == [message]
+    assert RunReports(real.runner).errors(run_id, 10, None) == ([], None)
+    real.work([message])
+    assert not real.runs.parts.any_open(run_id)
+    run = real.runs.get(run_id)
+    assert (run.state, run.counts["parts_failed"]) == (RunState.FAILED, 1)
+    [failed], _ = RunReports(real.runner).errors(run_id, 10, None)
+    assert (failed["part"], failed["message"], failed["remedy"]) == (real.case.part, "No.", "Yes.")
