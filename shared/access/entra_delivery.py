@@ -131,13 +131,21 @@ class DeliveryTokens:
 
 def fetch_keys(url: str, session: "requests.Session") -> bytes:
     """The key set at the address, without following a redirect. Raises OSError, and ValueError for what is none."""
-    with session.get(url, timeout=(_SECONDS, _SECONDS), allow_redirects=False, stream=True) as answer:
+    from urllib3.exceptions import HTTPError
+
+    # Not compressed: what is read is then as large as what is sent.
+    headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+    wait = (_SECONDS, _SECONDS)
+    with session.get(url, headers=headers, timeout=wait, allow_redirects=False, stream=True) as answer:
         if answer.status_code != HTTPStatus.OK:
             raise ValueError(f"status {answer.status_code}")
-        body = answer.raw.read(LARGEST_KEY_SET + 1, decode_content=True)
+        try:
+            body = bytes(answer.raw.read(LARGEST_KEY_SET + 1, decode_content=False))
+        except HTTPError as error:
+            raise ValueError("the answer broke off") from error
     if len(body) > LARGEST_KEY_SET:
         raise ValueError("the key set is too large")
-    return bytes(body)
+    return body
 
 
 def bearer_refused(why: str) -> NotAuthorisedError:

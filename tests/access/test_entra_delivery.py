@@ -8,11 +8,13 @@ from typing import Any
 
 import jwt
 import pytest
+import requests
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from shared.access.entra_delivery import DeliveryTokens, ExpectedToken
+from shared.access.entra_delivery import LARGEST_KEY_SET, DeliveryTokens, ExpectedToken, fetch_keys
 from shared.errors import NotAuthorisedError, TryLaterError
 from shared.reasons import Reason
+from tests.scripted_service import Answer, scripted_service
 
 TENANT = "11111111-2222-4333-8444-555555555555"
 EVENT_GRID = "4962773b-9cdb-44cf-a8bf-237846a00ab7"
@@ -169,3 +171,21 @@ def test_keys_that_cannot_be_read_are_no_refusal_and_are_not_asked_for_at_every_
     authority.fails = OSError("again")
     authority.seconds += 25 * 3600
     tokens.check(token(), EXPECTED)
+
+
+def test_the_key_set_is_read_within_bounds_and_no_redirect_is_followed() -> None:
+    answers = {
+        "/keys": Answer(200, key_set(one=KEY)),
+        "/moved": Answer(302, headers={"Location": "/keys"}),
+        "/large": Answer(200, b"x" * (LARGEST_KEY_SET + 1)),
+        "/failed": Answer(500),
+    }
+    with scripted_service() as service, requests.Session() as session:
+        service.answer = lambda _, path: answers[path]
+        assert fetch_keys(f"{service.url}/keys", session) == key_set(one=KEY)
+        for path in ("/moved", "/large", "/failed"):
+            with pytest.raises((OSError, ValueError)):
+                fetch_keys(f"{service.url}{path}", session)
+        assert len(service.asked) == len(answers)
+    with requests.Session() as session, pytest.raises(requests.ConnectionError):
+        fetch_keys("http://127.0.0.1:1/keys", session)
