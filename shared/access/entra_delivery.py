@@ -38,8 +38,9 @@ class ExpectedToken:
 
     @property
     def issuers(self) -> tuple[str, ...]:
-        """As tokens of either version name the tenant."""
-        return (f"https://sts.windows.net/{self.tenant_id}/", f"{self.authority}/{self.tenant_id}/v2.0")
+        """As tokens of either version, and in China, name the tenant."""
+        names = ("https://sts.windows.net", "https://sts.chinacloudapi.cn")
+        return (*(f"{name}/{self.tenant_id}/" for name in names), f"{self.authority}/{self.tenant_id}/v2.0")
 
     @property
     def keys_url(self) -> str:

@@ -4,8 +4,9 @@ A secret is a name in a vault, however it is spelled: by a credential, in place,
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from shared.errors import Fault, MisconfiguredError
 from shared.hosts import matches_host
@@ -15,7 +16,7 @@ from shared.settings.planned import PlannedSettings
 from shared.settings.reader import SettingsReader
 from shared.vaults.documents.credential_stores import CredentialStore
 from shared.vaults.documents.credentials import Credential, CredentialReference, SecretSource
-from shared.vaults.documents.vault_addresses import host_and_port
+from shared.vaults.documents.vault_addresses import host_and_port, host_of
 from shared.vaults.model import CredentialUser
 from shared.vaults.usage import references_in
 
@@ -30,39 +31,54 @@ class SecretPlace:
     secret: str
 
 
-def place_of(source: SecretSource, stores: Mapping[str, CredentialStore]) -> SecretPlace | None:
-    """Which secret the source names; None while its store is not there, and so nothing can be read."""
-    store = stores.get(source.store)
-    if store is None:
-        return None
-    return SecretPlace(host_and_port(store.vault_url), source.address.name.casefold())
+def vaults_of(stores: Mapping[str, CredentialStore]) -> dict[str, str]:
+    """What tells the vaults of the stores apart."""
+    return {name: host_and_port(store.vault_url) for name, store in stores.items()}
 
 
 class SecretBindings:
-    """The credentials of the settings as they bind secrets."""
+    """The credentials of the settings as they bind secrets. `vaults` says what vault each store is of.
 
-    def __init__(self, credentials: Mapping[str, Credential], stores: Mapping[str, CredentialStore]) -> None:
-        self._stores = stores
-        self._by_place: dict[SecretPlace, list[tuple[str, Credential]]] = {}
+    None is a credential that no longer passes its check: until it is mended, nobody has its secret.
+    """
+
+    def __init__(self, credentials: Mapping[str, SecretSource | None], vaults: Mapping[str, str]) -> None:
+        self._vaults = vaults
+        self._by_place: dict[SecretPlace, list[tuple[str, Credential | None]]] = {}
         for name, credential in credentials.items():
-            place = place_of(credential, stores)
-            if place is not None:
-                self._by_place.setdefault(place, []).append((name, credential))
+            if isinstance(credential, Credential):
+                self._bind(name, credential, credential)
 
-    def of(self, source: SecretSource) -> list[tuple[str, Credential]]:
+    def close(self, name: str, source: SecretSource) -> None:
+        """Keep the secret from everybody."""
+        self._bind(name, source, None)
+
+    def of(self, source: SecretSource) -> list[tuple[str, Credential | None]]:
         """The credentials that name the same secret."""
-        place = place_of(source, self._stores)
+        place = self._place_of(source)
         return [] if place is None else self._by_place.get(place, [])
 
     def out_of_scope(self, source: SecretSource, user: CredentialUser) -> str | None:
         """The name of a credential whose scope leaves the user out, though it binds this secret."""
-        return next((name for name, one in self.of(source) if not one.includes(user.kind, user.name)), None)
+        found = self.of(source)
+        return next((name for name, one in found if one is None or not one.includes(user.kind, user.name)), None)
 
     def wrong_host(self, source: SecretSource, host: str) -> str | None:
         """The name of a credential that binds this secret to other hosts than this one."""
         if not host:
             return None
-        return next((name for name, one in self.of(source) if one.hosts and not matches_host(host, one.hosts)), None)
+        bound = ((name, one.hosts) for name, one in self.of(source) if one is not None and one.hosts)
+        return next((name for name, hosts in bound if not matches_host(host, hosts)), None)
+
+    def _bind(self, name: str, source: SecretSource, credential: Credential | None) -> None:
+        place = self._place_of(source)
+        if place is not None:
+            self._by_place.setdefault(place, []).append((name, credential))
+
+    def _place_of(self, source: SecretSource) -> SecretPlace | None:
+        """Which secret the source names; None while its store is not there, and so nothing can be read."""
+        vault = self._vaults.get(source.store)
+        return None if vault is None else SecretPlace(vault, source.address.name.casefold())
 
 
 def check_use(bindings: SecretBindings, source: SecretSource, user: CredentialUser) -> None:
@@ -85,36 +101,52 @@ def check_use(bindings: SecretBindings, source: SecretSource, user: CredentialUs
 
 
 def stored_bindings(settings: SettingsReader) -> SecretBindings:
-    """The bindings of the settings as they are now. A document that cannot be read binds nothing."""
-    credentials, stores = settings.list(Credential), settings.list(CredentialStore)
-    return SecretBindings({one.name: one.document for one in credentials}, {one.name: one.document for one in stores})
+    """The bindings of the settings as they are now. A document that no longer passes its check binds all the same."""
+    credentials, odd_credentials = settings.list_with_unreadable(Credential)
+    stores, odd_stores = settings.list_with_unreadable(CredentialStore)
+    vaults = vaults_of({one.name: one.document for one in stores})
+    for store in odd_stores:
+        address = _text_of(store.content, "vault_url")
+        if host_of(address):
+            vaults[store.name] = host_and_port(address)
+    bindings = SecretBindings({one.name: one.document for one in credentials}, vaults)
+    for odd in odd_credentials:
+        with suppress(ValueError):
+            source = SecretSource(store=_text_of(odd.content, "store"), secret=_text_of(odd.content, "secret"))
+            bindings.close(odd.name, source)
+    return bindings
+
+
+def _text_of(content: Any, member: str) -> str:
+    found = content.get(member) if isinstance(content, Mapping) else None
+    return found if isinstance(found, str) else ""
 
 
 def binding_faults(name: str, document: SettingsDocument, documents: PlannedSettings) -> Iterable[Fault]:
     """What is wrong with a document that is to be written: secrets that others keep, hosts that are not bound."""
     if not document.credential_use and not isinstance(document, Credential):
         return ()
-    credentials, stores = _all(documents, Credential), _all(documents, CredentialStore)
+    credentials, vaults = _all(documents, Credential), vaults_of(_all(documents, CredentialStore))
     if isinstance(document, Credential):
-        return _faults_of_credential(name, document, credentials, stores, documents)
-    return _faults_of_user(name, document, SecretBindings(credentials, stores), credentials)
+        return _faults_of_credential(name, document, credentials, vaults, documents)
+    return _faults_of_user(name, document, SecretBindings(credentials, vaults), credentials)
 
 
 def _faults_of_credential(
     name: str,
     document: Credential,
     credentials: Mapping[str, Credential],
-    stores: Mapping[str, CredentialStore],
+    vaults: Mapping[str, str],
     documents: PlannedSettings,
 ) -> Iterable[Fault]:
-    for other, one in SecretBindings(credentials, stores).of(document):
-        if other != name and not one.includes_scope(document.scope):
+    for other, one in SecretBindings(credentials, vaults).of(document):
+        if other != name and one is not None and not one.includes_scope(document.scope):
             yield Fault(
                 "scope",
                 f"is wider than that of the credential {other}, which keeps the same secret for {one.scope}: use that "
                 "one, or store another secret",
             )
-    own = SecretBindings({name: document}, stores)
+    own = SecretBindings({name: document}, vaults)
     for kind in documents.kinds:
         for user, used_by in documents.of(kind).items() if kind.credential_use else ():
             for _, reference in references_in(used_by):

@@ -1,7 +1,9 @@
 """Attacks on a secret: read by a document that it is not kept for, or sent to a host of the attacker's choice."""
 
+import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +15,8 @@ from shared.errors import DeskbridgeError, InvalidInputError, MisconfiguredError
 from shared.hosts import HOST_SETTINGS, KNOWN_HOSTS, AllowedHosts, Service, matches_host, parse_host_patterns
 from shared.reasons import Reason
 from shared.settings.store import SettingsStore
+from shared.storage.documents import pack
+from shared.storage.rows import Save
 from shared.vaults.credentials import VaultCredentials
 from shared.vaults.documents.credential_stores import CredentialStore
 from shared.vaults.documents.credentials import CredentialReference, InPlaceCredential
@@ -245,3 +249,17 @@ def test_the_check_of_an_unknown_host_builds_no_client(desk: Desk) -> None:
     with pytest.raises(MisconfiguredError) as caught:
         made("main", store, load_environment({"AzureWebJobsStorage": "x"}))
     assert caught.value.reason is Reason.HOST_NOT_ALLOWED
+
+
+@pytest.mark.parametrize("kind", ["credentials", "credential-stores"])
+def test_a_credential_that_no_longer_passes_its_check_keeps_its_secret_all_the_same(
+    kind: str, bound: Desk, vault: VaultInterface
+) -> None:
+    bound.store("other", vault)
+    name = "aws" if kind == "credentials" else "main"
+    row = bound.table.find(kind, f"d:{name}")
+    assert row is not None
+    content = {**json.loads(str(row.values["document"])), "of_an_earlier_release": True}
+    bound.table.transact(kind, [Save(replace(row, values={**row.values, **pack("document", content)}))])
+    bound.settings._forget(kind)
+    assert refused(bound, secret("other", "ec2-key")).reason is Reason.CREDENTIAL_OUT_OF_SCOPE

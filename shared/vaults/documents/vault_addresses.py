@@ -40,7 +40,11 @@ def host_of(address: str) -> str:
 def host_and_port(address: str) -> str:
     """What tells vaults apart: the host in lower case, and its port. This machine has one name, not several."""
     host = host_of(address)
-    return f"{'localhost' if is_loopback(host) else host}:{urlsplit(address).port or 443}"
+    try:
+        port = urlsplit(address).port or 443
+    except ValueError:
+        port = 443
+    return f"{'localhost' if is_loopback(host) else host}:{port}"
 
 
 def cloud_of(host: str) -> Cloud | None:
