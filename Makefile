@@ -1,6 +1,6 @@
 # `make help` lists the targets. Everything runs from .venv and node_modules, which each target sets up by itself.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-lab setup-test doctor run test check bench paths faults api-load api-test fmt lock settings-apply
+.PHONY: attack help setup setup-lab setup-test doctor run test check bench paths faults api-load api-test fmt lock settings-apply
 PY := .venv/bin/python
 list = awk -F ':.*$(1) ' '/^[a-z-]+:.*$(1) / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -53,6 +53,9 @@ lock: setup-test #- write uv.lock and the requirements files anew from pyproject
 
 faults: setup-test #- seeded faults on every flow; N=… schedules (2000) from SEED=… (1) on; a failing seed replays exactly
 	@$(PY) -m lab.faults run --count $(or $(N),2000) --seed $(or $(SEED),1)
+
+attack: setup-test #- attacks on a desk of the lab, each with what the desk answered; ONLY=text
+	@$(PY) -m lab.attack $(if $(ONLY),--only "$(ONLY)")
 
 api-load: setup-test #- many clients on every operation of the API, then all that was acknowledged is looked for: CLIENTS=50 SECONDS=60
 	@$(PY) -m lab.api_load --clients $(or $(CLIENTS),50) --seconds $(or $(SECONDS),60)

@@ -264,6 +264,11 @@ class Desk:
         return json.loads(text) if text else None
 
     @property
+    def credential(self) -> dict[str, str]:
+        """The header of somebody who may do everything, for whoever sends requests without `call`."""
+        return {"x-functions-key": self._key}
+
+    @property
     def host(self) -> HostProcess:
         """The lab's own host; with `func` there is none."""
         if self._host is None:

@@ -137,6 +137,15 @@ def test_pages_follow_each_other_in_key_order(table: Table) -> None:
     assert seen == list(range(100))
 
 
+@pytest.mark.parametrize("odd", ["\u2028", "\u2029", "\r\n--changeset", "\u0085", "\ufeff", "\x00", "\U0001f600"])
+def test_a_text_comes_back_whatever_ends_a_line_in_it(table: Table, odd: str) -> None:
+    text = f"before{odd}after"
+    table.transact("p", [Create(Row("p", "r", {"text": text}))])
+    found = table.find("p", "r")
+    assert found is not None
+    assert found.text("text") == text
+
+
 def test_conditions_narrow_a_page(table: Table) -> None:
     rows = [Row("p", f"open:{n}", {"n": n, "kind": "a" if n % 2 else "b'c"}) for n in range(10)]
     table.transact("p", [Create(row) for row in rows] + [Create(Row("p", "closed:1", {"n": 1, "kind": "a"}))])
