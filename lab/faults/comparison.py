@@ -16,7 +16,7 @@ from shared.tickets.store.repository import SCOPES_PARTITION
 # When and by which run something was done differs between two runs of a scenario; what was done does not.
 _OF_THE_MOMENT: Mapping[str, frozenset[str]] = {
     TICKETS_TABLE: frozenset({"received_at"}),
-    SETTINGS_TABLE: frozenset({"changed_at", "changed_by"}),
+    SETTINGS_TABLE: frozenset({"changed_at", "changed_by", "named_at"}),
 }
 # Beside what people did, the moment when they did it is gone too.
 _OF_PEOPLE = frozenset({"updated_at", "finished_at"})
