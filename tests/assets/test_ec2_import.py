@@ -179,7 +179,7 @@ def test_without_the_password_nothing_is_imported_and_nothing_deactivated(desk: 
     _run(desk)
     before = desk.tables.contents()["assets"]
 
-    def refuse(_: object) -> Any:
+    def refuse(*_: object) -> Any:
         raise MisconfiguredError(
             Reason.VAULT_PERMISSION_MISSING,
             "The store kv may not read aws-acorn.",
