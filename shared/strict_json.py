@@ -28,8 +28,9 @@ class _DuplicateMemberError(ValueError):
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        seen: set[str] = set()
+        # In one pass: whoever sends half a million members must not have each compared with all others.
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
         raise _DuplicateMemberError(f"the member {twice[:100]!r} stands twice in one object")
     return found
 

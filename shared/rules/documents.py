@@ -7,7 +7,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from shared.rules.model import Criterion, CriterionValue
 from shared.rules.operators import OPERATOR_NAMES, OPERATORS, CriterionError, build_test, text_of
+from shared.rules.patterns import LARGEST_PATTERNS, LONGEST_PATTERN, MOST_PATTERNS, estimated_size
 from shared.settings.base import Document, Text
+
+_OF_PATTERNS = frozenset({"matches", "does_not_match"})
 
 
 def _known_operator(name: str) -> str:
@@ -23,6 +26,21 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("must be a text: put it in quotes")  # noqa: TRY004 - pydantic turns ValueError into a fault
     return tuple(value) if isinstance(value, list) else value
+
+
+def _spend(pattern: str, context: Any) -> None:
+    """Count the pattern among those of its document, before it is compiled. Raises ValueError beyond the bounds."""
+    if len(pattern) > LONGEST_PATTERN:
+        return  # refused for that
+    spent = context if isinstance(context, dict) else {}
+    spent["patterns"] = spent.get("patterns", 0) + 1
+    spent["size"] = spent.get("size", 0) + estimated_size(pattern)
+    if spent["patterns"] > MOST_PATTERNS:
+        raise ValueError(f"is one pattern too many: a document has at most {MOST_PATTERNS}; use other operators")
+    if spent["size"] > LARGEST_PATTERNS:
+        raise ValueError(
+            "makes the patterns of the document too large: repeat less, and write [a-z0-9] in place of \\w and \\d"
+        )
 
 
 OperatorName = Annotated[str, AfterValidator(_known_operator)]
@@ -45,6 +63,8 @@ class CriterionDocument(Document):
     def _fits_the_operator(cls, value: CriterionValue, info: ValidationInfo) -> CriterionValue:
         operator = info.data.get("operator")
         if operator is not None:
+            if operator in _OF_PATTERNS and isinstance(value, str):
+                _spend(value, info.context)
             try:
                 build_test(Criterion("field", operator, value, bool(info.data.get("ignore_case", False))))
             except CriterionError as error:

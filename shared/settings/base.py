@@ -1,6 +1,7 @@
 """What all settings documents share: unknown fields refused, text trimmed, nothing changed after reading."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
@@ -31,6 +32,11 @@ class Document(BaseModel):
     """Base of every document and of every part of one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, hide_input_in_errors=True)
+
+
+def standing_twice(names: Iterable[str]) -> list[str]:
+    """Those that stand more than once, in order. In one pass: a document may hold many."""
+    return sorted(name for name, times in Counter(names).items() if times > 1)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def load_all(text: str) -> list[Any]:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}" if mark is not None else "somewhere"
         raise RefusedYamlError(f"is not YAML ({place})") from error
-    if _expanded_size(values, {}) > len(text) + _FREE_OF_ALIASES:
+    if _expanded_size(values, {}) > 2 * len(text) + 2 * _FREE_OF_ALIASES:
         raise RefusedYamlError("its aliases stand for too much: write it out")
     return values
 
@@ -96,11 +96,12 @@ def _values(text: str) -> Iterator[Any]:
 
 
 def _expanded_size(value: Any, known: dict[int, float]) -> float:
-    """How many values it has with every alias written out; infinite for one that holds itself."""
+    """Its values and the characters of its texts with every alias written out; infinite for one that holds itself."""
     if not isinstance(value, dict | list):
-        return 1
+        return 1 + (len(value) if isinstance(value, str | bytes) else 0)
     if id(value) not in known:
         known[id(value)] = math.inf
         members = value.values() if isinstance(value, dict) else value
-        known[id(value)] = 1 + sum(_expanded_size(member, known) for member in members)
+        keys = sum(len(key) for key in value if isinstance(key, str)) if isinstance(value, dict) else 0
+        known[id(value)] = 1 + keys + sum(_expanded_size(member, known) for member in members)
     return known[id(value)]

@@ -81,7 +81,8 @@ def parse_document(cls: type[D], name: str, content: Any) -> D:
         faults.append(Fault("name", "must be 1 to 63 lower-case letters, digits and dashes, with no dash at its ends"))
     document: D | None = None
     try:
-        document = cls.model_validate(content)
+        # What the parts of the document count together, such as the size of its patterns.
+        document = cls.model_validate(content, context={})
     except ValidationError as error:
         faults.extend(faults_of(error))
     except RecursionError:
@@ -101,7 +102,7 @@ def check_document(cls: type[D], name: str, content: Any) -> D:
     document = parse_document(cls, name, content)
     try:
         stored = json.loads(json.dumps(document_as_json(document), allow_nan=False))
-        if cls.model_validate(stored) == document:
+        if cls.model_validate(stored, context={}) == document:
             return document
         faults = [Fault("", "would not be read back as it is written")]
     except ValidationError as error:

@@ -11,7 +11,7 @@ from shared.hosts import HostUse, Service
 from shared.records.documents.sites import SiteDocument
 from shared.rules.documents import CriterionDocument, to_criteria
 from shared.rules.model import Rule
-from shared.settings.base import Document, DocumentName, Reference, SettingsDocument, Text
+from shared.settings.base import Document, DocumentName, Reference, SettingsDocument, Text, standing_twice
 from shared.tickets.domain.model import Priority, RuleResult
 from shared.tickets.domain.templates import PLACEHOLDERS, unknown_placeholders
 from shared.vaults.documents.credential_stores import parse_authority
@@ -169,7 +169,7 @@ class KeyVaultEvents(SettingsDocument):
             ("allowed_vaults", [vault.name.casefold() for vault in self.allowed_vaults]),
             ("ticket_rules", [rule.name for rule in self.ticket_rules]),
         ):
-            twice = sorted({name for name in names if names.count(name) > 1})
+            twice = standing_twice(names)
             if twice:
                 raise ValueError(f"{what} names {twice[0]} twice")
         return self

@@ -11,7 +11,7 @@ from shared.hosts import HostUse, Service
 from shared.imports.documents import RAW, BrakeDocument, SiteRuleDocument
 from shared.records.documents.sites import SiteDocument
 from shared.rules.expressions import ExpressionError, compile_expression
-from shared.settings.base import Document, DocumentName, Reference, SettingsDocument, Text
+from shared.settings.base import Document, DocumentName, Reference, SettingsDocument, Text, standing_twice
 from shared.vaults.documents.credentials import CredentialReference, WebhookCredentials
 
 _REALM = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -156,7 +156,7 @@ class AuthRocketRealmDocument(SettingsDocument):
     @classmethod
     def _targets_stand_once(cls, value: tuple[UserFieldMappingDocument, ...]) -> tuple[UserFieldMappingDocument, ...]:
         targets = [mapping.target for mapping in value]
-        twice = sorted({target for target in targets if targets.count(target) > 1})
+        twice = standing_twice(targets)
         if twice:
             raise ValueError(f"{', '.join(twice)} is mapped twice")
         return value

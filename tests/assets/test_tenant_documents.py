@@ -88,7 +88,7 @@ def test_a_matching_field_of_a_fixed_value_is_refused() -> None:
         (
             {"field_mappings": [{"source": "(" * 2_000, "field": "name"}]},
             "field_mappings.0.source",
-            "nested too deeply",
+            "levels are read",
         ),
         (
             {"field_mappings": [{"source": "uppercase(tags.Name)", "field": "name"}]},

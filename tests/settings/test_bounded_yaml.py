@@ -9,12 +9,16 @@ from shared.errors import InvalidInputError
 from shared.settings.bounded_yaml import DEEPEST, LONGEST_NUMBER, MOST_TOKENS
 from shared.settings.validation import parse_yaml_set, write_yaml
 
-# The API takes bodies of 4 MiB.
+# Four times what the API takes.
 LARGEST = 4 * 1024 * 1024
 # Read to their ends, each of these takes between a minute and an hour of CPU; the first ones all the memory there is.
 DOUBLED = "- &a0 {x: 1}\n" + "".join(f"- &a{i + 1} {{<<: [*a{i}, *a{i}]}}\n" for i in range(60))
 WIDE = "- &a {" + ", ".join(f"k{i}: 1" for i in range(500)) + "}\n" + "- {<<: *a}\n" * 5_000
+LONG = "- &a " + "x" * 100_000 + "\n" + "- *a\n" * 5_000
+LONG_KEY = "- &a {" + "k" * 1_000 + ": 1}\n" + "- *a\n" * 50_000
 HOSTILE = {
+    "aliases of a long text": (LONG, "aliases stand for too much"),
+    "aliases of a long key": (LONG_KEY, "aliases stand for too much"),
     "merges of merges": (DOUBLED, "aliases stand for too much"),
     "one mapping merged into thousands": (WIDE, "aliases stand for too much"),
     "a number in base 60": ("- 1" + ":1" * (LARGEST // 2 - 2), f"a number of more than {LONGEST_NUMBER} digits"),

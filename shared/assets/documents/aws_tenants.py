@@ -13,7 +13,7 @@ from shared.imports.documents import RAW, BrakeDocument, SiteRuleDocument
 from shared.records.documents.sites import SiteDocument
 from shared.rules.documents import CriterionDocument
 from shared.rules.expressions import ExpressionError, Read, compile_expression
-from shared.settings.base import Document, DocumentName, Reference, SettingsDocument, Text
+from shared.settings.base import Document, DocumentName, Reference, SettingsDocument, Text, standing_twice
 from shared.vaults.documents.credentials import CredentialReference
 
 _ACCOUNT = re.compile(r"\d{12}")
@@ -250,7 +250,7 @@ class AwsTenantDocument(SettingsDocument):
     @classmethod
     def _targets_are_unique(cls, value: tuple[FieldMappingDocument, ...]) -> tuple[FieldMappingDocument, ...]:
         targets = [mapping.target for mapping in value]
-        twice = sorted({target for target in targets if targets.count(target) > 1})
+        twice = standing_twice(targets)
         if twice:
             raise ValueError(f"{', '.join(twice)} is mapped twice")
         return value
