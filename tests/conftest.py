@@ -5,6 +5,7 @@ import os
 import hypothesis
 import pytest
 
+from shared.access.strangers import REFUSALS
 from shared.storage.queues import Queues
 from tests.storage_emulator import azurite, new_storage, storage
 
@@ -37,3 +38,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def no_message_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     """A service's message would go to whatever storage emulator listens on the usual port of this machine."""
     monkeypatch.setattr(Queues, "send", lambda _self, _queue, _text: None)
+
+
+@pytest.fixture(autouse=True)
+def _a_log_of_its_own() -> None:
+    """What an earlier test was refused must not be what silences a later one's line."""
+    REFUSALS.forget()

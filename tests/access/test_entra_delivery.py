@@ -10,6 +10,7 @@ import jwt
 import pytest
 import requests
 from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
 
 from shared.access.entra_delivery import LARGEST_KEY_SET, DeliveryTokens, ExpectedToken, fetch_keys
 from shared.errors import NotAuthorisedError, TryLaterError
@@ -26,8 +27,7 @@ OTHER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 def key_set(**keys: rsa.RSAPrivateKey) -> bytes:
     entries = [
-        {**json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key())), "kid": kid, "use": "sig"}
-        for kid, key in keys.items()
+        {**json.loads(RSAAlgorithm.to_jwk(key.public_key())), "kid": kid, "use": "sig"} for kid, key in keys.items()
     ]
     return json.dumps({"keys": entries}).encode()
 
