@@ -23,7 +23,7 @@ run: setup-lab ## bring the whole desk up on this machine; ONCE=1 ends then, FRE
 doctor: ## say what this machine lacks for `make run` and for `func start`, and what to do
 	@sh lab/doctor.sh
 
-settings-apply: setup-lab ## apply a folder of documents: DIR=… URL=… (key in DESKBRIDGE_KEY) [DRY_RUN=1]
+settings-apply: setup-lab ## apply a folder of documents: DIR=… URL=… (token in DESKBRIDGE_TOKEN) [DRY_RUN=1]
 	@$(PY) -m lab.settings_apply --dir "$(DIR)" --url "$(URL)" $(if $(DRY_RUN),--dry-run)
 
 test: setup-test ## run the tests; TEST=path or -k expression narrows them

@@ -4,6 +4,6 @@ import azure.functions as func
 
 from functions import blueprints
 
-app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 for blueprint in blueprints():
     app.register_functions(blueprint)

@@ -163,7 +163,8 @@ class _OnePage:
 
 def _settings(tables: MemoryTables | None = None) -> SettingsStore:
     settings = SettingsStore((tables or MemoryTables()).table("settings"), KINDS, lambda: datetime.now(UTC))
-    settings.put("sites", "leeds", {"title": "Leeds", "customer": "St Johns High School"}, by="paths")
+    settings.put("customers", "st-johns", {"title": "St Johns High School"}, by="paths")
+    settings.put("sites", "leeds", {"title": "Leeds", "customer": "st-johns"}, by="paths")
     settings.put("asset-types", "server", {"title": "Server"}, by="paths")
     vault = {"vault_url": "https://acorn.vault.azure.net", "method": "system_assigned"}
     settings.put("credential-stores", "kv", vault, by="paths")

@@ -28,7 +28,8 @@ def measure(effort: Effort, results: Results) -> None:
         settings = SettingsStore(tables.table("settings"), KINDS, lambda: datetime.now(UTC))
         store = {"vault_url": "https://vault.vault.azure.net", "method": "system_assigned"}
         settings.put("credential-stores", "vault", store, by="bench")
-        settings.put("sites", "leeds", {"title": "Leeds", "customer": "Acorn Construction"}, by="bench")
+        settings.put("customers", "acorn", {"title": "Acorn Construction"}, by="bench")
+        settings.put("sites", "leeds", {"title": "Leeds", "customer": "acorn"}, by="bench")
         realm = {
             "title": "Customers",
             "endpoint_url": lab.url,

@@ -46,7 +46,8 @@ def rules(count: int) -> list[list[dict[str, Any]]]:
 
 def settle(settings: SettingsStore, *, rule_count: int = 200) -> None:
     """A tenant with eight mappings, three rules of four for the type, the others for the site."""
-    settings.put("sites", "leeds", {"title": "Leeds", "customer": "St Johns High School"}, by="bench")
+    settings.put("customers", "st-johns", {"title": "St Johns High School"}, by="bench")
+    settings.put("sites", "leeds", {"title": "Leeds", "customer": "st-johns"}, by="bench")
     settings.put("asset-types", "server", {"title": "Server"}, by="bench")
     vault = {"vault_url": "https://acorn.vault.azure.net", "method": "system_assigned"}
     settings.put("credential-stores", "kv", vault, by="bench")

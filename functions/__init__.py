@@ -8,10 +8,10 @@ from shared.log_lines import keep_log_lines_whole
 def blueprints() -> tuple[func.Blueprint, ...]:
     """Every blueprint of the app. From here on, what a trigger logs is a line, whatever came from outside."""
     keep_log_lines_whole()
-    return _blueprints()
+    return (*_of_http(), *_of_queues_and_timers())
 
 
-def _blueprints() -> tuple[func.Blueprint, ...]:
+def _of_http() -> tuple[func.Blueprint, ...]:
     from functions import (
         api_assets,
         api_audit,
@@ -25,15 +25,10 @@ def _blueprints() -> tuple[func.Blueprint, ...]:
         api_settings,
         api_summary,
         api_tickets,
+        api_tokens,
         api_users,
         authrocket_webhook,
-        import_parts,
-        import_schedules,
-        key_vault_event_queue,
         key_vault_events,
-        outbox,
-        poison,
-        ticket_schedules,
     )
 
     return (
@@ -41,21 +36,29 @@ def _blueprints() -> tuple[func.Blueprint, ...]:
         api_credentials.credentials_api,
         api_health.health_api,
         api_openapi.openapi_api,
+        api_tokens.tokens_api,
         api_summary.summary_api,
         api_exports.exports_api,
         api_calendar.calendar_api,
         key_vault_events.key_vault_events,
         api_tickets.tickets_api,
         api_event_recovery.event_recovery_api,
-        ticket_schedules.ticket_schedules,
-        key_vault_event_queue.key_vault_event_queue,
         api_runs.runs_api,
         api_assets.assets_api,
         api_users.users_api,
         authrocket_webhook.authrocket_webhook,
+        api_audit.audit_api,
+    )
+
+
+def _of_queues_and_timers() -> tuple[func.Blueprint, ...]:
+    from functions import import_parts, import_schedules, key_vault_event_queue, outbox, poison, ticket_schedules
+
+    return (
+        ticket_schedules.ticket_schedules,
+        key_vault_event_queue.key_vault_event_queue,
         import_schedules.import_schedules,
         import_parts.import_parts,
         poison.poison,
-        api_audit.audit_api,
         outbox.outbox,
     )

@@ -7,6 +7,7 @@ from functions.http.endpoints import PAGED, endpoint
 from functions.http.query import FIELD, PAGE, VALUE, one_of, page_asked, text
 from functions.http.record_endpoints import Records, declare_records
 from shared import bootstrap
+from shared.access.roles import Role
 
 assets_api = func.Blueprint()
 
@@ -49,6 +50,7 @@ list_assets, add_asset, show_asset, edit_asset, list_asset_history, explain_asse
     "GET",
     "v1/asset-sources",
     tag="assets",
+    access=Role.READER,
     summary="List what a mapping can take from an instance",
     query=PAGE,
     answers={200: "records:AssetSourcePage"},

@@ -5,11 +5,13 @@ from typing import Any
 
 import azure.functions as func
 
-from functions.http.answers import answer, caller
-from functions.http.endpoints import PAGED, UNKNOWN, Access, Content, endpoint
+from functions.http.access import caller
+from functions.http.answers import answer
+from functions.http.endpoints import PAGED, UNKNOWN, Content, endpoint
 from functions.http.query import PAGE, moment, one_of, page_asked, text
 from functions.queue_messages import QueueMessages
 from shared import bootstrap
+from shared.access.roles import Role
 from shared.storage.names import OUTBOX_QUEUE
 
 audit_api = func.Blueprint()
@@ -32,7 +34,7 @@ _ID = {"id": ("The entry's id.", "001795939200000000-93e54c01")}
     "GET",
     "v1/audit",
     tag="audit",
-    access=Access.WRITING,
+    access=Role.ADMINISTRATOR,
     summary="List who changed what",
     query=(*PAGE, _KIND, _BY, _THING, _SINCE, _UNTIL),
     answers={200: "audit:AuditPage"},
@@ -56,7 +58,7 @@ def list_audit(req: func.HttpRequest) -> func.HttpResponse:
     "GET",
     "v1/outbox",
     tag="audit",
-    access=Access.WRITING,
+    access=Role.ADMINISTRATOR,
     summary="List what is still to follow from changes",
     query=(*PAGE, _STATE),
     answers={200: "audit:OutboxPage"},
@@ -77,6 +79,7 @@ def list_outbox(req: func.HttpRequest) -> func.HttpResponse:
     "POST",
     "v1/outbox/{id}/retry",
     tag="audit",
+    access=Role.ADMINISTRATOR,
     path=_ID,
     summary="Try again what failed",
     answers={202: Content("audit:OutboxRetried", about="It is tried again within a minute.")},
@@ -88,7 +91,7 @@ def retry_outbox_entry(req: func.HttpRequest, messages: QueueMessages) -> func.H
 
     entry_id = req.route_params["id"]
     message = bootstrap.outbox().retry(entry_id)
-    bootstrap.audit().note(AuditedChange(AuditKind.OUTBOX, "retried", f"outbox/{entry_id}", caller(req)))
+    bootstrap.audit().note(AuditedChange(AuditKind.OUTBOX, "retried", f"outbox/{entry_id}", caller()))
     messages.set([message.text])
     return answer(202, {"id": entry_id})
 

@@ -1,52 +1,51 @@
-"""The calendar of expiries over HTTP, for Outlook and its like: they can send no key, so its address is the secret."""
+"""The calendar of expiries over HTTP, for Outlook and its like: they send no header, so a token stands in its address.
 
-import hashlib
-import hmac
+It stands in the query string: hosts log paths, and leave query strings out.
+"""
 
 import azure.functions as func
 
+from functions.http.access import TOKEN_PARAMETER, Door, principal
 from functions.http.answers import NO_STORE
-from functions.http.endpoints import UNKNOWN, Access, Content, endpoint
+from functions.http.endpoints import STORED, Content, endpoint
+from functions.http.query import text
 from shared import bootstrap
-from shared.errors import NotFoundError
-from shared.reasons import Reason
 
 calendar_api = func.Blueprint()
 
-_SHORTEST_TOKEN = 32
+_TOKEN = text(TOKEN_PARAMETER, "The calendar's token.", example="desk_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh_uajD4")
 
 
 @endpoint(
     calendar_api,
     "GET",
-    "calendar/{token}/expiries.ics",
+    "calendar/expiries.ics",
     tag="exports",
     summary="Show all expiries as a calendar",
-    access=Access.OPEN,
+    access=Door.CALENDAR_TOKEN,
     hidden_methods=("HEAD",),
-    query=None,
-    path={"token": ("The secret of the app setting DESKBRIDGE_CALENDAR_TOKEN.", "0123456789abcdef0123456789abcdef")},
+    query=(_TOKEN,),
     answers={200: Content(media_type="text/calendar", about="An iCalendar file (RFC 5545), one entry an object.")},
-    refusals=[UNKNOWN, {503: (Reason.STORAGE_UNAVAILABLE, Reason.NOT_READY)}],
+    refusals=[STORED],
 )
 def show_calendar(req: func.HttpRequest) -> func.HttpResponse:
-    """Needs no key: calendars cannot send one. Its address holds a secret of its own; any other address, and any
-    while no secret is set, is unknown. What expired more than 30 days ago is left out."""
-    if not _opens(req.route_params.get("token", "")):
-        raise NotFoundError(Reason.NOT_FOUND, "There is no such calendar.")
-    from shared.overview.expiries import calendar, expiries
+    """It opens with a token of the kind `calendar` alone, and shows what that token names: a site, a customer, a team,
+    or everything. What expired more than 30 days ago is left out."""
+    del req
+    from shared.overview.expiries import Shown, calendar, expiries
+    from shared.records.documents.sites import sites_of
 
-    text = calendar(expiries(bootstrap.tickets()), bootstrap.now())
-    return func.HttpResponse(text.encode(), headers=dict(NO_STORE), mimetype="text/calendar", charset="utf-8")
+    view = principal().view
+    sites = None if view.customer is None else sites_of(bootstrap.settings(), [view.customer])
+    if view.site is not None:
+        sites = frozenset({view.site}) if sites is None else sites & {view.site}
+    configuration = bootstrap.ticket_configuration()()
 
+    def site_of(vault: str) -> str | None:
+        entry = None if configuration is None else configuration.entry(vault)
+        return None if entry is None else entry.site
 
-def _opens(token: str) -> bool:
-    """Whether it is one of those that are set. All are compared, and in a time that tells nothing of them."""
-    tokens = (bootstrap.environment().text("DESKBRIDGE_CALENDAR_TOKEN") or "").split()
-    shown = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-    # A short one can be guessed, so it opens nothing.
-    matches = [
-        hmac.compare_digest(shown, hashlib.sha256(one.encode()).digest()) and len(one) >= _SHORTEST_TOKEN
-        for one in tokens
-    ]
-    return any(matches)
+    found = expiries(bootstrap.tickets(), Shown(sites, view.team, site_of))
+    return func.HttpResponse(
+        calendar(found, bootstrap.now()).encode(), headers=dict(NO_STORE), mimetype="text/calendar", charset="utf-8"
+    )

@@ -9,6 +9,7 @@ from functions.http.bodies import read_body
 from functions.http.endpoints import BODY, PAGED, STORED, UNKNOWN, Content, endpoint
 from functions.http.query import PAGE, page_asked
 from shared import bootstrap
+from shared.access.roles import Role
 from shared.reasons import Reason
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def _shown(check: "CredentialCheck") -> dict[str, Any]:
     "POST",
     "v1/credential-stores/{name}/check",
     tag="credentials",
+    access=Role.ADMINISTRATOR,
     summary="Try a credential store",
     body=Content("credentials:StoreCheck", example={"check": "secret", "secret": "ec2-access-key"}),
     answers={200: "credentials:CheckAnswer"},
@@ -70,6 +72,7 @@ def check_credential_store(req: func.HttpRequest) -> func.HttpResponse:
     "POST",
     "v1/credentials/{name}/check",
     tag="credentials",
+    access=Role.OPERATOR,
     summary="Try a credential",
     answers={200: "credentials:CheckAnswer"},
     refusals=[UNKNOWN, STORED, {404: (Reason.CREDENTIAL_STORE_UNKNOWN,)}],
@@ -84,6 +87,7 @@ def check_credential(req: func.HttpRequest) -> func.HttpResponse:
     "GET",
     "v1/credentials/{name}/uses",
     tag="credentials",
+    access=Role.READER,
     summary="List where a credential is used",
     query=PAGE,
     answers={200: "credentials:UsePage"},

@@ -6,11 +6,13 @@ from typing import Any
 import azure.functions as func
 
 from functions.api_tickets import STORED
-from functions.http.answers import answer, caller
+from functions.http.access import caller
+from functions.http.answers import answer
 from functions.http.bodies import read_body
 from functions.http.endpoints import BODY, PAGED, UNKNOWN, Content, Refusals, endpoint
 from functions.http.query import PAGE, page_asked
 from shared import bootstrap
+from shared.access.roles import Role
 from shared.errors import ConflictError, MisconfiguredError
 from shared.reasons import Reason
 
@@ -26,6 +28,7 @@ _BLOBS: Refusals = {503: (Reason.DEAD_LETTERS_UNAVAILABLE, Reason.DEAD_LETTERS_D
     "GET",
     "v1/quarantine",
     tag="tickets",
+    access=Role.READER,
     summary="List quarantined events",
     query=PAGE,
     answers={200: "tickets:QuarantinePage"},
@@ -52,6 +55,7 @@ def list_quarantine(req: func.HttpRequest) -> func.HttpResponse:
     "GET",
     "v1/quarantine/{id}",
     tag="tickets",
+    access=Role.READER,
     path=_ID,
     summary="Show a quarantined event",
     answers={200: "tickets:QuarantinedDetailAnswer"},
@@ -68,6 +72,7 @@ def show_quarantined(req: func.HttpRequest) -> func.HttpResponse:
     "POST",
     "v1/quarantine/{id}/replay",
     tag="tickets",
+    access=Role.OPERATOR,
     path=_ID,
     summary="Try a quarantined event again",
     answers={200: "tickets:ReplayAnswer"},
@@ -87,7 +92,7 @@ def replay_quarantined(req: func.HttpRequest) -> func.HttpResponse:
             "There is no document key-vault-events/default.",
             remedy="Apply the settings: docs/key-vault.md, Configure.",
         )
-    _note("replay", "replayed", f"quarantine/{item.item_id}", req)
+    _note("replay", "replayed", f"quarantine/{item.item_id}")
     if bootstrap.event_ingestor().replay(item, configuration):
         return answer(200, {"recorded": True, "reason": None, "message": ""})
     present = bootstrap.quarantine().get(item.item_id)
@@ -99,6 +104,7 @@ def replay_quarantined(req: func.HttpRequest) -> func.HttpResponse:
     "DELETE",
     "v1/quarantine/{id}",
     tag="tickets",
+    access=Role.OPERATOR,
     path=_ID,
     summary="Remove a quarantined event",
     answers={204: Content(media_type="", about="It is gone for good.")},
@@ -106,7 +112,7 @@ def replay_quarantined(req: func.HttpRequest) -> func.HttpResponse:
 )
 def remove_quarantined(req: func.HttpRequest) -> func.HttpResponse:
     """For what will never become a ticket. Old ones go by themselves."""
-    bootstrap.quarantine().discard(bootstrap.quarantine().get(req.route_params["id"]), by=caller(req))
+    bootstrap.quarantine().discard(bootstrap.quarantine().get(req.route_params["id"]), by=caller())
     return answer(204)
 
 
@@ -115,6 +121,7 @@ def remove_quarantined(req: func.HttpRequest) -> func.HttpResponse:
     "POST",
     "v1/sweeps",
     tag="tickets",
+    access=Role.OPERATOR,
     summary="Sweep the vaults now",
     body=Content("tickets:SweepRequest", example={"vaults": ["acorn-vault"]}),
     answers={200: "tickets:SweepPage"},
@@ -126,7 +133,7 @@ def sweep_vaults_now(req: func.HttpRequest) -> func.HttpResponse:
     from functions.schemas.tickets import SweepRequest
 
     vaults = read_body(req, SweepRequest).vaults
-    _note("sweep", "started", "vaults", req, vaults="all" if vaults == "all" else " ".join(vaults))
+    _note("sweep", "started", "vaults", vaults="all" if vaults == "all" else " ".join(vaults))
     swept = bootstrap.vault_sweep().sweep(None if vaults == "all" else vaults)
     items = [_shown(asdict(one)) for one in swept]
     return answer(200, {"items": items, "next": None})
@@ -137,6 +144,7 @@ def sweep_vaults_now(req: func.HttpRequest) -> func.HttpResponse:
     "GET",
     "v1/sweeps",
     tag="tickets",
+    access=Role.READER,
     summary="List the last sweeps",
     query=PAGE,
     answers={200: "tickets:SweepPage"},
@@ -153,6 +161,7 @@ def list_sweeps(req: func.HttpRequest) -> func.HttpResponse:
     "GET",
     "v1/dead-letters",
     tag="tickets",
+    access=Role.READER,
     summary="List dead letters",
     query=PAGE,
     answers={200: "tickets:DeadLetterPage"},
@@ -170,6 +179,7 @@ def list_dead_letters(req: func.HttpRequest) -> func.HttpResponse:
     "POST",
     "v1/dead-letters/replay",
     tag="tickets",
+    access=Role.OPERATOR,
     summary="Record the dead letters",
     answers={200: "tickets:DeadLettersReplayed"},
     refusals=[STORED, _BLOBS],
@@ -177,16 +187,17 @@ def list_dead_letters(req: func.HttpRequest) -> func.HttpResponse:
 def replay_dead_letters(req: func.HttpRequest) -> func.HttpResponse:
     """By the same code as deliveries, at most 100 blobs a call. A blob is removed once all of it is stored or
     quarantined."""
-    _note("replay", "replayed", "dead-letters", req)
+    del req
+    _note("replay", "replayed", "dead-letters")
     return answer(200, asdict(bootstrap.dead_letters().replay()))
 
 
-def _note(kind: str, action: str, thing: str, req: func.HttpRequest, **asked: str) -> None:
+def _note(kind: str, action: str, thing: str, **asked: str) -> None:
     """Say in the audit trail what is about to be done: it has no transaction of its own."""
     from shared.access.audit import AuditedChange, AuditedField, AuditKind
 
     fields = tuple(AuditedField(name, None, value) for name, value in asked.items())
-    bootstrap.audit().note(AuditedChange(AuditKind(kind), action, thing, caller(req), fields))
+    bootstrap.audit().note(AuditedChange(AuditKind(kind), action, thing, caller(), fields))
 
 
 def _shown(swept: dict[str, Any]) -> dict[str, Any]:

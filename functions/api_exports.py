@@ -8,6 +8,7 @@ from functions.http.answers import NO_STORE
 from functions.http.endpoints import PAGED, UNKNOWN, Content, endpoint
 from functions.http.query import AFTER, one_of, whole_number
 from shared import bootstrap
+from shared.access.roles import Role
 from shared.errors import NotFoundError
 from shared.reasons import Reason
 
@@ -27,6 +28,7 @@ _NEXT = {
     "GET",
     "v1/exports/{what}",
     tag="exports",
+    access=Role.READER,
     summary="Export tickets, assets or users",
     query=(_FORMAT, _LIMIT, AFTER),
     path={"what": ("`tickets`, `assets` or `users`.", "assets")},

@@ -4,9 +4,11 @@ from dataclasses import asdict
 
 import azure.functions as func
 
+from functions.http.access import Door
 from functions.http.answers import answer
-from functions.http.endpoints import Access, Content, endpoint
+from functions.http.endpoints import Content, endpoint
 from shared import bootstrap
+from shared.access.roles import Role
 
 health_api = func.Blueprint()
 
@@ -17,7 +19,7 @@ health_api = func.Blueprint()
     "health",
     tag="health",
     summary="Say that the app is alive",
-    access=Access.OPEN,
+    access=Door.OPEN,
     hidden_methods=("HEAD",),
     query=None,
     answers={200: "shapes:Alive"},
@@ -34,6 +36,7 @@ def show_health(req: func.HttpRequest) -> func.HttpResponse:
     "GET",
     "health/ready",
     tag="health",
+    access=Role.READER,
     summary="Show whether all that the desk needs is there",
     answers={
         200: Content("health:ReadinessAnswer", about="It can work; `degraded` says that somebody should look."),

@@ -7,6 +7,7 @@ import azure.functions as func
 
 from functions.http.answers import answer
 from functions.http.endpoints import declared_endpoints, endpoint
+from shared.access.roles import Role
 
 openapi_api = func.Blueprint()
 
@@ -16,6 +17,8 @@ openapi_api = func.Blueprint()
     "GET",
     "v1/openapi.json",
     tag="description",
+    access=Role.READER,
+    by_customer=True,
     summary="Show this document",
     answers={200: "description:OpenApiDocument"},
 )

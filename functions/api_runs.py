@@ -5,13 +5,15 @@ from typing import Any
 
 import azure.functions as func
 
-from functions.http.answers import answer, caller
+from functions.http.access import caller
+from functions.http.answers import answer
 from functions.http.bodies import read_body
 from functions.http.endpoints import BODY, PAGED, STORED, UNKNOWN, Content, Refusals, endpoint, named
 from functions.http.query import PAGE, page_asked, some_of, text
 from functions.import_schedules import send
 from functions.queue_messages import QueueMessages
 from shared import bootstrap
+from shared.access.roles import Role
 from shared.bootstrap.sources import SOURCES
 from shared.imports.registration import RegisteredSource
 from shared.reasons import Reason
@@ -46,6 +48,7 @@ def declare_start(blueprint: func.Blueprint, source: RegisteredSource) -> Any:
         "POST",
         f"v1/{source.kind}/{{name}}/imports",
         tag="runs",
+        access=Role.OPERATOR,
         summary=f"Start an import of {source.document}",
         body=_STARTING,
         answers=_STARTED,
@@ -70,6 +73,7 @@ STARTS = {source.kind: declare_start(runs_api, source) for source in SOURCES}
     "POST",
     "v1/aws-tenants/{name}/check",
     tag="runs",
+    access=Role.OPERATOR,
     summary="Try the configuration of an AWS tenant",
     answers={200: "runs:TenantCheck"},
     refusals=[UNKNOWN, STORED],
@@ -91,6 +95,7 @@ def check_aws_tenant(req: func.HttpRequest) -> func.HttpResponse:
     "GET",
     "v1/imports",
     tag="runs",
+    access=Role.READER,
     summary="List the documents that are imported by schedule",
     query=PAGE,
     answers={200: "runs:ImportPage"},
@@ -107,6 +112,7 @@ def list_imports(req: func.HttpRequest) -> func.HttpResponse:
     "GET",
     "v1/runs",
     tag="runs",
+    access=Role.READER,
     summary="List runs",
     query=(*PAGE, _KIND, _NAME),
     answers={200: "runs:RunPage"},
@@ -124,6 +130,7 @@ def list_runs(req: func.HttpRequest) -> func.HttpResponse:
     "GET",
     "v1/runs/{id}",
     tag="runs",
+    access=Role.READER,
     summary="Show a run with its parts",
     path=_ID,
     answers={200: "runs:RunWithParts"},
@@ -140,6 +147,7 @@ def show_run(req: func.HttpRequest) -> func.HttpResponse:
     "GET",
     "v1/runs/{id}/parts",
     tag="runs",
+    access=Role.READER,
     summary="List the parts of a run",
     path=_ID,
     query=PAGE,
@@ -157,6 +165,7 @@ def list_run_parts(req: func.HttpRequest) -> func.HttpResponse:
     "GET",
     "v1/runs/{id}/errors",
     tag="runs",
+    access=Role.READER,
     summary="List what failed in a run",
     path=_ID,
     query=PAGE,
@@ -175,6 +184,7 @@ def list_run_errors(req: func.HttpRequest) -> func.HttpResponse:
     "GET",
     "v1/runs/{id}/plan",
     tag="runs",
+    access=Role.READER,
     summary="List the plan of a preview",
     path=_ID,
     query=(*PAGE, _ACTION, _PART),
@@ -199,7 +209,7 @@ def _start_import(kind: str, req: func.HttpRequest, messages: QueueMessages) -> 
         kind,
         req.route_params["name"],
         trigger=Trigger.SCHEDULED if asked.as_scheduled else Trigger.MANUAL,
-        by=caller(req),
+        by=caller(),
         preview=asked.mode == "preview",
         apply=asked.run_id if asked.mode == "apply" else "",
         confirm=asked.run_id if asked.mode == "confirm" else "",

@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import azure.functions as func
 
-from functions.http.answers import answer, body_of, caller, json_body
+from functions.http.access import caller, check_kinds
+from functions.http.answers import answer, body_of, json_body
 from functions.http.bodies import has_body, read_body
 from functions.http.endpoints import BODY, DOCUMENTS, MOVED, PAGED, STORABLE, UNKNOWN, Content, endpoint
 from functions.http.if_match import if_match_of
 from functions.http.query import PAGE, flag, page_asked
 from shared import bootstrap
+from shared.access.roles import Role
 from shared.errors import InvalidInputError, NotFoundError
 from shared.reasons import Reason
 
@@ -60,6 +62,7 @@ def _shown(kind: str, stored: "AnyStored") -> dict[str, Any]:
     "GET",
     "v1/settings/{kind}",
     tag="settings",
+    access=Role.READER,
     summary="List the documents of a kind",
     query=PAGE,
     answers={200: "settings:SettingPage"},
@@ -79,6 +82,7 @@ def list_settings(req: func.HttpRequest) -> func.HttpResponse:
     "GET",
     "v1/settings/{kind}/{name}",
     tag="settings",
+    access=Role.READER,
     summary="Show a document",
     answers={200: Content("settings:SettingAnswer", headers=_VERSION)},
     refusals=[UNKNOWN],
@@ -96,6 +100,8 @@ def show_setting(req: func.HttpRequest) -> func.HttpResponse:
     "PUT",
     "v1/settings/{kind}/{name}",
     tag="settings",
+    access=Role.OPERATOR,
+    by_kind=True,
     summary="Write a document",
     body=Content("settings:AnyDocument", example=_STORE),
     answers={
@@ -115,7 +121,7 @@ def put_setting(req: func.HttpRequest) -> func.HttpResponse:
     """It is checked whole, with all that it names, before it is written. Each fault has its path."""
     kind, name = req.route_params["kind"], req.route_params["name"]
     if_match = if_match_of(req)
-    stored, is_new = bootstrap.settings().put(kind, name, json_body(req), by=caller(req), if_match=if_match)
+    stored, is_new = bootstrap.settings().put(kind, name, json_body(req), by=caller(), if_match=if_match)
     return answer(201 if is_new else 200, _shown(kind, stored), etag=str(stored.version))
 
 
@@ -124,6 +130,8 @@ def put_setting(req: func.HttpRequest) -> func.HttpResponse:
     "DELETE",
     "v1/settings/{kind}/{name}",
     tag="settings",
+    access=Role.OPERATOR,
+    by_kind=True,
     summary="Remove a document",
     answers={204: Content(media_type="", about="It is gone; its history stays.")},
     refusals=[UNKNOWN, MOVED, {409: (Reason.VERSION_NEEDED, Reason.IN_USE), 503: (Reason.CONTENDED,)}],
@@ -132,7 +140,7 @@ def put_setting(req: func.HttpRequest) -> func.HttpResponse:
 def delete_setting(req: func.HttpRequest) -> func.HttpResponse:
     """Refused while another document names it: the refusal says which."""
     kind, name = req.route_params["kind"], req.route_params["name"]
-    bootstrap.settings().delete(kind, name, by=caller(req), if_match=if_match_of(req))
+    bootstrap.settings().delete(kind, name, by=caller(), if_match=if_match_of(req))
     return answer(204)
 
 
@@ -141,6 +149,7 @@ def delete_setting(req: func.HttpRequest) -> func.HttpResponse:
     "GET",
     "v1/settings/{kind}/{name}/history",
     tag="settings",
+    access=Role.READER,
     summary="List what was done with a document",
     query=PAGE,
     answers={200: "settings:SettingHistoryPage"},
@@ -164,6 +173,7 @@ def show_setting_history(req: func.HttpRequest) -> func.HttpResponse:
     "GET",
     "v1/settings",
     tag="settings",
+    access=Role.READER,
     summary="Export all documents",
     answers={200: Content(media_type="application/yaml", about="One YAML document each, in the order of applying.")},
 )
@@ -187,6 +197,8 @@ def export_settings(req: func.HttpRequest) -> func.HttpResponse:
     "POST",
     "v1/settings",
     tag="settings",
+    access=Role.OPERATOR,
+    by_kind=True,
     summary="Apply a set of documents",
     query=(_DRY_RUN,),
     body=(
@@ -201,8 +213,9 @@ def apply_settings(req: func.HttpRequest) -> func.HttpResponse:
     if not has_body(req):
         raise InvalidInputError(Reason.BODY_NOT_READABLE, "There is no body.", remedy="Send the documents.")
     documents = _documents(req)
+    check_kinds(document.kind for document in documents)
     dry_run = bool(_DRY_RUN.read(req))
-    changes = bootstrap.settings().apply(documents, by=caller(req), dry_run=dry_run)
+    changes = bootstrap.settings().apply(documents, by=caller(), dry_run=dry_run)
     items = [asdict(change) for change in changes]
     return answer(200, {"dry_run": dry_run, "items": items})
 

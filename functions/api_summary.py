@@ -6,6 +6,7 @@ from functions.http.answers import answer
 from functions.http.endpoints import endpoint
 from functions.http.query import flag
 from shared import bootstrap
+from shared.access.roles import Role
 from shared.reasons import Reason
 
 summary_api = func.Blueprint()
@@ -18,6 +19,7 @@ _FRESH = flag("fresh", "Count anew now, which reads every row's narrow columns, 
     "GET",
     "v1/summary",
     tag="dashboard",
+    access=Role.READER,
     summary="Show the counts of everything",
     query=(_FRESH,),
     answers={200: "summary:SummaryAnswer"},

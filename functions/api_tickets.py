@@ -1,17 +1,23 @@
 """Tickets over HTTP: list, show, change, note."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import azure.functions as func
 
-from functions.http.answers import answer, caller
+from functions.http.access import caller
+from functions.http.answers import answer
 from functions.http.bodies import read_body
+from functions.http.customers import check_site, find_seen, sites_seen
 from functions.http.endpoints import BODY, MOVED, PAGED, UNKNOWN, Content, Refusals, endpoint
 from functions.http.if_match import if_match_of
 from functions.http.query import PAGE, Query, one_of, page_asked, some_of, text
 from shared import bootstrap
+from shared.access.roles import Role
 from shared.reasons import Reason
+
+if TYPE_CHECKING:
+    from shared.tickets.desk.editor import StoredTicket
 
 tickets_api = func.Blueprint()
 
@@ -45,6 +51,8 @@ _FILTERS: tuple[Query[Any], ...] = (
     "GET",
     "v1/tickets",
     tag="tickets",
+    access=Role.READER,
+    by_customer=True,
     summary="List tickets",
     query=(_STATE, _ORDER, _SNOOZED, _SCOPE, *_FILTERS, *PAGE),
     answers={200: "tickets:TicketPage"},
@@ -64,6 +72,7 @@ def list_tickets(req: func.HttpRequest) -> func.HttpResponse:
         size=limit,
         after=after,
     )
+    query = lists.of_sites(query, sites_seen())
     items, following = lists.list_tickets(bootstrap.tickets(), query, bootstrap.now())
     return answer(200, {"items": [_shown(ticket) for ticket in items], "next": following})
 
@@ -73,6 +82,8 @@ def list_tickets(req: func.HttpRequest) -> func.HttpResponse:
     "GET",
     "v1/tickets/{id}",
     tag="tickets",
+    access=Role.READER,
+    by_customer=True,
     path=_ID,
     summary="Show a ticket",
     answers={200: Content("tickets:TicketDetailAnswer", headers=_VERSION)},
@@ -80,7 +91,7 @@ def list_tickets(req: func.HttpRequest) -> func.HttpResponse:
 )
 def show_ticket(req: func.HttpRequest) -> func.HttpResponse:
     """With its timeline: who or what did each thing."""
-    return _detail(bootstrap.ticket_editor().get(req.route_params["id"]))
+    return _detail(_seen(req.route_params["id"]))
 
 
 @endpoint(
@@ -88,6 +99,8 @@ def show_ticket(req: func.HttpRequest) -> func.HttpResponse:
     "PATCH",
     "v1/tickets/{id}",
     tag="tickets",
+    access=Role.OPERATOR,
+    by_customer=True,
     path=_ID,
     summary="Change a ticket",
     body=Content("tickets:TicketChange", example={"status": "in_progress", "assignee": "kim"}),
@@ -101,9 +114,12 @@ def change_ticket(req: func.HttpRequest) -> func.HttpResponse:
     from functions.schemas.tickets import TicketChange
 
     body = read_body(req, TicketChange)
-    changes = {name: getattr(body, name) for name in body.model_fields_set if name != "note"}
+    _seen(req.route_params["id"])
+    if body.site is not None:
+        check_site(body.site)
+    changes = {name: getattr(body, name) for name in sorted(body.model_fields_set) if name != "note"}
     changed = bootstrap.ticket_editor().change(
-        req.route_params["id"], changes, by=caller(req), if_match=if_match_of(req), note=body.note
+        req.route_params["id"], changes, by=caller(), if_match=if_match_of(req), note=body.note
     )
     return _detail(changed)
 
@@ -113,6 +129,8 @@ def change_ticket(req: func.HttpRequest) -> func.HttpResponse:
     "POST",
     "v1/tickets/{id}/notes",
     tag="tickets",
+    access=Role.OPERATOR,
+    by_customer=True,
     path=_ID,
     summary="Write a note",
     body=Content("tickets:NewNote", example={"text": "The supplier sends the new certificate on Monday."}),
@@ -124,8 +142,14 @@ def add_ticket_note(req: func.HttpRequest) -> func.HttpResponse:
     from functions.schemas.tickets import NewNote
 
     body = read_body(req, NewNote)
-    note = bootstrap.ticket_editor().add_note(req.route_params["id"], body.text, by=caller(req))
+    _seen(req.route_params["id"])
+    note = bootstrap.ticket_editor().add_note(req.route_params["id"], body.text, by=caller())
     return answer(201, asdict(note))
+
+
+def _seen(ticket_id: str) -> "StoredTicket":
+    """Raises NotFoundError for a ticket that the caller does not see."""
+    return find_seen(lambda: bootstrap.ticket_editor().get(ticket_id), lambda found: found.ticket.site, "ticket")
 
 
 def _detail(stored: Any) -> func.HttpResponse:

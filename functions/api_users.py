@@ -9,6 +9,7 @@ from functions.http.endpoints import STORED, UNKNOWN, endpoint
 from functions.http.query import FIELD, VALUE, one_of, text
 from functions.http.record_endpoints import Records, declare_records
 from shared import bootstrap
+from shared.access.roles import Role
 
 users_api = func.Blueprint()
 
@@ -50,6 +51,7 @@ list_users, add_user, show_user, edit_user, list_user_history, explain_user = de
     "POST",
     "v1/authrocket-realms/{name}/check",
     tag="runs",
+    access=Role.OPERATOR,
     summary="Try the configuration of an AuthRocket realm",
     answers={200: "runs:RealmCheckAnswer"},
     refusals=[UNKNOWN, STORED],

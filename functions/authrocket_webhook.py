@@ -2,8 +2,9 @@
 
 import azure.functions as func
 
+from functions.http.access import Door
 from functions.http.answers import answer
-from functions.http.endpoints import Access, Content, endpoint
+from functions.http.endpoints import Content, endpoint
 from functions.http.webhooks import answer_webhook
 from shared import bootstrap
 from shared.access.strangers import before_authorisation
@@ -29,7 +30,7 @@ def _refusal(about: str) -> Content:
     hidden_methods=_WRONG,
     tag="webhooks",
     summary="Take events from AuthRocket",
-    access=Access.OPEN,
+    access=Door.OPEN,
     basic=True,
     query=None,
     path={"realm": ("The name of the realm's settings document.", "customers")},

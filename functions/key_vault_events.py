@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import azure.functions as func
 
+from functions.http.access import Door
 from functions.http.answers import answer
-from functions.http.endpoints import Access, Content, endpoint
+from functions.http.endpoints import Content, endpoint
 from functions.http.webhooks import answer_webhook
 from shared import bootstrap
 from shared.access.strangers import before_authorisation
@@ -55,7 +56,7 @@ def _refusal(about: str) -> Content:
     hidden_methods=_WRONG,
     tag="webhooks",
     summary="Take Key Vault events from Event Grid",
-    access=Access.OPEN,
+    access=Door.OPEN,
     basic=True,
     query=None,
     body=Content("webhooks:Events", example=[_EVENT]),

@@ -63,7 +63,7 @@ param restrictAccess bool = false
 @description('Addresses of operators in CIDR form, such as 203.0.113.7/32.')
 param operatorAddresses array = []
 
-@description('Client id of an app registration: people then sign in with Entra before the API answers. Empty: function keys alone.')
+@description('Client id of an app registration: people then sign in with Entra before the API answers. Empty: access tokens alone.')
 param entraClientId string = ''
 
 @description('Client ids of the applications whose tokens the sign-in takes, beside the app registration itself.')
@@ -115,8 +115,6 @@ param appRegistrationClientId string = ''
 @description('Name of the secret in the host\'s vault that holds its client secret.')
 param appRegistrationSecretName string = 'app-registration-secret'
 
-@description('The secret of the host\'s vault with the secret part of the calendar\'s address; empty for no calendar.')
-param calendarTokenSecretName string = ''
 
 @description('Hosts that settings documents may name although their addresses are private, apart by spaces: host or host:port.')
 param allowedPrivateHosts string = ''
@@ -288,7 +286,6 @@ module app 'modules/app.bicep' = {
     appRegistrationTenantId: appRegistrationTenantId
     appRegistrationClientId: appRegistrationClientId
     appRegistrationSecretName: appRegistrationSecretName
-    calendarTokenSecretName: calendarTokenSecretName
     additionalAppSettings: additionalAppSettings
   }
   dependsOn: [

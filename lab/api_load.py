@@ -21,7 +21,7 @@ from azure.storage.blob import ContainerClient
 from lab.api_accepted import Accepted, Aftermath
 from lab.api_client import Reply, Stage
 from lab.api_operations import Known, Operation, address_of, operations_of, query_of
-from lab.api_tester import CALENDAR_TOKEN, desk_at_work
+from lab.api_tester import desk_at_work
 from lab.api_ticket_writes import LATER, STRANGE, WEBHOOK, event
 from lab.api_writes import WRITES, Writer
 from lab.desk import Desk, DeskError
@@ -82,7 +82,11 @@ class Client:
     def __init__(self, number: int, operations: Mapping[str, Operation], stage: Stage, found: Findings) -> None:
         self._number = number
         self._address = urlsplit(stage.desk.url).netloc
-        self._key = str(stage.desk.host.keys["default"])
+        self._headers = {
+            "X-Api-Key": stage.desk.tokens["administrator"],
+            "x-functions-key": str(stage.desk.host.keys["default"]),
+            "Content-Type": "application/json",
+        }
         self._operations = operations
         self._known = stage.known
         self._found = found
@@ -179,7 +183,7 @@ class Client:
             method,
             address,
             None if body is None else json.dumps(body),
-            {"x-functions-key": self._key, "Content-Type": "application/json", **(headers or {})},
+            {**self._headers, **(headers or {})},
         )
         answer = self._connection.getresponse()
         content = answer.read()
@@ -218,7 +222,6 @@ def load(desk: Desk, clients: int, seconds: float) -> Findings:
 def _set_up(desk: Desk, operations: Mapping[str, Operation], accepted: Accepted, blobs: DeadLetterBlobs) -> Stage:
     """Things to work on: counted records, documents, events in the quarantine, a webhook for AuthRocket."""
     known = Known()
-    known.put("/api/calendar", CALENDAR_TOKEN)
     known.put("/api/events/authrocket", "customers")
     container = ContainerClient.from_connection_string(desk.connection_string, DEAD_LETTERS_CONTAINER)
     with container, suppress(ResourceExistsError):
@@ -243,7 +246,7 @@ def _set_up(desk: Desk, operations: Mapping[str, Operation], accepted: Accepted,
     allowed = [*events["allowed_vaults"], {"name": LATER, "resource_id": vault_resource_id(LATER)}]
     _put(desk, "key-vault-events", "default", {**events, "allowed_vaults": allowed})
     for number in range(0, 10, 2):
-        _put(desk, "sites", f"load-{number}", {"title": f"title-{number}", "customer": "Acorn"})
+        _put(desk, "sites", f"load-{number}", {"title": f"title-{number}", "customer": "acorn"})
         accepted.titles[f"load-{number}"].add(f"title-{number}")
     for address in ("assets", "users", "tickets", "runs", "quarantine", *(f"settings/{kind}" for kind in kinds)):
         known.learn(f"/api/v1/{address}", desk.call("GET", f"/api/v1/{address}?limit=200"))

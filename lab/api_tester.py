@@ -4,8 +4,10 @@ schemathesis makes them from the OpenAPI document, good ones and bad ones, and c
 """
 
 import argparse
+import json
 import os
 import re
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -37,7 +39,6 @@ _PINNED = """\
 include-operation-id = "{operation}"
 parameters = {{ {parameters} }}
 """
-CALENDAR_TOKEN = "0123456789abcdef0123456789abcdef"
 _FOREIGN = re.compile("^(https?_proxy|all_proxy|no_proxy|requests_ca_bundle|ssl_cert_file)$", re.IGNORECASE)
 
 
@@ -55,13 +56,12 @@ class Effort:
 @contextmanager
 def desk_at_work() -> Iterator[Desk]:
     """The whole desk after its first run, on free ports."""
-    with tempfile.TemporaryDirectory(prefix="lab-api-") as folder:
-        choices = Choices(
-            folder=Path(folder), any_ports=True, environment={"DESKBRIDGE_CALENDAR_TOKEN": CALENDAR_TOKEN}
-        )
-        with Desk(choices, lambda _: None) as desk:
-            run_once(desk, lambda _: None)
-            yield desk
+    with (
+        tempfile.TemporaryDirectory(prefix="lab-api-") as folder,
+        Desk(Choices(folder=Path(folder), any_ports=True), lambda _: None) as desk,
+    ):
+        run_once(desk, lambda _: None)
+        yield desk
 
 
 def names_of(desk: Desk) -> dict[str, dict[str, str]]:
@@ -82,7 +82,8 @@ def names_of(desk: Desk) -> dict[str, dict[str, str]]:
         **users,
         **runs,
         "export_records": {"what": "tickets"},
-        "show_calendar": {"token": CALENDAR_TOKEN},
+        "show_token": {"name": _token_to_revoke(desk)},
+        "revoke_token": {"name": _token_to_revoke(desk)},
         "check_credential_store": {"name": "deskbridge-vault"},
         "check_credential": {"name": "aws-acorn"},
         "list_credential_uses": {"name": "aws-acorn"},
@@ -93,12 +94,17 @@ def names_of(desk: Desk) -> dict[str, dict[str, str]]:
     }
 
 
+def _token_to_revoke(desk: Desk) -> str:
+    body = json.dumps({"name": f"to-revoke-{secrets.token_hex(4)}", "role": "reader"}).encode()
+    return str(desk.call("POST", "/api/v1/tokens", body)["name"])
+
+
 def try_api(desk: Desk, effort: Effort, *, pinned: bool) -> tuple[int, str]:
     """Run schemathesis over the whole document; its exit status (0: nothing found) and what it said.
 
     `pinned` tries only operations on one thing, with parameters that lead to a thing that is there.
     """
-    key = str(desk.host.keys["default"])
+    token = desk.tokens["administrator"]
     names = names_of(desk) if pinned else {}
     with tempfile.TemporaryDirectory(prefix="lab-api-tester-") as folder:
         text = _CONFIGURATION.format(authorization=basic_authorization(WEBHOOK_USER, WEBHOOK_PASSWORD))
@@ -108,8 +114,8 @@ def try_api(desk: Desk, effort: Effort, *, pinned: bool) -> tuple[int, str]:
         configuration = Path(folder) / "schemathesis.toml"
         configuration.write_text(text, "utf-8")
         command = [str(Path(sys.executable).parent / "schemathesis"), "--config-file", str(configuration), "run"]
-        command += [f"{desk.url}/api/v1/openapi.json?code={key}", "--url", desk.url]
-        command += ["--header", f"x-functions-key: {key}", "--request-timeout", "60", "--workers", "2"]
+        command += [f"{desk.url}/api/v1/openapi.json", "--url", desk.url]
+        command += ["--header", f"X-Api-Key: {token}", "--request-timeout", "60", "--workers", "2"]
         command += ["--max-examples", str(effort.examples), "--seed", str(effort.seed), "--phases", effort.phases]
         command += ["--exclude-checks", ",".join(_LEFT_OUT), "--suppress-health-check", "all"]
         command += ["--generation-database", "none", "--continue-on-failure"]
@@ -119,7 +125,7 @@ def try_api(desk: Desk, effort: Effort, *, pinned: bool) -> tuple[int, str]:
         done = subprocess.run(
             command, cwd=folder, env=_environment(), capture_output=True, text=True, errors="replace", check=False
         )
-    return done.returncode, (done.stdout + done.stderr).replace(key, "***")
+    return done.returncode, (done.stdout + done.stderr).replace(token, "***")
 
 
 def _environment() -> Mapping[str, str]:

@@ -123,7 +123,7 @@ class Writer(TicketWrites):
         address = f"/api/v1/settings/sites/{name}"
         read = self._caller.call("show_setting", address)
         headers = {"If-Match": read.etag} if read.ok else {}
-        reply = self._caller.call("put_setting", address, {"title": title, "customer": "Acorn"}, headers)
+        reply = self._caller.call("put_setting", address, {"title": title, "customer": "acorn"}, headers)
         self._remember_titles(reply, {name: title})
         if reply.ok and reply.json["document"]["title"] != title:
             self._caller.fault(f"the answer to a write of {address} shows another's")
@@ -143,7 +143,7 @@ class Writer(TicketWrites):
         dry_run = self._random.random() < 0.3
         titles = {self._shared(): self.name("title") for _ in range(self._random.randrange(1, 3))}
         documents = [
-            {"kind": "sites", "name": name, "document": {"title": title, "customer": "Acorn"}}
+            {"kind": "sites", "name": name, "document": {"title": title, "customer": "acorn"}}
             for name, title in titles.items()
         ]
         reply = self._caller.call(

@@ -26,9 +26,11 @@ from lab.emulators import ports
 from lab.emulators.authrocket import READ_KEY
 from lab.emulators.functions_host.process import HostProcess
 from lab.emulators.key_vault import VaultLab
-from lab.folder import empty, kept_secret, short
+from lab.folder import empty, short
 from lab.hosts import LAB_HOSTS
 from lab.running import Running
+from lab.tokens import NAME as TOKENS_FILE
+from lab.tokens import lab_tokens
 from shared.storage.names import QUEUES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -87,10 +89,10 @@ class Desk:
         self.url = ""
         self.connection_string = ""
         self.addresses: dict[str, str] = {}
-        self._key = ""
+        self._host_key = ""
+        self.tokens: dict[str, str] = {}
         self._host: HostProcess | None = None
         self.running = Running(choices.folder)
-        self.calendar_token = ""
         self._moved: list[str] = []
         self.fleet: KeptFleet | None = None
         self.authrocket: KeptAuthRocket | None = None
@@ -115,7 +117,6 @@ class Desk:
         self._parts.callback(self.running.release)
         if self._choices.fresh:
             empty(folder)
-        self.calendar_token = kept_secret(folder / "calendar-token")
         azurite = Azurite(
             folder / "azurite",
             StoragePorts(
@@ -148,6 +149,7 @@ class Desk:
             self._start_func(environment)
         else:
             self._start_host(environment, settings)
+        self.tokens = lab_tokens(self._call_as, self._host_key, folder)
         self.running.publish(url=self.url)
         if self._moved:
             self.say(f"{len(self._moved)} usual ports of the emulators are taken by other programs; they use others")
@@ -162,7 +164,6 @@ class Desk:
             "DESKBRIDGE_ALLOWED_PRIVATE_HOSTS": " ".join(private),
             **LAB_HOSTS,
             "AzureWebJobsStorage": self.connection_string,
-            "DESKBRIDGE_CALENDAR_TOKEN": self.calendar_token,
             **self._choices.environment,
         }
 
@@ -222,7 +223,7 @@ class Desk:
         )
         self._host = self._parts.enter_context(host)
         self.url = host.url
-        self._key = str(host.keys["master"])
+        self._host_key = str(host.keys["master"])
 
     def _start_func(self, environment: Mapping[str, str]) -> None:
         port = self._host_port() or ports.free_port()
@@ -248,12 +249,16 @@ class Desk:
         content_type: str = "application/json",
         headers: Mapping[str, str] | None = None,
     ) -> Any:
-        """One HTTP call to the desk with its key; the JSON it answers. Raises DeskError with what it said."""
+        """One HTTP call to the desk by its administrator; the JSON it answers. Raises DeskError with what it said."""
+        # What the host itself answers takes its key, everything else a token.
+        of_host = path.startswith("/admin/")
+        name, secret = ("x-functions-key", self._host_key) if of_host else ("X-Api-Key", self.tokens["administrator"])
+        return self._call_as(method, path, body, {"Content-Type": content_type, name: secret, **(headers or {})})
+
+    def _call_as(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Any:
         request = urllib.request.Request(  # noqa: S310 - the desk's own loopback address
-            f"{self.url}{path}", data=body, method=method, headers={"Content-Type": content_type, **(headers or {})}
+            f"{self.url}{path}", data=body, method=method, headers={"Content-Type": "application/json", **headers}
         )
-        if self._key:
-            request.add_header("x-functions-key", self._key)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(request, timeout=60) as answer:
@@ -285,17 +290,14 @@ class Desk:
         self.url = self.host.url
 
     @property
-    def key_hint(self) -> str:
-        """Where the key stands; it is not printed, as a terminal's lines are often shared."""
-        if not self._key:
-            return "none is needed"
-        keys = short(self._choices.folder / "keys.json")
-        return f"""KEY=$(.venv/bin/python -c 'import json; print(json.load(open("{keys}"))["master"])')"""
+    def token_hint(self) -> str:
+        """Where the tokens stand; none is printed, as a terminal's lines are often shared."""
+        tokens = short(self._choices.folder / TOKENS_FILE)
+        return f"""TOKEN=$(.venv/bin/python -c 'import json; print(json.load(open("{tokens}"))["administrator"])')"""
 
     def curl(self, path: str) -> str:
         """A command for a person that asks this desk."""
-        header = '-H "x-functions-key: $KEY" ' if self._key else ""
-        return f"curl {header}{self.url}{path}"
+        return f'curl -H "X-Api-Key: $TOKEN" {self.url}{path}'
 
     @property
     def log(self) -> str:

@@ -1,6 +1,5 @@
 """What a lab keeps in its folder, `.lab`: emptied, read and named."""
 
-import secrets
 import shutil
 from pathlib import Path
 
@@ -14,14 +13,6 @@ def empty(folder: Path) -> None:
             shutil.rmtree(held)
         elif held.name != RUNNING:
             held.unlink()
-
-
-def kept_secret(path: Path) -> str:
-    """A random text that is the same at every start of this folder."""
-    if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_hex(32), "utf-8")
-    return path.read_text("utf-8").strip()
 
 
 def short(path: Path) -> str:

@@ -1,6 +1,6 @@
 """`make settings-apply DIR=… URL=…`: apply a folder of documents to a desk, and say what changed.
 
-The function key comes from the environment variable DESKBRIDGE_KEY, never from the command line, where others see it.
+The access token comes from the environment variable DESKBRIDGE_TOKEN, never from the command line, where others see it.
 """
 
 import argparse
@@ -46,14 +46,14 @@ def _address(text: str) -> str:
     return text
 
 
-def apply(url: str, key: str, text: str, *, dry_run: bool = False) -> Any:
+def apply(url: str, token: str, text: str, *, dry_run: bool = False) -> Any:
     """The desk's answer. Raises ValueError with what it refused."""
     query = "?dry_run=true" if dry_run else ""
     request = urllib.request.Request(  # noqa: S310 - the operator names the address
         f"{url.rstrip('/')}/api/v1/settings{query}",
         data=text.encode(),
         method="POST",
-        headers={"Content-Type": "application/yaml", "x-functions-key": key},
+        headers={"Content-Type": "application/yaml", "X-Api-Key": token},
     )
     try:
         with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310 - see above
@@ -61,7 +61,7 @@ def apply(url: str, key: str, text: str, *, dry_run: bool = False) -> Any:
     except urllib.error.HTTPError as error:
         if error.code == 401:
             raise ValueError(
-                "the desk answered 401: DESKBRIDGE_KEY is not set, or is no writing key of this desk"
+                "the desk answered 401: DESKBRIDGE_TOKEN is not set, or is no access token of this desk"
             ) from None
         said = error.read().decode("utf-8", "replace")
         try:
@@ -82,7 +82,7 @@ def main() -> int:
     parser.add_argument("--dry-run", action="store_true", help="only say what would change")
     given = parser.parse_args()
     try:
-        answer = apply(given.url, os.environ.get("DESKBRIDGE_KEY", ""), read_folder(given.dir), dry_run=given.dry_run)
+        answer = apply(given.url, os.environ.get("DESKBRIDGE_TOKEN", ""), read_folder(given.dir), dry_run=given.dry_run)
     except (ValueError, OSError) as error:
         print(f"settings-apply: {error}", file=sys.stderr)
         return 1

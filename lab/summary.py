@@ -55,8 +55,8 @@ def where_to_look(desk: Desk, paint: Paint) -> Iterator[str]:
     yield ""
     yield paint("title", f"The desk is up at {desk.url} (Ctrl-C stops it and everything it started).")
     yield f"  API       ./lab/do get tickets, or: {desk.curl('/api/v1/tickets')}"
-    yield f"            {desk.key_hint}"
-    yield f"  calendar  {desk.url}/api/calendar/{desk.calendar_token}/expiries.ics"
+    yield f"            {desk.token_hint}"
+    yield f"  calendar  {desk.url}/api/calendar/expiries.ics?token=…, with the token `calendar` of the same file"
     yield f"  health    {desk.url}/api/health"
     yield f"  its log   {desk.log}"
     yield paint("title", "Try, in another terminal:")

@@ -156,12 +156,6 @@ VARIABLES: tuple[Variable, ...] = (
         parse=_whole_number,
     ),
     Variable(
-        "DESKBRIDGE_CALENDAR_TOKEN",
-        "The secret part of the calendar's address, at least 32 characters; several, apart by spaces, are all "
-        "accepted, so that one can be replaced. Without it there is no calendar.",
-        secret=True,
-    ),
-    Variable(
         "DESKBRIDGE_OPENTELEMETRY",
         "Whether spans are made for deliveries, parts, pages and transactions. It needs the package "
         "`opentelemetry-api`, and a distribution of OpenTelemetry that takes them somewhere.",

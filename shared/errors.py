@@ -44,6 +44,10 @@ class NotAuthorisedError(DeskbridgeError):
     """The caller is a stranger: send the right credential."""
 
 
+class ForbiddenError(DeskbridgeError):
+    """The caller is known and may not do this: somebody else must, or must allow it."""
+
+
 class MethodNotAllowedError(DeskbridgeError):
     """The endpoint does not answer this method."""
 

@@ -26,6 +26,20 @@ class Reason(StrEnum):
     PARAMETER_INVALID = "parameter_invalid"
     INTERNAL = "internal"
 
+    # Access
+    ACCESS_TOKEN_MISSING = "access_token_missing"
+    ACCESS_TOKEN_MALFORMED = "access_token_malformed"
+    ACCESS_TOKEN_UNKNOWN = "access_token_unknown"
+    ACCESS_TOKEN_EXPIRED = "access_token_expired"
+    ACCESS_TOKEN_REVOKED = "access_token_revoked"
+    ACCESS_TOKEN_KIND = "access_token_kind"
+    ACCESS_TOKENS_OFF = "access_tokens_off"
+    SIGN_IN_EXPECTED = "sign_in_expected"
+    ROLE_MISSING = "role_missing"
+    ROLE_TOO_LOW = "role_too_low"
+    CUSTOMERS_ONLY = "customers_only"
+    SITE_OF_ANOTHER_CUSTOMER = "site_of_another_customer"
+
     # Storage
     STORAGE_UNAVAILABLE = "storage_unavailable"
     STORAGE_DENIED = "storage_denied"

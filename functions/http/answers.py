@@ -7,13 +7,13 @@ from typing import Any
 
 import azure.functions as func
 
-from shared import bootstrap
 from shared.errors import (
     AlreadyExistsError,
     BodyNotArrivedError,
     ChangedMeanwhileError,
     ConflictError,
     DeskbridgeError,
+    ForbiddenError,
     InvalidInputError,
     MethodNotAllowedError,
     MisconfiguredError,
@@ -29,15 +29,13 @@ from shared.strict_json import parse_json
 LARGEST_BODY = 1024 * 1024
 # Answers hold what only a key's holder may see: nothing in between may keep them, or guess another type.
 NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-_LONGEST_CALLER = 200
-# All that is known of a caller without sign-in.
-KEY_HOLDER = "operator"
 
 # The first class that fits decides, so the narrower ones come first.
 _STATUS: tuple[tuple[type[DeskbridgeError], int, str], ...] = (
     (InvalidInputError, 400, "The request cannot be read"),
     (RowRefusedError, 400, "What is sent cannot be stored"),
     (NotAuthorisedError, 401, "The credential is not accepted"),
+    (ForbiddenError, 403, "It is not allowed"),
     (NotFoundError, 404, "There is no such thing"),
     (MethodNotAllowedError, 405, "The method is not allowed"),
     (ChangedMeanwhileError, 412, "It changed meanwhile"),
@@ -175,26 +173,6 @@ def check_body_arrived(request: func.HttpRequest) -> None:
             "A body was sent, and none arrived.",
             remedy="Send it in one piece with a Content-Length, and not in chunks.",
         )
-
-
-def caller(request: func.HttpRequest) -> str:
-    """Who did it, for the history: the person or app that the platform signed in, else whoever holds the key.
-
-    The headers that name a principal are believed only while the platform's authentication is on, which removes them
-    from what comes from outside. Without it they could be anybody's words.
-    """
-    if not bootstrap.callers_are_signed_in():
-        return KEY_HOLDER
-    name = _header(request, "X-MS-CLIENT-PRINCIPAL-NAME")
-    object_id = _header(request, "X-MS-CLIENT-PRINCIPAL-ID")
-    if name and object_id and name != object_id:
-        return f"{name} ({object_id})"
-    return name or object_id or KEY_HOLDER
-
-
-def _header(request: func.HttpRequest, name: str) -> str:
-    shown = "".join(character for character in request.headers.get(name, "") if character.isprintable())
-    return shown.strip()[:_LONGEST_CALLER]
 
 
 def _status_and_title(error: DeskbridgeError) -> tuple[int, str]:

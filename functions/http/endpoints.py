@@ -8,17 +8,18 @@ worker makes these classes before its first answer, and a dataclass takes five t
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
-from enum import StrEnum
 from functools import wraps
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 import azure.functions as func
 
-from functions.http.answers import caller, check_body_arrived, problem, status_of, stranger_problem
+from functions.http.access import REFUSED, REFUSED_AT_CALENDAR, REFUSED_BY_HOST, Access, Door, admitted
+from functions.http.answers import check_body_arrived, problem, status_of, stranger_problem
 from functions.http.bodies import check_no_members
 from functions.http.query import Query, check
 from shared.access.actor import Origin, acting
+from shared.access.roles import Role
 from shared.access.strangers import REFUSALS, bare
 from shared.errors import DeskbridgeError, NotFoundError
 from shared.reasons import Reason
@@ -29,7 +30,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 Refusals = Mapping[int, Sequence[Reason]]
 
-# What every keyed endpoint can answer: it needs its app settings, and the storage account.
+# What every endpoint that is not open can answer: it needs its app settings, and the storage account.
 STORAGE: Refusals = {
     503: (Reason.STORAGE_UNAVAILABLE, Reason.STORAGE_DENIED, Reason.SETTING_MISSING, Reason.SETTING_INVALID)
 }
@@ -50,12 +51,12 @@ _VERSION: Refusals = {400: (Reason.VERSION_INVALID,)}
 _PARAMETERS: Refusals = {400: (Reason.PARAMETER_UNKNOWN, Reason.PARAMETER_INVALID)}
 
 
-class Access(StrEnum):
-    """Which function key opens it. `OPEN` needs none: what guards it instead stands in the endpoint's description."""
-
-    READING = "reading"
-    WRITING = "writing"
-    OPEN = "open"
+_SITE: Refusals = {403: (Reason.SITE_OF_ANOTHER_CUSTOMER,)}
+_REFUSED_AT: Mapping[Door, Refusals] = {
+    Door.OPEN: {},
+    Door.HOST_KEY: REFUSED_BY_HOST,
+    Door.CALENDAR_TOKEN: REFUSED_AT_CALENDAR,
+}
 
 
 class Content(NamedTuple):
@@ -69,7 +70,14 @@ class Content(NamedTuple):
 
 
 class Endpoint(NamedTuple):
-    """One function that answers HTTP."""
+    """One function that answers HTTP.
+
+    `access` is the role that is needed, or what opens it instead of one. `by_customer` says that it knows whose
+    everything is, so that whoever is limited to customers may call it; `by_kind` that the kind of settings says the
+    role. `query` None takes any parameter: a webhook must not refuse what its sender adds. `hidden_methods` reach the
+    function too, and are no part of the interface. `if_match` says what the header is for, `path` what a parameter of
+    the route is, with an example. `basic` says that a Basic credential is asked for.
+    """
 
     function: str
     methods: tuple[str, ...]
@@ -79,6 +87,8 @@ class Endpoint(NamedTuple):
     summary: str
     description: str
     access: Access
+    by_customer: bool
+    by_kind: bool
     query: tuple[Query[Any], ...] | None
     bodies: tuple[Content, ...]
     answers: Mapping[int, tuple[Content, ...]]
@@ -108,7 +118,9 @@ def endpoint(
     tag: str,
     summary: str,
     answers: Mapping[int, str | Content | Sequence[Content]],
-    access: Access | None = None,
+    access: Access = Role.ADMINISTRATOR,
+    by_customer: bool = False,
+    by_kind: bool = False,
     query: Sequence[Query[Any]] | None = (),
     hidden_methods: Sequence[str] = (),
     basic: bool = False,
@@ -119,15 +131,10 @@ def endpoint(
 ) -> Callable[[Callable[..., func.HttpResponse]], Any]:
     """Make a function of `blueprint` out of the decorated one, and remember what it says of itself.
 
-    Query parameters are checked, and errors of `shared.errors` become problem documents. A GET needs the reading key
-    and everything else the writing key, unless `access` says otherwise. `if_match` says what the header is for, `path`
-    what a parameter of the route is, with an example. `query` None takes any parameter: a webhook must not refuse what
-    its sender adds. `hidden_methods` reach the function too, and are no part of the interface. `basic` says that a
-    Basic credential is asked for. Other bindings (queue outputs) stand above this decorator.
+    The fields of `Endpoint` say what each means. Query parameters are checked, and errors of `shared.errors` become
+    problem documents. Other bindings (queue outputs) stand above this decorator.
     """
     methods = (method,) if isinstance(method, str) else tuple(method)
-    if access is None:
-        access = Access.READING if methods == ("GET",) else Access.WRITING
     declared = Endpoint(
         function="",
         methods=methods,
@@ -137,6 +144,8 @@ def endpoint(
         summary=summary,
         description="",
         access=access,
+        by_customer=by_customer,
+        by_kind=by_kind,
         query=None if query is None else tuple(query),
         bodies=_contents(body),
         answers={status: _contents(content) for status, content in answers.items()},
@@ -155,16 +164,18 @@ def _register(blueprint: func.Blueprint, declared: Endpoint, handle: Callable[..
     of_its_own = (
         () if declared.query is None else (_PARAMETERS,),
         (_VERSION,) if declared.if_match else (),
-        () if declared.access is Access.OPEN else (STORAGE,),
         () if _READING.issuperset(declared.methods) else (_LENGTH,),
         () if _READING.issuperset(declared.methods) or declared.bodies else (BODY,),
+        (REFUSED if isinstance(declared.access, Role) else _REFUSED_AT[declared.access],),
+        (_SITE,) if declared.by_customer and declared.methods != ("GET",) else (),
+        () if declared.access is Door.OPEN else (STORAGE,),
     )
     _declared[name] = declared._replace(
         function=name,
         description=" ".join((handle.__doc__ or "").split()),
         refusals=_merged([*(each for some in of_its_own for each in some), declared.refusals]),
     )
-    level = func.AuthLevel.ANONYMOUS if declared.access is Access.OPEN else func.AuthLevel.FUNCTION
+    level = func.AuthLevel.FUNCTION if declared.access is Door.HOST_KEY else func.AuthLevel.ANONYMOUS
     methods = [*declared.methods, *declared.hidden_methods]
     return blueprint.route(declared.route, methods=methods, auth_level=level)(_guarded(handle, _declared[name]))
 
@@ -191,26 +202,30 @@ def _guarded(handle: Callable[..., func.HttpResponse], declared: Endpoint) -> Ca
         # The worker gives the request by its name, a test as it likes.
         request: func.HttpRequest = kwargs["req"] if "req" in kwargs else args[0]
         try:
-            if declared.query is not None:
-                check(request, declared.query)
-            if request.method not in _READING:
-                check_body_arrived(request)
-                if not declared.bodies:
-                    check_no_members(request)
-            _check_findable(request, declared)
-            with acting("", origin_of(request)):
+            with (
+                admitted(request, declared.access, by_customer=declared.by_customer, by_kind=declared.by_kind) as who,
+                acting("" if who is None else str(who.role), origin_of(request)),
+            ):
+                if declared.query is not None:
+                    check(request, declared.query, key_in_query=declared.access is Door.HOST_KEY)
+                if request.method not in _READING:
+                    check_body_arrived(request)
+                    if not declared.bodies:
+                        check_no_members(request)
+                _check_findable(request, declared)
                 answer = handle(*args, **kwargs)
         except DeskbridgeError as error:
             REFUSALS.note(f"{declared.function} is refused", error, logging.INFO)
-            if declared.access is Access.OPEN:
+            is_stranger = declared.access in {Door.OPEN, Door.CALENDAR_TOKEN}
+            if is_stranger:
                 # Nobody knows who asks: the words are for the log.
                 error = bare(error)
             if error.reason not in declared.refusals.get(status_of(error), ()):
                 report_undeclared(declared, error)
-            return stranger_problem(error) if declared.access is Access.OPEN else problem(error)
-        if declared.access is Access.WRITING:
+            return stranger_problem(error) if is_stranger else problem(error)
+        if who is not None and declared.methods != ("GET",):
             what = "/".join(str(value) for value in request.route_params.values())
-            logger.info("%s %s by %s: %s", declared.function, what, caller(request), answer.status_code)
+            logger.info("%s %s by %s: %s", declared.function, what, who.shown, answer.status_code)
         return answer
 
     return guarded

@@ -7,14 +7,16 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from functions.http.endpoints import Access, Content, Endpoint
+from functions.http.access import TOKEN_HEADER, Door
+from functions.http.endpoints import Content, Endpoint
 from functions.http.if_match import VERSION_PATTERN
 from shared.reasons import Reason
 
 _REFERENCE = "#/components/schemas/{model}"
 _TITLES = {
     400: "The request cannot be read, or is not what it must be.",
-    401: "The credential is not accepted.",
+    401: "The credential is not accepted. The host's own refusal of a key has no body.",
+    403: "The caller is known and may not do this.",
     404: "There is no such thing.",
     405: "The method is not allowed.",
     409: "The request does not fit the present state.",
@@ -33,6 +35,7 @@ _TAGS = (
     ("settings", "The documents that operators edit."),
     ("credentials", "Trying credential stores and credentials, and where each is used."),
     ("audit", "Who changed what, and what is still to follow from changes."),
+    ("access", "Access tokens: making, listing and revoking them; and who calls."),
     ("exports", "Everything in pages of CSV or JSON lines, and the calendar of expiries."),
     ("dashboard", "What a dashboard shows."),
     ("health", "Whether the app is alive, and whether all that it needs is there."),
@@ -66,15 +69,22 @@ def openapi_document(endpoints: Sequence[Endpoint], server: str = "") -> dict[st
         "components": {
             "schemas": schemas.definitions,
             "securitySchemes": {
-                "key": {
+                "token": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": TOKEN_HEADER,
+                    "description": (
+                        "An access token, where the platform does not sign in. `x-deskbridge-access` of an operation "
+                        "says which role it needs."
+                    ),
+                },
+                "host_key": {
                     "type": "apiKey",
                     "in": "header",
                     "name": "x-functions-key",
-                    "description": (
-                        "A function key. `x-deskbridge-access` of an operation says which class of key opens it: "
-                        "`reading` or `writing`."
-                    ),
+                    "description": "A key of the Functions host. It makes the first access token, and nothing else.",
                 },
+                "calendar_token": {"type": "apiKey", "in": "query", "name": "token"},
                 "basic": {"type": "http", "scheme": "basic"},
             },
         },
@@ -114,6 +124,7 @@ def _operation(declared: Endpoint, method: str, schemas: _Schemas) -> dict[str, 
         "tags": [declared.tag],
         "summary": declared.summary,
         "x-deskbridge-access": str(declared.access),
+        "x-deskbridge-by-customer": declared.by_customer,
         "x-deskbridge-function": declared.function,
         "parameters": _parameters(declared),
         "responses": _responses(declared, method, schemas),
@@ -132,7 +143,9 @@ def _operation(declared: Endpoint, method: str, schemas: _Schemas) -> dict[str, 
 def _security(declared: Endpoint, method: str) -> list[dict[str, Any]]:
     if declared.basic and method != "OPTIONS":
         return [{"basic": []}]
-    return [] if declared.access is Access.OPEN else [{"key": []}]
+    if isinstance(declared.access, Door):
+        return [] if declared.access is Door.OPEN else [{str(declared.access): []}]
+    return [{"token": []}]
 
 
 def _parameters(declared: Endpoint) -> list[dict[str, Any]]:
@@ -180,9 +193,6 @@ def _responses(declared: Endpoint, method: str, schemas: _Schemas) -> dict[str, 
     for status, reasons in sorted(declared.refusals.items()):
         response = responses.setdefault(str(status), {"description": _TITLES[status], "content": {}})
         response["content"]["application/problem+json"] = {"schema": _problem(status, reasons, schemas)}
-    if declared.access is not Access.OPEN:
-        # The host's own answer, before any code of the app runs.
-        responses["401"] = {"description": "No key, or one that does not open this function. The answer has no body."}
     return responses
 
 

@@ -178,11 +178,15 @@ def filters_of(request: func.HttpRequest, declared: Sequence[Query[str]]) -> dic
     return filters
 
 
-def check(request: func.HttpRequest, declared: Sequence[Query[Any]]) -> None:
-    """Raise InvalidInputError that names every parameter that there is not, or whose value is wrong."""
+def check(request: func.HttpRequest, declared: Sequence[Query[Any]], *, key_in_query: bool = False) -> None:
+    """Raise InvalidInputError that names every parameter that there is not, or whose value is wrong.
+
+    `key_in_query` says that the host itself may read its key there.
+    """
     known = {query.name: query for query in declared}
     listed = ", ".join(known) or "none"
-    unknown = [name for name in request.params if name not in known and name.casefold() not in _OF_THE_HOST]
+    of_the_host = _OF_THE_HOST if key_in_query else frozenset[str]()
+    unknown = [name for name in request.params if name not in known and name.casefold() not in of_the_host]
     if unknown:
         raise InvalidInputError(
             Reason.PARAMETER_UNKNOWN,

@@ -6,11 +6,14 @@ from urllib.parse import quote
 
 import azure.functions as func
 
-from functions.http.answers import answer, caller
+from functions.http.access import caller
+from functions.http.answers import answer
 from functions.http.bodies import read_body
+from functions.http.customers import check_site, find_seen, sites_seen
 from functions.http.endpoints import BODY, MOVED, PAGED, STORABLE, STORED, UNKNOWN, Content, endpoint, named
 from functions.http.if_match import if_match_of
 from functions.http.query import PAGE, Query, filters_of, page_asked
+from shared.access.roles import Role
 from shared.reasons import Reason
 
 if TYPE_CHECKING:
@@ -61,12 +64,19 @@ def declare_records(blueprint: func.Blueprint, records: Records) -> tuple[Any, .
     return tuple(one(blueprint, records) for one in declare)
 
 
+def _seen(records: Records, req: func.HttpRequest) -> tuple[Mapping[str, Any], str]:
+    """The record of the address and its version. Raises NotFoundError for what the caller does not see."""
+    return find_seen(lambda: records.desk().get(req.route_params["id"]), lambda found: found[0]["site"], records.one)
+
+
 def _declare_list(blueprint: func.Blueprint, records: Records) -> Any:
     @endpoint(
         blueprint,
         "GET",
         f"v1/{records.many}",
         tag=records.many,
+        access=Role.READER,
+        by_customer=True,
         summary=f"List {records.many}",
         query=(*PAGE, *records.filters),
         answers={200: f"records:{records.model}Page"},
@@ -75,7 +85,9 @@ def _declare_list(blueprint: func.Blueprint, records: Records) -> Any:
     @named(f"list_{records.many}", records.about_list)
     def list_records(req: func.HttpRequest) -> func.HttpResponse:
         limit, after = page_asked(req)
-        items, following = records.desk().page(filters_of(req, records.filters), size=limit, after=after)
+        sites = sites_seen()
+        filters = filters_of(req, records.filters)
+        items, following = records.desk().page(filters, size=limit, after=after, sites=sites)
         return answer(200, {"items": items, "next": following})
 
     return list_records
@@ -87,6 +99,8 @@ def _declare_add(blueprint: func.Blueprint, records: Records) -> Any:
         "POST",
         f"v1/{records.many}",
         tag=records.many,
+        access=Role.OPERATOR,
+        by_customer=True,
         summary=f"Add {records.thing} by hand",
         body=Content("records:NewRecord", example=records.new),
         answers={201: Content(records.shown, headers={**records.version, "Location": f"The {records.one}'s address."})},
@@ -97,7 +111,8 @@ def _declare_add(blueprint: func.Blueprint, records: Records) -> Any:
         from functions.schemas.records import NewRecord
 
         body = read_body(req, NewRecord)
-        record, etag = records.desk().add(body.id, body.fields, by=caller(req))
+        check_site(body.fields.get("site"))
+        record, etag = records.desk().add(body.id, body.fields, by=caller())
         return answer(
             201, record, etag=etag, headers={"Location": f"/api/v1/{records.many}/{quote(record['id'], safe=':')}"}
         )
@@ -111,6 +126,8 @@ def _declare_show(blueprint: func.Blueprint, records: Records) -> Any:
         "GET",
         f"v1/{records.many}/{{id}}",
         tag=records.many,
+        access=Role.READER,
+        by_customer=True,
         summary=f"Show {records.thing}",
         path={"id": records.id},
         answers={200: Content(records.shown, headers=records.version)},
@@ -118,7 +135,7 @@ def _declare_show(blueprint: func.Blueprint, records: Records) -> Any:
     )
     @named(f"show_{records.one}")
     def show_record(req: func.HttpRequest) -> func.HttpResponse:
-        record, etag = records.desk().get(req.route_params["id"])
+        record, etag = _seen(records, req)
         return answer(200, record, etag=etag)
 
     return show_record
@@ -130,6 +147,8 @@ def _declare_edit(blueprint: func.Blueprint, records: Records) -> Any:
         "PATCH",
         f"v1/{records.many}/{{id}}",
         tag=records.many,
+        access=Role.OPERATOR,
+        by_customer=True,
         summary=f"Edit {records.thing}",
         path={"id": records.id},
         body=Content("records:RecordEdit", example=records.edit),
@@ -145,11 +164,14 @@ def _declare_edit(blueprint: func.Blueprint, records: Records) -> Any:
         from functions.schemas.records import RecordEdit
 
         body = read_body(req, RecordEdit)
+        _seen(records, req)
+        if "site" in body.fields:
+            check_site(body.fields["site"])
         record, etag = records.desk().edit(
             req.route_params["id"],
             body.fields,
             body.release,
-            by=caller(req),
+            by=caller(),
             if_match=if_match_of(req),
         )
         return answer(200, record, etag=etag)
@@ -163,6 +185,8 @@ def _declare_history(blueprint: func.Blueprint, records: Records) -> Any:
         "GET",
         f"v1/{records.many}/{{id}}/history",
         tag=records.many,
+        access=Role.READER,
+        by_customer=True,
         summary=f"List what changed of {records.thing}",
         path={"id": records.id},
         query=PAGE,
@@ -171,6 +195,7 @@ def _declare_history(blueprint: func.Blueprint, records: Records) -> Any:
     )
     @named(f"list_{records.one}_history", records.about_history)
     def list_history(req: func.HttpRequest) -> func.HttpResponse:
+        _seen(records, req)
         items, following = records.desk().history(req.route_params["id"], *page_asked(req))
         return answer(200, {"items": items, "next": following})
 
@@ -183,6 +208,8 @@ def _declare_explain(blueprint: func.Blueprint, records: Records) -> Any:
         "GET",
         f"v1/{records.many}/{{id}}/explain",
         tag=records.many,
+        access=Role.READER,
+        by_customer=True,
         summary=f"Explain {records.thing}",
         path={"id": records.id},
         answers={200: f"records:{records.model}Explanation"},
@@ -190,6 +217,7 @@ def _declare_explain(blueprint: func.Blueprint, records: Records) -> Any:
     )
     @named(f"explain_{records.one}", records.about_explain)
     def explain_record(req: func.HttpRequest) -> func.HttpResponse:
+        _seen(records, req)
         return answer(200, records.desk().explain(req.route_params["id"]))
 
     return explain_record

@@ -13,10 +13,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Function:
-    """A registered function: its trigger's binding, as the Functions host sees it."""
+    """A registered function: its trigger's binding, as the Functions host sees it.
+
+    `signs_in_alone` says that its callers prove themselves by other means than sign-in, or need not.
+    """
 
     name: str
     trigger: Mapping[str, Any]
+    signs_in_alone: bool = False
 
     @property
     def route(self) -> str | None:
@@ -25,7 +29,7 @@ class Function:
 
     @property
     def anonymous(self) -> bool:
-        return str(self.trigger.get("authLevel", "")).casefold() == "anonymous"
+        return self.signs_in_alone
 
     @property
     def queue(self) -> str | None:
@@ -48,8 +52,12 @@ class Code:
 
 _LIST = """
 import json, function_app
+from functions.http.access import Door
+from functions.http.endpoints import declared_endpoints
+alone = {name for name, each in declared_endpoints().items() if each.access in (Door.OPEN, Door.CALENDAR_TOKEN)}
 built = function_app.app.get_functions()
-print(json.dumps([[item.get_function_name(), json.loads(item.get_function_json())] for item in built]))
+named = {item.get_function_name(): item for item in built}
+print(json.dumps([[name, json.loads(item.get_function_json()), name in alone] for name, item in named.items()]))
 """
 
 
@@ -77,6 +85,6 @@ def _functions() -> Iterator[Function]:
     listed = subprocess.run(  # noqa: S603 - this very interpreter
         [sys.executable, "-c", _LIST], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    for name, described in json.loads(listed.stdout):
+    for name, described, alone in json.loads(listed.stdout):
         trigger = next(item for item in described["bindings"] if item["type"].casefold().endswith("trigger"))
-        yield Function(name, trigger)
+        yield Function(name, trigger, alone)

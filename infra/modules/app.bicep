@@ -89,9 +89,6 @@ param appRegistrationClientId string
 @description('The secret of the host\'s vault with its client secret.')
 param appRegistrationSecretName string
 
-@description('The secret of the host\'s vault with the secret part of the calendar\'s address; empty for no calendar.')
-param calendarTokenSecretName string
-
 @description('Further app settings. The product\'s own win.')
 @secure()
 param additionalAppSettings object
@@ -137,11 +134,6 @@ var appRegistrationSettings = empty(appRegistrationClientId)
       AzureTenantId: appRegistrationTenantId
       AzureClientId: appRegistrationClientId
       AzureClientSecret: '@Microsoft.KeyVault(VaultName=${hostVaultName};SecretName=${appRegistrationSecretName})'
-    }
-var calendarSettings = empty(calendarTokenSecretName)
-  ? {}
-  : {
-      DESKBRIDGE_CALENDAR_TOKEN: '@Microsoft.KeyVault(VaultName=${hostVaultName};SecretName=${calendarTokenSecretName})'
     }
 var operatorRules = [
   for (address, index) in operatorAddresses: {
@@ -236,7 +228,7 @@ resource ftpPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@202
 resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
   parent: app
   name: 'appsettings'
-  properties: union(additionalAppSettings, appRegistrationSettings, calendarSettings, identitySettings, productSettings)
+  properties: union(additionalAppSettings, appRegistrationSettings, identitySettings, productSettings)
 }
 
 resource signIn 'Microsoft.Web/sites/config@2024-04-01' = if (!empty(entraClientId)) {
@@ -252,7 +244,7 @@ resource signIn 'Microsoft.Web/sites/config@2024-04-01' = if (!empty(entraClient
         '/api/health'
         '/api/events/key-vault'
         '/api/events/authrocket/*'
-        '/api/calendar/*'
+        '/api/calendar/expiries.ics'
       ]
     }
     identityProviders: {

@@ -22,7 +22,11 @@ if ($apply -ne 'never') {
     $key = az functionapp keys list --resource-group $env:AZURE_RESOURCE_GROUP --name $env:DESKBRIDGE_APP_NAME `
         --query functionKeys.default --output tsv
     if ($LASTEXITCODE -ne 0) { throw 'The function key could not be read.' }
-    $headers = @{ 'x-functions-key' = $key }
+    $name = "deploy-$((Get-Date).ToUniversalTime().ToString('yyyyMMddHHmmss'))-$PID"
+    $made = Invoke-RestMethod -Uri "$url/api/v1/tokens/administrator" -Method Post -TimeoutSec 60 `
+        -Headers @{ 'x-functions-key' = $key } -ContentType 'application/json' -Body "{`"name`": `"$name`"}"
+    $headers = @{ 'X-Api-Key' = $made.token }
+    try {
     $asked = Invoke-WebRequest -Uri "$url/api/v1/settings/key-vault-events/default" -Headers $headers -SkipHttpErrorCheck
     if ($asked.StatusCode -notin 200, 404) { throw "The desk answers $($asked.StatusCode) when asked for its settings." }
     if ($apply -eq 'always' -or $asked.StatusCode -eq 404) {
@@ -55,6 +59,9 @@ if ($apply -ne 'never') {
         if ($answer.StatusCode -ne 200) { throw 'The desk refused the settings.' }
     } else {
         Write-Output 'The desk has settings already: left as they are (DESKBRIDGE_APPLY_SETTINGS=always writes the files again).'
+    }
+    } finally {
+        Invoke-WebRequest -Uri "$url/api/v1/tokens/$name" -Method Delete -Headers $headers -SkipHttpErrorCheck | Out-Null
     }
 }
 

@@ -32,7 +32,19 @@ if [ "$apply" != never ]; then
   # In files, because other users of this machine can read arguments.
   key=$(az functionapp keys list --resource-group "$AZURE_RESOURCE_GROUP" --name "$DESKBRIDGE_APP_NAME" \
     --query functionKeys.default --output tsv)
-  printf 'header = "x-functions-key: %s"\n' "$key" >"$work/key"
+  printf 'header = "x-functions-key: %s"\n' "$key" >"$work/host-key"
+  # The host's key opens one endpoint, which makes a token. It is revoked at the end.
+  token_name="deploy-$(date -u +%Y%m%d%H%M%S)-$$"
+  printf '{"name": "%s"}' "$token_name" >"$work/token.json"
+  token=$(curl --silent --show-error --fail-with-body --config "$work/host-key" --max-time 60 \
+    --header 'Content-Type: application/json' --data-binary "@$work/token.json" "$url/api/v1/tokens/administrator" |
+    sed -n 's/.*"token": "\(desk_[A-Za-z0-9_-]*\)".*/\1/p')
+  if [ -z "$token" ]; then
+    echo "The desk made no access token. With sign-in by Entra, apply the settings by hand: docs/deploy.md." >&2
+    exit 1
+  fi
+  printf 'header = "X-Api-Key: %s"\n' "$token" >"$work/key"
+  trap 'curl --silent --config "$work/key" --max-time 60 --request DELETE "$url/api/v1/tokens/$token_name" || true; rm -rf "$work"' EXIT
   status=$(curl --silent --config "$work/key" --max-time 60 --output /dev/null --write-out '%{http_code}' \
     "$url/api/v1/settings/key-vault-events/default")
   case "$status" in

@@ -44,8 +44,9 @@ def write_settings(tables: MemoryTables, scenario: Scenario) -> None:
     put("credential-stores", "kv", _STORE)
     for name in (*SECRETS, "webhook-previous", "authrocket-webhook-previous"):
         put("credentials", name, {"store": "kv", "secret": name, "scope": "any"})
-    put("sites", "leeds", {"title": "Leeds", "customer": "St Johns High School"})
-    put("sites", "york", {"title": "York", "customer": "St Johns High School"})
+    put("customers", "st-johns", {"title": "St Johns High School"})
+    put("sites", "leeds", {"title": "Leeds", "customer": "st-johns"})
+    put("sites", "york", {"title": "York", "customer": "st-johns"})
     put("asset-types", "server", {"title": "Server"})
     if "tickets" in scenario.flows:
         for vault in VAULTS:

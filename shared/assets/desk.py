@@ -20,7 +20,7 @@ class AssetDesk(RecordDesk):
     """The desk of assets."""
 
     def page(
-        self, filters: Mapping[str, str], *, size: int, after: str | None
+        self, filters: Mapping[str, str], *, size: int, after: str | None, sites: frozenset[str] | None = None
     ) -> tuple[list[dict[str, Any]], str | None]:
         """Assets, by account, region and id. Filters: account, region, type, site, active, and `field` with `value`."""
         where: list[Condition | AnyOf] = []
@@ -39,8 +39,7 @@ class AssetDesk(RecordDesk):
             where.append(Condition(ACTIVE, "eq", filters[ACTIVE] == "true"))
         if "field" in filters:
             where.append(Condition(column_of(filters["field"]), "eq", filters.get("value", "")))
-        page = self._records.page(where, size, after)
-        return [self._shown(row) for row in page.rows], page.next
+        return self._page(where, size, after, sites)
 
     def explain(self, asset_id: str) -> dict[str, Any]:
         """The instance as last read, each value with its expression, what gave type and site, and the history.

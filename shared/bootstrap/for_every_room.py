@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
     from shared.access.audit import Audit, AuditEntries
+    from shared.access.tokens import AccessTokens
     from shared.environment import Environment
     from shared.errors import Fault
     from shared.hosts import AllowedHosts
@@ -82,6 +83,14 @@ def tables() -> "Tables":
     if endpoint is not None:
         return RestTables.from_identity(endpoint, bootstrap.storage_identity())
     return RestTables.from_connection_string(bootstrap.environment().text("AzureWebJobsStorage") or "")
+
+
+@singleton
+def access_tokens() -> "AccessTokens":
+    from shared.access.tokens import AccessTokens
+    from shared.storage.names import ACCESS_TABLE
+
+    return AccessTokens(bootstrap.tables().table(ACCESS_TABLE), bootstrap.now, time.monotonic)
 
 
 @singleton

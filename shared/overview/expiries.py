@@ -1,12 +1,13 @@
 """When the objects of all vaults expire, and the calendar that shows it (RFC 5545)."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from shared.tickets.domain.model import ObjectType
 from shared.tickets.domain.observations import rank
+from shared.tickets.store.object_json import ObjectRecord
 from shared.tickets.store.repository import TicketRepository
 
 # What expired longer ago is no appointment any more.
@@ -25,11 +26,36 @@ class Expiry:
     expires_at: datetime | None
 
 
-def expiries(tickets: TicketRepository) -> Iterator[Expiry]:
+@dataclass(frozen=True)
+class Shown:
+    """Which objects are shown: of these sites, of this team; None is all. `site_of` is the site of a vault."""
+
+    sites: frozenset[str] | None
+    team: str | None
+    site_of: Callable[[str], str | None]
+
+    def includes(self, vault: str, record: ObjectRecord) -> bool:
+        """What people decided goes before what the rules did, and the vault's site stands for an object without."""
+        people, rules = tuple(record.overrides.values()), tuple(record.rule_results.values())
+        if self.sites is not None:
+            sites = {one.site for one in people if one.site} or {one.site for one in rules if one.site}
+            if not sites and (of_vault := self.site_of(vault)):
+                sites = {of_vault}
+            if not sites & self.sites:
+                return False
+        if self.team is None:
+            return True
+        teams = {one.team for one in people if one.team} or {one.team for one in rules if one.team}
+        return self.team.casefold() in {team.casefold() for team in teams}
+
+
+def expiries(tickets: TicketRepository, shown: Shown | None = None) -> Iterator[Expiry]:
     """Every object that is known and not gone, by its newest version. Reads the objects' rows, page by page."""
     for vault in tickets.scopes():
         for record in tickets.records(vault):
             state = record.state
+            if shown is not None and not shown.includes(vault, record):
+                continue
             if state.object_type is ObjectType.VAULT or state.gone or not state.versions:
                 continue
             newest = max(state.versions, key=lambda name: rank(state, name))

@@ -6,14 +6,16 @@ from datetime import datetime
 from typing import Any
 
 from shared.records.editor import RecordEditor
-from shared.records.model import Key
+from shared.records.model import SITE, Key
 from shared.records.table import RecordTable
 from shared.settings.store import SettingsStore
 from shared.storage.etags import short_etag
-from shared.storage.rows import Row
+from shared.storage.rows import AnyOf, Condition, Row
 
 # As many changes as an explanation shows; the rest stands in the history.
 NEWEST_CHANGES = 50
+# A query of the table service takes 15 comparisons, and the caller's own filters are among them.
+_MOST_SITES_ASKED = 8
 
 
 class RecordDesk(ABC):
@@ -50,6 +52,20 @@ class RecordDesk(ABC):
         return [
             {"action": one.action, "at": one.at, "by": one.by, "changes": one.changes} for one in entries
         ], following
+
+    def _page(
+        self, where: Sequence[Condition | AnyOf], size: int, after: str | None, sites: frozenset[str] | None
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """A page of records of these sites; None is all, those of no site too."""
+        if sites is None:
+            page = self._records.page(where, size, after)
+            return [self._shown(row) for row in page.rows], page.next
+        if not sites:
+            return [], None
+        if len(sites) <= _MOST_SITES_ASKED:
+            where = [*where, AnyOf([Condition(SITE, "eq", site) for site in sorted(sites)])]
+        page = self._records.page(where, size, after)
+        return [self._shown(row) for row in page.rows if row.text(SITE) in sites], page.next
 
     @abstractmethod
     def _key_of(self, record_id: str) -> Key:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
+from shared.access.roles import Role
 from shared.errors import Fault
 from shared.hosts import HostUse
 
@@ -54,6 +55,8 @@ class SettingsDocument(Document):
     kind: ClassVar[str]
     # What stops when its credential does, as `EC2 import of tenant {name}`. Empty for a kind that names no credential.
     credential_use: ClassVar[str] = ""
+    # Who may write it. Kinds that name no credential, host, destination or access say that an operator may.
+    writable_by: ClassVar[Role] = Role.ADMINISTRATOR
 
     def references(self) -> Sequence[Reference]:
         """The documents that must exist for this one, and cannot be removed while it does."""

@@ -7,7 +7,17 @@ RUNS_TABLE = "runs"
 SETTINGS_TABLE = "settings"
 OUTBOX_TABLE = "outbox"
 AUDIT_TABLE = "audit"
-TABLES = (TICKETS_TABLE, ASSETS_TABLE, USERS_TABLE, RUNS_TABLE, SETTINGS_TABLE, OUTBOX_TABLE, AUDIT_TABLE)
+ACCESS_TABLE = "access"
+TABLES = (
+    TICKETS_TABLE,
+    ASSETS_TABLE,
+    USERS_TABLE,
+    RUNS_TABLE,
+    SETTINGS_TABLE,
+    OUTBOX_TABLE,
+    AUDIT_TABLE,
+    ACCESS_TABLE,
+)
 
 IMPORT_PARTS_QUEUE = "import-parts"
 # Event Grid delivers here when a subscription's destination is a storage queue instead of the webhook.

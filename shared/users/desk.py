@@ -31,7 +31,7 @@ class UserDesk(RecordDesk):
     """The desk of users."""
 
     def page(
-        self, filters: Mapping[str, str], *, size: int, after: str | None
+        self, filters: Mapping[str, str], *, size: int, after: str | None, sites: frozenset[str] | None = None
     ) -> tuple[list[dict[str, Any]], str | None]:
         """Users by realm and id. Filters: realm (its id), site, active, email, and `field` with `value`."""
         where: list[Condition | AnyOf] = []
@@ -46,8 +46,7 @@ class UserDesk(RecordDesk):
             where.append(Condition(column_of("email"), "eq", filters["email"].strip().lower()))
         if "field" in filters:
             where.append(Condition(column_of(filters["field"]), "eq", filters.get("value", "")))
-        page = self._records.page(where, size, after)
-        return [self._shown(row) for row in page.rows], page.next
+        return self._page(where, size, after, sites)
 
     def explain(self, user_id: str) -> dict[str, Any]:
         """The user as last read, each value with its expression, what gave the site, and the history.

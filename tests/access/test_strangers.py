@@ -10,6 +10,7 @@ import pytest
 
 from shared import bootstrap
 from shared.access.strangers import REFUSALS, STRANGER_REASONS, bare
+from shared.access.token_format import new_token
 from shared.errors import DeskbridgeError, MisconfiguredError, TryLaterError
 from shared.reasons import Reason
 from shared.storage.tables import Table
@@ -60,7 +61,8 @@ def _configured() -> None:
     put("credential-stores", "main", store, by="test", if_match="*")
     reference = {"in_place": {"store": "main", "secret": "hook-secret"}}
     put("key-vault-events", "default", {"credentials": {"current": reference}}, by="test", if_match="*")
-    put("sites", "leeds", {"title": "Leeds", "customer": "Acorn"}, by="test", if_match="*")
+    put("customers", "acorn", {"title": "Acorn"}, by="test", if_match="*")
+    put("sites", "leeds", {"title": "Leeds", "customer": "acorn"}, by="test", if_match="*")
     realm = {
         "title": "Customers",
         "endpoint_url": "https://api-e2.authrocket.com/v2",
@@ -96,7 +98,6 @@ STATES = (
 @pytest.fixture
 def vaults(monkeypatch: pytest.MonkeyPatch) -> Iterator[Vaults]:
     monkeypatch.setenv("AzureWebJobsStorage", "UseDevelopmentStorage=true")
-    monkeypatch.setenv("DESKBRIDGE_CALENDAR_TOKEN", "c" * 40)
     bootstrap.reset()
     REFUSALS.forget()
     bootstrap.replace("tables", MemoryTables())
@@ -162,7 +163,8 @@ ASKED: dict[str, Callable[[], Answer]] = {
     "realm, unknown": lambda: call("POST", "events/authrocket/none", EVENT, {"Authorization": _basic("hook:wrong")}),
     "realm, no Basic": lambda: call("POST", "events/authrocket/customers", EVENT, {"Authorization": "Bearer x"}),
     "realm, GET": lambda: direct("receive_authrocket_event", "GET", realm="customers"),
-    "calendar": lambda: direct("show_calendar", "GET", token="x" * 40),
+    "calendar": lambda: call("GET", f"calendar/expiries.ics?token={'x' * 40}"),
+    "calendar, a form": lambda: call("GET", f"calendar/expiries.ics?token={new_token()}"),
 }
 
 

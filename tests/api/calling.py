@@ -10,7 +10,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import azure.functions as func
 
 from functions.http.endpoints import Endpoint, declared_endpoints
+from shared.access.roles import Role
 from tests.registered import FUNCTIONS
+from tests.tokens import token_header
 
 
 @dataclass
@@ -64,17 +66,25 @@ def find(method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
     return declared, parameters
 
 
-def call(method: str, address: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
+def call(
+    method: str,
+    address: str,
+    body: Any = None,
+    headers: Mapping[str, str] | None = None,
+    *,
+    role: str | None = "administrator",
+) -> Answer:
     """One request. `address` is what follows /api/v1/, or /api/ for what has no version; a body that is not bytes is
-    sent as JSON."""
+    sent as JSON. `role` None sends no token of its own."""
     address = address if address.startswith(_UNVERSIONED) else f"v1/{address}"
     parts = urlsplit(address)
     declared, parameters = find(method, parts.path)
     content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+    token = token_header(role) if role and isinstance(declared.access, Role) else {}
     request = func.HttpRequest(
         method=method,
         url=f"https://desk.example/api/{address}",
-        headers={"Content-Type": "application/json", **(headers or {})},
+        headers={"Content-Type": "application/json", **token, **(headers or {})},
         params=dict(parse_qsl(parts.query)),
         route_params=parameters,
         body=content,

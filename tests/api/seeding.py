@@ -66,5 +66,5 @@ def user(number: int, **fields: Any) -> str:
 
 
 def sites_and_types() -> None:
-    call("PUT", "settings/sites/london-hq", {"title": "London HQ", "customer": "Acorn"})
+    call("PUT", "settings/sites/london-hq", {"title": "London HQ", "customer": "acorn"})
     call("PUT", "settings/asset-types/server", {"title": "Server", "group": "Servers"})

@@ -16,7 +16,7 @@ from tests.registered import FUNCTIONS
 from tests.tickets.desk import Desk, configuration
 
 PLANTED = "hunter2-of-the-planted-secret"
-SITE = {"title": "London HQ", "customer": "Acorn"}
+SITE = {"title": "London HQ", "customer": "acorn"}
 
 
 def carry_out() -> None:
@@ -36,8 +36,8 @@ def audited(**wanted: str) -> list[dict[str, Any]]:
 def entry(kind: str, action: str, thing: str, *changes: tuple[str, Any, Any]) -> dict[str, Any]:
     told = [{"field": field, "before": before, "after": after} for field, before, after in changes]
     return {
-        "by": "operator",
-        "role": None,
+        "by": "the-administrator",
+        "role": "administrator",
         "origin": "request",
         "kind": kind,
         "action": action,
@@ -56,9 +56,9 @@ def test_each_change_of_a_settings_document_is_an_entry(tables: MemoryTables) ->
     call("DELETE", "settings/sites/london-hq", headers={"If-Match": "*"})
     thing = "sites/london-hq"
     assert audited() == [
-        entry("settings", "deleted", thing, ("customer", "Acorn", None), ("title", "London", None)),
+        entry("settings", "deleted", thing, ("customer", "acorn", None), ("title", "London", None)),
         entry("settings", "updated", thing, ("title", "London HQ", "London")),
-        entry("settings", "created", thing, ("customer", None, "Acorn"), ("title", None, "London HQ")),
+        entry("settings", "created", thing, ("customer", None, "acorn"), ("title", None, "London HQ")),
     ]
 
 
@@ -109,9 +109,15 @@ def test_each_edit_of_a_record_is_an_entry(tables: MemoryTables, many: str, fiel
     assert (added["action"], added["thing"]) == ("added", thing)
     assert {"field": "name", "before": None, "after": added["changes"][0]["after"]} in added["changes"]
     assert edited == entry(
-        "record", "edited", thing, (field, None, "new"), (f"lock:f_{field.replace('-', '_')}", None, "operator")
+        "record",
+        "edited",
+        thing,
+        (field, None, "new"),
+        (f"lock:f_{field.replace('-', '_')}", None, "the-administrator"),
     )
-    assert released["changes"] == [{"field": f"lock:f_{field.replace('-', '_')}", "before": "operator", "after": None}]
+    assert released["changes"] == [
+        {"field": f"lock:f_{field.replace('-', '_')}", "before": "the-administrator", "after": None}
+    ]
 
 
 def test_a_secret_that_somebody_planted_in_a_record_is_not_told(tables: MemoryTables) -> None:
@@ -148,7 +154,7 @@ def test_each_change_of_a_ticket_and_each_note_is_an_entry(ticket: str) -> None:
 
 
 TENANT = {
-    "title": "Acorn",
+    "title": "acorn",
     "access": {"method": "web_identity", "audience": "api://deskbridge"},
     "accounts": [{"account": "111122223333", "role": "arn:aws:iam::111122223333:role/Deskbridge"}],
     "regions": ["eu-west-2"],

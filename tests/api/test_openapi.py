@@ -1,20 +1,28 @@
 """The OpenAPI document: it knows every endpoint, and is valid."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from openapi_spec_validator import validate
 
-from functions.http.endpoints import Access, declared_endpoints
+from functions.http.access import Door
+from functions.http.endpoints import declared_endpoints
+from shared import bootstrap
+from shared.access.roles import Role
 from shared.reasons import Reason
 from tests.api.calling import call
 from tests.registered import FUNCTIONS
+from tests.tokens import tokens_in_memory
 
 
 @pytest.fixture(scope="module")
-def document() -> Any:
-    return call("GET", "openapi.json").json
+def document() -> Iterator[Any]:
+    bootstrap.reset()
+    bootstrap.replace("access_tokens", tokens_in_memory())
+    yield call("GET", "openapi.json").json
+    bootstrap.reset()
 
 
 def http_functions() -> dict[str, Any]:
@@ -43,24 +51,30 @@ def test_every_http_function_of_the_app_is_described_and_no_other(document: Any)
     assert {(path, method) for path, method, _ in operations(document)} == served
 
 
-def test_an_endpoints_declared_access_is_what_the_host_asks_for() -> None:
-    for name, trigger in http_functions().items():
-        level = str(getattr(trigger.auth_level, "value", trigger.auth_level)).casefold()
-        is_open = declared_endpoints()[name].access is Access.OPEN
-        assert level.rsplit(".", 1)[-1] == ("anonymous" if is_open else "function"), name
+def test_to_the_host_every_endpoint_is_anonymous_but_the_one_that_makes_the_first_token() -> None:
+    levels = {
+        name: str(getattr(trigger.auth_level, "value", trigger.auth_level)).casefold().rsplit(".", 1)[-1]
+        for name, trigger in http_functions().items()
+    }
+    assert {name for name, level in levels.items() if level != "anonymous"} == {"make_administrator_token"}
+    assert levels["make_administrator_token"] == "function"
 
 
-def test_reading_needs_no_writing_key_and_writing_no_reading_key() -> None:
+def test_what_changes_something_is_no_readers() -> None:
     for declared in declared_endpoints().values():
-        if declared.methods == ("GET",) and declared.tag != "audit":
-            assert declared.access is not Access.WRITING, declared.function
-        elif declared.access is not Access.OPEN:
-            assert declared.access is Access.WRITING, declared.function
+        if declared.methods != ("GET",):
+            assert declared.access is not Role.READER, declared.function
 
 
-def test_only_these_endpoints_need_no_key() -> None:
-    opened = {each.function for each in declared_endpoints().values() if each.access is Access.OPEN}
-    assert opened == {"show_health", "show_calendar", "receive_key_vault_events", "receive_authrocket_event"}
+def test_only_these_endpoints_need_no_role() -> None:
+    doors = {each.function: each.access for each in declared_endpoints().values() if isinstance(each.access, Door)}
+    assert doors == {
+        "show_health": Door.OPEN,
+        "receive_key_vault_events": Door.OPEN,
+        "receive_authrocket_event": Door.OPEN,
+        "show_calendar": Door.CALENDAR_TOKEN,
+        "make_administrator_token": Door.HOST_KEY,
+    }
 
 
 def test_every_operation_says_what_it_answers_with_and_why_it_refuses(document: Any) -> None:

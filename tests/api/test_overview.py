@@ -12,16 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import bootstrap
+from shared.access.token_format import new_token
 from shared.imports.runs.model import Mode, Run, RunState
 from shared.overview import record_counts
 from shared.overview.expiries import Expiry, calendar
 from shared.storage.rows import Page, Where
 from shared.tickets.domain.model import ObjectType
 from tests.api.calling import Answer, call
+from tests.api.conftest import CREDENTIAL, STORE
 from tests.api.seeding import asset, secrets_of_two_vaults, sites_and_types, user
 from tests.fakes.tables import MemoryTable, MemoryTables
-
-TOKEN = "calendar-" + "0123456789abcdef" * 2
+from tests.tokens import token_of
 
 
 @pytest.fixture(autouse=True)
@@ -216,33 +217,69 @@ def entries(text: str) -> list[dict[str, str]]:
     return found
 
 
-def test_expiries_are_a_calendar_at_an_address_that_nobody_guesses(
-    desk: MemoryTables, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def calendar_token(name: str = "outlook", **view: str) -> str:
+    made = call("POST", "tokens/calendar", {"name": name, **view})
+    assert made.status == 201, made.json
+    return str(made.json["token"])
+
+
+def test_expiries_are_a_calendar_that_its_token_opens(desk: MemoryTables) -> None:
     secrets_of_two_vaults(desk)
-    monkeypatch.setenv("DESKBRIDGE_CALENDAR_TOKEN", f"an-older-one-{TOKEN} {TOKEN}")
-    for token in (TOKEN, f"an-older-one-{TOKEN}"):
-        answer = call("GET", f"calendar/{token}/expiries.ics")
-        assert answer.status == 200
-        found = entries(answer.body.decode())
-        assert [entry["SUMMARY"] for entry in found] == [
-            "acorn-vault: secret gone-by expires",
-            "oak-vault: secret in-five-days expires",
-            "acorn-vault: secret in-ten-days expires",
-            "acorn-vault: secret in-a-year expires",
-        ]
+    answer = call("GET", f"calendar/expiries.ics?token={calendar_token()}")
+    assert answer.status == 200
+    found = entries(answer.body.decode())
+    assert [entry["SUMMARY"] for entry in found] == [
+        "acorn-vault: secret gone-by expires",
+        "oak-vault: secret in-five-days expires",
+        "acorn-vault: secret in-ten-days expires",
+        "acorn-vault: secret in-a-year expires",
+    ]
     in_five_days = datetime.now(UTC) + timedelta(days=5)
     assert found[1]["DTSTART;VALUE=DATE"] == f"{in_five_days:%Y%m%d}"
-    for wrong in ("x", TOKEN[:-1], TOKEN + "0", f"an-older-one-{TOKEN}%20{TOKEN}"):
-        refused = call("GET", f"calendar/{wrong}/expiries.ics")
-        assert (refused.status, refused.json["reason"]) == (404, "not_found")
 
 
-@pytest.mark.parametrize("token", ["", "short", " "])
-def test_without_a_long_token_there_is_no_calendar(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DESKBRIDGE_CALENDAR_TOKEN", token)
-    bootstrap.reset()
-    assert call("GET", f"calendar/{token or 'none'}/expiries.ics".replace(" ", "%20")).status == 404
+def test_a_calendar_shows_the_site_customer_and_team_that_its_token_names(desk: MemoryTables) -> None:
+    secrets_of_two_vaults(desk)
+    for name, customer in (("london", "acorn"), ("leeds", "oak")):
+        assert call("PUT", f"settings/sites/{name}", {"title": name, "customer": customer}).status == 201
+    vaults = [{"name": "acorn-vault", "site": "london"}, {"name": "oak-vault"}]
+    settings = {"credentials": {"current": {"credential": "webhook"}}, "allowed_vaults": vaults}
+    call("PUT", "settings/credential-stores/acorn", STORE)
+    call("PUT", "settings/credentials/webhook", {**CREDENTIAL, "scope": "key-vault-events"})
+    assert call("PUT", "settings/key-vault-events/default", settings).status == 201
+    (ticket,) = call("GET", "tickets?object_name=in-five-days").json["items"]
+    moved = call("PATCH", f"tickets/{ticket['id']}", {"site": "leeds", "team": "Platform"}, {"If-Match": "*"})
+    assert moved.status == 200, moved.json
+
+    def shown(**view: str) -> set[str]:
+        token = calendar_token("-".join(["of", *view.values()]).casefold(), **view)
+        answer = call("GET", f"calendar/expiries.ics?token={token}")
+        return {entry["SUMMARY"].split()[2] for entry in entries(answer.body.decode())}
+
+    of_acorn = {"gone-by", "in-ten-days", "in-a-year"}
+    assert shown(customer="acorn") == shown(site="london") == of_acorn
+    assert shown(customer="oak") == shown(site="leeds") == shown(team="Platform") == {"in-five-days"}
+    assert shown(site="leeds", team="Nobody") == shown(customer="acorn", site="leeds") == set()
+
+
+def test_a_calendars_token_opens_the_calendar_alone_and_no_other_token_opens_it() -> None:
+    token = calendar_token()
+    refused = call("GET", "tickets", headers={"X-Api-Key": token})
+    assert (refused.status, refused.json["reason"]) == (403, "access_token_kind")
+    assert call("DELETE", "tokens/outlook").status == 204
+    of_another_kind = token_of("administrator")
+    for wrong in ("", "x", token[:-1], new_token(), of_another_kind, token):
+        refused = call("GET", f"calendar/expiries.ics?token={wrong}")
+        assert (refused.status, set(refused.json), refused.json["reason"]) == (
+            401,
+            {"type", "status", "reason"},
+            "credential_refused",
+        )
+
+
+def test_a_calendar_of_a_customer_or_site_that_there_is_not_is_refused() -> None:
+    refused = call("POST", "tokens/calendar", {"name": "x", "customer": "nobody", "site": "nowhere"})
+    assert [fault["path"] for fault in refused.json["faults"]] == ["customers", "site"]
 
 
 MOMENTS = st.floats(0, datetime(9999, 12, 31, tzinfo=UTC).timestamp()).map(lambda at: datetime.fromtimestamp(at, UTC))

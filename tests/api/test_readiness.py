@@ -8,15 +8,18 @@ import pytest
 from azure.storage.queue import QueueServiceClient
 
 from shared import bootstrap
+from shared.bootstrap.kinds import KINDS
 from shared.errors import MisconfiguredError
 from shared.outbox.outbox import ATTEMPTS, Outbox
 from shared.reasons import Reason
+from shared.settings.store import SettingsStore
 from shared.storage.names import IMPORT_PARTS_POISON_QUEUE, IMPORT_PARTS_QUEUE
 from shared.storage.queues import Queues
 from shared.vaults.checks import CredentialCheck
 from tests.api.calling import call
 from tests.api.conftest import STORE
 from tests.storage_emulator import Storage
+from tests.tokens import tokens_in_memory
 
 
 class _Checks:
@@ -38,6 +41,8 @@ class _Checks:
 def desk(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("AzureWebJobsStorage", storage.connection_string)
     bootstrap.reset()
+    store = SettingsStore(bootstrap.tables().table("settings"), KINDS, bootstrap.now)
+    store.put("customers", "acorn", {"title": "Acorn"}, by="tests")
     bootstrap.replace("credential_checks", _Checks(oak=Reason.VAULT_PERMISSION_MISSING))
     yield
     bootstrap.reset()
@@ -105,7 +110,7 @@ def test_an_import_that_is_overdue_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     call("PUT", "settings/credential-stores/acorn", STORE)
     call("PUT", "settings/credentials/key", {"store": "acorn", "secret": "key", "scope": "any"})
     call("PUT", "settings/asset-types/server", {"title": "Server", "group": "Servers"})
-    call("PUT", "settings/sites/london", {"title": "London", "customer": "Acorn"})
+    call("PUT", "settings/sites/london", {"title": "London", "customer": "acorn"})
     tenant = {
         "title": "Acorn",
         "syncing": True,
@@ -124,6 +129,7 @@ def test_an_import_that_is_overdue_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(bootstrap, "now", lambda: datetime.now(UTC) + timedelta(days=3))
     bootstrap.swap_instances({})
     bootstrap.replace("credential_checks", _Checks())
+    bootstrap.replace("access_tokens", tokens_in_memory())
     assert part(call("GET", "health/ready"), name)["state"] == "degraded"
 
 
@@ -134,6 +140,7 @@ def test_storage_that_does_not_answer_is_503(monkeypatch: pytest.MonkeyPatch) ->
         f"AccountName=lab0;AccountKey=bGFi;TableEndpoint={closed};QueueEndpoint={closed};BlobEndpoint={closed}",
     )
     bootstrap.reset()
+    bootstrap.replace("access_tokens", tokens_in_memory())
     answer = call("GET", "health/ready")
     assert (answer.status, answer.json["status"]) == (503, "failing")
     assert part(answer, "storage")["reason"] == "storage_unavailable"
@@ -152,7 +159,7 @@ def test_queues_of_a_wrong_key_or_no_key_are_said_to_be_refused(storage: Storage
 
 
 def test_what_failed_to_follow_from_a_change_is_told_with_its_reason() -> None:
-    call("PUT", "settings/sites/london-hq", {"title": "London HQ", "customer": "Acorn"})
+    call("PUT", "settings/sites/london-hq", {"title": "London HQ", "customer": "acorn"})
 
     def refuse(_due: Any) -> None:
         raise MisconfiguredError(Reason.SETTING_MISSING, "There is no address.", remedy="Set one.")
@@ -170,12 +177,12 @@ def test_what_failed_to_follow_from_a_change_is_told_with_its_reason() -> None:
 
 
 def test_what_is_on_its_way_to_follow_from_a_change_is_ready() -> None:
-    call("PUT", "settings/sites/london-hq", {"title": "London HQ", "customer": "Acorn"})
+    call("PUT", "settings/sites/london-hq", {"title": "London HQ", "customer": "acorn"})
     assert part(call("GET", "health/ready"), "outbox")["state"] == "ready"
 
 
 def test_what_has_waited_for_long_to_follow_from_a_change_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    call("PUT", "settings/sites/london-hq", {"title": "London HQ", "customer": "Acorn"})
+    call("PUT", "settings/sites/london-hq", {"title": "London HQ", "customer": "acorn"})
     late = datetime.now(UTC) + timedelta(hours=2)
     bootstrap.readiness()
     monkeypatch.setattr(bootstrap.readiness(), "_now", lambda: late)

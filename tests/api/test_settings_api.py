@@ -1,5 +1,7 @@
 """Settings over HTTP: documents with versions, pages, sets, and refusals that say what to do."""
 
+import base64
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -9,6 +11,7 @@ from shared import bootstrap
 from tests.api.calling import call
 from tests.api.conftest import CREDENTIAL, STORE
 from tests.fakes.tables import MemoryTables, WatchedTables
+from tests.tokens import begin_anew
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +21,7 @@ def desk(tables: MemoryTables) -> MemoryTables:
 
 def test_a_document_is_made_read_replaced_and_removed() -> None:
     made = call("PUT", "settings/credential-stores/acorn", STORE)
-    assert (made.status, made.json["version"], made.json["changed_by"]) == (201, 1, "operator")
+    assert (made.status, made.json["version"], made.json["changed_by"]) == (201, 1, "the-administrator")
     read = call("GET", "settings/credential-stores/acorn")
     assert (read.json["document"], read.etag) == (STORE, made.etag)
     changed = {**STORE, "method": "user_assigned", "client_id": "11111111-2222-4333-8444-555555555555"}
@@ -90,7 +93,10 @@ def test_a_wrong_query_parameter_is_refused_by_name(address: str, reason: str, p
 
 
 def test_the_key_in_the_address_is_the_hosts_and_no_unknown_parameter() -> None:
-    assert call("GET", "settings/sites?code=abc&clientId=default").status == 200
+    made = call("POST", "tokens/administrator?code=abc&clientId=default", {"name": "first"})
+    assert (made.status, made.json["role"]) == (201, "administrator")
+    refused = call("GET", "settings/sites?code=abc")
+    assert (refused.status, refused.json["reason"]) == (400, "parameter_unknown")
 
 
 def test_a_token_that_was_not_given_out_is_refused() -> None:
@@ -100,7 +106,7 @@ def test_a_token_that_was_not_given_out_is_refused() -> None:
 
 def test_a_list_is_read_page_by_page_to_its_end() -> None:
     for number in range(7):
-        call("PUT", f"settings/sites/site-{number}", {"title": f"Site {number}", "customer": "Acorn"})
+        call("PUT", f"settings/sites/site-{number}", {"title": f"Site {number}", "customer": "acorn"})
     names: list[str] = []
     after = ""
     while True:
@@ -114,9 +120,9 @@ def test_a_list_is_read_page_by_page_to_its_end() -> None:
 
 
 def test_history_has_pages_too() -> None:
-    etag = call("PUT", "settings/sites/one", {"title": "0", "customer": "Acorn"}).etag
+    etag = call("PUT", "settings/sites/one", {"title": "0", "customer": "acorn"}).etag
     for number in range(1, 4):
-        etag = call("PUT", "settings/sites/one", {"title": str(number), "customer": "Acorn"}, {"If-Match": etag}).etag
+        etag = call("PUT", "settings/sites/one", {"title": str(number), "customer": "acorn"}, {"If-Match": etag}).etag
     first = call("GET", "settings/sites/one/history?limit=3").json
     rest = call("GET", f"settings/sites/one/history?limit=3&after={first['next']}").json
     titles = [entry["document"]["title"] for entry in first["items"] + rest["items"]]
@@ -127,13 +133,15 @@ def test_applying_an_export_changes_nothing() -> None:
     call("PUT", "settings/credential-stores/acorn", STORE)
     call("PUT", "settings/credentials/acorn-ec2", CREDENTIAL)
     exported = call("GET", "settings").body
-    assert [entry["kind"] for entry in yaml.safe_load_all(exported)] == ["credential-stores", "credentials"]
+    kinds = ["customers", "customers", "credential-stores", "credentials"]
+    assert [entry["kind"] for entry in yaml.safe_load_all(exported)] == kinds
     applied = call("POST", "settings", exported, {"Content-Type": "application/yaml"})
-    assert [item["action"] for item in applied.json["items"]] == ["unchanged", "unchanged"]
+    assert [item["action"] for item in applied.json["items"]] == ["unchanged"] * 4
 
 
 def test_a_dry_run_says_what_would_change_and_writes_nothing(desk: MemoryTables) -> None:
     body = {"documents": [{"kind": "credential-stores", "name": "acorn", "document": STORE}]}
+    call("GET", "me")
     before = desk.contents()
     answer = call("POST", "settings?dry_run=true", body)
     assert (answer.json["dry_run"], answer.json["items"][0]["action"]) == (True, "created")
@@ -144,7 +152,7 @@ def test_a_dry_run_says_what_would_change_and_writes_nothing(desk: MemoryTables)
 def test_unknown_fields_of_a_set_and_of_its_members_are_refused_by_name() -> None:
     refused = call("POST", "settings", {"documents": [], "dryrun": True})
     assert [(refused.status, fault["path"]) for fault in refused.json["faults"]] == [(400, "dryrun")]
-    member = {"kind": "sites", "name": "one", "document": {"title": "One", "customer": "Acorn"}, "extra": 1}
+    member = {"kind": "sites", "name": "one", "document": {"title": "One", "customer": "acorn"}, "extra": 1}
     refused = call("POST", "settings", {"documents": [member]})
     assert [fault["path"] for fault in refused.json["faults"]] == ["documents.0.extra"]
     assert call("POST", "settings", b" ").json["reason"] == "body_not_readable"
@@ -168,18 +176,21 @@ def test_answers_are_kept_by_nobody() -> None:
 
 
 def principal(name: str = "ann@acorn.example", object_id: str = "6f9d") -> dict[str, str]:
-    return {"X-MS-CLIENT-PRINCIPAL-NAME": name, "X-MS-CLIENT-PRINCIPAL-ID": object_id}
+    claims = {"claims": [{"typ": "roles", "val": "Deskbridge.Operator"}]}
+    return {
+        "X-MS-CLIENT-PRINCIPAL": base64.b64encode(json.dumps(claims).encode()).decode(),
+        "X-MS-CLIENT-PRINCIPAL-NAME": name,
+        "X-MS-CLIENT-PRINCIPAL-ID": object_id,
+    }
 
 
 def test_with_the_platforms_sign_in_the_history_names_who_did_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WEBSITE_AUTH_ENABLED", "True")
-    made = call("PUT", "settings/sites/one", {"title": "One", "customer": "Acorn"}, principal())
+    document = {"title": "One", "customer": "acorn"}
+    made = call("PUT", "settings/sites/one", document, principal(), role=None)
     assert made.json["changed_by"] == "ann@acorn.example (6f9d)"
-    hostile = call(
-        "PUT", "settings/sites/two", {"title": "Two", "customer": "Acorn"}, principal("a\r\nb" + "x" * 999, "")
-    )
+    hostile = call("PUT", "settings/sites/two", document, principal("a\r\nb" + "x" * 999, ""), role=None)
     assert hostile.json["changed_by"] == ("ab" + "x" * 999)[:200]
-    assert call("PUT", "settings/sites/three", {"title": "Three", "customer": "Acorn"}).json["changed_by"] == "operator"
 
 
 @pytest.mark.parametrize("enabled", [None, "False", "0", "@Microsoft.KeyVault(VaultName=a;SecretName=b)"])
@@ -190,10 +201,8 @@ def test_without_the_platforms_sign_in_nobody_can_name_himself(
         monkeypatch.setenv("WEBSITE_AUTH_ENABLED", enabled)
     bootstrap.reset()
     bootstrap.replace("tables", MemoryTables())
-    assert (
-        call("PUT", "settings/sites/one", {"title": "One", "customer": "Acorn"}, principal()).json["changed_by"]
-        == "operator"
-    )
+    made = call("PUT", "settings/customers/acorn", {"title": "Acorn"}, principal())
+    assert made.json["changed_by"] == "the-administrator"
 
 
 def test_an_answer_is_of_the_version_that_was_written_even_when_somebody_else_wrote_right_after(
@@ -210,8 +219,7 @@ def test_an_answer_is_of_the_version_that_was_written_even_when_somebody_else_wr
             )
             second.append(replaced.etag)
 
-    bootstrap.reset()
-    bootstrap.replace("tables", WatchedTables(desk, overtaken))
+    begin_anew(WatchedTables(desk, overtaken))
     first = call("PUT", "settings/credential-stores/acorn", {**STORE, "cache_seconds": 100}, {"If-Match": made.etag})
     # With the other's ETag, its caller would replace what it never saw.
     assert (first.status, first.json["version"], first.json["document"]["cache_seconds"]) == (200, 2, 100)
@@ -228,8 +236,7 @@ def test_a_written_document_that_somebody_else_removed_at_once_was_written_all_t
             removed.append(0)
             removed.append(call("DELETE", "settings/credential-stores/acorn", headers={"If-Match": "*"}).status)
 
-    bootstrap.reset()
-    bootstrap.replace("tables", WatchedTables(desk, gone))
+    begin_anew(WatchedTables(desk, gone))
     assert call("PUT", "settings/credential-stores/acorn", STORE).status == 201
     assert removed == [0, 204]
 
@@ -245,14 +252,13 @@ def test_applying_beside_other_writers_ends_with_every_document_as_given(desk: M
             others.append(None)  # type: ignore[arg-type] # its own writes are not interfered with
             number = others.index(None)  # type: ignore[arg-type]
             for name in names:
-                document = {"title": f"Theirs {number}", "customer": "Oak"}
+                document = {"title": f"Theirs {number}", "customer": "oak"}
                 call("PUT", f"settings/sites/{name}", document, {"If-Match": "*"})
             others[number] = number
 
-    call("PUT", f"settings/sites/{names[0]}", {"title": "Before", "customer": "Acorn"})
-    bootstrap.reset()
-    bootstrap.replace("tables", WatchedTables(desk, interfere))
-    documents = [{"kind": "sites", "name": name, "document": {"title": "Ours", "customer": "Acorn"}} for name in names]
+    call("PUT", f"settings/sites/{names[0]}", {"title": "Before", "customer": "acorn"})
+    begin_anew(WatchedTables(desk, interfere))
+    documents = [{"kind": "sites", "name": name, "document": {"title": "Ours", "customer": "acorn"}} for name in names]
     applied = call("POST", "settings", {"documents": documents})
     assert applied.status == 200, applied.body
     assert others == [0, 1]
@@ -268,7 +274,7 @@ def test_applying_beside_other_writers_ends_with_every_document_as_given(desk: M
     ("body", "media_type"),
     [
         (b'{"documents": [], "documents": []}', "application/json"),
-        (b"kind: sites\nname: york\ndocument: {title: York, customer: Acorn}\nname: leeds\n", "application/yaml"),
+        (b"kind: sites\nname: york\ndocument: {title: York, customer: acorn}\nname: leeds\n", "application/yaml"),
         (b"kind: sites\nname: york\ndocument:\n  title: York\n  customer: Acorn\n  title: Leeds\n", "text/yaml"),
     ],
 )
@@ -286,20 +292,20 @@ def test_yaml_that_merges_another_mapping_may_say_its_own_beside_it() -> None:
 kind: sites
 name: york
 document: &york
-  <<: {title: Never seen, customer: Acorn}
+  <<: {title: Never seen, customer: acorn}
   title: York
 ---
 kind: sites
 name: leeds
-document: {title: Leeds, customer: Acorn}
+document: {title: Leeds, customer: acorn}
 """
     applied = call("POST", "settings", body, {"Content-Type": "application/yaml"})
     assert applied.status == 200, applied.body
-    assert call("GET", "settings/sites/york").json["document"] == {"title": "York", "customer": "Acorn"}
+    assert call("GET", "settings/sites/york").json["document"] == {"title": "York", "customer": "acorn"}
 
 
 @pytest.mark.parametrize("media_type", ["application/json", "APPLICATION/JSON", "Application/Json; charset=utf-8"])
 def test_the_media_type_of_a_set_is_read_in_any_case(media_type: str) -> None:
-    document = {"kind": "sites", "name": "york", "document": {"title": "York", "customer": "Acorn"}}
+    document = {"kind": "sites", "name": "york", "document": {"title": "York", "customer": "acorn"}}
     applied = call("POST", "settings", {"documents": [document]}, {"Content-Type": media_type})
     assert applied.json["items"][0]["action"] == "created"

@@ -105,9 +105,10 @@ def test_every_page_is_a_span_and_what_it_raises_comes_through(tracer: Tracer) -
 
 
 def test_the_sdks_are_quiet_and_a_write_is_one_line_with_who_and_what(caplog: pytest.LogCaptureFixture) -> None:
+    bootstrap.settings().put("customers", "acorn", {"title": "Acorn"}, by="tests")
     caplog.set_level(logging.INFO)
-    made = call("PUT", "settings/sites/london-hq", {"title": "London HQ", "customer": "Acorn"})
+    made = call("PUT", "settings/sites/london-hq", {"title": "London HQ", "customer": "acorn"})
     assert made.status == 201
     assert [record.name for record in caplog.records if record.name.split(".")[0] in {"azure", "urllib3"}] == []
     (line,) = [record.getMessage() for record in caplog.records if "sites/london-hq" in record.getMessage()]
-    assert line == "put_setting sites/london-hq by operator: 201"
+    assert line == "put_setting sites/london-hq by the-administrator: 201"

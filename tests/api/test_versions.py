@@ -12,6 +12,7 @@ from shared import bootstrap
 from tests.api.calling import Answer, call
 from tests.api.seeding import asset, secrets_of_two_vaults, sites_and_types, user
 from tests.fakes.tables import MemoryTables, WatchedTables
+from tests.tokens import begin_anew
 
 
 @pytest.fixture(autouse=True)
@@ -51,8 +52,7 @@ def test_an_answer_is_of_the_edit_itself_even_when_somebody_else_edited_right_af
             other.append("begun")
             other.append(edit(record, "theirs", "*").etag)
 
-    bootstrap.reset()
-    bootstrap.replace("tables", WatchedTables(desk, overtaken))
+    begin_anew(WatchedTables(desk, overtaken))
     mine = edit(record, "mine", etag)
     assert mine.json["fields"]["notes"] == "mine"
     assert mine.etag != other[1]
@@ -74,8 +74,7 @@ def test_an_answer_is_of_the_change_of_a_ticket_itself_even_when_somebody_else_c
             other.append("begun")
             other.append(call("PATCH", address, {"assignee": "theirs"}, {"If-Match": "*"}).etag)
 
-    bootstrap.reset()
-    bootstrap.replace("tables", WatchedTables(desk, overtaken))
+    begin_anew(WatchedTables(desk, overtaken))
     mine = call("PATCH", address, {"assignee": "mine", "note": "Mine."}, {"If-Match": etag})
     assert (mine.json["assignee"], mine.json["etag"]) == ("mine", mine.etag)
     assert "Mine." in {note["text"] for note in mine.json["notes"]}
@@ -126,7 +125,7 @@ def test_who_takes_any_version_is_not_told_of_others_and_no_change_is_lost(desk:
     writes: list[Callable[[int], Answer]] = [
         lambda number: edit(record, str(number), "*"),
         lambda number: call("PATCH", ticket, {"assignee": str(number)}, {"If-Match": "*"}),
-        lambda number: call("PUT", document, {"title": str(number), "customer": "Acorn"}, {"If-Match": "*"}),
+        lambda number: call("PUT", document, {"title": str(number), "customer": "acorn"}, {"If-Match": "*"}),
     ]
     slow = WatchedTables(desk, lambda *_: time.sleep(random.uniform(0, 0.002)))
     bootstrap.reset()
@@ -148,7 +147,7 @@ def test_who_takes_any_version_is_not_told_of_others_and_no_change_is_lost(desk:
 
 def test_one_who_was_overtaken_is_told_the_version_that_is_there_now(desk: MemoryTables, record: str) -> None:
     document = "settings/sites/york"
-    made = call("PUT", document, {"title": "York", "customer": "Acorn"})
+    made = call("PUT", document, {"title": "York", "customer": "acorn"})
     etag = call("GET", record).etag
     other: list[str] = []
 
@@ -165,12 +164,12 @@ def test_one_who_was_overtaken_is_told_the_version_that_is_there_now(desk: Memor
     refused = edit(record, "mine", etag)
     assert (refused.status, refused.json["present_version"]) == (412, other[1])
     other.clear()
-    theirs = {"title": "Theirs", "customer": "Acorn"}
+    theirs = {"title": "Theirs", "customer": "acorn"}
     bootstrap.reset()
     bootstrap.replace(
         "tables", WatchedTables(desk, overtaking(lambda: call("PUT", document, theirs, {"If-Match": "*"})))
     )
-    refused = call("PUT", document, {"title": "Mine", "customer": "Acorn"}, {"If-Match": made.etag})
+    refused = call("PUT", document, {"title": "Mine", "customer": "acorn"}, {"If-Match": made.etag})
     assert (refused.status, refused.json["present_version"]) == (412, other[1])
 
 

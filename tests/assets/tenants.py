@@ -51,8 +51,10 @@ def tenant(**changes: Any) -> dict[str, Any]:
 
 def settle(settings: SettingsStore) -> None:
     """What tenants name: sites, a type, a store."""
-    settings.put("sites", "london-hq", {"title": "London HQ", "customer": "Acorn Construction"}, by="test")
-    settings.put("sites", "leeds", {"title": "Leeds", "customer": "St Johns High School"}, by="test")
+    settings.put("customers", "acorn", {"title": "Acorn Construction"}, by="test")
+    settings.put("customers", "st-johns", {"title": "St Johns High School"}, by="test")
+    settings.put("sites", "london-hq", {"title": "London HQ", "customer": "acorn"}, by="test")
+    settings.put("sites", "leeds", {"title": "Leeds", "customer": "st-johns"}, by="test")
     settings.put("asset-types", "server", {"title": "Server"}, by="test")
     settings.put("asset-types", "application-server", {"title": "Application server"}, by="test")
     vault = {"vault_url": "https://acorn.vault.azure.net", "method": "system_assigned"}

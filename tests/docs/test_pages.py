@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from functions.http.endpoints import Access, declared_endpoints
+from functions.http.endpoints import declared_endpoints
+from lab.access_table import PAGE, what_opens, written
 from shared.environment import CLIENT_SECRET_PREFIX, VARIABLES
 from shared.reasons import Reason
 from shared.rules.operators import OPERATORS
@@ -43,7 +44,7 @@ def test_no_page_speaks_of_a_setting_of_the_app_that_there_is_not() -> None:
     in_deployment = set(re.findall(r"DESKBRIDGE_[A-Z0-9_]+", (ROOT / "infra" / "main.bicepparam").read_text("utf-8")))
     scripts = "".join(path.read_text("utf-8") for path in (ROOT / "infra" / "scripts").iterdir() if path.is_file())
     in_scripts = set(re.findall(r"DESKBRIDGE_[A-Z0-9_]+", scripts))
-    on_the_way = {"DESKBRIDGE_KEY", *in_deployment, *in_scripts}
+    on_the_way = {"DESKBRIDGE_TOKEN", *in_deployment, *in_scripts}
     for name, text in PAGES.items():
         if name == "deploy.md":
             # It has variables of the deployment, and a test of its own.
@@ -96,14 +97,18 @@ def test_every_endpoint_stands_in_the_page_with_its_key_parameters_and_example_a
     }
     documented = documented_endpoints()
     assert set(documented) == set(endpoints)
-    keys = {Access.READING: "reading key", Access.WRITING: "writing key", Access.OPEN: "no function key"}
     for address, declared in endpoints.items():
         text = documented[address]
-        assert f"({keys[declared.access]})" in text, address
+        assert f"({what_opens(declared)})" in text, address
         assert "```sh\n" in text, address
         missing = {query.name for query in declared.query or () if f"`{query.name}`" not in text}
         assert not missing, f"{address}: {missing}"
         assert not declared.if_match or "If-Match" in text, address
+
+
+def test_the_table_of_who_may_call_what_is_that_of_the_declarations() -> None:
+    page = PAGE.read_text("utf-8")
+    assert page == written(page), "run .venv/bin/python -m lab.access_table"
 
 
 @pytest.mark.parametrize("page", sorted(PAGES))

@@ -13,6 +13,7 @@ from shared import bootstrap
 from tests.functional.test_key_vault_events import CREDENTIAL, STORE, _Passwords, send
 from tests.storage_emulator import Storage
 from tests.tickets.desk import AUTHORIZATION, PASSWORD, PAYLOADS, USERNAME, ingest_afterwards, settings
+from tests.tokens import token_header
 
 
 class Timer(func.TimerRequest):
@@ -43,7 +44,7 @@ def call(function: Any, method: str, path: str, body: Any = None, **headers: str
     request = func.HttpRequest(
         method=method,
         url=f"https://desk.example/api/{path}",
-        headers={name.replace("_", "-"): value for name, value in headers.items()},
+        headers={**token_header(), **{name.replace("_", "-"): value for name, value in headers.items()}},
         params=dict(pair.split("=") for pair in parts.query.split("&") if pair),
         route_params={"id": words[1]} if len(words) > 1 else {},
         body=b"" if body is None else json.dumps(body).encode(),
@@ -70,7 +71,7 @@ def test_a_ticket_is_listed_shown_changed_and_noted(desk: None) -> None:
         api_tickets.change_ticket, "PATCH", f"tickets/{ticket_id}", change, If_Match=shown["etag"]
     )
     assert (status, changed["status"]) == (200, "on_hold")
-    assert {note["author"] for note in changed["notes"]} == {"Key Vault event", "operator"}
+    assert {note["author"] for note in changed["notes"]} == {"Key Vault event", "the-administrator"}
     status, refused, _ = call(
         api_tickets.change_ticket, "PATCH", f"tickets/{ticket_id}", change, If_Match=shown["etag"]
     )

@@ -143,7 +143,8 @@ class Ec2Case:
 
     def settle(self, settings: SettingsStore, **policies: Any) -> None:
         if settings.find(AwsTenantDocument, self.document) is None:
-            settings.put("sites", "leeds", {"title": "Leeds", "customer": "St Johns High School"}, by="test")
+            settings.put("customers", "st-johns", {"title": "St Johns High School"}, by="test")
+            settings.put("sites", "leeds", {"title": "Leeds", "customer": "st-johns"}, by="test")
             settings.put("asset-types", "server", {"title": "Server"}, by="test")
             vault = {"vault_url": "https://acorn.vault.azure.net", "method": "system_assigned"}
             settings.put("credential-stores", "kv", vault, by="test")
@@ -228,7 +229,8 @@ class AuthRocketCase:
     def settle(self, settings: SettingsStore, **policies: Any) -> None:
         there = settings.find(AuthRocketRealmDocument, self.document, fresh=True) is not None
         if not there:
-            settings.put("sites", "leeds", {"title": "Leeds", "customer": "St Johns High School"}, by="test")
+            settings.put("customers", "st-johns", {"title": "St Johns High School"}, by="test")
+            settings.put("sites", "leeds", {"title": "Leeds", "customer": "st-johns"}, by="test")
             vault = {"vault_url": "https://acorn.vault.azure.net", "method": "system_assigned"}
             settings.put("credential-stores", "kv", vault, by="test")
         content: dict[str, Any] = {

@@ -102,9 +102,14 @@ class _Fake:
             if self.state["health"] >= 0:
                 raise RefusedError("curl: (22) The requested URL returned error: 503")
             return ""
-        assert (
-            Path(_option(arguments, "--config")).read_text("utf-8") == 'header = "x-functions-key: the-function-key"\n'
-        )
+        config = Path(_option(arguments, "--config")).read_text("utf-8")
+        if url.endswith("/api/v1/tokens/administrator"):
+            assert config == 'header = "x-functions-key: the-function-key"\n'
+            return '{"name": "deploy", "token": "desk_made-by-the-desk"}'
+        assert config == 'header = "X-Api-Key: desk_made-by-the-desk"\n'
+        if "DELETE" in arguments:
+            self.state["revoked"] = url.rpartition("/")[2]
+            return ""
         if "--write-out" in arguments:
             return str(self.state.get("settings_status", 404))
         self.state["posted"].append(Path(_option(arguments, "--data-binary")[1:]).read_text("utf-8"))

@@ -9,7 +9,7 @@ import pytest
 from lab.desk import Desk, DeskError
 from lab.examples import Applied, apply_examples
 
-SITE = {"kind": "sites", "name": "york", "document": {"title": "York", "customer": "Acorn"}}
+SITE = {"kind": "sites", "name": "york", "document": {"title": "York", "customer": "acorn"}}
 
 
 class StubDesk:
@@ -66,7 +66,7 @@ def test_an_untouched_example_follows_its_file(desk: StubDesk) -> None:
     write(desk, "a.json", json.dumps(SITE))
     apply(desk)
     assert apply(desk).actions == ("unchanged",)
-    write(desk, "a.json", json.dumps({**SITE, "document": {"title": "York, new", "customer": "Acorn"}}))
+    write(desk, "a.json", json.dumps({**SITE, "document": {"title": "York, new", "customer": "acorn"}}))
     assert apply(desk).actions == ("updated",)
 
 

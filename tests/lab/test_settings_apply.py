@@ -18,7 +18,7 @@ class _Desk(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        self.seen.append((self.path, self.headers["x-functions-key"], body))
+        self.seen.append((self.path, self.headers["X-Api-Key"], body))
         status, said = self.answers.pop(0)
         self.send_response(status)
         self.end_headers()
@@ -77,7 +77,7 @@ def test_a_file_that_is_no_yaml_is_named(tmp_path: Path) -> None:
 
 def test_a_wrong_key_and_a_desk_that_is_not_there_are_told_apart(desk: str) -> None:
     _Desk.answers.append((401, b""))
-    with pytest.raises(ValueError, match="DESKBRIDGE_KEY is not set, or is no writing key"):
+    with pytest.raises(ValueError, match="DESKBRIDGE_TOKEN is not set, or is no access token"):
         apply(desk, "", "kind: a")
     with pytest.raises(ValueError, match=r"no desk answers at http://127\.0\.0\.1:1"):
         apply("http://127.0.0.1:1", "", "kind: a")

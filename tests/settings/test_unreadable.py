@@ -20,7 +20,7 @@ from tests.fakes.tables import MemoryTables
 
 __all__ = ["tables"]
 
-SITE = {"title": "Leeds", "customer": "Acorn"}
+SITE = {"title": "Leeds", "customer": "acorn"}
 STORE = {"vault_url": "https://acorn-vault.vault.azure.net", "method": "system_assigned"}
 CREDENTIAL = {"store": "main", "secret": "key", "scope": "any"}
 REALM = {

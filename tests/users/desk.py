@@ -134,8 +134,9 @@ class Desk:
         """The sites, the store, and a realm's document with `changes`."""
         store = {"vault_url": "https://vault.vault.azure.net", "method": "system_assigned"}
         self.settings.put("credential-stores", "vault", store, by="test", if_match="*")
+        self.settings.put("customers", "acorn", {"title": "Acorn Construction"}, by="test", if_match="*")
         for site, title in (("london-hq", "London HQ"), ("leeds", "Leeds")):
-            document = {"title": title, "customer": "Acorn Construction"}
+            document = {"title": title, "customer": "acorn"}
             self.settings.put("sites", site, document, by="test", if_match="*")
         realm = {
             "title": "Customers",

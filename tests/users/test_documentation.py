@@ -83,7 +83,8 @@ class Contractors:
         registered: RegisteredSource = defined["CONTRACTORS"]
         kinds = DocumentKinds(*KINDS, *registered.documents())
         self.store = SettingsStore(self.tables.table("settings"), kinds, lambda: BEGINNING)
-        self.store.put("sites", "leeds", {"title": "Leeds", "customer": "Acorn"}, by="test")
+        self.store.put("customers", "acorn", {"title": "Acorn Construction"}, by="test")
+        self.store.put("sites", "leeds", {"title": "Leeds", "customer": "acorn"}, by="test")
         content = {"title": "Builders", "syncing": True, "path": str(path), "default_site": "leeds"}
         self.store.put("contractor-lists", "builders", content, by="test")
         self.runs = RunRepository(self.tables.table("runs"))

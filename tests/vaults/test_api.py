@@ -10,7 +10,7 @@ import pytest
 from functions import api_credentials
 from lab.emulators.key_vault import VaultInterface
 from shared import bootstrap
-from tests.registered import FUNCTIONS
+from tests.tokens import token_header, tokens_in_memory
 from tests.vaults.conftest import Desk
 
 STORE = b'{"check": "store"}'
@@ -23,12 +23,15 @@ def app(desk: Desk) -> Iterator[Desk]:
     bootstrap.replace("environment", desk.environment)
     bootstrap.replace("settings", desk.settings)
     bootstrap.replace("vaults", desk.vaults)
+    bootstrap.replace("access_tokens", tokens_in_memory())
     yield desk
     bootstrap.reset()
 
 
 def call(trigger: Any, name: str, body: bytes = b"") -> tuple[int, Any]:
-    request = func.HttpRequest(method="POST", url="/api", route_params={"name": name}, body=body)
+    request = func.HttpRequest(
+        method="POST", url="/api", headers=token_header(), route_params={"name": name}, body=body
+    )
     answer = trigger.build().get_user_function()(request)
     return answer.status_code, json.loads(answer.get_body())
 
@@ -95,10 +98,3 @@ def test_the_uses_of_a_credential_are_listed(app: Desk, vault: VaultInterface) -
     app.store("main", vault)
     app.put("credentials", "user", scope="any", store="main", secret="user")
     assert call(api_credentials.list_credential_uses, "user") == (200, {"items": [], "next": None})
-
-
-def test_every_call_takes_a_function_key() -> None:
-    for name in ("check_credential_store", "check_credential", "list_credential_uses"):
-        trigger = FUNCTIONS[name].get_trigger()
-        assert trigger is not None
-        assert str(trigger.get_dict_repr()["authLevel"]).upper().endswith("FUNCTION")

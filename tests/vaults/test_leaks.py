@@ -24,6 +24,7 @@ from shared.errors import DeskbridgeError
 from shared.vaults.checks import CredentialChecks
 from shared.vaults.documents.credentials import CredentialReference
 from shared.vaults.usage import SecretUses
+from tests.tokens import token_header, tokens_in_memory
 from tests.vaults.conftest import TENANT, Desk, secret
 
 
@@ -45,7 +46,9 @@ def test_the_search_finds_a_secret_in_every_form(encode: Callable[[str], str]) -
 
 
 def call(trigger: Any, name: str, body: bytes = b"", method: str = "POST") -> bytes:
-    request = func.HttpRequest(method=method, url="/api", route_params={"name": name}, body=body)
+    request = func.HttpRequest(
+        method=method, url="/api", headers=token_header(), route_params={"name": name}, body=body
+    )
     answer: bytes = trigger.build().get_user_function()(request).get_body()
     return answer
 
@@ -100,6 +103,8 @@ def test_no_planted_secret_shows_in_logs_errors_answers_or_settings(
 
     checks = CredentialChecks(desk.settings, desk.vaults, bootstrap.now)
     monkeypatch.setattr(bootstrap, "environment", lambda: desk.environment)
+    tokens = tokens_in_memory()
+    monkeypatch.setattr(bootstrap, "access_tokens", lambda: tokens)
     monkeypatch.setattr(bootstrap, "credential_checks", lambda: checks)
     monkeypatch.setattr(bootstrap, "settings", lambda: desk.settings)
     monkeypatch.setattr(bootstrap, "secret_uses", lambda: SecretUses(desk.settings))

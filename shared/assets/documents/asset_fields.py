@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
+from shared.access.roles import Role
 from shared.errors import Fault
 from shared.settings.base import SettingsDocument, Text
 
@@ -11,6 +12,7 @@ class AssetFieldDocument(SettingsDocument):
     """A field. `custom` makes it a custom field: rules and answers call it `custom.<name>`."""
 
     kind: ClassVar[str] = "asset-fields"
+    writable_by: ClassVar[Role] = Role.OPERATOR
 
     title: Text
     custom: bool = False

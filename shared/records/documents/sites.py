@@ -1,20 +1,40 @@
 """Sites: where assets, users and the objects of tickets are, and whose."""
 
+from collections.abc import Collection, Sequence
 from typing import ClassVar
 
-from shared.settings.base import SettingsDocument, Text
+from shared.access.roles import Role
+from shared.settings.base import DocumentName, Reference, SettingsDocument, Text
 from shared.settings.reader import SettingsReader
 
 _MOST_LISTED = 30
+
+
+class CustomerDocument(SettingsDocument):
+    """A company that is served. Tokens and signed-in people may be limited to it."""
+
+    kind: ClassVar[str] = "customers"
+    writable_by: ClassVar[Role] = Role.OPERATOR
+
+    title: Text
 
 
 class SiteDocument(SettingsDocument):
     """A site of a customer, such as London HQ of Acorn Construction."""
 
     kind: ClassVar[str] = "sites"
+    writable_by: ClassVar[Role] = Role.OPERATOR
 
     title: Text
-    customer: Text
+    customer: DocumentName
+
+    def references(self) -> Sequence[Reference]:
+        return (Reference("customer", CustomerDocument.kind, self.customer),)
+
+
+def sites_of(settings: SettingsReader, customers: Collection[str]) -> frozenset[str]:
+    """The names of the sites of these customers. A site that cannot be read is nobody's."""
+    return frozenset(site.name for site in settings.list(SiteDocument) if site.document.customer in customers)
 
 
 def site_fault(settings: SettingsReader, name: object) -> str | None:

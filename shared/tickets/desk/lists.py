@@ -5,7 +5,7 @@ Open tickets have rows of their own, so nothing that is closed is read for them.
 
 import heapq
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from shared.errors import Fault, InvalidInputError
@@ -66,6 +66,14 @@ def query_of(
         fault = Fault("order", "by expiry is for open tickets")
         raise InvalidInputError(Reason.PARAMETER_INVALID, "Only open tickets are listed by expiry.", faults=[fault])
     return query
+
+
+def of_sites(query: TicketQuery, sites: frozenset[str] | None) -> TicketQuery:
+    """The query with only tickets of these sites left in it; None leaves all in."""
+    if sites is None:
+        return query
+    asked = query.filters.get("site")
+    return replace(query, filters={**query.filters, "site": sites if asked is None else sites & asked})
 
 
 def list_tickets(repository: TicketRepository, query: TicketQuery, now: datetime) -> tuple[list[Ticket], str | None]:

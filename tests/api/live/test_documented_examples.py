@@ -42,14 +42,14 @@ def shell(desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str
         "NO_PROXY": "*",
         "HOME": str(tmp_path_factory.mktemp("home")),
         "DESK": desk.url,
-        "KEY": str(desk.host.keys["default"]),
-        "TOKEN": "none yet",
+        "HOST_KEY": str(desk.host.keys["default"]),
+        "TOKEN": desk.tokens["administrator"],
         "TICKET": _first(desk, "tickets?state=open"),
         "ASSET": _first(desk, "assets"),
         "USER_ID": _first(desk, "users"),
         "RUN": _first(desk, "runs"),
         "QUARANTINED": _first(desk, "quarantine"),
-        "CALENDAR_TOKEN": "0123456789abcdef0123456789abcdef",
+        "CALENDAR_TOKEN": desk.tokens["calendar"],
         "WEBHOOK_USER": WEBHOOK_USER,
         "WEBHOOK_PASSWORD": WEBHOOK_PASSWORD,
         "AUTHROCKET_USER": "authrocket",
@@ -88,8 +88,7 @@ def test_every_example_does_what_it_says(
 
 
 def _run(example: str, variables: dict[str, str], folder: Path) -> "subprocess.CompletedProcess[str]":
-    # The lab's host still wants its key beside the token.
-    shown = f'curl() {{ command curl -sS -H "x-functions-key: $KEY" -w \'\\n{STATUS}%{{http_code}}\\n\' "$@"; }}'
+    shown = f"curl() {{ command curl -sS -w '\\n{STATUS}%{{http_code}}\\n' \"$@\"; }}"
     script = "\n".join(["set -eu", *([] if LOOP in example else [shown]), example])
     return subprocess.run(["sh", "-c", script], cwd=folder, env=variables, capture_output=True, text=True, check=False)
 
@@ -130,7 +129,8 @@ def _wait_for_imports(desk: Desk) -> None:
 def test_every_variable_of_the_examples_is_explained() -> None:
     used = set(re.findall(r"\$([A-Z_]{3,})", "".join(block.text for block in blocks("sh", "api.md"))))
     introduction = PAGE.split("## ")[0]
-    own = {"ENTRY", "CALENDAR_TOKEN", "WEBHOOK_USER", "WEBHOOK_PASSWORD", "AUTHROCKET_USER", "AUTHROCKET_PASSWORD"}
+    own = {"ENTRY", "CALENDAR_TOKEN", "HOST_KEY"}
+    own |= {"WEBHOOK_USER", "WEBHOOK_PASSWORD", "AUTHROCKET_USER", "AUTHROCKET_PASSWORD"}
     assert {name for name in used - own if f"`{name}`" not in introduction} == set()
 
 

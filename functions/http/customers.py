@@ -1,0 +1,46 @@
+"""What a caller that is limited to customers sees: things of their sites. What has no site is nobody's."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from functions.http.access import principal
+from shared import bootstrap
+from shared.errors import ForbiddenError, NotFoundError
+from shared.reasons import Reason
+
+T = TypeVar("T")
+
+
+def sites_seen() -> frozenset[str] | None:
+    """The sites of the caller's customers; None for a caller that is not limited."""
+    customers = principal().customers
+    if customers is None:
+        return None
+    from shared.records.documents.sites import sites_of
+
+    return sites_of(bootstrap.settings(), customers)
+
+
+def find_seen(find: Callable[[], T], site_of: Callable[[T], str | None], what: str) -> T:
+    """What `find` gives, when the caller sees it. Raises NotFoundError, the same whether it is another's or nothing."""
+    sites = sites_seen()
+    if sites is None:
+        return find()
+    try:
+        found: T | None = find()
+    except NotFoundError:
+        found = None
+    if found is None or site_of(found) not in sites:
+        raise NotFoundError(Reason.NOT_FOUND, f"There is no such {what}.")
+    return found
+
+
+def check_site(site: object) -> None:
+    """Raise ForbiddenError for a site that a limited caller may not put a thing at."""
+    sites = sites_seen()
+    if sites is not None and site not in sites:
+        raise ForbiddenError(
+            Reason.SITE_OF_ANOTHER_CUSTOMER,
+            f"{principal().shown} is limited to some customers, and this site is none of theirs.",
+            remedy=f"Name one of their sites: {', '.join(sorted(sites)) or 'there is none yet'}.",
+        )
