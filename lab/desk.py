@@ -271,7 +271,7 @@ class Desk:
     @property
     def credential(self) -> dict[str, str]:
         """The header of somebody who may do everything, for whoever sends requests without `call`."""
-        return {"x-functions-key": self._key}
+        return {"X-Api-Key": self.tokens["administrator"]}
 
     @property
     def host(self) -> HostProcess:
