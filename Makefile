@@ -1,6 +1,6 @@
 # `make help` lists the targets. Everything runs from .venv and node_modules, which each target sets up by itself.
 .DEFAULT_GOAL := help
-.PHONY: attack help setup setup-lab setup-test doctor run test check bench paths faults api-load api-test fmt lock settings-apply
+.PHONY: attack sbom help setup setup-lab setup-test doctor run test check bench paths faults api-load api-test fmt lock settings-apply
 PY := .venv/bin/python
 list = awk -F ':.*$(1) ' '/^[a-z-]+:.*$(1) / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -50,6 +50,9 @@ fmt: setup-test #- format the code and fix what lint can fix
 
 lock: setup-test #- write uv.lock and the requirements files anew from pyproject.toml
 	$(PY) -m lab.locks
+
+sbom: setup-test #- write sbom.cdx.json: what is deployed, with licences and hashes (CycloneDX 1.6)
+	@$(PY) -m lab.sbom
 
 faults: setup-test #- seeded faults on every flow; N=… schedules (2000) from SEED=… (1) on; a failing seed replays exactly
 	@$(PY) -m lab.faults run --count $(or $(N),2000) --seed $(or $(SEED),1)
