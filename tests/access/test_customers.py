@@ -1,0 +1,90 @@
+"""Whoever is limited to customers sees and works on their things alone; what has no site is nobody's."""
+
+from typing import Any
+
+import pytest
+
+from shared import bootstrap
+from shared.access.roles import Role
+from tests.api.calling import Answer, call
+from tests.api.conftest import tables
+from tests.api.seeding import asset, secrets_of_two_vaults, user
+from tests.fakes.tables import MemoryTables
+
+__all__ = ["tables"]
+
+
+@pytest.fixture
+def ids(tables: MemoryTables) -> dict[str, dict[str, str]]:
+    """A ticket, an asset and a user of acorn, of oak and of nobody."""
+    for site, customer in (("london", "acorn"), ("leeds", "oak")):
+        assert call("PUT", f"settings/sites/{site}", {"title": site, "customer": customer}).status == 201
+    secrets_of_two_vaults(tables)
+    tickets = [item["id"] for item in call("GET", "tickets").json["items"]][:3]
+    found: dict[str, dict[str, str]] = {}
+    for number, (whose, site) in enumerate((("acorn", "london"), ("oak", "leeds"), ("nobody", ""))):
+        fields = {"site": site} if site else {}
+        found[whose] = {
+            "assets": asset(number, **fields),
+            "users": user(number, **fields),
+            "tickets": tickets[number],
+        }
+        if site:
+            moved = call("PATCH", f"tickets/{tickets[number]}", {"site": site}, {"If-Match": "*"})
+            assert moved.status == 200, moved.json
+    return found
+
+
+@pytest.fixture
+def limited(ids: dict[str, dict[str, str]]) -> dict[str, str]:
+    _, token = bootstrap.access_tokens().make("of-acorn", by="test", role=Role.OPERATOR, customers=["acorn"])
+    return {"X-Api-Key": token}
+
+
+def ask(limited: dict[str, str], method: str, address: str, body: Any = None) -> Answer:
+    return call(method, address, body, {**limited, "If-Match": "*"}, role=None)
+
+
+@pytest.mark.parametrize("what", ["assets", "users", "tickets"])
+def test_lists_leave_others_out_and_single_things_are_404(
+    ids: dict[str, dict[str, str]], limited: dict[str, str], what: str
+) -> None:
+    assert [item["id"] for item in ask(limited, "GET", what).json["items"]] == [ids["acorn"][what]]
+    assert ask(limited, "GET", f"{what}?site=leeds").json["items"] == []
+    edit = {"team": "x"} if what == "tickets" else {"fields": {"notes": "x"}}
+    inner = ["notes"] if what == "tickets" else ["history", "explain"]
+    assert ask(limited, "GET", f"{what}/{ids['acorn'][what]}").status == 200
+    assert ask(limited, "PATCH", f"{what}/{ids['acorn'][what]}", edit).status == 200
+    nothing = "manual:nothing" if what != "tickets" else "KV-00000-00000"
+    for other in (ids["oak"][what], ids["nobody"][what], nothing):
+        answers = [ask(limited, "GET", f"{what}/{other}"), ask(limited, "PATCH", f"{what}/{other}", edit)]
+        for part in inner:
+            method, body = ("POST", {"text": "x"}) if part == "notes" else ("GET", None)
+            answers.append(ask(limited, method, f"{what}/{other}/{part}", body))
+        assert {(answer.status, answer.json["reason"]) for answer in answers} == {(404, "not_found")}
+        assert len({answer.json["detail"] for answer in answers}) == 1
+
+
+def test_nothing_is_put_at_a_site_of_another_customer(ids: dict[str, dict[str, str]], limited: dict[str, str]) -> None:
+    mine = ids["acorn"]
+    refused = [
+        ask(limited, "POST", "assets", {"id": "new", "fields": {"name": "x", "site": "leeds"}}),
+        ask(limited, "POST", "users", {"id": "new", "fields": {"name": "x"}}),
+        ask(limited, "PATCH", f"assets/{mine['assets']}", {"fields": {"site": "leeds"}}),
+        ask(limited, "PATCH", f"users/{mine['users']}", {"fields": {"site": "no-such-site"}}),
+        ask(limited, "PATCH", f"tickets/{mine['tickets']}", {"site": "leeds"}),
+    ]
+    assert {(one.status, one.json["reason"]) for one in refused} == {(403, "site_of_another_customer")}
+    added = ask(limited, "POST", "assets", {"id": "mine", "fields": {"name": "x", "site": "london"}})
+    assert added.status == 201
+
+
+def test_a_customer_without_sites_sees_nothing(ids: dict[str, dict[str, str]]) -> None:
+    _, token = bootstrap.access_tokens().make("of-none", by="test", customers=["gone"])
+    for what in ("assets", "users", "tickets"):
+        assert ask({"X-Api-Key": token}, "GET", what).json == {"items": [], "next": None}
+
+
+def test_a_token_says_whom_it_stands_for(limited: dict[str, str]) -> None:
+    me = ask(limited, "GET", "me").json
+    assert (me["name"], me["kind"], me["role"], me["customers"]) == ("of-acorn", "token", "operator", ["acorn"])
