@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from shared.access.audit import UNAUDITED, Audit, AuditedChange, AuditedField, AuditKind
 from shared.access.principals import Principal, PrincipalKind, View
 from shared.access.roles import Role
 from shared.access.token_format import digest_of, is_token, new_token
@@ -24,12 +25,14 @@ from shared.errors import (
 )
 from shared.reasons import Reason
 from shared.storage.cursors import page_of
-from shared.storage.rows import Create, Delete, Merge, Row, Value, partition
+from shared.storage.rows import Condition, Create, Delete, Merge, Row, Value, partition
 from shared.storage.tables import Table, scan
 
 logger = logging.getLogger(__name__)
 
 PARTITION = "tokens"
+# What follows from a change of a token stands behind them.
+_IS_TOKEN = Condition("RowKey", "lt", "~")
 # Another worker's revocation is seen after this long at the latest; well within the minute that is promised.
 _KNOWN_SECONDS = 30.0
 # What is unknown may have been made elsewhere a moment ago.
@@ -74,8 +77,11 @@ class Token:
 class AccessTokens:
     """Makes, knows, lists and revokes tokens. `clock` gives seconds that never run backwards."""
 
-    def __init__(self, table: Table, now: Callable[[], datetime], clock: Callable[[], float]) -> None:
+    def __init__(
+        self, table: Table, now: Callable[[], datetime], clock: Callable[[], float], audit: Audit = UNAUDITED
+    ) -> None:
         self._table = table
+        self._audit = audit
         self._now = now
         self._clock = clock
         self._lock = threading.Lock()
@@ -114,7 +120,8 @@ class AccessTokens:
         limited = None if customers is None else tuple(sorted(set(customers)))
         token = Token(name, kind, role, limited, view, now, by, expires_at or now + USUAL_LIFE, digest=digest_of(value))
         try:
-            etag = self._table.transact(PARTITION, [Create(_row_of(token))])[0]
+            with self._audit.recording(self._table.name, PARTITION, _made(token)) as audited:
+                etag = self._table.transact(PARTITION, [Create(_row_of(token)), *audited])[0]
         except AlreadyExistsError:
             raise AlreadyExistsError(
                 f"There is, or was, a token named {name}: a name stands for one token in every history."
@@ -141,9 +148,13 @@ class AccessTokens:
             token = self.get(name)
             if token.revoked_at is not None:
                 return
-            values: dict[str, Value] = {"revoked_at": self._now(), "revoked_by": by}
+            now = self._now()
+            values: dict[str, Value] = {"revoked_at": now, "revoked_by": by}
+            fields = (AuditedField("revoked_at", None, now),)
+            change = AuditedChange(AuditKind.TOKEN, "revoked", f"tokens/{name}", by, fields)
             try:
-                self._table.transact(PARTITION, [Merge(Row(PARTITION, name, values, token.etag))])
+                with self._audit.recording(self._table.name, PARTITION, change) as audited:
+                    self._table.transact(PARTITION, [Merge(Row(PARTITION, name, values, token.etag)), *audited])
             except ChangedMeanwhileError:
                 # Its use was noted in between.
                 if not left:
@@ -177,7 +188,7 @@ class AccessTokens:
         with self._lock:
             if self._read_at is None or self._clock() - self._read_at >= at_most_old:
                 read_at = self._clock()
-                rows = scan(self._table, [partition(PARTITION)])
+                rows = scan(self._table, [partition(PARTITION), _IS_TOKEN])
                 self._known = {token.digest: token for row in rows if (token := _token_of(row)) is not None}
                 self._read_at = read_at
             return self._known
@@ -245,6 +256,18 @@ def _row_of(token: Token) -> Row:
             "expires_at": token.expires_at,
         },
     )
+
+
+def _made(token: Token) -> AuditedChange:
+    """What the audit trail tells of a new token: all but what would open anything."""
+    told: dict[str, Any] = {
+        "kind": str(token.kind),
+        "role": str(token.role),
+        "customers": None if token.customers is None else list(token.customers),
+        "view": {name: value for name, value in token.view._asdict().items() if value is not None},
+        "expires_at": token.expires_at,
+    }
+    return AuditedChange(AuditKind.TOKEN, "created", f"tokens/{token.name}", token.created_by, after=told)
 
 
 def _token_of(row: Row) -> Token | None:

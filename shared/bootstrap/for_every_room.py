@@ -90,7 +90,7 @@ def access_tokens() -> "AccessTokens":
     from shared.access.tokens import AccessTokens
     from shared.storage.names import ACCESS_TABLE
 
-    return AccessTokens(bootstrap.tables().table(ACCESS_TABLE), bootstrap.now, time.monotonic)
+    return AccessTokens(bootstrap.tables().table(ACCESS_TABLE), bootstrap.now, time.monotonic, bootstrap.audit())
 
 
 @singleton

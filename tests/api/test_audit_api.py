@@ -8,12 +8,14 @@ import pytest
 
 from shared import bootstrap
 from shared.outbox.model import OUTBOX, OutboxState
+from shared.storage.rows import Delete
 from tests.api.calling import call
 from tests.api.conftest import CREDENTIAL, STORE
 from tests.api.seeding import asset, near_expiry, secrets_of_two_vaults, sites_and_types, user
 from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
 from tests.registered import FUNCTIONS
 from tests.tickets.desk import Desk, configuration
+from tests.tokens import token_of
 
 PLANTED = "hunter2-of-the-planted-secret"
 SITE = {"title": "London HQ", "customer": "acorn"}
@@ -23,6 +25,15 @@ def carry_out() -> None:
     """What the queue does with the messages of the outbox."""
     for entry in bootstrap.outbox().page(None, 1000, None)[0]:
         bootstrap.outbox().carry_out(entry.message)
+
+
+@pytest.fixture(autouse=True)
+def nothing_audited_yet(tables: MemoryTables) -> None:
+    """The callers have their tokens, and the making of these is not looked at."""
+    token_of()
+    carry_out()
+    for partition_key, row_key in tables.table("audit").rows:
+        tables.table("audit").transact(partition_key, [Delete(row_key)])
 
 
 def audited(**wanted: str) -> list[dict[str, Any]]:
@@ -93,6 +104,24 @@ def test_names_of_secrets_are_told_and_a_secret_that_somebody_planted_in_a_docum
     found = audited(thing="credentials/acorn-ec2")
     assert found[0]["changes"] == [{"field": "secret", "before": "ec2-access-key", "after": "ec2-new-key"}]
     assert PLANTED not in _told(tables)
+
+
+# Tokens
+
+
+def test_the_making_and_revoking_of_a_token_are_entries_that_tell_all_but_its_value(tables: MemoryTables) -> None:
+    made = call("POST", "tokens", {"name": "kims-script", "role": "operator", "expires_at": "2027-05-01T00:00:00Z"})
+    assert made.status == 201, made.body
+    assert call("DELETE", "tokens/kims-script").status == 204
+    assert call("DELETE", "tokens/kims-script").status == 204
+    revoked, created = audited(thing="tokens/kims-script")
+    assert created["action"] == "created"
+    assert created["role"] == "administrator"
+    assert {"field": "role", "before": None, "after": "operator"} in created["changes"]
+    assert {"field": "expires_at", "before": None, "after": "2027-05-01T00:00:00Z"} in created["changes"]
+    assert (revoked["action"], [change["field"] for change in revoked["changes"]]) == ("revoked", ["revoked_at"])
+    assert made.json["token"] not in _told(tables)
+    assert made.json["token"].removeprefix("desk_")[:20] not in _told(tables)
 
 
 # Records
