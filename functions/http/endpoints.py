@@ -21,7 +21,7 @@ from functions.http.query import Query, check
 from shared.access.actor import Origin, acting
 from shared.access.roles import Role
 from shared.access.strangers import REFUSALS, bare
-from shared.errors import DeskbridgeError, NotFoundError
+from shared.errors import DeskbridgeError, MisconfiguredError, NotFoundError, TryLaterError
 from shared.reasons import Reason
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,14 @@ Refusals = Mapping[int, Sequence[Reason]]
 
 # What every endpoint that is not open can answer: it needs its app settings, and the storage account.
 STORAGE: Refusals = {
-    503: (Reason.STORAGE_UNAVAILABLE, Reason.STORAGE_DENIED, Reason.SETTING_MISSING, Reason.SETTING_INVALID)
+    503: (
+        Reason.STORAGE_UNAVAILABLE,
+        Reason.STORAGE_DENIED,
+        Reason.SETTING_MISSING,
+        Reason.SETTING_INVALID,
+        # What it is of these to whoever has shown no token yet.
+        Reason.NOT_READY,
+    )
 }
 PAGED: Refusals = {400: (Reason.CONTINUATION_INVALID,)}
 BODY: Refusals = {400: (Reason.BODY_NOT_READABLE, Reason.BODY_INVALID), 413: (Reason.BODY_TOO_LARGE,)}
@@ -201,11 +208,13 @@ def _guarded(handle: Callable[..., func.HttpResponse], declared: Endpoint) -> Ca
     def guarded(*args: Any, **kwargs: Any) -> func.HttpResponse:
         # The worker gives the request by its name, a test as it likes.
         request: func.HttpRequest = kwargs["req"] if "req" in kwargs else args[0]
+        is_stranger = True
         try:
             with (
                 admitted(request, declared.access, by_customer=declared.by_customer, by_kind=declared.by_kind) as who,
                 acting("" if who is None else str(who.role), origin_of(request)),
             ):
+                is_stranger = declared.access in {Door.OPEN, Door.CALENDAR_TOKEN}
                 if declared.query is not None:
                     check(request, declared.query, key_in_query=declared.access is Door.HOST_KEY)
                 if request.method not in _READING:
@@ -216,9 +225,12 @@ def _guarded(handle: Callable[..., func.HttpResponse], declared: Endpoint) -> Ca
                 answer = handle(*args, **kwargs)
         except DeskbridgeError as error:
             REFUSALS.note(f"{declared.function} is refused", error, logging.INFO)
-            is_stranger = declared.access in {Door.OPEN, Door.CALENDAR_TOKEN}
+            # Why a token is not accepted is told; what is wrong with the desk, or at an open door, is for the log.
+            is_stranger = is_stranger and (
+                declared.access in {Door.OPEN, Door.CALENDAR_TOKEN}
+                or isinstance(error, TryLaterError | MisconfiguredError)
+            )
             if is_stranger:
-                # Nobody knows who asks: the words are for the log.
                 error = bare(error)
             if error.reason not in declared.refusals.get(status_of(error), ()):
                 report_undeclared(declared, error)

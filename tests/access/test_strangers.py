@@ -17,7 +17,7 @@ from shared.storage.tables import Table
 from shared.vaults.documents.credential_stores import CredentialStore
 from shared.vaults.documents.vault_addresses import SecretAddress
 from shared.vaults.model import SecretValue
-from tests.api.calling import Answer, call
+from tests.api.calling import Answer, call, find
 from tests.fakes.tables import MemoryTables
 from tests.registered import FUNCTIONS
 
@@ -210,3 +210,17 @@ def test_a_hundred_anonymous_requests_are_two_reads_of_the_vault_at_most(
     statuses = {call("POST", path, EVENT, {"Authorization": _basic(f"hook:{n}")}).status for n in range(100)}
     assert statuses == ({401} if fails is None else {503})
     assert vaults.reads <= 2
+
+
+@pytest.mark.parametrize("header", [{}, {"X-Api-Key": "desk_made-up"}, {"X-Api-Key": "x" * 5_000}])
+@pytest.mark.parametrize("address", ["tickets", "settings/sites", "me", "runs", "audit"])
+def test_an_endpoint_that_needs_a_token_tells_a_stranger_no_name_of_the_desk(
+    address: str, header: dict[str, str], state: str
+) -> None:
+    declared, parameters = find("GET", f"v1/{address}")
+    url = f"https://desk.example/api/v1/{address}"
+    request = func.HttpRequest(method="GET", url=url, headers=header, route_params=parameters, params={}, body=b"")
+    answer: func.HttpResponse = FUNCTIONS[declared.function].get_user_function()(req=request)
+    assert answer.status_code in {401, 503}, state
+    text = answer.get_body().decode() + json.dumps(dict(answer.headers))
+    assert not [word for word in PRIVATE if word.casefold() in text.casefold()]
