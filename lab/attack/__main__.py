@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from lab.attack import by_strangers, with_bodies, with_settings, with_webhook_credential
+from lab.attack import by_lower_roles, by_strangers, with_bodies, with_settings, with_webhook_credential
 from lab.attack.attack import Attack, Outcome
 from lab.attack.target import Target, TooManyRequestsError
 from lab.desk import Choices, Desk, DeskError
@@ -15,6 +15,7 @@ from lab.examples import apply_examples
 
 ATTACKS: Sequence[Attack] = (
     *by_strangers.ATTACKS,
+    *by_lower_roles.ATTACKS,
     *with_webhook_credential.ATTACKS,
     *with_settings.ATTACKS,
     *with_bodies.ATTACKS,

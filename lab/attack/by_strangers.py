@@ -118,9 +118,11 @@ def body_that_does_not_arrive(target: Target) -> Outcome:
     return _tells_nothing(*(target.as_stranger("POST", door, b"[]", _JSON, chunked=True) for door in doors))
 
 
-def calendar_by_its_path(target: Target) -> Outcome:
+def calendar_with_made_up_tokens(target: Target) -> Outcome:
     tokens = ("x", "a" * 40, "..%2f..%2fapi", "%00")
-    return _tells_nothing(*(target.as_stranger("GET", f"/api/calendar/{token}/expiries.ics") for token in tokens))
+    answers = [target.as_stranger("GET", f"/api/calendar/{token}/expiries.ics") for token in tokens]
+    answers += [target.as_stranger("GET", f"/api/calendar/expiries.ics?token={token}") for token in tokens]
+    return _tells_nothing(*answers)
 
 
 def health_for_a_stranger(target: Target) -> Outcome:
@@ -138,6 +140,6 @@ ATTACKS: Sequence[Attack] = (
     Attack("handshake for a stranger", "Key Vault webhook", handshake_for_a_stranger),
     Attack("realms told apart", "AuthRocket webhook", realms_told_apart),
     Attack("a body sent in chunks", "both webhooks", body_that_does_not_arrive),
-    Attack("calendar by its path", "calendar", calendar_by_its_path),
+    Attack("calendar with made-up tokens", "calendar", calendar_with_made_up_tokens),
     Attack("what health tells", "health, host", health_for_a_stranger),
 )
