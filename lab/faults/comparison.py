@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from lab.fakes.tables import MemoryTables
 from lab.faults.histories import HISTORY
+from lab.faults.operator_access import OPERATOR
 from lab.faults.scenario import REALM_ID, Scenario
 from shared.records.history import is_history
 from shared.records.model import MANUAL_PARTITION
@@ -20,7 +21,6 @@ _OF_THE_MOMENT: Mapping[str, frozenset[str]] = {
 }
 # Beside what people did, the moment when they did it is gone too.
 _OF_PEOPLE = frozenset({"updated_at", "finished_at"})
-_PERSON = "operator"
 # How notes begin that follow from what a person had said.
 _FOLLOWS_OVERRIDES = ("Reopened, because", "Woken, because")
 _OF_THE_RUN = frozenset(
@@ -178,7 +178,7 @@ def _without_overrides(rows: Rows) -> Rows:
         key: values
         for key, values in rows.items()
         if not key[1].startswith("note:")
-        or (values.get("author") != _PERSON and not str(values.get("text")).startswith(_FOLLOWS_OVERRIDES))
+        or (values.get("author") != OPERATOR and not str(values.get("text")).startswith(_FOLLOWS_OVERRIDES))
     }
 
 
@@ -189,7 +189,7 @@ def _with_people(rows: Rows) -> Rows:
         if key[1].startswith("object:"):
             continue
         place, dropped = key, _OF_PEOPLE
-        if key[1].startswith("note:") and values.get("author") == _PERSON:
+        if key[1].startswith("note:") and values.get("author") == OPERATOR:
             ticket, number = key[1].split(":")[1], 0
             dropped = dropped | {"at"}
             while place in told or number == 0:

@@ -21,6 +21,7 @@ from azure.functions.queue import QueueMessage
 from lab.fakes.tables import KilledError
 from lab.faults.disturbances import Disturbances
 from lab.faults.flows import SKEWED, Flow
+from lab.faults.operator_access import TOKEN
 from lab.faults.simulation import Simulation, Worker
 from shared.errors import DeskbridgeError
 from shared.storage.names import poison_queue
@@ -310,6 +311,6 @@ def request(
         url="https://desk.example/api",
         route_params=route or {},
         params=params or {},
-        headers={"Content-Type": "application/json", **(headers or {})},
+        headers={"Content-Type": "application/json", "X-Api-Key": TOKEN, **(headers or {})},
         body=content,
     )

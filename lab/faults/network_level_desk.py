@@ -25,6 +25,7 @@ from lab.faults.concurrent_changes import ConcurrentChanges
 from lab.faults.disturbances import CALM, Disturbances
 from lab.faults.network_level_proxy import FaultProxy
 from lab.faults.network_level_services import ForwardedService, ForwardedVault, ServedRealm, Upstream
+from lab.faults.operator_access import OperatorAccess
 from lab.faults.scenario import BEGINS, REALM, VAULTS, Scenario, SweptObject
 from lab.faults.secret_rotation import SECRETS, stored
 from lab.faults.simulated_authrocket import ENDPOINT, RealmApi
@@ -198,6 +199,7 @@ class NetworkLevelDesk:
         loaded = load_environment({**environment, "AzureWebJobsStorage": "through the proxy"})
         bootstrap.replace("environment", loaded)
         bootstrap.replace("callers_are_signed_in", False)
+        bootstrap.replace("access_tokens", OperatorAccess())
         bootstrap.replace("tables", tables)
         # Its own tests kill the outbox at every call; here its calls would only stand between those that are played.
         bootstrap.replace("audit", UNAUDITED)

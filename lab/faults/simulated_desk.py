@@ -11,6 +11,7 @@ from azure.storage.blob import ContainerClient
 from lab.fakes.tables import MemoryTables
 from lab.faults.disturbances import Disturbances
 from lab.faults.disturbed_tables import Committed, DisturbedTables, Read
+from lab.faults.operator_access import OperatorAccess
 from lab.faults.scenario import ACCOUNTS, BEGINS, REALM, REALM_ID, REGIONS, TENANT, VAULTS, Scenario, resource_id
 from lab.faults.secret_rotation import SECRETS
 from lab.faults.simulated_authrocket import ENDPOINT, SimulatedNetwork
@@ -88,6 +89,7 @@ def assemble(
     """Stand the simulated parts in for the real ones, in the objects of the worker whose turn it is."""
     bootstrap.replace("environment", load_environment({**_environment(), "AzureWebJobsStorage": "simulated"}))
     bootstrap.replace("callers_are_signed_in", False)
+    bootstrap.replace("access_tokens", OperatorAccess())
     bootstrap.replace("tables", DisturbedTables(tables, simulation, disturbances, committed, read))
     # Its own tests kill the outbox at every call; here its calls would only stand between those that are played.
     bootstrap.replace("audit", UNAUDITED)
