@@ -34,6 +34,7 @@ STRANGER_REASONS = frozenset(
         Reason.WEBHOOK_PASSWORD_UNREADABLE,
         Reason.STORAGE_UNAVAILABLE,
         Reason.NOT_READY,
+        Reason.SIGN_IN_EXPECTED,
         Reason.INTERNAL,
     }
 )

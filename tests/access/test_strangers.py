@@ -26,6 +26,7 @@ PRIVATE = ("acorn-secrets-vault", "hook-secret", "password_field", "11111111-222
 ALLOWED = {
     *("credential_refused", "origin_not_allowed", "method_not_allowed", "body_too_large", "body_not_arrived"),
     *("not_found", "webhook_password_unreadable", "storage_unavailable", "not_ready", "internal"),
+    "sign_in_expected",
 }
 MEMBERS = {"type", "status", "reason"}
 
