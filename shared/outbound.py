@@ -147,7 +147,7 @@ class _CheckedAdapter(HTTPAdapter):
             outbound = self._outbound
 
         class Pool(HTTPSConnectionPool):
-            ConnectionCls = Connection
+            ConnectionCls: Any = Connection
 
         super().init_poolmanager(*arguments, **named)
         self.poolmanager.pool_classes_by_scheme = {"https": Pool}

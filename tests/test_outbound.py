@@ -41,7 +41,7 @@ class Server:
                 self.end_headers()
                 self.wfile.write(b"ok")
 
-            def log_message(self, *_: Any) -> None:
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -29,7 +29,7 @@ class EchoServer:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, *_: Any) -> None:
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
                 pass
 
         self._server = http.server.ThreadingHTTPServer((LOOPBACK, 0), Handler)
