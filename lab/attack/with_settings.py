@@ -31,6 +31,11 @@ def _realm(target: Target, **more: Any) -> dict[str, Any]:
     }
 
 
+def _unscoped(target: Target, **more: Any) -> dict[str, Any]:
+    """A realm with a secret that no credential names: nothing but the attack is wrong with it."""
+    return _realm(target, api_key={"in_place": {"store": "deskbridge-vault", "secret": "of-nobody-yet"}}, **more)
+
+
 def _written(target: Target, kind: str, documents: Sequence[Mapping[str, Any]]) -> list[Answer]:
     """The answers to each of these documents, none of which may be taken."""
     answers: list[Answer] = []
@@ -40,16 +45,30 @@ def _written(target: Target, kind: str, documents: Sequence[Mapping[str, Any]]) 
     return answers
 
 
+def _refused(
+    target: Target, kind: str, documents: Sequence[Mapping[str, Any]], *, harmless: Mapping[str, Any]
+) -> Outcome:
+    """All are refused, and a harmless document of the same form is taken: so it was the attack that was refused."""
+    answers = _written(target, kind, documents)
+    (control,) = _written(target, kind, [harmless])
+    outcome = refused(*answers, reason="document_invalid")
+    if control.status in REFUSED:
+        return Outcome(False, f"a harmless document is refused too: {control.text}")
+    return outcome
+
+
 def variables_of_the_worker(target: Target) -> Outcome:
     names = ("AzureWebJobsStorage", "IDENTITY_HEADER", "DESKBRIDGE_CALENDAR_TOKEN", "PATH", "azureclientsecretx")
     stores = [_app(target, client_secret_setting=name) for name in names]
-    return refused(*_written(target, "credential-stores", stores), reason="document_invalid")
+    harmless = _app(target, client_secret_setting="DESKBRIDGE_CLIENT_SECRET_ACORN")
+    return _refused(target, "credential-stores", stores, harmless=harmless)
 
 
 def authority_of_the_attacker(target: Target) -> Outcome:
     hosts = ("evil.example", "login.microsoftonline.com.evil.example", "https://169.254.169.254", "xlogin.windows.net")
     stores = [_app(target, authority=host) for host in hosts]
-    return refused(*_written(target, "credential-stores", stores), reason="document_invalid")
+    harmless = _app(target, authority="login.microsoftonline.com")
+    return _refused(target, "credential-stores", stores, harmless=harmless)
 
 
 def vault_of_the_attacker(target: Target) -> Outcome:
@@ -62,7 +81,7 @@ def vault_of_the_attacker(target: Target) -> Outcome:
         ("https://169.254.169.254", None),
     )
     stores = [_store(target, vault_url=url, **({"resource": resource} if resource else {})) for url, resource in hosts]
-    return refused(*_written(target, "credential-stores", stores), reason="document_invalid")
+    return _refused(target, "credential-stores", stores, harmless=_store(target))
 
 
 def endpoint_of_the_attacker(target: Target) -> Outcome:
@@ -73,7 +92,8 @@ def endpoint_of_the_attacker(target: Target) -> Outcome:
         "https://evil.example#.authrocket.com/v2",
         "http://api-e2.authrocket.com/v2",
     )
-    return refused(*_written(target, "authrocket-realms", [_realm(target, endpoint_url=url) for url in urls]))
+    realms = [_unscoped(target, endpoint_url=url) for url in urls]
+    return _refused(target, "authrocket-realms", realms, harmless=_unscoped(target))
 
 
 def secret_of_somebody_else(target: Target) -> Outcome:
@@ -87,7 +107,9 @@ def secret_of_somebody_else(target: Target) -> Outcome:
     realms += [_realm(target, api_key={"credential": name}) for name in ("aws-acorn", "key-vault-webhook")]
     answers = _written(target, "authrocket-realms", realms)
     wider = {"scope": "authrocket-realms", "store": "deskbridge-vault", "secret": "aws-acorn"}
-    return refused(*answers, *_written(target, "credentials", [wider]))
+    outcome = refused(*answers, *_written(target, "credentials", [wider]))
+    control = _refused(target, "authrocket-realms", realms, harmless=_unscoped(target))
+    return outcome if control.held else control
 
 
 def endpoint_that_echoes(target: Target) -> Outcome:
@@ -113,8 +135,8 @@ def endpoint_that_echoes(target: Target) -> Outcome:
 
 def addresses_of_the_own_network(target: Target) -> Outcome:
     hosts = ("169.254.169.254", "[::1]", "0x7f000001", "0177.0.0.1", "10.0.0.1", "168.63.129.16", "[fd00:ec2::254]")
-    realms = [_realm(target, endpoint_url=f"https://{host}/v2") for host in hosts]
-    return refused(*_written(target, "authrocket-realms", realms))
+    realms = [_unscoped(target, endpoint_url=f"https://{host}/v2") for host in hosts]
+    return _refused(target, "authrocket-realms", realms, harmless=_unscoped(target))
 
 
 def token_for_somebody_else(target: Target) -> Outcome:
@@ -126,19 +148,23 @@ def token_for_somebody_else(target: Target) -> Outcome:
         "00000003-0000-0000-c000-000000000000",
         "api://AzureADTokenExchange/../https://vault.azure.net",
     )
-    tenants = [
-        {
-            "title": "A tenant of the attacker's",
-            "access": {"method": "web_identity", "audience": audience},
-            "accounts": [{"account": "111122223333", "role": _ROLE}],
-            "regions": ["eu-west-2"],
-            "field_mappings": [{"source": "tags.Name", "field": "name"}],
-            "asset_type": {"mode": "rules", "default": "application-server", "rules": []},
-            "default_site": "leeds",
-        }
-        for audience in audiences
-    ]
-    return refused(*_written(target, "aws-tenants", tenants))
+    tenants = [_tenant(audience) for audience in audiences]
+    return _refused(target, "aws-tenants", tenants, harmless=_tenant("api://deskbridge-aws"))
+
+
+def _tenant(audience: str) -> dict[str, Any]:
+    criterion = {"field": "name", "operator": "starts_with", "value": "ACORN"}
+    rule = {"asset_type": "application-server", "criteria": [criterion]}
+    return {
+        "title": "A tenant of the attacker's",
+        "access": {"method": "web_identity", "audience": audience},
+        "accounts": [{"account": "111122223333", "role": _ROLE}],
+        "regions": ["eu-west-3"],
+        "field_mappings": [{"source": "tags.Name", "field": "name"}],
+        "matching_field": "name",
+        "asset_type": {"mode": "rules", "default": "application-server", "rules": [rule]},
+        "default_site": "leeds",
+    }
 
 
 ATTACKS: Sequence[Attack] = (
