@@ -43,13 +43,15 @@ def expensive_expressions(target: Target) -> Outcome:
     document = json.loads(target.as_administrator("GET", "/api/v1/settings/key-vault-events/default").text)["document"]
     patterns = ("(a{1000}){1000}", "(?:" * 500 + ")" * 500, "(a+)+$" * 2000)
     answers = []
-    for pattern in patterns:
+    for pattern in (*patterns, "^acorn-"):
         criterion = {"field": "object_name", "operator": "matches", "value": pattern}
         rules = [{"name": "bomb", "criteria": [criterion], "team": "x"}]
         item = {"kind": "key-vault-events", "name": "default", "document": {**document, "ticket_rules": rules}}
         answers.append(target.as_administrator("POST", "/api/v1/settings?dry_run=true", {"documents": [item]}))
-    # Each is refused by its rule, and not because the request has another form.
-    return refused(*answers, within=3, reason="document_invalid")
+    # A harmless pattern is taken: so it was the others that were refused.
+    harmless = answers.pop()
+    outcome = refused(*answers, within=3, reason="document_invalid")
+    return outcome if harmless.status == 200 else Outcome(False, harmless.text)
 
 
 def too_large(target: Target) -> Outcome:
