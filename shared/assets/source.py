@@ -15,6 +15,7 @@ from shared.imports.part_rows import PartRows
 from shared.imports.plan.model import DesiredRecord, MatchOn, Policy, Trigger
 from shared.imports.plan.safety import Brake
 from shared.reasons import Reason
+from shared.records.documents.sites import customers_by_site
 from shared.records.model import CUSTOM, SITE, TYPE, column_of
 from shared.settings.store import SettingsStore
 
@@ -100,6 +101,7 @@ class TenantSource:
             may_blank=frozenset(field.column for field in fields if not field.mapping.keep_when_empty),
             matching=matching,
             columns=frozenset(field.column for field in fields) | {TYPE, SITE},
+            customers=customers_by_site(self._settings),
         )
 
     def read(self, part: str) -> Iterator[Sequence[Any]]:

@@ -27,7 +27,7 @@ from shared.imports.plan.model import (
 )
 from shared.imports.prefilter import MatchPrefilter
 from shared.records import history
-from shared.records.model import Key, merged
+from shared.records.model import SITE, Key, merged
 from shared.records.table import IS_RECORD, is_alias, records_of, with_line
 from shared.storage.documents import pack
 from shared.storage.rows import Create, Merge, Operation, Replace, Row, Value, partition
@@ -135,7 +135,7 @@ class PartRows:
         """The rows of all partitions whose column has one of the folded values. Reads the whole table, narrowly."""
         asked = set(values)
         found: dict[str, list[Candidate]] = {}
-        select = tuple(dict.fromkeys((match.column, "f_name", "source_id", "active", "claimed_by", "alias_of")))
+        select = tuple(dict.fromkeys((match.column, "f_name", "source_id", "active", "claimed_by", "alias_of", SITE)))
         for row in scan(self._table, [IS_RECORD], select=select):
             value = match.fold(row.values.get(match.column))
             if value in asked and not is_alias(row):

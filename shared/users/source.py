@@ -1,7 +1,7 @@
 """AuthRocket realms as a source of the import engine."""
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,6 +13,7 @@ from shared.imports.plan.safety import Brake
 from shared.imports.runs.repository import RunRepository
 from shared.outbound import Outbound
 from shared.reasons import Reason
+from shared.records.documents.sites import customers_by_site
 from shared.records.model import column_of
 from shared.settings.store import SettingsStore
 from shared.users.authrocket.client import AuthRocket, in_order
@@ -96,12 +97,14 @@ class RealmSource:
         deliver: Callable[[str], object],
         *,
         settled: bool,
+        customers: Mapping[str, str],
     ) -> None:
         self.name = name
         self.document = document
         self.mapper = UserMapper(document, settled=settled)
         self._realms = realms
         self._deliver = deliver
+        self._customers = customers
         self._memberships: dict[str, list[Membership]] | None = None
 
     def parts(self) -> Sequence[str]:
@@ -128,6 +131,7 @@ class RealmSource:
             may_blank=self.mapper.may_blank(),
             columns=self.mapper.columns(),
             matching=tuple(MatchOn(column_of(one.field), one.ignore_case) for one in document.match_order),
+            customers=self._customers,
         )
 
     def read(self, part: str) -> Iterator[Sequence[SourceUser]]:  # noqa: ARG002 - a realm has one part
@@ -184,4 +188,5 @@ class RealmSourceType:
     def source(self, name: str) -> RealmSource:
         document = self._realms.document(name, fresh=True)
         settled = self._runs.find_success(KIND, name) is not None
-        return RealmSource(name, document, self._realms, self._deliver, settled=settled)
+        customers = customers_by_site(self._settings)
+        return RealmSource(name, document, self._realms, self._deliver, settled=settled, customers=customers)

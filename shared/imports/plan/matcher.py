@@ -13,10 +13,10 @@ from shared.imports.plan.model import (
     PlanEntry,
     Policy,
 )
-from shared.records.model import MANUAL_PARTITION, FieldValue, Key
+from shared.records.model import MANUAL_PARTITION, SITE, FieldValue, Key
 
 # Columns that say what a candidate is.
-_OF_CANDIDATES = ("f_name", "active", "claimed_by")
+_OF_CANDIDATES = ("f_name", "active", "claimed_by", SITE)
 IsSeen = Callable[[str], bool]
 
 
@@ -58,7 +58,8 @@ class Matcher:
             found = self._found(match, values) if values else {}
             open_records = []
             for desired, value in keyed:
-                free = [one for one in found.get(value, ()) if not self._is_owned(one)] if value else []
+                same = found.get(value, ()) if value else ()
+                free = [one for one in same if not self._is_owned(one) and self._policy.may_take(desired, one)]
                 if not free:
                     open_records.append(desired)
                 elif len(free) == 1:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from shared.imports.plan.safety import Brake
 from shared.reasons import Reason
-from shared.records.model import MANUAL_PARTITION, FieldChange, FieldValue, Key, Values, plain_value
+from shared.records.model import MANUAL_PARTITION, SITE, FieldChange, FieldValue, Key, Values, plain_value
 from shared.text import escape_key
 
 
@@ -153,12 +153,14 @@ class Candidate:
     active: bool
     owned: bool
     claimed_by: str = ""
+    site: str = ""
 
     @classmethod
     def of(cls, key: Key, values: Mapping[str, FieldValue]) -> "Candidate":
         label = f"{values.get('f_name') or key.row!s} ({key.partition}, {key.row})"
         active = bool(values.get("active", True))
-        return cls(key, label, active, key.partition != MANUAL_PARTITION, str(values.get("claimed_by", "")))
+        owned, site = key.partition != MANUAL_PARTITION, str(values.get(SITE) or "")
+        return cls(key, label, active, owned, str(values.get("claimed_by", "")), site)
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,7 @@ class Policy:
 
     `columns` are those that the import's records have, as far as that is known before they are read: what stands there
     is kept with the index, so that a changed row need not be read again. `confirmed` are the ids that a person
-    confirmed after the brake: those alone are deactivated, and no brake holds.
+    confirmed after the brake: those alone are deactivated, and no brake holds. `customers` says whose each site is.
     """
 
     create: bool = True
@@ -183,6 +185,13 @@ class Policy:
     matching: tuple[MatchOn, ...] = ()
     columns: frozenset[str] = frozenset()
     confirmed: frozenset[str] | None = None
+    customers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def may_take(self, desired: DesiredRecord, candidate: "Candidate") -> bool:
+        """Whether the record may take over that row. Whoever is limited to one customer could otherwise lay out a row
+        with another's e-mail address, and read there what the import brings."""
+        wanted, present = (self.customers.get(str(site)) for site in (desired.values.get(SITE), candidate.site))
+        return wanted is None or present is None or wanted == present
 
     @cached_property
     def fingerprint(self) -> str:

@@ -1,6 +1,6 @@
 """Sites: where assets, users and the objects of tickets are, and whose."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from shared.access.roles import Role
@@ -35,6 +35,11 @@ class SiteDocument(SettingsDocument):
 def sites_of(settings: SettingsReader, customers: Collection[str]) -> frozenset[str]:
     """The names of the sites of these customers. A site that cannot be read is nobody's."""
     return frozenset(site.name for site in settings.list(SiteDocument) if site.document.customer in customers)
+
+
+def customers_by_site(settings: SettingsReader) -> Mapping[str, str]:
+    """Whose each site is. A site that cannot be read is nobody's."""
+    return {site.name: site.document.customer for site in settings.list(SiteDocument)}
 
 
 def site_fault(settings: SettingsReader, name: object) -> str | None:

@@ -1,0 +1,61 @@
+"""What somebody limited to one customer lays out takes nothing that an import brings for another."""
+
+import pytest
+
+from lab.emulators.authrocket import AuthRocketLab
+from shared.storage.rows import Create, Row, Value
+from tests.users.desk import Desk
+
+JIM = "jim.shorts@acorn.example"
+
+
+@pytest.fixture
+def desk(lab: AuthRocketLab) -> Desk:
+    made = Desk(lab)
+    made.set_up()
+    made.settings.put("customers", "oak", {"title": "Oak"}, by="test")
+    made.settings.put("sites", "oak-yard", {"title": "Oak Yard", "customer": "oak"}, by="test")
+    return made
+
+
+def _lay_out(desk: Desk, key: str, site: str) -> None:
+    """A user by hand, whose site and name stay as a person set them."""
+    values: dict[str, Value] = {
+        "f_email": JIM,
+        "f_name": "Bait",
+        "site": site,
+        "locks": "f_name site",
+        "source_id": key,
+        "active": True,
+    }
+    desk.tables.table("users").transact("manual", [Create(Row("manual", key, values))])
+
+
+def _manual(desk: Desk, key: str) -> Row:
+    row = desk.tables.table("users").find("manual", key)
+    assert row is not None
+    return row
+
+
+def test_a_row_at_another_customers_site_gets_nothing_of_the_imported_user(desk: Desk) -> None:
+    _lay_out(desk, "bait", "oak-yard")
+    before = _manual(desk, "bait")
+    desk.run()
+    assert _manual(desk, "bait") == before
+    jim = desk.users()[desk.lab.find_user(JIM)["id"]]
+    assert (jim.values["f_name"], jim.values["site"]) == ("Jim Shorts", "london-hq")
+
+
+def test_two_of_them_do_not_stop_the_user_from_arriving(desk: Desk) -> None:
+    _lay_out(desk, "bait", "oak-yard")
+    _lay_out(desk, "more-bait", "oak-yard")
+    assert desk.entries(desk.run(), "error") == []
+    assert desk.lab.find_user(JIM)["id"] in desk.users()
+
+
+def test_a_row_at_another_site_of_the_same_customer_is_taken_over(desk: Desk) -> None:
+    _lay_out(desk, "jim", "leeds")
+    desk.run()
+    row = _manual(desk, "jim")
+    assert (row.values["f_first_name"], row.values["site"]) == ("Jim", "leeds")
+    assert str(row.values["claimed_by"]).endswith(desk.lab.find_user(JIM)["id"])
