@@ -41,6 +41,7 @@ class Reason(StrEnum):
     SITE_OF_ANOTHER_CUSTOMER = "site_of_another_customer"
 
     # Storage
+    ANSWER_TOO_LARGE = "answer_too_large"
     STORAGE_UNAVAILABLE = "storage_unavailable"
     STORAGE_DENIED = "storage_denied"
     STORAGE_LIMIT = "storage_limit"

@@ -1,5 +1,6 @@
 """An HTTP service on loopback that answers as a test says, and keeps what it was asked."""
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,8 +29,8 @@ class Service:
 
 
 @contextmanager
-def scripted_service() -> Iterator[Service]:
-    """Until the end of the block."""
+def scripted_service(tls: ssl.SSLContext | None = None) -> Iterator[Service]:
+    """Until the end of the block. With `tls` it speaks https, at the name localhost."""
     script = Service()
 
     class Handler(BaseHTTPRequestHandler):
@@ -55,6 +56,9 @@ def scripted_service() -> Iterator[Service]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
         script.url = f"http://127.0.0.1:{server.server_address[1]}"
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+            script.url = f"https://localhost:{server.server_address[1]}"
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         yield script
         server.shutdown()

@@ -71,8 +71,11 @@ def callers_are_signed_in() -> bool:
 def storage_identity() -> "TokenCredential":
     from azure.identity import ManagedIdentityCredential
 
+    from shared.bounded_answers import bounded_transport
+
     # Explicit: AZURE_CLIENT_ID in the environment must not decide which identity reaches storage.
-    return ManagedIdentityCredential(client_id=bootstrap.environment().text("AzureWebJobsStorage__clientId"))
+    client_id = bootstrap.environment().text("AzureWebJobsStorage__clientId")
+    return ManagedIdentityCredential(client_id=client_id, transport=bounded_transport())
 
 
 @singleton

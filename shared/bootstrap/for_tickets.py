@@ -136,10 +136,12 @@ def vault_sweep() -> "VaultSweep":
 def dead_letters() -> "DeadLetters":
     from azure.storage.blob import ContainerClient
 
+    from shared.bounded_answers import bounded_transport
     from shared.storage.names import DEAD_LETTERS_CONTAINER
-    from shared.tickets.inbound.dead_letters import DeadLetters
+    from shared.tickets.inbound.dead_letters import LARGEST_ANSWER, DeadLetters
 
-    bounds: dict[str, Any] = {"retry_total": 3, "connection_timeout": 4, "read_timeout": 15}
+    transport = bounded_transport(LARGEST_ANSWER)
+    bounds: dict[str, Any] = {"retry_total": 3, "connection_timeout": 4, "read_timeout": 15, "transport": transport}
     endpoint = bootstrap.environment().text("AzureWebJobsStorage__blobServiceUri")
     if endpoint is not None:
         container = ContainerClient(endpoint, DEAD_LETTERS_CONTAINER, bootstrap.storage_identity(), **bounds)

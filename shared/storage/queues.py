@@ -13,6 +13,7 @@ from typing import Any
 
 import requests
 
+from shared.bounded_answers import LARGEST_SMALL_ANSWER, bound_answers
 from shared.errors import MisconfiguredError, TryLaterError
 from shared.reasons import Reason
 
@@ -106,14 +107,16 @@ class Queues:
         separator = "" if not signature else "&" if "?" in path else "?"
         address = f"{self._endpoint}/{path}{separator}{signature}"
         try:
-            answer = requests.request(
-                method,
-                address,
-                data=body,
-                headers={**headers, "x-ms-version": _VERSION},
-                timeout=_SECONDS,
-                allow_redirects=False,
-            )
+            with requests.Session() as session:
+                bound_answers(session, LARGEST_SMALL_ANSWER)
+                answer = session.request(
+                    method,
+                    address,
+                    data=body,
+                    headers={**headers, "x-ms-version": _VERSION},
+                    timeout=_SECONDS,
+                    allow_redirects=False,
+                )
         except requests.RequestException as error:
             # Its text holds the address, and that the signature.
             raise TryLaterError(

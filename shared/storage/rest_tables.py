@@ -26,7 +26,7 @@ from shared.storage.limits import ROWS_PER_PAGE, check_transaction
 from shared.storage.multipart import quoted_key, to_batch, to_parts
 from shared.storage.rows import AnyOf, Condition, Operation, Page, Row, Value, Where, check_key, to_utc
 from shared.storage.tables import Table
-from shared.storage.transport import TableTransport
+from shared.storage.transport import table_transport
 from shared.telemetry import span
 
 # The SDK's own policy may take minutes; Event Grid waits 30 s for an answer, and retries by itself.
@@ -69,7 +69,7 @@ class RestTables:
 
     @classmethod
     def _options(cls) -> dict[str, Any]:
-        return {**_RETRIES, "transport": TableTransport()}
+        return {**_RETRIES, "transport": table_transport()}
 
     def table(self, name: str) -> Table:
         """The table of that name, whether it is there or not."""

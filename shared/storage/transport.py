@@ -1,7 +1,9 @@
-"""How the table client sends: `requests` below the SDK's policies, which sign, try again and follow redirects."""
+"""How the table client sends: `requests` below the SDK's policies, which sign, try again and follow redirects.
+
+A body is read with its answer: one that breaks off is then a failed try, and the policies try again.
+"""
 
 import os
-from typing import Any
 from urllib.request import getproxies
 
 import requests
@@ -9,27 +11,18 @@ from azure.core.pipeline.transport import RequestsTransport
 from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
-# A page of a thousand rows in one piece, where the SDK would take it in many.
-_BLOCK_BYTES = 1024 * 1024
+from shared.bounded_answers import bound_answers
+
+# A thousand rows of 64 KiB. The service itself ends a page much earlier.
+LARGEST_PAGE = 64 * 1024 * 1024
 # As many as a worker may have threads: a connection over this number is closed after its answer.
 _CONNECTIONS = 1000
 _CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
-class TableTransport(RequestsTransport):  # type: ignore[misc] # exported lazily, without its type
-    """The SDK's transport, which reads the bodies that may be asked for again."""
-
-    def __init__(self) -> None:
-        super().__init__(session=_session(), connection_data_block_size=_BLOCK_BYTES)
-
-    def send(self, request: Any, **options: Any) -> Any:
-        """Send one try of a request."""
-        answer = super().send(request, **options)
-        # A body that breaks off is then a failed try, and the retry policy above tries again.
-        # A refusal is read too: left unread, its connection would be lost.
-        if request.method == "GET" or answer.status_code >= 400:
-            answer.read()
-        return answer
+def table_transport() -> RequestsTransport:
+    """The SDK's transport, on a session of the product's own."""
+    return RequestsTransport(session=_session())
 
 
 def _session() -> requests.Session:
@@ -42,4 +35,5 @@ def _session() -> requests.Session:
     )
     for scheme in ("https://", "http://"):
         session.mount(scheme, adapter)
+    bound_answers(session, LARGEST_PAGE)
     return session

@@ -14,6 +14,7 @@ from azure.identity import (
     ManagedIdentityCredential,
 )
 
+from shared.bounded_answers import LARGEST_SMALL_ANSWER, bound_answers, bounded_transport
 from shared.environment import CLIENT_SECRET_SETTING, Environment
 from shared.errors import DeskbridgeError, MisconfiguredError, TryLaterError
 from shared.hosts import KNOWN_HOSTS, AllowedHosts, Service, matches_host
@@ -84,13 +85,17 @@ class StoreIdentity:
         match self._store.method:
             case "system_assigned":
                 self._require_identity_endpoint()
-                return ManagedIdentityCredential(**_BOUNDS)
+                return ManagedIdentityCredential(transport=bounded_transport(), **_BOUNDS)
             case "user_assigned":
                 self._require_identity_endpoint()
                 if self._store.client_id is not None:
-                    return ManagedIdentityCredential(client_id=self._store.client_id, **_BOUNDS)
+                    return ManagedIdentityCredential(
+                        client_id=self._store.client_id, transport=bounded_transport(), **_BOUNDS
+                    )
                 return ManagedIdentityCredential(
-                    identity_config={"resource_id": self._store.resource_id or ""}, **_BOUNDS
+                    identity_config={"resource_id": self._store.resource_id or ""},
+                    transport=bounded_transport(),
+                    **_BOUNDS,
                 )
             case "client_secret":
                 return self._app_registration()
@@ -126,7 +131,9 @@ class StoreIdentity:
     def _transport(self) -> RequestsTransport:
         outbound = Outbound(self._environment.hosts("DESKBRIDGE_ALLOWED_PRIVATE_HOSTS"))
         hosts = AllowedHosts(self._environment.further_hosts())
-        return RequestsTransport(session=outbound.session(hosts.names(Service.SIGN_IN)))
+        session = outbound.session(hosts.names(Service.SIGN_IN))
+        bound_answers(session, LARGEST_SMALL_ANSWER)
+        return RequestsTransport(session=session)
 
     def _developer(self) -> ChainedTokenCredential:
         if self._environment.deployed:

@@ -12,6 +12,7 @@ from azure.core.exceptions import (
 )
 from azure.keyvault.secrets import KeyVaultSecret, SecretClient
 
+from shared.bounded_answers import bounded_transport
 from shared.environment import Environment
 from shared.vaults.bounded_retry import CONNECT_SECONDS, READ_SECONDS, BoundedRetryPolicy
 from shared.vaults.documents.credential_stores import CredentialStore
@@ -75,6 +76,7 @@ class KeyVaultClients:
         return {
             "verify_challenge_resource": self._environment.flag("DESKBRIDGE_VERIFY_CHALLENGE_RESOURCE"),
             "retry_policy": BoundedRetryPolicy(give_up_after=self._read_seconds),
+            "transport": bounded_transport(),
             "connection_timeout": CONNECT_SECONDS,
             "read_timeout": self._read_seconds,
         }

@@ -208,7 +208,7 @@ def test_a_compressed_answer_that_is_cut_off_or_broken_is_refused(page: bytes, c
 
 
 def test_a_compressed_answer_without_end_is_refused_before_it_fills_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parser, "_LARGEST_PAGE", 1_000_000)
+    monkeypatch.setattr(parser, "LARGEST_PAGE", 1_000_000)
     bomb = b"<a>" + b" " * 50_000_000
     with pytest.raises(ResponseParserError, match="more than 1000000 bytes"):
         _read(bomb, zipped=True)

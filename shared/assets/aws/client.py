@@ -14,8 +14,9 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from shared.assets.aws.bounded_session import BoundedSession
 from shared.assets.aws.errors import AccessContext, classify, refused_key
-from shared.assets.aws.parser import EC2ParserFactory, ask_for_gzip, members_of
+from shared.assets.aws.parser import LARGEST_PAGE, LARGEST_SMALL_ANSWER, EC2ParserFactory, ask_for_gzip, members_of
 from shared.assets.documents.aws_tenants import (
     ALL_REGIONS,
     AccessKeyDocument,
@@ -266,6 +267,9 @@ class Ec2:
                 aws_session_token=keys.session_token,
                 config=self._config,
             )
+        largest = LARGEST_PAGE if service == "ec2" else LARGEST_SMALL_ANSWER
+        # botocore makes the session itself, and lets nobody say which.
+        client._endpoint.http_session = BoundedSession(client._endpoint.http_session, largest)  # noqa: SLF001
         if service == "ec2":
             ask_for_gzip(client)
         return client

@@ -101,7 +101,7 @@ _FAILED = AwsRefusal(
 )
 _BROKEN = AwsRefusal(
     Reason.AWS_ANSWER_BROKEN,
-    "EC2's answer broke off, or its pages did not go on ({where}).",
+    "EC2's answer broke off, was too large, or its pages did not go on ({where}).",
     "It is read again from the beginning by itself.",
     passes=True,
 )

@@ -25,8 +25,13 @@ from shared.rules.expressions import names_in
 _OPERATION = "DescribeInstances"
 # Small enough that a piece's elements are gone before the collector looks at them: four times it takes 40 % longer.
 _PIECE = 16 * 1024
-# A page of 1,000 instances has some 10 MB; what is far beyond that is no page but an attack on the memory.
-_LARGEST_PAGE = 256 * 1024 * 1024
+# A page of 1,000 instances has some 10 MB, and 30 MB when each has all the tags that it may have.
+LARGEST_PAGE = 64 * 1024 * 1024
+# Whatever is no page: an error, a role's keys, the regions.
+LARGEST_SMALL_ANSWER = 1024 * 1024
+# Signs that begin an element, end one or give it an attribute: each is short to send, and takes some 100 bytes.
+# A page of 1,000 instances has some 600,000.
+_MOST_MARKS = 2_000_000
 # Needed whatever is mapped: states, tags by name, and where an instance is.
 _ALWAYS = frozenset({"State", "Tags", "Placement"})
 _NOT_PLAIN = frozenset({"structure", "list", "map"})
@@ -85,14 +90,14 @@ class EC2Parser(EC2QueryParser):
 
     def parse(self, response: Any, shape: Any) -> Any:
         if response["status_code"] >= 301 or not _is_listing(shape):
-            response = {**response, "body": b"".join(_pieces(response))}
+            response = {**response, "body": b"".join(_pieces(response, LARGEST_SMALL_ANSWER))}
         return super().parse(response, shape)
 
     def _do_parse(self, response: Any, shape: Any) -> Any:
         if not _is_listing(shape):
             return super()._do_parse(response, shape)  # type: ignore[misc] # the stubs leave it out
         try:
-            return self._read(_pieces(response), shape.members["Reservations"].member)
+            return self._read(_pieces(response, LARGEST_PAGE), shape.members["Reservations"].member)
         except ParseError as error:
             raise ResponseParserError(f"EC2's answer is no XML that can be read: {error}.") from error
 
@@ -104,7 +109,11 @@ class EC2Parser(EC2QueryParser):
         parser = XMLParser(target=builder, encoding=self.DEFAULT_ENCODING)  # noqa: S314
         reservations: list[Any] = []
         is_first = True
+        marks = 0
         for piece in pieces:
+            marks += piece.count(b"<") + piece.count(b"=")
+            if marks > _MOST_MARKS:
+                raise ResponseParserError(f"EC2's page has more than {_MOST_MARKS} elements and attributes.")
             parser.feed(piece)
             if is_first and (len(answer) == 0 or b"<!DOCTYPE" in piece):
                 raise ResponseParserError("EC2's answer does not begin as one does.")
@@ -141,7 +150,7 @@ def _is_listing(shape: Shape | None) -> bool:
     return isinstance(shape, StructureShape) and shape.name == f"{_OPERATION}Result"
 
 
-def _pieces(response: Any) -> Iterator[bytes]:
+def _pieces(response: Any, largest: int) -> Iterator[bytes]:
     """The pieces of a body, unpacked. Raises ResponseParserError for one that is cut off, broken, or without end."""
     body: io.BytesIO | gzip.GzipFile = io.BytesIO(response["body"])
     if response["headers"].get("content-encoding") == "gzip":
@@ -150,8 +159,8 @@ def _pieces(response: Any) -> Iterator[bytes]:
     try:
         while piece := body.read(_PIECE):
             size += len(piece)
-            if size > _LARGEST_PAGE:
-                raise ResponseParserError(f"EC2's answer has more than {_LARGEST_PAGE} bytes.")
+            if size > largest:
+                raise ResponseParserError(f"EC2's answer has more than {largest} bytes.")
             yield piece
     except (EOFError, OSError, zlib.error) as error:
         raise ResponseParserError(f"EC2's compressed answer cannot be unpacked: {error}.") from error

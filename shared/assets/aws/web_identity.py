@@ -8,6 +8,7 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpRes
 from azure.identity import CredentialUnavailableError, ManagedIdentityCredential
 
 from shared.assets.documents.aws_tenants import audience_fault
+from shared.bounded_answers import bounded_transport
 from shared.errors import MisconfiguredError, TryLaterError
 from shared.reasons import Reason
 
@@ -33,7 +34,9 @@ class ManagedIdentityTokens:
         with self._lock:
             if client_id not in self._credentials:
                 # Explicit, as for storage: AZURE_CLIENT_ID in the environment must not decide who reads AWS.
-                self._credentials[client_id] = ManagedIdentityCredential(client_id=client_id)
+                self._credentials[client_id] = ManagedIdentityCredential(
+                    client_id=client_id, transport=bounded_transport()
+                )
             credential = self._credentials[client_id]
         try:
             token = str(credential.get_token(f"{audience.rstrip('/')}/.default").token)

@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 # Event Grid writes at most 1 MB of events into one blob; what is larger is none of its own.
 _LARGEST_BLOB = 8 * 1024 * 1024
+# Of the service: a blob, or a page of 5,000 names.
+LARGEST_ANSWER = 16 * 1024 * 1024
 _DENIED = frozenset({401, 403})
 # What the service says to a marker that it never gave; the emulator takes any.
 _UNREADABLE = frozenset({400, 414})
