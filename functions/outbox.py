@@ -1,4 +1,7 @@
-"""Queue and timers of the outbox: what follows from changes is carried out, and found again when a message was lost."""
+"""Queue and timers of the outbox: what follows from changes is carried out, and found again when a message was lost.
+
+The housekeeping of audit trail and tokens is here too.
+"""
 
 import logging
 
@@ -48,9 +51,10 @@ def hurry_overdue_follow_ups(timer: func.TimerRequest, messages: QueueMessages) 
 
 
 @outbox.timer_trigger("timer", "%DESKBRIDGE_HOUSEKEEPING_SCHEDULE%", run_on_startup=False, use_monitor=True)
-def remove_old_audit_entries(timer: func.TimerRequest) -> None:
-    """Remove days of the audit trail that are kept no longer, some thousand rows at a time."""
+def remove_old_access_rows(timer: func.TimerRequest) -> None:
+    """Remove what is kept no longer: days of the audit trail, and tokens whose end was long ago. Some thousand rows."""
     del timer
-    removed = bootstrap.audit_entries().remove_old()
-    if removed:
-        logger.info("%d old entries of the audit trail were removed.", removed)
+    entries = bootstrap.audit_entries().remove_old()
+    tokens = bootstrap.access_tokens().remove_old()
+    if entries or tokens:
+        logger.info("%d old entries of the audit trail and %d old tokens were removed.", entries, tokens)

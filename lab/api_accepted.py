@@ -31,6 +31,8 @@ class Accepted:
     later: set[str] = field(default_factory=set[str])
     strays_removed: set[str] = field(default_factory=set[str])
     names: dict[str, str] = field(default_factory=dict[str, str])
+    tokens: set[str] = field(default_factory=set[str])
+    revoked: set[str] = field(default_factory=set[str])
     swept: set[str] = field(default_factory=set[str])
     began_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -47,6 +49,8 @@ class Accepted:
             "events": len(self.objects) + len(self.strays),
             "quarantined events removed": len(self.strays_removed),
             "users followed": len(self.names),
+            "tokens": len(self.tokens),
+            "tokens revoked": len(self.revoked),
         }
         return ", ".join(f"{count} {what}" for what, count in counts.items())
 
@@ -64,7 +68,7 @@ class Aftermath:
         # Runs first: what they write is looked at afterwards.
         for look in (self._runs, self._dead_letters, self._notes, self._records, self._edits, self._documents):
             found += look()
-        for look in (self._tickets, self._quarantine, self._users, self._sweeps):
+        for look in (self._tickets, self._quarantine, self._users, self._sweeps, self._tokens):
             found += look()
         return found
 
@@ -164,6 +168,12 @@ class Aftermath:
             present = self._desk.call("GET", f"/api/v1/users/{quote(user)}")["name"]
             if present != name:
                 yield f"user {user} is {present!r} after AuthRocket said {name!r}"
+
+    def _tokens(self) -> Iterator[str]:
+        revoked = {token["name"]: token["revoked_at"] is not None for token in self._items("tokens")}
+        for name in sorted(self._accepted.tokens):
+            if revoked.get(name) is not (name in self._accepted.revoked):
+                yield f"token {name}: revoked is {revoked.get(name)}"
 
     def _sweeps(self) -> Iterator[str]:
         listed = {sweep["vault"]: datetime.fromisoformat(sweep["at"]) for sweep in self._items("sweeps")}

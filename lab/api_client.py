@@ -71,6 +71,7 @@ class Client:
         self._random = random.Random(number)
         self._numbers = itertools.count()
         self._user = ""
+        self._tokens: dict[str, str] = {}
 
     def name(self, what: str) -> str:
         """A new one."""

@@ -32,6 +32,10 @@ negative_data_rejection.expected-statuses = ["400", "401", "404", "405", "409", 
 [[operations]]
 include-operation-id = "receive_key_vault_events_post"
 headers = {{ Authorization = "{authorization}" }}
+
+[[operations]]
+include-operation-id = "make_administrator_token"
+headers = {{ x-functions-key = "{host_key}" }}
 """
 _PINNED = """\
 
@@ -82,6 +86,7 @@ def names_of(desk: Desk) -> dict[str, dict[str, str]]:
         **users,
         **runs,
         "export_records": {"what": "tickets"},
+        "show_calendar": {"query.token": desk.tokens["calendar"]},
         "show_token": {"name": _token_to_revoke(desk)},
         "revoke_token": {"name": _token_to_revoke(desk)},
         "check_credential_store": {"name": "deskbridge-vault"},
@@ -92,6 +97,10 @@ def names_of(desk: Desk) -> dict[str, dict[str, str]]:
         "start_ec2_import": {"name": "acorn"},
         "start_authrocket_import": {"name": "customers"},
     }
+
+
+def _place(name: str) -> str:
+    return name if name.startswith("query.") else f"path.{name}"
 
 
 def _token_to_revoke(desk: Desk) -> str:
@@ -107,9 +116,11 @@ def try_api(desk: Desk, effort: Effort, *, pinned: bool) -> tuple[int, str]:
     token = desk.tokens["administrator"]
     names = names_of(desk) if pinned else {}
     with tempfile.TemporaryDirectory(prefix="lab-api-tester-") as folder:
-        text = _CONFIGURATION.format(authorization=basic_authorization(WEBHOOK_USER, WEBHOOK_PASSWORD))
+        host_key = str(desk.host.keys["default"])
+        authorization = basic_authorization(WEBHOOK_USER, WEBHOOK_PASSWORD)
+        text = _CONFIGURATION.format(authorization=authorization, host_key=host_key)
         for operation, parameters in names.items():
-            listed = ", ".join(f'"path.{name}" = "{value}"' for name, value in parameters.items())
+            listed = ", ".join(f'"{_place(name)}" = "{value}"' for name, value in parameters.items())
             text += _PINNED.format(operation=operation, parameters=listed)
         configuration = Path(folder) / "schemathesis.toml"
         configuration.write_text(text, "utf-8")

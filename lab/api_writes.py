@@ -8,11 +8,12 @@ from typing import Any
 
 from lab.api_accepted import counted
 from lab.api_ticket_writes import WEBHOOK, TicketWrites
+from lab.api_token_writes import TokenWrites
 
 _SHARED_DOCUMENTS = 10
 
 
-class Writer(TicketWrites):
+class Writer(TicketWrites, TokenWrites):
     """One client's writes."""
 
     # Records
@@ -170,6 +171,9 @@ WRITES: Mapping[str, Callable[[Writer], None]] = {
     "delete_setting": Writer.delete_setting,
     "edit_asset": Writer.edit_asset,
     "edit_user": Writer.edit_user,
+    "make_administrator_token": Writer.make_administrator_token,
+    "make_calendar_token": Writer.make_calendar_token,
+    "make_token": Writer.make_token,
     "put_setting": Writer.put_setting,
     "receive_authrocket_event": Writer.follow,
     "receive_key_vault_events_options": Writer.shake_hands,
@@ -177,6 +181,9 @@ WRITES: Mapping[str, Callable[[Writer], None]] = {
     "remove_quarantined": Writer.remove_quarantined,
     "replay_dead_letters": Writer.replay_dead_letters,
     "replay_quarantined": Writer.replay,
+    "retry_outbox_entry": Writer.retry_outbox_entry,
+    "revoke_token": Writer.revoke_token,
+    "show_calendar": Writer.show_calendar,
     "start_authrocket_import": Writer.start_realm_import,
     "start_ec2_import": Writer.start_import,
     "sweep_vaults_now": Writer.sweep,

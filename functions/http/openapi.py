@@ -193,6 +193,8 @@ def _responses(declared: Endpoint, method: str, schemas: _Schemas) -> dict[str, 
     for status, reasons in sorted(declared.refusals.items()):
         response = responses.setdefault(str(status), {"description": _TITLES[status], "content": {}})
         response["content"]["application/problem+json"] = {"schema": _problem(status, reasons, schemas)}
+    if declared.access is Door.HOST_KEY:
+        responses["401"]["description"] += ". A key that is none of the host's: the host answers, without a body."
     return responses
 
 

@@ -19,15 +19,18 @@ class Body(BaseModel):
 
 
 class Problem(BaseModel):
-    """A refusal, as RFC 9457 has it. Match on `reason`, which is stable; show `detail` and `remedy` to a person."""
+    """A refusal, as RFC 9457 has it. Match on `reason`, which is stable; show `detail` and `remedy` to a person.
+
+    Whoever is not admitted yet gets `type`, `status` and `reason` alone.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     type: str = Field(pattern="^urn:deskbridge:reason:[a-z0-9_]+$")
-    title: str
+    title: str = Field(default="", description="The status in words.")
     status: int
     reason: str = Field(description="The stable code; docs/errors.md says what each means and what to do.")
-    detail: str = Field(description="A sentence on what is wrong. It never holds a secret.")
+    detail: str = Field(default="", description="A sentence on what is wrong. It never holds a secret.")
     remedy: str = Field(default="", description="What to do about it.")
     faults: list["FaultAnswer"] = Field(default=[], description="Every single fault, with its path.")
     present_version: str = Field(default="", description="With 412: the version that is there now, for `If-Match`.")

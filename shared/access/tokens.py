@@ -43,6 +43,7 @@ KEPT_AFTER_ITS_END = timedelta(days=400)
 LONGEST_LIFE = timedelta(days=3650)
 USUAL_LIFE = timedelta(days=365)
 _TRIES = 5
+_REMOVED_A_TURN = 1000
 
 
 @dataclass(frozen=True)
@@ -164,22 +165,32 @@ class AccessTokens:
             finally:
                 self._forget()
 
-    def limited_to(self, customer: str) -> bool:
-        """Whether a token that still opens something is limited to that customer."""
+    def limited_to(self, *, customer: str | None = None, site: str | None = None) -> bool:
+        """Whether a token that still opens something is limited to that customer or that site."""
         now = self._now()
         return any(
-            token.refusal(now) is None and (customer in (token.customers or ()) or token.view.customer == customer)
+            token.refusal(now) is None
+            and (
+                (customer is not None and customer in (*(token.customers or ()), token.view.customer))
+                or (site is not None and site == token.view.site)
+            )
             for token in self._tokens(0).values()
         )
 
     def remove_old(self) -> int:
-        """Forget tokens whose end was long ago; how many. For the housekeeping."""
+        """Forget tokens whose end was long ago, at most a thousand; how many. Two at once do no harm."""
         before = self._now() - KEPT_AFTER_ITS_END
         old = [token for token in self._tokens(0).values() if (token.revoked_at or token.expires_at) < before]
-        for token in old:
-            self._table.transact(PARTITION, [Delete(token.name, token.etag)])
+        removed = 0
+        for token in old[:_REMOVED_A_TURN]:
+            try:
+                self._table.transact(PARTITION, [Delete(token.name, token.etag)])
+            except ChangedMeanwhileError:
+                # Another worker removes the same: what is left goes the next time.
+                continue
+            removed += 1
         self._forget()
-        return len(old)
+        return removed
 
     # Within
 

@@ -130,9 +130,10 @@ def settings() -> "SettingsStore":
     from shared.storage.names import SETTINGS_TABLE
 
     def used_by(cls: "type[SettingsDocument]", name: str, document: "SettingsDocument | None") -> str | None:
-        from shared.bootstrap.record_usage import RecordUses
+        from shared.bootstrap.record_usage import RecordUses, token_uses
 
-        return RecordUses({"assets": bootstrap.assets(), "users": bootstrap.users()})(cls, name, document)
+        tables = {"assets": bootstrap.assets(), "users": bootstrap.users()}
+        return token_uses(bootstrap.access_tokens(), cls, name) or RecordUses(tables)(cls, name, document)
 
     return SettingsStore(
         bootstrap.tables().table(SETTINGS_TABLE),

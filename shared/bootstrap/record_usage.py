@@ -1,13 +1,26 @@
-"""Which records use a settings document: what is used cannot be removed by accident."""
+"""Which records and tokens use a settings document: what is used cannot be removed by accident."""
 
 from collections.abc import Mapping
 
+from shared.access.tokens import AccessTokens
 from shared.assets.documents.asset_fields import AssetFieldDocument
 from shared.assets.documents.asset_types import AssetTypeDocument
-from shared.records.documents.sites import SiteDocument
+from shared.records.documents.sites import CustomerDocument, SiteDocument
 from shared.records.model import CUSTOM, SITE, TYPE, column_of
 from shared.records.table import RecordTable
 from shared.settings.base import SettingsDocument
+
+
+def token_uses(tokens: AccessTokens, cls: type[SettingsDocument], name: str) -> str | None:
+    """The word for the tokens that are limited to the document, or None.
+
+    Whoever makes a document of that name again may mean another customer, whose things such a token would open.
+    """
+    if issubclass(cls, CustomerDocument):
+        limited = tokens.limited_to(customer=name)
+    else:
+        limited = issubclass(cls, SiteDocument) and tokens.limited_to(site=name)
+    return "access tokens" if limited else None
 
 
 class RecordUses:

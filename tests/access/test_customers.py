@@ -1,10 +1,12 @@
 """Whoever is limited to customers sees and works on their things alone; what has no site is nobody's."""
 
+import json
 from typing import Any
 
 import pytest
 
 from shared import bootstrap
+from shared.access.principals import PrincipalKind, View
 from shared.access.roles import Role
 from tests.api.calling import Answer, call
 from tests.api.conftest import tables
@@ -77,6 +79,49 @@ def test_nothing_is_put_at_a_site_of_another_customer(ids: dict[str, dict[str, s
     assert {(one.status, one.json["reason"]) for one in refused} == {(403, "site_of_another_customer")}
     added = ask(limited, "POST", "assets", {"id": "mine", "fields": {"name": "x", "site": "london"}})
     assert added.status == 201
+
+
+@pytest.mark.parametrize("what", ["assets", "users"])
+def test_a_taken_id_is_refused_in_the_same_words_whoever_has_it_and_shows_nothing_of_the_record(
+    ids: dict[str, dict[str, str]], limited: dict[str, str], what: str
+) -> None:
+    for whose, site in (("mine", "london"), ("theirs", "leeds"), ("nobodys", "")):
+        fields = {"name": f"secret of {whose}", **({"site": site} if site else {})}
+        assert call("POST", what, {"id": whose, "fields": fields}).status == 201
+    told = set[str]()
+    for whose in ("mine", "theirs", "nobodys"):
+        refused = ask(limited, "POST", what, {"id": whose, "fields": {"name": "x", "site": "london"}})
+        assert refused.json.keys() == {"type", "title", "status", "detail", "reason"}
+        assert (refused.status, refused.json["reason"]) == (409, "already_exists")
+        told.add(json.dumps(refused.json).replace(whose, "ID"))
+        # The site is looked at first: nobody learns of ids without a record of their own.
+        other = ask(limited, "POST", what, {"id": whose, "fields": {"name": "x", "site": "leeds"}})
+        assert (other.status, other.json["reason"]) == (403, "site_of_another_customer")
+    assert len(told) == 1
+    assert "secret" not in told.pop()
+
+
+def test_a_customer_or_site_that_tokens_are_limited_to_stays_until_they_are_revoked(tables: MemoryTables) -> None:
+    tokens = bootstrap.access_tokens()
+    for name in ("ash", "elm"):
+        assert call("PUT", f"settings/customers/{name}", {"title": name}).status == 201
+    assert call("PUT", "settings/sites/york", {"title": "York", "customer": "elm"}).status == 201
+    tokens.make("of-ash", by="test", customers=["ash"])
+    tokens.make("shows-ash", by="test", kind=PrincipalKind.CALENDAR, view=View(customer="ash"))
+    tokens.make("shows-york", by="test", kind=PrincipalKind.CALENDAR, view=View(site="york"))
+
+    def remove(address: str) -> Answer:
+        return call("DELETE", f"settings/{address}", None, {"If-Match": "*"})
+
+    for address, names in (("customers/ash", ("of-ash", "shows-ash")), ("sites/york", ("shows-york",))):
+        for name in names:
+            refused = remove(address)
+            assert (refused.status, refused.json["reason"]) == (409, "in_use")
+            assert "access tokens" in refused.json["detail"]
+            tokens.revoke(name, by="test")
+        assert remove(address).status == 204
+    # Nothing is limited to it, though there are sites and customers of other tokens.
+    assert remove("customers/elm").status == 204
 
 
 def test_a_customer_without_sites_sees_nothing(ids: dict[str, dict[str, str]]) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from shared.access.roles import Role
 from shared.access.token_format import PATTERN, is_token, new_token
-from shared.access.tokens import AccessTokens
+from shared.access.tokens import LONGEST_LIFE, AccessTokens
 from shared.errors import AlreadyExistsError, NotAuthorisedError
 from shared.reasons import Reason
 from tests.fakes.tables import MemoryTables, WatchedTables
@@ -95,3 +95,38 @@ def test_a_row_that_cannot_be_read_opens_nothing() -> None:
     for row in desk.memory.table("access").rows.values():
         row.values.pop("customers")  # type: ignore[attr-defined]
     assert refused(desk.other, token) is Reason.ACCESS_TOKEN_UNKNOWN
+
+
+def test_a_token_is_forgotten_long_after_its_end_and_a_thousand_at_most_at_a_time() -> None:
+    desk = Desk()
+    for number in range(1002):
+        desk.one.make(f"t{number:04}", by="kim", expires_at=desk.now() + timedelta(days=1))
+    desk.one.make("revoked", by="kim", expires_at=desk.now() + LONGEST_LIFE)
+    desk.one.make("in-use", by="kim", expires_at=desk.now() + LONGEST_LIFE)
+    desk.one.revoke("revoked", by="kim")
+    desk.seconds = timedelta(days=400).total_seconds()
+    assert desk.one.remove_old() == 0
+    desk.seconds += 1
+    assert desk.one.remove_old() == 1
+    desk.seconds += timedelta(days=1).total_seconds()
+    assert (desk.one.remove_old(), desk.other.remove_old(), desk.one.remove_old()) == (1000, 2, 0)
+    assert [token.name for token in desk.one.page(10, None)[0]] == ["in-use"]
+
+
+def test_two_workers_that_forget_the_same_tokens_do_no_harm() -> None:
+    desk = Desk()
+    for name in ("a", "b"):
+        desk.one.make(name, by="kim", expires_at=desk.now() + timedelta(days=1))
+    desk.seconds = timedelta(days=402).total_seconds()
+    removed: list[int] = []
+
+    def remove_first(table: str, operation: str, moment: str) -> None:
+        if (operation, moment) == ("transact", "before") and not removed:
+            removed.append(-1)
+            removed.append(desk.other.remove_old())
+
+    watched = WatchedTables(desk.memory, remove_first)
+    late = AccessTokens(watched.table("access"), desk.now, lambda: desk.seconds)
+    assert late.remove_old() == 0
+    assert removed == [-1, 2]
+    assert late.page(10, None) == ([], None)

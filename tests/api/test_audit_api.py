@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from shared import bootstrap
+from shared.access.tokens import KEPT_AFTER_ITS_END
 from shared.outbox.model import OUTBOX, OutboxState
 from shared.storage.rows import Delete
 from tests.api.calling import call
@@ -354,5 +355,15 @@ def test_the_functions_of_the_outbox_carry_out_hurry_and_drop(tables: MemoryTabl
     FUNCTIONS["carry_out_follow_ups"].get_user_function()(message=message)
     assert bootstrap.outbox().page(None, 10, None)[0] == []
     assert len(call("GET", "audit").json["items"]) == 1
-    FUNCTIONS["remove_old_audit_entries"].get_user_function()(timer=None)
+    FUNCTIONS["remove_old_access_rows"].get_user_function()(timer=None)
     assert len(call("GET", "audit").json["items"]) == 1
+
+
+def test_the_housekeeping_of_the_outbox_forgets_old_tokens(tables: MemoryTables) -> None:
+    tokens = bootstrap.access_tokens()
+    tokens.make("old", by="kim", expires_at=bootstrap.now() - KEPT_AFTER_ITS_END - timedelta(seconds=1))
+    tokens.make("ended", by="kim", expires_at=bootstrap.now() - KEPT_AFTER_ITS_END + timedelta(days=1))
+    FUNCTIONS["remove_old_access_rows"].get_user_function()(timer=None)
+    listed = {item["name"] for item in call("GET", "tokens").json["items"]}
+    assert "ended" in listed
+    assert "old" not in listed

@@ -19,7 +19,7 @@ __all__ = ["tables"]
 
 CRITERIA = [{"field": "name", "operator": "matches", "value": "^web-[0-9]+$", "ignore_case": True}]
 BASES: list[tuple[str, str, dict[str, Any]]] = [
-    ("sites", "york", {"title": "York", "customer": "Acorn"}),
+    ("sites", "york", {"title": "York", "customer": "acorn"}),
     ("asset-types", "rack", {"title": "Rack", "group": "Racks"}),
     ("asset-fields", "rack-unit", {"title": "Rack unit", "custom": True}),
     ("credential-stores", "other", {**STORE, "resource": "https://vault.azure.net", "cache_seconds": 60}),

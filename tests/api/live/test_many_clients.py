@@ -37,6 +37,8 @@ def test_every_kind_of_write_was_acknowledged_and_looked_for_afterwards(found: F
             accepted.strays_removed,
             accepted.names,
             accepted.swept,
+            accepted.tokens,
+            accepted.revoked,
         )
     )
 
@@ -55,8 +57,9 @@ def test_what_was_acknowledged_and_is_not_there_is_told(desk: Desk, found: Findi
     accepted.strays.add("stray-never-delivered")
     accepted.later.add("later-never-delivered")
     accepted.swept.add("never-swept-vault")
+    accepted.tokens.add("token-never-made")
     told = "\n".join(Aftermath(desk, accepted).missing())
     for one in ("counts", "never written", "never-added", "never put", "removals", "gone", "never-delivered"):
         assert one in told
-    for one in ("stray-never-delivered", "later-never-delivered", "never-swept-vault"):
+    for one in ("stray-never-delivered", "later-never-delivered", "never-swept-vault", "token-never-made"):
         assert one in told
