@@ -67,8 +67,8 @@ class ConflictError(DeskbridgeError):
 class AlreadyExistsError(ConflictError):
     """A new row was asked for and one of that key is there."""
 
-    def __init__(self, message: str, *, row_key: str = "") -> None:
-        super().__init__(Reason.ALREADY_EXISTS, message)
+    def __init__(self, message: str, *, row_key: str = "", remedy: str = "") -> None:
+        super().__init__(Reason.ALREADY_EXISTS, message, remedy=remedy)
         self.row_key = row_key
 
 

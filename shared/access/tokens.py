@@ -125,7 +125,8 @@ class AccessTokens:
                 etag = self._table.transact(PARTITION, [Create(_row_of(token)), *audited])[0]
         except AlreadyExistsError:
             raise AlreadyExistsError(
-                f"There is, or was, a token named {name}: a name stands for one token in every history."
+                f"There is, or was, a token named {name}: a name stands for one token in every history.",
+                remedy="Choose another name.",
             ) from None
         finally:
             self._forget()
@@ -220,7 +221,9 @@ class AccessTokens:
             # Another worker noted it, or storage has a moment: neither is a reason to refuse whoever holds it.
             logger.info("The last use of the token %s is not noted: %s", token.name, error.reason)
         with self._lock:
-            self._known = {**self._known, token.digest: replace(token, last_used_at=now, etag=etag)}
+            # Read anew meanwhile, the list may say that it is revoked.
+            if self._known.get(token.digest) is token:
+                self._known = {**self._known, token.digest: replace(token, last_used_at=now, etag=etag)}
 
 
 _REMEDIES = {

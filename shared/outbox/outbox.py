@@ -92,15 +92,16 @@ class Outbox:
             if message.id < ascending(self._now() - _SURELY_OVER):
                 self._remove_pending(message.id)
             return
-        for number, follow_up in enumerate(follow_ups_of(row)):
-            try:
+        try:
+            for number, follow_up in enumerate(follow_ups_of(row)):
                 self._handlers[follow_up.kind](DueFollowUp(f"{message.id}-{number}", follow_up.content))
-            except TryLaterError:
-                # It passes by itself: it is no attempt.
-                raise
-            except Exception as error:
-                self._count_attempt(message.id, error)
-                raise
+        except TryLaterError:
+            # It passes by itself: it is no attempt.
+            raise
+        except Exception as error:
+            # A row that cannot be read is counted too: nobody else would end its turns.
+            self._count_attempt(message.id, error)
+            raise
         # Another worker may have done the same.
         with suppress(ChangedMeanwhileError):
             table.transact(message.partition, [Delete(row.row_key)])

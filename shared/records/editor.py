@@ -100,7 +100,11 @@ class RecordEditor:
         try:
             return self._records.save_edit(row, columns, changes, by, now)
         except AlreadyExistsError as error:
-            raise ConflictError(Reason.ALREADY_EXISTS, f"There is a record {record_id} already.") from error
+            raise ConflictError(
+                Reason.ALREADY_EXISTS,
+                f"There is a record {record_id} already.",
+                remedy="Choose another id, or change the record that is there.",
+            ) from error
 
     def get(self, key: Key) -> Row:
         """The record's row; an alias leads to the record that it stands for."""

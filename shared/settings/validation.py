@@ -1,6 +1,7 @@
 """From what an operator wrote to a document that a reader can trust, or to the path of every fault."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -56,15 +57,36 @@ _SENTENCES = {
     "greater_than": "must be more than {gt}",
     "less_than_equal": "must be at most {le}",
     "less_than": "must be less than {lt}",
+    "union_tag_invalid": "must have as {discriminator} one of {expected_tags}",
+    "union_tag_not_found": "must have the field {discriminator}",
+    "invalid_key": "must be a text: put it in quotes",
+    "int_parsing_size": "must be a whole number of at most 64 bits",
+    "string_unicode": "holds an unpaired surrogate (invalid Unicode)",
+    "timezone_aware": "must be a time with its zone, such as 2026-05-01T00:00:00Z",
+    **dict.fromkeys(
+        ("datetime_type", "datetime_parsing", "datetime_from_date_parsing", "datetime_object_invalid"),
+        "must be a time with its zone, such as 2026-05-01T00:00:00Z",
+    ),
 }
+
+
+# Of a field that may be of several forms, pydantic puts the form into the path.
+_FORM = re.compile(r"(literal|list|tuple|function-[a-z]+)\[.*\]", re.DOTALL)
 
 
 def faults_of(error: ValidationError) -> list[Fault]:
     """Pydantic's faults with paths as operators read them; no value is repeated."""
-    return [
-        Fault(".".join(map(str, fault["loc"])), _sentence(fault["type"], fault["msg"], fault.get("ctx", {})))
-        for fault in error.errors(include_url=False, include_input=False)
-    ]
+    told: dict[str, dict[str, None]] = {}
+    literals: set[str] = set()
+    for fault in error.errors(include_url=False, include_input=False):
+        forms = [isinstance(part, str) and _FORM.fullmatch(part) is not None for part in fault["loc"]]
+        path = ".".join(str(part) for part, is_form in zip(fault["loc"], forms, strict=True) if not is_form)
+        told.setdefault(path, {})[_sentence(fault["type"], fault["msg"], fault.get("ctx", {}))] = None
+        if any(forms) and fault["type"] == "literal_error":
+            literals.add(path)
+    # What has faults within was meant to be of the other form.
+    meant = {path for path in literals if any(other.startswith(f"{path}.") for other in told)}
+    return [Fault(path, ", or ".join(sentences)) for path, sentences in told.items() if path not in meant]
 
 
 def _sentence(kind: str, message: str, context: dict[str, Any]) -> str:

@@ -91,7 +91,7 @@ def test_a_taken_id_is_refused_in_the_same_words_whoever_has_it_and_shows_nothin
     told = set[str]()
     for whose in ("mine", "theirs", "nobodys"):
         refused = ask(limited, "POST", what, {"id": whose, "fields": {"name": "x", "site": "london"}})
-        assert refused.json.keys() == {"type", "title", "status", "detail", "reason"}
+        assert refused.json.keys() == {"type", "title", "status", "detail", "reason", "remedy"}
         assert (refused.status, refused.json["reason"]) == (409, "already_exists")
         told.add(json.dumps(refused.json).replace(whose, "ID"))
         # The site is looked at first: nobody learns of ids without a record of their own.

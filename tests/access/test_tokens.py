@@ -130,3 +130,22 @@ def test_two_workers_that_forget_the_same_tokens_do_no_harm() -> None:
     assert late.remove_old() == 0
     assert removed == [-1, 2]
     assert late.page(10, None) == ([], None)
+
+
+def test_a_use_that_is_noted_late_does_not_bring_a_revoked_token_back() -> None:
+    desk = Desk()
+    _, token = desk.one.make("ci", by="kim", role=Role.OPERATOR)
+    desk.one.authenticate(token)
+    desk.seconds = 301
+    revoked: list[bool] = []
+
+    def revoke_meanwhile(table: str, operation: str, moment: str) -> None:
+        if operation == "transact" and moment == "before" and not revoked:
+            revoked.append(True)
+            late.revoke("ci", by="kim")
+            assert refused(late, token) is Reason.ACCESS_TOKEN_REVOKED
+
+    late = AccessTokens(WatchedTables(desk.memory, revoke_meanwhile).table("access"), desk.now, lambda: desk.seconds)
+    late.authenticate(token)
+    assert revoked
+    assert refused(late, token) is Reason.ACCESS_TOKEN_REVOKED

@@ -282,6 +282,20 @@ def test_what_fails_for_good_stands_in_the_list_with_its_reason_and_is_not_tried
     assert (world.copies, world.left) == (["one"], [])
 
 
+def test_a_row_that_cannot_be_read_fails_for_good_too() -> None:
+    world = World()
+    world.change("one", world.outbox())
+    message = message_of(world.sent[0])
+    row_key = f"{OUTBOX}{message.id}"
+    world.tables.table(THINGS).transact(PARTITION, [Save(Row(PARTITION, row_key, {"follow_ups": "[{}]"}))])
+    for _ in range(ATTEMPTS):
+        with pytest.raises(KeyError):
+            world.outbox().carry_out(message)
+    assert [one.message for one in world.outbox().page(OutboxState.FAILED, 10, None)[0]] == [message]
+    world.at += timedelta(days=1)
+    assert world.outbox().overdue() == []
+
+
 def test_what_passes_by_itself_is_tried_for_as_long_as_it_takes() -> None:
     world = World(fails=TryLaterError(Reason.STORAGE_UNAVAILABLE, "The table service did not answer."))
     world.change("one", world.outbox())

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from datetime import date
 from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ Method = Literal["system_assigned", "user_assigned", "client_secret", "developer
 API_VERSIONS = ("7.0", "7.1", "7.2", "7.3", "7.4", "7.5", "7.6")
 DEFAULT_API_VERSION = API_VERSIONS[-1]
 
+_VERSION = re.compile(r"[0-9][0-9a-z.-]{0,30}")
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _TENANT = re.compile(r"([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-z-]+(\.[0-9a-z-]+)+)", re.IGNORECASE)
 _IDENTITY = re.compile(
@@ -89,8 +91,10 @@ def _setting(text: str) -> str:
 
 def _api_version(value: object) -> object:
     # YAML reads an unquoted 7.4 as a number, and an unquoted 2016-10-01 as a date.
-    text = str(value).strip() if value is not None and not isinstance(value, bool) else value
+    text = str(value).strip() if isinstance(value, str | float | date) else value
     if isinstance(text, str) and text not in API_VERSIONS:
+        if _VERSION.fullmatch(text) is None:
+            raise ValueError(f"is no version of Key Vault's API: write one of {', '.join(API_VERSIONS)}")
         raise ValueError(
             f"{text} is not updated any more; leave api_version out and {DEFAULT_API_VERSION} is used in its place, "
             f"or write one of {', '.join(API_VERSIONS)}"
