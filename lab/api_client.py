@@ -12,6 +12,11 @@ from lab.desk import Desk
 from lab.emulators.authrocket import AuthRocketLab
 from lab.emulators.event_grid import DeadLetterBlobs
 
+# No credential keeps it for others. It is the webhook's of AuthRocket.
+FREE_SECRET = "authrocket-webhook"
+# Where `Known` has the entry of the outbox that can always be tried again.
+FAILED_ENTRY = "failed entries of the outbox"
+
 
 @dataclass(frozen=True)
 class Reply:

@@ -19,10 +19,11 @@ from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import ContainerClient
 
 from lab.api_accepted import Accepted, Aftermath
-from lab.api_client import Reply, Stage
+from lab.api_client import FAILED_ENTRY, FREE_SECRET, Reply, Stage
 from lab.api_operations import Known, Operation, address_of, operations_of, query_of
 from lab.api_tester import desk_at_work
 from lab.api_ticket_writes import LATER, STRANGE, WEBHOOK, event
+from lab.api_token_writes import failed_entry
 from lab.api_writes import WRITES, Writer
 from lab.desk import WEBHOOK_PASSWORD, WEBHOOK_USER, Desk, DeskError
 from lab.emulators.event_grid import DeadLetterBlobs, vault_resource_id
@@ -242,8 +243,8 @@ def _set_up(desk: Desk, operations: Mapping[str, Operation], accepted: Accepted,
     assert desk.vaults is not None
     # A secret of its own: that of the other webhook is kept for Key Vault's events.
     password = json.dumps({"username": WEBHOOK_USER, "password": WEBHOOK_PASSWORD})
-    desk.vaults.vault("deskbridge-vault").add_secret("authrocket-webhook", password)
-    webhook = {"current": {"in_place": {"store": "deskbridge-vault", "secret": "authrocket-webhook"}}}
+    desk.vaults.vault("deskbridge-vault").add_secret(FREE_SECRET, password)
+    webhook = {"current": {"in_place": {"store": "deskbridge-vault", "secret": FREE_SECRET}}}
     _put(desk, "authrocket-realms", "customers", {**realm, "webhook": webhook})
     events = desk.call("GET", "/api/v1/settings/key-vault-events/default")["document"]
     accepted.strays.update(f"stray-{number}" for number in range(5))
@@ -257,6 +258,7 @@ def _set_up(desk: Desk, operations: Mapping[str, Operation], accepted: Accepted,
     for number in range(0, 10, 2):
         _put(desk, "sites", f"load-{number}", {"title": f"title-{number}", "customer": "acorn"})
         accepted.titles[f"load-{number}"].add(f"title-{number}")
+    known.put(FAILED_ENTRY, failed_entry(desk.connection_string))
     for address in ("assets", "users", "tickets", "runs", "quarantine", *(f"settings/{kind}" for kind in kinds)):
         known.learn(f"/api/v1/{address}", desk.call("GET", f"/api/v1/{address}?limit=200"))
     # No event comes any more that would say something new about it.

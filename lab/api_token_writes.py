@@ -1,11 +1,29 @@
 """What the clients of `lab.api_load` do with access tokens, each with throwaway ones of its own."""
 
+import secrets
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from lab.api_client import Client
+from lab.api_client import FAILED_ENTRY, Client
+from shared.outbox.model import PENDING, OutboxMessage, OutboxState, pending_row
+from shared.storage.keys import ascending
+from shared.storage.names import OUTBOX_TABLE, SETTINGS_TABLE
+from shared.storage.rest_tables import RestTables
+from shared.storage.rows import Create
 
 _ADDRESSES = "addresses of calendars"
+
+
+def failed_entry(connection_string: str) -> str:
+    """The id of a new entry of the outbox that failed, and has nothing left to carry out."""
+    now = datetime.now(UTC)
+    message = OutboxMessage(SETTINGS_TABLE, "sites", f"{ascending(now)}-{secrets.token_hex(4)}")
+    row = pending_row(message, now, ("audit",))
+    failed = replace(row, values={**row.values, "state": str(OutboxState.FAILED), "attempts": 5})
+    RestTables.from_connection_string(connection_string).table(OUTBOX_TABLE).transact(PENDING, [Create(failed)])
+    return message.id
 
 
 class TokenWrites(Client):
@@ -52,11 +70,9 @@ class TokenWrites(Client):
             self._caller.fault(f"the token {name} is revoked and opens")
 
     def retry_outbox_entry(self) -> None:
-        """What waits there is often gone a moment later."""
-        listed = self._caller.call("list_outbox", None, query="?limit=200")
-        for entry in listed.json["items"][-3:] if listed.ok else ():
-            if self._caller.call("retry_outbox_entry", f"/api/v1/outbox/{entry['id']}").ok:
-                return
+        """What waits is mostly gone a moment later. What failed stays until an operator comes."""
+        entry = self._known.any_of(FAILED_ENTRY, self._random)
+        self._caller.call("retry_outbox_entry", f"/api/v1/outbox/{entry}/retry")
 
     def _make(self, operation: str, **body: Any) -> tuple[str, str]:
         """Its name and its value; empty when it was not made."""

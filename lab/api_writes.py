@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lab.api_accepted import counted
+from lab.api_client import FREE_SECRET
 from lab.api_ticket_writes import WEBHOOK, TicketWrites
 from lab.api_token_writes import TokenWrites
 
@@ -99,7 +100,7 @@ class Writer(TicketWrites, TokenWrites):
     # Checks
 
     def check_store(self) -> None:
-        body = self._random.choice(({"check": "store"}, {"check": "secret", "secret": "aws-acorn"}))
+        body = self._random.choice(({"check": "store"}, {"check": "secret", "secret": FREE_SECRET}))
         self._check("check_credential_store", "/api/v1/credential-stores/deskbridge-vault/check", body)
 
     def check_credential(self) -> None:
