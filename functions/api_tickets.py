@@ -8,7 +8,7 @@ import azure.functions as func
 from functions.http.access import caller
 from functions.http.answers import answer
 from functions.http.bodies import read_body
-from functions.http.customers import check_site, find_seen, sites_seen
+from functions.http.customers import check_site, find_seen, sites_seen, version_asked
 from functions.http.endpoints import BODY, MOVED, PAGED, UNKNOWN, Content, Refusals, endpoint
 from functions.http.if_match import if_match_of
 from functions.http.query import PAGE, Query, one_of, page_asked, some_of, text
@@ -114,12 +114,16 @@ def change_ticket(req: func.HttpRequest) -> func.HttpResponse:
     from functions.schemas.tickets import TicketChange
 
     body = read_body(req, TicketChange)
-    _seen(req.route_params["id"])
+    seen = _seen(req.route_params["id"])
     if body.site is not None:
         check_site(body.site)
     changes = {name: getattr(body, name) for name in sorted(body.model_fields_set) if name != "note"}
     changed = bootstrap.ticket_editor().change(
-        req.route_params["id"], changes, by=caller(), if_match=if_match_of(req), note=body.note
+        req.route_params["id"],
+        changes,
+        by=caller(),
+        if_match=version_asked(if_match_of(req), seen.etag),
+        note=body.note,
     )
     return _detail(changed)
 

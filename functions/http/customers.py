@@ -7,6 +7,7 @@ from functions.http.access import principal
 from shared import bootstrap
 from shared.errors import ForbiddenError, NotFoundError
 from shared.reasons import Reason
+from shared.storage.etags import ANY_VERSION
 
 T = TypeVar("T")
 
@@ -33,6 +34,12 @@ def find_seen(find: Callable[[], T], site_of: Callable[[T], str | None], what: s
     if found is None or site_of(found) not in sites:
         raise NotFoundError(Reason.NOT_FOUND, f"There is no such {what}.")
     return found
+
+
+def version_asked(if_match: str | None, seen: str) -> str | None:
+    """The version to change. To a limited caller any version is that which was `seen` as theirs: by the next one it
+    may be another customer's."""
+    return seen if if_match == ANY_VERSION and principal().customers is not None else if_match
 
 
 def check_site(site: object) -> None:

@@ -9,7 +9,7 @@ import azure.functions as func
 from functions.http.access import caller
 from functions.http.answers import answer
 from functions.http.bodies import read_body
-from functions.http.customers import check_site, find_seen, sites_seen
+from functions.http.customers import check_site, find_seen, sites_seen, version_asked
 from functions.http.endpoints import BODY, MOVED, PAGED, STORABLE, STORED, UNKNOWN, Content, endpoint, named
 from functions.http.if_match import if_match_of
 from functions.http.query import PAGE, Query, filters_of, page_asked
@@ -164,7 +164,7 @@ def _declare_edit(blueprint: func.Blueprint, records: Records) -> Any:
         from functions.schemas.records import RecordEdit
 
         body = read_body(req, RecordEdit)
-        _seen(records, req)
+        _, seen = _seen(records, req)
         if "site" in body.fields:
             check_site(body.fields["site"])
         record, etag = records.desk().edit(
@@ -172,7 +172,7 @@ def _declare_edit(blueprint: func.Blueprint, records: Records) -> Any:
             body.fields,
             body.release,
             by=caller(),
-            if_match=if_match_of(req),
+            if_match=version_asked(if_match_of(req), seen),
         )
         return answer(200, record, etag=etag)
 

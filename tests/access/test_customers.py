@@ -8,10 +8,11 @@ import pytest
 from shared import bootstrap
 from shared.access.principals import PrincipalKind, View
 from shared.access.roles import Role
+from shared.storage.rows import Row, Save
 from tests.api.calling import Answer, call
 from tests.api.conftest import tables
 from tests.api.seeding import asset, secrets_of_two_vaults, user
-from tests.fakes.tables import MemoryTables
+from tests.fakes.tables import MemoryTables, WatchedTables
 
 __all__ = ["tables"]
 
@@ -133,3 +134,27 @@ def test_a_customer_without_sites_sees_nothing(ids: dict[str, dict[str, str]]) -
 def test_a_token_says_whom_it_stands_for(limited: dict[str, str]) -> None:
     me = ask(limited, "GET", "me").json
     assert (me["name"], me["kind"], me["role"], me["customers"]) == ("of-acorn", "token", "operator", ["acorn"])
+
+
+@pytest.mark.parametrize("what", ["assets", "users"])
+def test_what_moves_to_another_customer_meanwhile_is_not_changed(
+    tables: MemoryTables, ids: dict[str, dict[str, str]], limited: dict[str, str], what: str
+) -> None:
+    mine = ids["acorn"][what]
+    tokens, moved = bootstrap.access_tokens(), list[str]()
+
+    def move_once(table: str, verb: str, moment: str) -> None:
+        if table != what or (verb, moment) != ("find", "after") or moved:
+            return
+        moved.append(table)
+        row = next(row for row in tables.table(what).rows.values() if row.text("site") == "london")
+        values = {**row.values, "site": "leeds"}
+        tables.table(what).transact(row.partition_key, [Save(Row(row.partition_key, row.row_key, values))])
+
+    bootstrap.reset()
+    bootstrap.replace("access_tokens", tokens)
+    bootstrap.replace("tables", WatchedTables(tables, move_once))
+    refused = ask(limited, "PATCH", f"{what}/{mine}", {"fields": {"name": "Mine still"}})
+    assert moved
+    assert (refused.status, refused.json["reason"]) == (412, "changed_meanwhile")
+    assert "Mine still" not in json.dumps(call("GET", f"{what}/{mine}").json)
