@@ -9,6 +9,7 @@ import pytest
 
 from shared.assets.source import TenantSource
 from shared.errors import MisconfiguredError
+from shared.imports.plan.model import Trigger
 from shared.imports.runs import housekeeping, layout, runner
 from shared.imports.runs.model import Run, RunState
 from shared.imports.runs.reports import RunReports
@@ -244,3 +245,25 @@ def test_an_open_run_of_more_parts_than_a_page_is_counted_at_its_end(monkeypatch
     assert RunReports(world.runner).run(run_id)["counts"]["parts_done"] == 1
     drain(world, others)
     assert RunReports(world.runner).run(run_id)["counts"]["parts_done"] == 9
+
+
+def test_a_run_that_is_begun_while_somebody_looks_whether_it_is_complete_stays_open() -> None:
+    # Between two looks of one worker all its parts may come to be.
+    number, met = 0, True
+    while met:
+        world = tenant_of(1)
+        run = world.runs.add(world.starter._new_run(world.case.kind, world.case.document, Trigger.MANUAL, "anna"))
+        other = World(world.case, tables=world.tables, far=world.far, clock=world.clock)
+        left, met = number, False
+
+        def meet(table: str, verb: str, moment: str) -> None:
+            nonlocal left, met
+            left -= 1
+            if left == -1 and not met:
+                met = True
+                assert other.starter.resume(run)  # noqa: B023 - runs within this turn
+
+        world.rebuild(WatchedTables(world.tables, meet))  # type: ignore[arg-type] # in memory, here
+        assert world.runner.close_if_complete(run).is_open, number
+        number += 1
+    assert number > 2

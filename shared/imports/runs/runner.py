@@ -126,10 +126,13 @@ class ImportRunner:
         """The run; it is closed when no part is open any more. Of all who see that at once, one closes it."""
         if not run.is_open or self.runs.parts.any_open(run.id):
             return run
-        counts = count_parts(self.runs.parts.all(run.id))
-        if not counts:
+        if not self.runs.parts.any(run.id):
             # Its start was interrupted: housekeeping begins it.
             return run
+        if self.runs.parts.any_open(run.id):
+            # It was begun between the two looks.
+            return run
+        counts = count_parts(self.runs.parts.all(run.id))
         state, now = state_at_end(counts), self.now()
         # Without its list of parts a run has nothing else to say.
         first = self.runs.parts.find(run.id, FIRST) if state is RunState.FAILED else None
