@@ -1,6 +1,6 @@
 """Takes events in, whichever door they came by: those of a vault to the reconciler, what is none to the quarantine."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,14 +11,14 @@ from shared.reasons import Reason
 from shared.tickets.configuration import Configuration, Sender
 from shared.tickets.domain.model import ChangeType, Context, KeyVaultEvent, ObjectType
 from shared.tickets.inbound.event_grid import EventRefusedError, parse_event
-from shared.tickets.inbound.quarantine import Quarantine, Quarantined
+from shared.tickets.inbound.quarantine import Quarantine, Quarantined, Refused
 from shared.tickets.reconciler import TicketReconciler, changes_of, object_key
 from shared.tickets.transactions import UnstorableError
 
 # Clocks differ by seconds. A date in the future would outweigh whatever happens until then.
 MOST_AHEAD = timedelta(minutes=15)
-# What is done with an event that is refused: event, reason, message; the id of the item that it is kept as.
-_Keep = Callable[[Any, Reason, str], str]
+# What is done with events that are refused; the ids of the items that they are kept as.
+_Keep = Callable[[Sequence[Refused]], list[str]]
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ class EventIngestor:
         One that is refused again stays; one that somebody removed meanwhile is not brought back. Raises as `record`.
         """
 
-        def keep(_member: Any, reason: Reason, message: str) -> str:
-            return self._quarantine.change(item, reason, message)
+        def keep(refused: Sequence[Refused]) -> list[str]:
+            return [self._quarantine.change(item, one.reason, one.message) for one in refused]
 
         if self._record([item.event], configuration, keep).quarantined:
             return False
@@ -79,21 +79,22 @@ class EventIngestor:
         self, members: Iterable[Any], configuration: Configuration, keep: _Keep, sender: Sender | None = None
     ) -> IngestResult:
         by_vault: dict[str, list[tuple[KeyVaultEvent, Any]]] = {}
-        quarantined: list[str] = []
+        refused: list[Refused] = []
         count = 0
         latest = self._now() + MOST_AHEAD
         for member in members:
             try:
                 event = _event_of(member, configuration, sender, latest)
             except EventRefusedError as refusal:
-                quarantined.append(keep(member, refusal.reason, refusal.message))
+                refused.append(Refused(member, refusal.reason, refusal.message))
                 continue
             by_vault.setdefault(event.vault, []).append((event, member))
             count += 1
+        quarantined = keep(refused)
         for vault, found in by_vault.items():
-            for member, refusal_of_storage in self._reconcile(found, configuration.context(vault)):
-                quarantined.append(keep(member, refusal_of_storage.reason, refusal_of_storage.message))
-                count -= 1
+            unstorable = self._reconcile(found, configuration.context(vault))
+            quarantined += keep([Refused(member, error.reason, error.message) for member, error in unstorable])
+            count -= len(unstorable)
         return IngestResult(count, tuple(quarantined))
 
     def _reconcile(self, found: list[tuple[KeyVaultEvent, Any]], context: Context) -> list[tuple[Any, DeskbridgeError]]:
@@ -113,9 +114,10 @@ class EventIngestor:
                     self._secret_changed(event.vault, event.object_name)
             return unstorable
 
-    def _keep(self, member: Any, reason: Reason, message: str) -> str:
-        REFUSALS.note("An event is quarantined", DeskbridgeError(reason, message))
-        return self._quarantine.keep(member, reason, message)
+    def _keep(self, refused: Sequence[Refused]) -> list[str]:
+        for one in refused:
+            REFUSALS.note("An event is quarantined", DeskbridgeError(one.reason, one.message))
+        return self._quarantine.keep_all(refused)
 
 
 def _event_of(member: Any, configuration: Configuration, sender: Sender | None, latest: datetime) -> KeyVaultEvent:

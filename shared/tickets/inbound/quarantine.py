@@ -22,6 +22,21 @@ PARTITION = "quarantine:"
 _LONGEST = 200_000
 
 
+# Two rows each: a transaction takes a hundred.
+_ITEMS_AT_ONCE = 50
+# Characters of events in a transaction, which takes 4 MiB.
+_CHARACTERS_AT_ONCE = 400_000
+
+
+@dataclass(frozen=True)
+class Refused:
+    """An event to be kept, and why."""
+
+    member: Any
+    reason: Reason
+    message: str
+
+
 @dataclass(frozen=True)
 class Quarantined:
     """One refused event. `event` is None when it was too long to be kept whole; `text` is then its beginning."""
@@ -44,25 +59,45 @@ class Quarantine:
 
     def keep(self, member: Any, reason: Reason, message: str) -> str:
         """Keep an event; the same one again is the same item. Answers with the item's id."""
-        try:
-            text = json.dumps(member, sort_keys=True)
-        except RecursionError:
-            # Read a few frames higher up the stack: no event of Event Grid is nested a thousand deep.
-            text = json.dumps(f"It is nested too deeply to be kept. {message}")
-        item_id = hashlib.sha256(text.encode("ascii")).hexdigest()[:24]
+        text = _text_of(member, message)
+        item_id = _item_id(text)
         present = self._table.find(PARTITION, f"item:{item_id}", select=["received_at", "reason"])
         if present is not None and present.text("reason") == reason:
             return item_id
         received_at = (present.time("received_at") if present is not None else None) or self._now()
-        values: dict[str, Value] = {"reason": str(reason), "message": message, "received_at": received_at}
-        whole = len(text) <= _LONGEST
-        content = pack("event", text if whole else text[:_LONGEST])
-        item = Row(PARTITION, f"item:{item_id}", {**values, "whole": whole, **content})
-        listed = Row(PARTITION, _listed_key(received_at, item_id), {**values, "item_id": item_id})
+        item, listed = _rows(text, reason, message, received_at)
         # Another worker may keep it at the same time.
         with suppress(AlreadyExistsError):
             self._table.transact(PARTITION, [Create(item) if present is None else Save(item), Save(listed)])
         return item_id
+
+    def keep_all(self, refused: Sequence[Refused]) -> list[str]:
+        """Keep many events, a hundred rows by one call; the ids of their items, in order."""
+        texts = [_text_of(one.member, one.message) for one in refused]
+        # One that stands twice is one item.
+        waiting = {_item_id(text): (text, one) for text, one in zip(texts, refused, strict=True)}
+        together: list[tuple[str, Refused]] = []
+        size = 0
+        for text, one in waiting.values():
+            length = min(len(text), _LONGEST)
+            if len(together) == _ITEMS_AT_ONCE or size + length > _CHARACTERS_AT_ONCE:
+                self._keep_together(together)
+                together, size = [], 0
+            together.append((text, one))
+            size += length
+        self._keep_together(together)
+        return [_item_id(text) for text in texts]
+
+    def _keep_together(self, items: Sequence[tuple[str, Refused]]) -> None:
+        now = self._now()
+        rows = [row for text, one in items for row in _rows(text, one.reason, one.message, now)]
+        try:
+            if rows:
+                self._table.transact(PARTITION, [Create(row) for row in rows])
+        except AlreadyExistsError:
+            # Some of them came before.
+            for _, one in items:
+                self.keep(one.member, one.reason, one.message)
 
     def change(self, item: Quarantined, reason: Reason, message: str) -> str:
         """Say anew why an item is kept, if it still is; its id."""
@@ -118,6 +153,27 @@ class Quarantine:
             received_at = row.time("received_at")
             if received_at is not None and received_at < moment:
                 yield (row.row_key, f"item:{row.text('item_id')}")
+
+
+def _text_of(member: Any, message: str) -> str:
+    try:
+        return json.dumps(member, sort_keys=True)
+    except RecursionError:
+        # Read a few frames higher up the stack: no event of Event Grid is nested a thousand deep.
+        return json.dumps(f"It is nested too deeply to be kept. {message}")
+
+
+def _item_id(text: str) -> str:
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:24]
+
+
+def _rows(text: str, reason: Reason, message: str, received_at: datetime) -> tuple[Row, Row]:
+    """The item, and its place in the list."""
+    values: dict[str, Value] = {"reason": str(reason), "message": message, "received_at": received_at}
+    whole, item_id = len(text) <= _LONGEST, _item_id(text)
+    content = pack("event", text if whole else text[:_LONGEST])
+    item = Row(PARTITION, f"item:{item_id}", {**values, "whole": whole, **content})
+    return item, Row(PARTITION, _listed_key(received_at, item_id), {**values, "item_id": item_id})
 
 
 def _listed_key(received_at: datetime, item_id: str) -> str:

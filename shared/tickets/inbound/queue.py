@@ -11,7 +11,7 @@ from shared.reasons import Reason
 from shared.tickets.configuration import Configuration
 from shared.tickets.inbound.event_grid import parse_delivery
 from shared.tickets.inbound.ingestor import EventIngestor, IngestResult
-from shared.tickets.inbound.quarantine import Quarantine
+from shared.tickets.inbound.quarantine import Quarantine, Refused
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +62,5 @@ class QueuedEvents:
             members = parse_delivery(content).members
         except (InvalidInputError, TooLargeError):
             members = (content.decode("utf-8", "replace"),)
-        return IngestResult(
-            0, tuple(self._quarantine.keep(each, Reason.MAX_DELIVERIES_EXCEEDED, message) for each in members)
-        )
+        refused = [Refused(each, Reason.MAX_DELIVERIES_EXCEEDED, message) for each in members]
+        return IngestResult(0, tuple(self._quarantine.keep_all(refused)))
