@@ -151,6 +151,9 @@ class Writer(TicketWrites, TokenWrites):
         reply = self._caller.call(
             "apply_settings", None, {"documents": documents}, query="?dry_run=true" if dry_run else ""
         )
+        if len(titles) > 1:
+            with self._accepted.lock:
+                self._accepted.of_sets.update(titles.values())
         # What moved while it was applied ends it in between: which of several were written is then not told.
         if dry_run or reply.ok or len(titles) == 1:
             self._remember_titles(None if dry_run else reply, titles)
