@@ -19,6 +19,7 @@ from lab.faults.simulated_services import SimulatedContainer, SimulatedEc2, Simu
 from lab.faults.simulation import Simulation
 from shared import bootstrap
 from shared.access.audit import UNAUDITED
+from shared.access.strangers import REFUSALS
 from shared.bootstrap.kinds import KINDS
 from shared.environment import load_environment
 from shared.hosts import AllowedHosts, Service
@@ -90,6 +91,8 @@ def assemble(
     bootstrap.replace("environment", load_environment({**_environment(), "AzureWebJobsStorage": "simulated"}))
     bootstrap.replace("callers_are_signed_in", False)
     bootstrap.replace("access_tokens", OperatorAccess())
+    # It is of the process, and a schedule must not know of another one before it.
+    REFUSALS.forget(simulation.monotonic)
     bootstrap.replace("tables", DisturbedTables(tables, simulation, disturbances, committed, read))
     # Its own tests kill the outbox at every call; here its calls would only stand between those that are played.
     bootstrap.replace("audit", UNAUDITED)

@@ -67,9 +67,10 @@ class RefusalLog:
         # When its last line was, and how many came since.
         self._seen: dict[tuple[str, Reason], tuple[float, int]] = {}
 
-    def forget(self) -> None:
-        """Begin anew: the next of each kind is a line again."""
+    def forget(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin anew, by this clock: the next of each kind is a line again."""
         with self._lock:
+            self._clock = clock
             self._seen.clear()
 
     def note(self, door: str, error: DeskbridgeError, level: int = logging.WARNING) -> None:

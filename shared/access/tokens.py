@@ -291,10 +291,10 @@ def _token_of(row: Row) -> Token | None:
         customers = _customers_of(json.loads(row.text("customers")))
         view = View(**json.loads(row.text("view")))
         kind, role = PrincipalKind(row.text("kind")), Role(row.text("role"))
+        if created_at is None or expires_at is None:
+            raise ValueError("a time is missing")  # noqa: TRY301 - as unreadable as a member that is none
     except (ValueError, TypeError):
-        created_at = None
-    if created_at is None or expires_at is None:
-        logger.error("The token %s cannot be read, and opens nothing.", row.row_key)
+        logger.error("The token %s cannot be read, and opens nothing.", row.row_key)  # noqa: TRY400 - a row is no bug
         return None
     return Token(
         row.row_key,

@@ -37,7 +37,8 @@ class RecordUses:
         elif issubclass(cls, AssetTypeDocument):
             columns, words = {TYPE: name}, ["assets"]
         elif issubclass(cls, AssetFieldDocument):
-            columns, words = dict.fromkeys(_columns_of_field(name, document)), ["assets"]
+            columns = dict.fromkeys(_columns_of_field(name, document))
+            words = ["assets"]
         else:
             return None
         used = ((word, column, value) for word in words for column, value in columns.items())

@@ -23,6 +23,7 @@ from shared.reasons import Reason
 from shared.tickets.reconciler import TicketReconciler
 from shared.vaults.credentials import VaultCredentials
 from shared.vaults.documents.credentials import CredentialReference
+from shared.vaults.model import CredentialUser
 
 _JOBS = min(2, os.cpu_count() or 1)
 
@@ -100,7 +101,7 @@ def test_a_write_that_is_given_up_silently_is_found(monkeypatch: pytest.MonkeyPa
             return True
 
     monkeypatch.setattr(Applier, "_write", careless)
-    assert _found(range(130, 140), "ec2", "counts")
+    assert _found(range(196, 203), "ec2", "counts")
 
 
 def test_deactivating_after_a_reading_that_broke_off_is_found() -> None:
@@ -139,8 +140,8 @@ def test_a_part_that_failed_for_good_and_is_told_to_nobody_is_found(monkeypatch:
 def test_a_secret_in_the_log_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     read: Callable[..., Any] = VaultCredentials.read_pair
 
-    def talkative(self: VaultCredentials, reference: CredentialReference) -> Any:
-        pair = read(self, reference)
+    def talkative(self: VaultCredentials, reference: CredentialReference, user: CredentialUser) -> Any:
+        pair = read(self, reference, user)
         logging.getLogger("shared.vaults").info("The pair was read: %s", pair.password)
         return pair
 

@@ -64,7 +64,7 @@ def test_an_answer_that_is_no_problem_document_is_shown_as_it_is(desk: str) -> N
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no \.yaml file"):
+    with pytest.raises(ValueError, match=r"no \.yaml or \.json file"):
         read_folder(tmp_path)
 
 

@@ -93,7 +93,7 @@ def documents(draw: st.DrawFn) -> tuple[str, str, Any]:
     kind, name, base = draw(st.sampled_from(BASES))
     content = copy.deepcopy(base)
     for _ in range(draw(st.integers(0, 3))):
-        path = draw(st.sampled_from(list(places(content)) or [()]))
+        path: tuple[Any, ...] = draw(st.sampled_from(list(places(content)) or [()]))
         if not path:
             break
         holder = content
