@@ -32,7 +32,7 @@ class RecordUses:
     def __call__(self, cls: type[SettingsDocument], name: str, document: SettingsDocument | None) -> str | None:
         """The word for the records that use the document, or None. Reads the whole table."""
         if issubclass(cls, SiteDocument):
-            columns: dict[str, str | None] = {SITE: name}
+            columns = {SITE: name}
             words = list(self._tables)
         elif issubclass(cls, AssetTypeDocument):
             columns, words = {TYPE: name}, ["assets"]
