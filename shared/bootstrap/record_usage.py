@@ -31,6 +31,7 @@ class RecordUses:
 
     def __call__(self, cls: type[SettingsDocument], name: str, document: SettingsDocument | None) -> str | None:
         """The word for the records that use the document, or None. Reads the whole table."""
+        columns: Mapping[str, str | None]
         if issubclass(cls, SiteDocument):
             columns = {SITE: name}
             words = list(self._tables)
