@@ -38,15 +38,20 @@ def bound_answers(session: requests.Session, largest: int) -> None:
     session.hooks["response"].append(read)
 
 
-def bounded_transport(largest: int = LARGEST_SMALL_ANSWER) -> RequestsTransport:
-    """The transport of an Azure SDK's client whose answers are bounded."""
+def bounded_transport(
+    largest: int = LARGEST_SMALL_ANSWER, *, connect_seconds: float = 4, read_seconds: float = 15
+) -> RequestsTransport:
+    """The transport of an Azure SDK's client whose answers are bounded in size and time.
+
+    The SDK passes its own `connection_timeout` and `read_timeout` on to no transport that it is given.
+    """
     session = requests.Session()
     # The SDK alone tries again, and wants to see the error as it was.
     adapter = HTTPAdapter(max_retries=Retry(total=False, redirect=False, raise_on_status=False))
     for scheme in ("https://", "http://"):
         session.mount(scheme, adapter)
     bound_answers(session, largest)
-    return RequestsTransport(session=session)
+    return RequestsTransport(session=session, connection_timeout=connect_seconds, read_timeout=read_seconds)
 
 
 def answer_too_large(host: str, largest: int) -> TryLaterError:

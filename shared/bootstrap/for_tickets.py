@@ -141,7 +141,7 @@ def dead_letters() -> "DeadLetters":
     from shared.tickets.inbound.dead_letters import LARGEST_ANSWER, DeadLetters
 
     transport = bounded_transport(LARGEST_ANSWER)
-    bounds: dict[str, Any] = {"retry_total": 3, "connection_timeout": 4, "read_timeout": 15, "transport": transport}
+    bounds: dict[str, Any] = {"retry_total": 3, "transport": transport}
     endpoint = bootstrap.environment().text("AzureWebJobsStorage__blobServiceUri")
     if endpoint is not None:
         container = ContainerClient(endpoint, DEAD_LETTERS_CONTAINER, bootstrap.storage_identity(), **bounds)

@@ -34,8 +34,6 @@ _RETRIES: Mapping[str, Any] = {
     "retry_total": 3,
     "retry_backoff_factor": 0.3,
     "retry_backoff_max": 3,
-    "connection_timeout": 4,
-    "read_timeout": 15,
 }
 _READ_HEADERS = {"DataServiceVersion": "3.0", "Accept": "application/json;odata=minimalmetadata"}
 _BATCH_HEADERS = {

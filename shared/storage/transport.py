@@ -22,7 +22,8 @@ _CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 def table_transport() -> RequestsTransport:
     """The SDK's transport, on a session of the product's own."""
-    return RequestsTransport(session=_session())
+    # The SDK passes its own timeouts on to no transport that it is given.
+    return RequestsTransport(session=_session(), connection_timeout=4, read_timeout=15)
 
 
 def _session() -> requests.Session:

@@ -1,6 +1,7 @@
 """One explicit identity per credential store, by azure-identity; what goes wrong with it, in sentences."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from azure.core.credentials import AccessToken, AccessTokenInfo, TokenRequestOptions
@@ -29,9 +30,9 @@ from shared.vaults.remediation import RemediationCommands
 TENANT_SETTING = "AzureTenantId"
 CLIENT_SETTING = "AzureClientId"
 
+
+_TIMEOUTS: Mapping[str, Any] = {"connection_timeout": CONNECT_SECONDS, "read_timeout": READ_SECONDS}
 _BOUNDS: dict[str, Any] = {
-    "connection_timeout": CONNECT_SECONDS,
-    "read_timeout": READ_SECONDS,
     # Not retried by the client: it would wait as long as a Retry-After says. The cache and the caller's queue retry.
     "retry_total": 0,
 }
@@ -85,16 +86,20 @@ class StoreIdentity:
         match self._store.method:
             case "system_assigned":
                 self._require_identity_endpoint()
-                return ManagedIdentityCredential(transport=bounded_transport(), **_BOUNDS)
+                return ManagedIdentityCredential(
+                    transport=bounded_transport(connect_seconds=CONNECT_SECONDS, read_seconds=READ_SECONDS), **_BOUNDS
+                )
             case "user_assigned":
                 self._require_identity_endpoint()
                 if self._store.client_id is not None:
                     return ManagedIdentityCredential(
-                        client_id=self._store.client_id, transport=bounded_transport(), **_BOUNDS
+                        client_id=self._store.client_id,
+                        transport=bounded_transport(connect_seconds=CONNECT_SECONDS, read_seconds=READ_SECONDS),
+                        **_BOUNDS,
                     )
                 return ManagedIdentityCredential(
                     identity_config={"resource_id": self._store.resource_id or ""},
-                    transport=bounded_transport(),
+                    transport=bounded_transport(connect_seconds=CONNECT_SECONDS, read_seconds=READ_SECONDS),
                     **_BOUNDS,
                 )
             case "client_secret":
@@ -133,7 +138,7 @@ class StoreIdentity:
         hosts = AllowedHosts(self._environment.further_hosts())
         session = outbound.session(hosts.names(Service.SIGN_IN))
         bound_answers(session, LARGEST_SMALL_ANSWER)
-        return RequestsTransport(session=session)
+        return RequestsTransport(session=session, **_TIMEOUTS)
 
     def _developer(self) -> ChainedTokenCredential:
         if self._environment.deployed:

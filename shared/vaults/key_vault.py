@@ -76,9 +76,7 @@ class KeyVaultClients:
         return {
             "verify_challenge_resource": self._environment.flag("DESKBRIDGE_VERIFY_CHALLENGE_RESOURCE"),
             "retry_policy": BoundedRetryPolicy(give_up_after=self._read_seconds),
-            "transport": bounded_transport(),
-            "connection_timeout": CONNECT_SECONDS,
-            "read_timeout": self._read_seconds,
+            "transport": bounded_transport(connect_seconds=CONNECT_SECONDS, read_seconds=self._read_seconds),
         }
 
     def _client(self, store_name: str, store: CredentialStore) -> SecretClient:
