@@ -22,6 +22,7 @@ from bench.webhook import HEADERS, TOPIC, VAULT, Events
 from lab.azurite import EXTRA_KEY, Azurite
 from lab.emulators.functions_host.process import HostProcess
 from lab.emulators.key_vault import VaultInterface, VaultLab
+from lab.hosts import LAB_HOSTS
 from shared.bootstrap.kinds import KINDS
 from shared.settings.store import SettingsStore
 from shared.storage.rest_tables import RestTables
@@ -124,7 +125,12 @@ class _Vault:
 
     def __init__(self, interface: VaultInterface, environment: Mapping[str, str]) -> None:
         self.interface = interface
-        self.environment = {**environment, "DESKBRIDGE_VERIFY_CHALLENGE_RESOURCE": "false"}
+        self.environment = {
+            **environment,
+            **LAB_HOSTS,
+            "DESKBRIDGE_ALLOWED_PRIVATE_HOSTS": "localhost",
+            "DESKBRIDGE_VERIFY_CHALLENGE_RESOURCE": "false",
+        }
 
 
 @contextlib.contextmanager

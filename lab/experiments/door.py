@@ -4,6 +4,7 @@ import hmac
 import json
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
@@ -73,8 +74,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(f"{FAILED}{error}")
 
     def _say(self, line: str) -> None:
-        self.wfile.write(f"{line}\n".encode())
-        self.wfile.flush()
+        # Whoever asked may have gone: the work goes on, and the screen stays as it is.
+        with suppress(ConnectionError):
+            self.wfile.write(f"{line}\n".encode())
+            self.wfile.flush()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         """Nothing: whoever asked sees the answer."""
