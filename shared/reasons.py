@@ -47,6 +47,7 @@ class Reason(StrEnum):
     STORAGE_LIMIT = "storage_limit"
     CONTINUATION_INVALID = "continuation_invalid"
     CONTENDED = "contended"
+    PENDING_ROW_DAMAGED = "pending_row_damaged"
 
     # Set-up
     SETTING_MISSING = "setting_missing"

@@ -1,21 +1,25 @@
 """Follow-ups as values, and the rows that keep them. It knows no table."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from shared.errors import InvalidInputError
+from shared.errors import InvalidInputError, RowRefusedError
 from shared.reasons import Reason
 from shared.storage.documents import pack, unpack
-from shared.storage.rows import Create, Row
+from shared.storage.rows import EARLIEST, Create, Row, check_key
 
 # Behind all other rows of a partition, where no list and no import looks.
 OUTBOX = "~outbox:"
 # The partition of the table `outbox`. Its rows sort by time, oldest first.
 PENDING = "pending"
+DAMAGED = "The row in the table outbox is damaged: it does not say where the change is, since when, or in which state."
+# As the service takes a table's name.
+_TABLE = re.compile(r"[A-Za-z][A-Za-z0-9]{2,62}")
 
 
 class OutboxState(StrEnum):
@@ -111,15 +115,24 @@ def pending_row(message: OutboxMessage, at: datetime, kinds: "tuple[str, ...]") 
 
 
 def to_pending(row: Row) -> PendingEntry:
-    """The entry of a pending row."""
-    at = row.time("at")
-    assert at is not None  # noqa: S101 - written with every row
+    """The entry of a pending row. A damaged row is a failed entry: it stops no other."""
+    message = OutboxMessage(row.text("table"), row.text("scope"), row.row_key)
+    at, state = row.time("at"), row.text("state")
+    damaged = at is None or state not in list(OutboxState) or not _leads_somewhere(message)
     return PendingEntry(
-        OutboxMessage(row.text("table"), row.text("scope"), row.row_key),
-        at,
+        message,
+        EARLIEST if at is None else at,
         tuple(row.text("kinds").split()),
-        OutboxState(row.text("state")),
+        OutboxState.FAILED if damaged else OutboxState(state),
         row.number("attempts"),
-        row.text("reason"),
-        row.text("explanation"),
+        str(Reason.PENDING_ROW_DAMAGED) if damaged else row.text("reason"),
+        DAMAGED if damaged else row.text("explanation"),
     )
+
+
+def _leads_somewhere(message: OutboxMessage) -> bool:
+    try:
+        check_key("partition key", message.partition)
+    except RowRefusedError:
+        return False
+    return _TABLE.fullmatch(message.table) is not None

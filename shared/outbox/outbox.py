@@ -87,12 +87,12 @@ class Outbox:
     def carry_out(self, message: OutboxMessage) -> None:
         """Do all that is to follow, in its order. Raises what a handler raises: then the queue gives it again."""
         table = self._tables.table(message.table)
-        row = table.find(message.partition, outbox_row_key(message.id))
-        if row is None:
-            if message.id < ascending(self._now() - _SURELY_OVER):
-                self._remove_pending(message.id)
-            return
         try:
+            row = table.find(message.partition, outbox_row_key(message.id))
+            if row is None:
+                if message.id < ascending(self._now() - _SURELY_OVER):
+                    self._remove_pending(message.id)
+                return
             for number, follow_up in enumerate(follow_ups_of(row)):
                 self._handlers[follow_up.kind](DueFollowUp(f"{message.id}-{number}", follow_up.content))
         except TryLaterError:
@@ -108,13 +108,20 @@ class Outbox:
         self._remove_pending(message.id)
 
     def overdue(self) -> list[OutboxMessage]:
-        """The messages to send again, oldest first, at most a thousand."""
+        """The messages to send again, oldest first, at most a thousand. What is damaged fails here, for good."""
         where = [
             partition(PENDING),
             Condition("RowKey", "lt", ascending(self._now() - _YOUNG)),
-            Condition("state", "eq", str(OutboxState.PENDING)),
+            Condition("state", "ne", str(OutboxState.FAILED)),
         ]
-        return [to_pending(row).message for row in self._pending.page(where, size=_MOST_AT_ONCE).rows]
+        messages: list[OutboxMessage] = []
+        for row in self._pending.page(where, size=_MOST_AT_ONCE).rows:
+            entry = to_pending(row)
+            if entry.state is OutboxState.FAILED:
+                self._write_attempts(row, entry.attempts, entry.state, entry.reason, entry.explanation)
+            else:
+                messages.append(entry.message)
+        return messages
 
     def page(
         self, state: OutboxState | None, size: int, after: str | None
@@ -173,6 +180,9 @@ class Outbox:
         if isinstance(error, DeskbridgeError):
             reason, explanation = error.reason, f"{error.message} {error.remedy}".strip()
         state = OutboxState.FAILED if attempts >= ATTEMPTS else OutboxState.PENDING
+        self._write_attempts(row, attempts, state, reason, explanation)
+
+    def _write_attempts(self, row: Row, attempts: int, state: OutboxState, reason: str, explanation: str) -> None:
         values = {
             **row.values,
             "attempts": attempts,
@@ -181,7 +191,7 @@ class Outbox:
             "explanation": explanation[:1_000],
         }
         if state is OutboxState.FAILED:
-            logger.error("The outbox entry %s failed for good (%s): %s", entry_id, reason, explanation)
-        # Another worker counts the same failure.
+            logger.error("The outbox entry %s failed for good (%s): %s", row.row_key, reason, explanation)
+        # Another worker writes the same.
         with suppress(ChangedMeanwhileError):
             self._pending.transact(PENDING, [Replace(replace(row, values=values))])

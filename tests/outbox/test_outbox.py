@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from shared.errors import (
     InvalidInputError,
     MisconfiguredError,
     NotFoundError,
+    RowRefusedError,
     TryLaterError,
 )
 from shared.outbox.model import OUTBOX, PENDING, DueFollowUp, FollowUp, Handler, OutboxMessage, OutboxState
@@ -318,6 +319,69 @@ def test_one_that_fails_stops_no_other() -> None:
     world.change("good", world.outbox())
     world.work()
     assert world.copies == ["good"]
+
+
+DAMAGES: dict[str, Mapping[str, Any]] = {
+    "no columns": {},
+    "no time": {"at": ""},
+    "a time of another form": {"at": "yesterday"},
+    "no state": {"state": ""},
+    "an unknown state": {"state": "done"},
+    "no table": {"table": ""},
+    "a table that no account has": {"table": "../settings"},
+    "a partition that no key may be": {"scope": "a/b"},
+    "a partition that no message holds": {"scope": "\u20ac" * 30_000},
+    "numbers for texts": {"table": 7, "kinds": 7, "reason": 7},
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_pending_row_costs_itself_alone(damage: str, caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    world.change("bad", world.outbox())
+    world.at += timedelta(seconds=1)
+    world.change("good", world.outbox())
+    bad, good = map(message_of, world.sent)
+    world.sent.clear()
+    row = world.tables.table("outbox").find(PENDING, bad.id)
+    assert row is not None
+    values = {**row.values, **DAMAGES[damage]} if DAMAGES[damage] else {}
+    world.tables.table("outbox").transact(PENDING, [Save(Row(PENDING, bad.id, values))])
+    world.at += timedelta(minutes=3)
+    entries, _ = world.outbox().page(None, 10, None)
+    assert [(one.message.id, one.state, one.reason) for one in entries] == [
+        (bad.id, OutboxState.FAILED, "pending_row_damaged"),
+        (good.id, OutboxState.PENDING, ""),
+    ]
+    assert world.outbox().overdue() == [good]
+    assert world.outbox().overdue() == [good]
+    told = [one for one in caplog.records if "pending_row_damaged" in one.getMessage()]
+    # A row without a state is in no answer of the service: the list alone shows it.
+    assert len(told) == (0 if damage == "no columns" else 1)
+    world.settle()
+    assert world.copies == ["good"]
+
+
+def test_damaged_rows_never_fill_the_page_of_the_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.outbox.outbox._MOST_AT_ONCE", 3)
+    world = World()
+    for number in range(6):
+        row = Row(PENDING, f"{number:018d}-0", {"state": "pending", "table": "", "at": NOON})
+        world.tables.table("outbox").transact(PENDING, [Save(row)])
+    world.change("good", world.outbox())
+    world.sent.clear()
+    world.settle()
+    assert world.copies == ["good"]
+
+
+def test_an_entry_whose_partition_cannot_be_asked_for_fails_for_good() -> None:
+    world = World()
+    world.change("one", world.outbox())
+    message = replace(message_of(world.sent[0]), partition="a/b")
+    for _ in range(ATTEMPTS):
+        with pytest.raises(RowRefusedError):
+            world.outbox().carry_out(message)
+    assert [one.message.id for one in world.outbox().page(OutboxState.FAILED, 10, None)[0]] == [message.id]
 
 
 def test_a_mistake_of_ours_tells_no_values() -> None:
