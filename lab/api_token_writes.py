@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 
 from lab.api_client import FAILED_ENTRY, Client
 from shared.outbox.model import PENDING, OutboxMessage, OutboxState, pending_row
-from shared.storage.keys import ascending
 from shared.storage.names import OUTBOX_TABLE, SETTINGS_TABLE
 from shared.storage.rest_tables import RestTables
 from shared.storage.rows import Create
+from shared.text import ascending
 
 _ADDRESSES = "addresses of calendars"
 

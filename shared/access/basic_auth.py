@@ -15,6 +15,7 @@ from shared.errors import DeskbridgeError, NotAuthorisedError, TryLaterError
 from shared.reasons import Reason
 
 R_contra = TypeVar("R_contra", contravariant=True)
+U_contra = TypeVar("U_contra", contravariant=True)
 
 
 class Pair(Protocol):
@@ -26,10 +27,10 @@ class Pair(Protocol):
     def password(self) -> str: ...
 
 
-class PairReader(Protocol[R_contra]):
-    """Reads what a reference names, at the moment of use; after `invalidate` it is fetched anew."""
+class PairReader(Protocol[R_contra, U_contra]):
+    """Reads what a reference names for who uses it, at the moment of use; after `invalidate` it is fetched anew."""
 
-    def read_pair(self, reference: R_contra) -> Pair: ...
+    def read_pair(self, reference: R_contra, user: U_contra) -> Pair: ...
     def invalidate(self, reference: R_contra) -> None: ...
 
 
@@ -58,19 +59,21 @@ def parse_basic_header(header: str | None) -> bytes | None:
         raise credential_refused() from error
 
 
-def check_basic(given: bytes, accepted: Sequence[R_contra | None], reader: PairReader[R_contra]) -> list[R_contra]:
+def check_basic(
+    given: bytes, accepted: Sequence[R_contra | None], reader: PairReader[R_contra, U_contra], user: U_contra
+) -> list[R_contra]:
     """The accepted pairs that `given` is one of, each of which is read at this moment; None is one not configured.
 
     Raises NotAuthorisedError when it is none; TryLaterError when it is none and one of them cannot be read: the caller
     may well know that one.
     """
     references = [reference for reference in accepted if reference is not None]
-    fitting = _fitting(given, references, reader)
+    fitting = _fitting(given, references, reader, user)
     if not fitting:
         # The password may just have been changed: each pair is fetched once more before anyone is refused.
         for reference in references:
             reader.invalidate(reference)
-        fitting = _fitting(given, references, reader)
+        fitting = _fitting(given, references, reader, user)
     if not fitting:
         raise credential_refused()
     return fitting
@@ -85,13 +88,15 @@ def credential_refused() -> NotAuthorisedError:
     )
 
 
-def _fitting(given: bytes, references: Sequence[R_contra], reader: PairReader[R_contra]) -> list[R_contra]:
+def _fitting(
+    given: bytes, references: Sequence[R_contra], reader: PairReader[R_contra, U_contra], user: U_contra
+) -> list[R_contra]:
     """Every pair is read and compared, so that the time does not tell which one fits. Raises TryLaterError."""
     found: list[R_contra] = []
     unreadable: DeskbridgeError | None = None
     for reference in references:
         try:
-            pair = reader.read_pair(reference)
+            pair = reader.read_pair(reference, user)
         except DeskbridgeError as error:
             # Said also when another pair fits: the one that fails is perhaps the next to be used.
             REFUSALS.note("A password of the webhook cannot be read", error)

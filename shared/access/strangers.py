@@ -89,11 +89,16 @@ class RefusalLog:
 REFUSALS = RefusalLog()
 
 
+def told_to_stranger(door: str, error: DeskbridgeError) -> DeskbridgeError:
+    """Log what is wrong; the error with a bare reason is what the stranger is told."""
+    REFUSALS.note(door, error)
+    return bare(error)
+
+
 @contextmanager
 def before_authorisation(door: str) -> Iterator[None]:
     """What is raised within is logged, and goes on as its bare reason."""
     try:
         yield
     except DeskbridgeError as error:
-        REFUSALS.note(door, error)
-        raise bare(error) from None
+        raise told_to_stranger(door, error) from None

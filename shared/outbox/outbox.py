@@ -32,11 +32,10 @@ from shared.outbox.model import (
     to_pending,
 )
 from shared.reasons import Reason
-from shared.storage.keys import ascending
 from shared.storage.names import OUTBOX_TABLE
 from shared.storage.rows import Condition, Delete, Operation, Replace, Row, Save, partition
 from shared.storage.tables import Tables
-from shared.text import KEY_FORBIDDEN
+from shared.text import KEY_FORBIDDEN, ascending
 
 logger = logging.getLogger(__name__)
 

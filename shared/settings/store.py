@@ -27,7 +27,6 @@ from shared.settings.stored import AnyStored, StoredDocument, UnreadableDocument
 from shared.settings.validation import ReceivedDocument, check_document, document_invalid
 from shared.storage.documents import pack
 from shared.storage.etags import ANY_VERSION, check_version
-from shared.storage.keys import descending
 from shared.storage.limits import check_transaction
 from shared.storage.rows import (
     Create,
@@ -40,6 +39,7 @@ from shared.storage.rows import (
     row_key_prefix,
 )
 from shared.storage.tables import Table
+from shared.text import descending
 
 T = TypeVar("T")
 

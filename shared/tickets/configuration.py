@@ -1,7 +1,7 @@
 """The settings of the ticket feature as the process needs them: rules compiled, vaults by name."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -88,10 +88,9 @@ class Configuration:
         return result if entry is None or not entry.site or result.site else replace(result, site=entry.site)
 
 
-def joined(senders: Iterable[Sender]) -> Sender:
+def joined(senders: Sequence[Sender]) -> Sender:
     """Who may bring what any of them may."""
-    found = list(senders)
-    return Sender(any(one.general for one in found), frozenset().union(*(one.vaults for one in found)))
+    return Sender(any(one.general for one in senders), frozenset().union(*[one.vaults for one in senders]))
 
 
 def configurations(settings: SettingsStore) -> Callable[[], Configuration | None]:

@@ -42,7 +42,7 @@ from shared.text import escape_key
 from shared.users.authrocket.client import PING, AuthRocket, Event
 from shared.users.documents import AuthRocketRealmDocument
 from shared.users.source import ANSWER_SECONDS, KIND, Realms, RealmSource, RealmSourceType
-from shared.vaults.model import Credentials, CredentialUser, PairsOfUser
+from shared.vaults.model import Credentials, CredentialUser
 
 logger = logging.getLogger(__name__)
 
@@ -141,8 +141,8 @@ class AuthRocketWebhook:
         if given is None:
             raise credential_refused()
         # A realm that there is not, or that has no webhook, is refused like a wrong password.
-        pairs = PairsOfUser(self._credentials, CredentialUser(KIND, name))
-        check_basic(given, (webhook.current, webhook.previous) if webhook is not None else (), pairs)
+        pairs = (webhook.current, webhook.previous) if webhook is not None else ()
+        check_basic(given, pairs, self._credentials, CredentialUser(KIND, name))
         if stored is None:
             raise credential_refused()
         return stored.document

@@ -63,20 +63,6 @@ class Credentials(Protocol):
         ...
 
 
-class PairsOfUser:
-    """The pairs that one document names, for who compares a delivery with them."""
-
-    def __init__(self, credentials: Credentials, user: CredentialUser) -> None:
-        self._credentials = credentials
-        self._user = user
-
-    def read_pair(self, reference: CredentialReference) -> UserPassword:
-        return self._credentials.read_pair(reference, self._user)
-
-    def invalidate(self, reference: CredentialReference) -> None:
-        self._credentials.invalidate(reference)
-
-
 class SecretFetcher(Protocol):
     """Fetches one secret through a store's identity, each time anew."""
 

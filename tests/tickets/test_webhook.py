@@ -78,14 +78,15 @@ def test_all_pairs_are_always_evaluated() -> None:
     read: list[str] = []
 
     class Reader:
-        def read_pair(self, reference: str) -> UserPassword:
+        def read_pair(self, reference: str, user: str) -> UserPassword:
+            assert user == "the document"
             read.append(reference)
             return UserPassword("u", reference)
 
         def invalidate(self, reference: str) -> None:
             raise AssertionError(reference)
 
-    check_basic(b"u:first", ["first", "second"], Reader())
+    check_basic(b"u:first", ["first", "second"], Reader(), "the document")
     assert read == ["first", "second"]
 
 

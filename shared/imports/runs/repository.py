@@ -12,11 +12,10 @@ from shared.imports.runs.entries import EntryRepository
 from shared.imports.runs.model import Mode, Run, RunState
 from shared.imports.runs.parts import PartRepository, cut, without_empty
 from shared.reasons import Reason
-from shared.storage.keys import descending
 from shared.storage.limits import in_transactions
 from shared.storage.rows import Condition, Create, Delete, Operation, Replace, Row, Save, partition
 from shared.storage.tables import Table, scan
-from shared.text import KEY_FORBIDDEN
+from shared.text import KEY_FORBIDDEN, descending
 
 RUNS_PARTITION = "runs"
 # What follows from a run stands behind them.

@@ -90,11 +90,11 @@ class EventIngestor:
                 continue
             by_vault.setdefault(event.vault, []).append((event, member))
             count += 1
-        quarantined = keep(refused)
+        quarantined = keep(refused) if refused else []
         for vault, found in by_vault.items():
-            unstorable = self._reconcile(found, configuration.context(vault))
-            quarantined += keep([Refused(member, error.reason, error.message) for member, error in unstorable])
-            count -= len(unstorable)
+            if unstorable := self._reconcile(found, configuration.context(vault)):
+                quarantined += keep([Refused(member, error.reason, error.message) for member, error in unstorable])
+                count -= len(unstorable)
         return IngestResult(count, tuple(quarantined))
 
     def _reconcile(self, found: list[tuple[KeyVaultEvent, Any]], context: Context) -> list[tuple[Any, DeskbridgeError]]:

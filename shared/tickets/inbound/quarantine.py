@@ -12,9 +12,9 @@ from shared.access.audit import UNAUDITED, Audit, AuditedChange, AuditKind
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, NotFoundError
 from shared.reasons import Reason
 from shared.storage.documents import pack, unpack
-from shared.storage.keys import descending
 from shared.storage.rows import Create, Delete, Page, Replace, Row, Save, Value, partition, row_key_prefix
 from shared.storage.tables import Table, scan
+from shared.text import descending
 
 # No vault can be named so: a vault's name has no colon.
 PARTITION = "quarantine:"

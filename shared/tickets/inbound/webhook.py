@@ -2,13 +2,12 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from shared.access.basic_auth import bearer_token, check_basic, credential_refused, parse_basic_header
 from shared.access.entra_delivery import DeliveryTokens, ExpectedToken, bearer_refused
-from shared.access.strangers import before_authorisation
-from shared.errors import MethodNotAllowedError, NotAuthorisedError, TooLargeError
+from shared.access.strangers import told_to_stranger
+from shared.errors import DeskbridgeError, MethodNotAllowedError, NotAuthorisedError, TooLargeError
 from shared.hosts import AllowedHosts
 from shared.reasons import Reason
 from shared.tickets.configuration import Configuration, Sender, joined
@@ -22,11 +21,14 @@ from shared.tickets.inbound.event_grid import (
     validation_topic,
 )
 from shared.tickets.inbound.ingestor import EventIngestor
-from shared.vaults.model import Credentials, CredentialUser, PairsOfUser
+from shared.vaults.model import Credentials, CredentialUser
 
 logger = logging.getLogger(__name__)
 
 _SHOWN = 300
+# How the log names this way in.
+_DOOR = "Event Grid's webhook"
+_USER = CredentialUser(KeyVaultEvents.kind, NAME)
 
 
 @dataclass(frozen=True)
@@ -94,24 +96,22 @@ class EventGridWebhook:
         origin = headers.get("webhook-request-origin", "").strip()
         if not origin:
             return OriginAllowed("")
-        with self._before_authorisation():
+        try:
             configuration = self._configured()
-            known = {name.casefold(): name for name in configuration.document.allowed_origins}
-            if origin.casefold() not in known:
-                raise NotAuthorisedError(
-                    Reason.ORIGIN_NOT_ALLOWED,
-                    "This origin may not deliver here.",
-                    remedy="Add it to allowed_origins of key-vault-events/default if it is Event Grid's in your cloud.",
-                )
+            allowed = _allowed_origin(origin, configuration.document)
             self._authorise(headers, configuration, handshake=True, nameless=True)
+        except DeskbridgeError as error:
+            raise told_to_stranger(_DOOR, error) from None
         logger.info("The handshake of %s was accepted.", origin)
-        return OriginAllowed(known[origin.casefold()])
+        return OriginAllowed(allowed)
 
     def _deliver(self, headers: Mapping[str, str], body: bytes) -> SubscriptionValidated | DeliveryRecorded:
         kind = headers.get("aeg-event-type", "").strip().casefold()
-        with self._before_authorisation():
+        try:
             configuration = self._configured()
             sender = self._authorise(headers, configuration, handshake=kind == MessageKind.VALIDATION)
+        except DeskbridgeError as error:
+            raise told_to_stranger(_DOOR, error) from None
         if len(body) > self._body_limit:
             raise TooLargeError(
                 Reason.BODY_TOO_LARGE,
@@ -130,9 +130,6 @@ class EventGridWebhook:
         result = self._ingestor.record(delivery.members, configuration, sender)
         return DeliveryRecorded(result.events, len(result.quarantined))
 
-    def _before_authorisation(self) -> AbstractContextManager[None]:
-        return before_authorisation("Event Grid's webhook")
-
     def _check_topic(self, topic: str, configuration: Configuration, sender: Sender) -> None:
         if configuration.allows_topic(topic):
             return
@@ -141,10 +138,7 @@ class EventGridWebhook:
             f"A subscription was not validated: its topic {topic[:_SHOWN] or '?'} is of no allowed vault.",
             remedy="Add the vault to allowed_vaults of key-vault-events/default.",
         )
-        if sender.is_known:
-            raise refusal
-        with self._before_authorisation():
-            raise refusal
+        raise refusal if sender.is_known else told_to_stranger(_DOOR, refusal)
 
     def _configured(self) -> Configuration:
         configuration = self._configuration()
@@ -168,8 +162,7 @@ class EventGridWebhook:
         given = parse_basic_header(header)
         if given is not None:
             pairs = configuration.pairs
-            reader = PairsOfUser(self._credentials, CredentialUser(KeyVaultEvents.kind, NAME))
-            return joined(pairs[reference] for reference in check_basic(given, list(pairs), reader))
+            return joined([pairs[each] for each in check_basic(given, list(pairs), self._credentials, _USER)])
         subscription = headers.get("aeg-subscription-name")
         if subscription is None and not nameless:
             raise credential_refused()
@@ -194,3 +187,14 @@ class EventGridWebhook:
         if configuration.document.strict_handshake or not allowed:
             return False
         return subscription is None or subscription.strip().casefold() in allowed
+
+
+def _allowed_origin(origin: str, document: KeyVaultEvents) -> str:
+    known = {name.casefold(): name for name in document.allowed_origins}
+    if origin.casefold() not in known:
+        raise NotAuthorisedError(
+            Reason.ORIGIN_NOT_ALLOWED,
+            "This origin may not deliver here.",
+            remedy="Add it to allowed_origins of key-vault-events/default if it is Event Grid's in your cloud.",
+        )
+    return known[origin.casefold()]

@@ -15,7 +15,6 @@ from datetime import datetime
 
 from shared.errors import AlreadyExistsError
 from shared.storage.documents import pack, unpack
-from shared.storage.keys import ascending, descending
 from shared.storage.rows import (
     Condition,
     Create,
@@ -29,7 +28,7 @@ from shared.storage.rows import (
     row_key_prefix,
 )
 from shared.storage.tables import Table, scan
-from shared.text import escape_key
+from shared.text import ascending, descending, escape_key
 from shared.tickets.domain.model import (
     DesiredTicket,
     KeyVaultEvent,
