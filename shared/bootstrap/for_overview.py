@@ -1,5 +1,6 @@
 """What is seen across the features: the summary, exports, readiness."""
 
+import time
 from typing import TYPE_CHECKING
 
 from shared import bootstrap
@@ -33,7 +34,9 @@ def overview() -> "DeskSummary":
 def exports() -> "Exports":
     from shared.overview.exports import Exports
 
-    return Exports(bootstrap.tickets(), bootstrap.assets(), bootstrap.users(), bootstrap.settings())
+    return Exports(
+        bootstrap.tickets(), bootstrap.assets(), bootstrap.users(), bootstrap.settings(), clock=time.monotonic
+    )
 
 
 @singleton

@@ -1,32 +1,43 @@
-"""Rows for other programs: CSV that no spreadsheet takes for formulas, and JSON lines. Page by page."""
+"""Records for other programs: CSV that no spreadsheet takes for formulas, and JSON lines. Page by page."""
 
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from shared.assets.documents.asset_fields import STANDARD_FIELDS, AssetFieldDocument
+from shared.assets.model import asset_id_of
 from shared.overview.csv_cells import safe_cell
 from shared.records.editor import record_as_json
+from shared.records.model import Key
 from shared.records.table import RecordTable
 from shared.settings.store import SettingsStore
 from shared.storage.cursors import decode_cursor, encode_cursor
-from shared.storage.rows import partition, row_key_prefix
+from shared.storage.limits import ROWS_PER_PAGE
+from shared.storage.rows import Condition, Page, Row, partition, row_key_prefix, size_of_row
+from shared.storage.tables import scan
 from shared.tickets.domain.model import Ticket
-from shared.tickets.store.repository import TicketRepository, ticket_of
+from shared.tickets.store.repository import SCOPES_PARTITION, TicketRepository, ticket_of
+from shared.users.desk import user_id_of
 
 WHAT = ("tickets", "assets", "users")
+# The host sends an answer only when it is whole, and its worker needs five times the size.
+LARGEST_ANSWER = 10_000_000
+# The host waits 230 s for an answer, and the last rows of a page may have to be tried again.
+_SECONDS = 60
+_FIRST_ROWS = 100
+# Of rows, as the table counts them: what is read at once is small beside what is answered.
+_BYTES_AT_ONCE = LARGEST_ANSWER // 4
 
 # Excel takes a CSV file without it for one in the machine's old code page.
 _BYTE_ORDER_MARK = "\ufeff"
 
-Records = Sequence[Mapping[str, Any]]
-
 _TICKET = tuple("id" if name == "ticket_id" else name for name in Ticket.__dataclass_fields__)
 _RECORD = (
+    "id",
     "partition",
     "source_id",
     "type",
@@ -41,18 +52,57 @@ _RECORD = (
 _USER_FIELDS = ("name", "first-name", "last-name", "email", "username", "reference", "locale")
 
 
+@dataclass(frozen=True)
+class ExportPage:
+    """At most `LARGEST_ANSWER` bytes of an export, and where to go on. All pages in a row are one file."""
+
+    content: bytes
+    next: str | None
+
+
 class Exports:
-    """Pages of everything: of all scopes of tickets, accounts and realms, finished and inactive ones too."""
+    """All tickets of all scopes, or all records of all accounts or realms; finished and inactive ones too."""
 
     def __init__(
-        self, tickets: TicketRepository, assets: RecordTable, users: RecordTable, settings: SettingsStore
+        self,
+        tickets: TicketRepository,
+        assets: RecordTable,
+        users: RecordTable,
+        settings: SettingsStore,
+        clock: Callable[[], float],
     ) -> None:
         self._tickets = tickets
-        self._records = {"assets": assets, "users": users}
+        self._records = {"assets": (assets, asset_id_of), "users": (users, user_id_of)}
         self._settings = settings
+        self._clock = clock
 
-    def columns(self, what: str) -> Sequence[str]:
-        """The columns of the CSV: the same for every page, whatever the rows have."""
+    def page(self, what: str, form: str, most: int, after: str | None) -> ExportPage:
+        """At most `most` records as `csv` or `jsonl`. Raises InvalidInputError for an `after` of another list."""
+        # Where the table reads on, and the last record of there that was answered already.
+        place, pk, rk = (None, "", "") if after is None else decode_cursor(after, str | None, str, str)
+        columns = self._columns(what)
+        lines = [csv_heading(columns)] if form == "csv" and after is None else []
+        length, size = sum(map(len, lines)), _FIRST_ROWS
+        until = self._clock() + _SECONDS
+        while True:
+            found = self._rows(what, min(size, most), place)
+            for row in found.rows:
+                if (row.partition_key, row.row_key) <= (pk, rk):
+                    continue
+                record = self._record(what, row)
+                line = csv_line(record, columns) if form == "csv" else _json_line(record)
+                if most == 0 or length + len(line) > LARGEST_ANSWER:
+                    return ExportPage(b"".join(lines), encode_cursor(place, pk, rk))
+                lines.append(line)
+                length, most, pk, rk = length + len(line), most - 1, row.partition_key, row.row_key
+            place = found.next
+            if place is None or most == 0 or self._clock() >= until:
+                return ExportPage(b"".join(lines), None if place is None else encode_cursor(place, "", ""))
+            if found.rows:
+                size = _fitting(found.rows)
+
+    def _columns(self, what: str) -> Sequence[str]:
+        """The columns of the CSV: the same for every page, whatever the records have."""
         if what == "tickets":
             return _TICKET
         if what == "users":
@@ -61,63 +111,56 @@ class Exports:
         custom = [f"custom.{one.name}" if one.document.custom else one.name for one in documents]
         return (*_RECORD, *dict.fromkeys([*STANDARD_FIELDS, *custom]), "other_fields")
 
-    def page(self, what: str, size: int, after: str | None) -> tuple[Records, str | None]:
-        """At most `size` records, and where to go on. Raises InvalidInputError for an `after` of another list."""
-        if what == "tickets":
-            return self._ticket_page(size, after)
-        page = self._records[what].page([], size, after)
-        return [record_as_json(row) for row in page.rows], page.next
+    def _rows(self, what: str, size: int, after: str | None) -> Page:
+        return self._ticket_rows(size, after) if what == "tickets" else self._records[what][0].page([], size, after)
 
-    def _ticket_page(self, size: int, after: str | None) -> tuple[Records, str | None]:
+    def _ticket_rows(self, size: int, after: str | None) -> Page:
         # One partition after the other: a filter over all of them would read the notes and receipts too.
-        scopes = sorted(self._tickets.scopes())
-        begun, token = ("", None) if after is None else decode_cursor(after, str, str | None)
-        left = [scope for scope in scopes if scope >= begun]
-        for index, scope in enumerate(left):
-            page = self._tickets.table.page(
-                [partition(scope), *row_key_prefix("ticket:")], size=size, after=token if scope == begun else None
-            )
-            following = encode_cursor(scope, page.next) if page.next else None
-            if following is None and index + 1 < len(left):
-                following = encode_cursor(left[index + 1], None)
-            if page.rows or page.next:
-                return [_ticket(ticket_of(row)) for row in page.rows], following
-        return [], None
+        scope, token = ("", None) if after is None else decode_cursor(after, str, str | None)
+        if token is None:
+            later = Condition("RowKey", "gt", scope)
+            found = next(scan(self._tickets.table, [partition(SCOPES_PARTITION), later], select=(), size=1), None)
+            if found is None:
+                return Page(())
+            scope = found.row_key
+        page = self._tickets.table.page([partition(scope), *row_key_prefix("ticket:")], size=size, after=token)
+        return Page(page.rows, encode_cursor(scope, page.next))
+
+    def _record(self, what: str, row: Row) -> Mapping[str, Any]:
+        if what == "tickets":
+            values = asdict(ticket_of(row))
+            return {"id": values.pop("ticket_id"), **values}
+        id_of = self._records[what][1]
+        return {"id": id_of(Key(row.partition_key, row.row_key)), **record_as_json(row)}
 
 
-def flatten(record: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
-    """The record with its fields as columns; what has no column of its own stands in `other_fields`."""
+def _fitting(rows: Sequence[Row]) -> int:
+    """How many rows like these a page may have."""
+    return min(ROWS_PER_PAGE, max(1, _BYTES_AT_ONCE * len(rows) // sum(map(size_of_row, rows))))
+
+
+def _json_line(record: Mapping[str, Any]) -> bytes:
+    return f"{json.dumps(record, ensure_ascii=False, default=_plain)}\n".encode()
+
+
+def csv_heading(columns: Sequence[str]) -> bytes:
+    """The beginning of a file: the byte order mark, and the names of the columns."""
+    return _BYTE_ORDER_MARK.encode() + _csv_line(map(safe_cell, columns))
+
+
+def csv_line(record: Mapping[str, Any], columns: Sequence[str]) -> bytes:
+    """A record as RFC 4180 has it. Of its fields, what has no column of its own stands in `other_fields`."""
     fields = record.get("fields")
-    if not isinstance(fields, Mapping):
-        return dict(record)
-    others = {name: value for name, value in fields.items() if name not in columns}
-    return {
-        **record,
-        **{name: value for name, value in fields.items() if name in columns},
-        "other_fields": others or None,
-    }
+    if isinstance(fields, Mapping):
+        others = {name: value for name, value in fields.items() if name not in columns}
+        record = {**record, **fields, "other_fields": others or None}
+    return _csv_line(_cell(record.get(column)) for column in columns)
 
 
-def _ticket(ticket: Ticket) -> dict[str, Any]:
-    values = asdict(ticket)
-    return {"id": values.pop("ticket_id"), **values}
-
-
-def as_csv(records: Records, columns: Sequence[str], *, first: bool) -> str:
-    """The records as CSV (RFC 4180). The first page has the byte order mark and the names of the columns."""
+def _csv_line(cells: Iterable[str | int | float]) -> bytes:
     text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    if first:
-        text.write(_BYTE_ORDER_MARK)
-        writer.writerow([safe_cell(column) for column in columns])
-    for record in records:
-        writer.writerow([_cell(record.get(column)) for column in columns])
-    return text.getvalue()
-
-
-def as_json_lines(records: Iterable[Mapping[str, Any]]) -> str:
-    """One JSON object a line."""
-    return "".join(f"{json.dumps(record, ensure_ascii=False, default=_plain)}\n" for record in records)
+    csv.writer(text).writerow(cells)
+    return text.getvalue().encode()
 
 
 def _cell(value: Any) -> str | int | float:
