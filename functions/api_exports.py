@@ -45,8 +45,9 @@ _NEXT = {
     refusals=[PAGED, UNKNOWN, {503: (Reason.DOCUMENT_INVALID,)}],
 )
 def export_records(req: func.HttpRequest) -> func.HttpResponse:
-    """All of them, finished and inactive ones too. The host sends an answer only when it is whole, so a page has at most
-    10 MB, and is made within about a minute: follow `Link` until there is none. A page may be short, even empty."""
+    """All of them, finished and inactive ones too. The host sends an answer only when it is whole, so a page has at
+    most 10 MB, and is made within about a minute: follow `Link` until there is none. A page may be short, even
+    empty."""
     from shared.overview.exports import WHAT
 
     what = req.route_params["what"]

@@ -1,16 +1,20 @@
 """How requests reach the table service: by the way that the environment says, and tried again when they break off."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from azure.core.credentials import AccessToken
+from requests.adapters import HTTPAdapter
 
 from shared.errors import TryLaterError
 from shared.storage.rest_tables import RestTables
 from shared.storage.rows import Row, Save
+from shared.storage.transport import _session
 from tests.scripted_service import Answer, Service, scripted_service
 
 _ROW_THERE = b'{"PartitionKey": "p", "RowKey": "r", "odata.etag": "e"}'
@@ -73,6 +77,26 @@ def test_an_answer_that_breaks_off_is_no_answer(service: Service) -> None:
     assert len(service.asked) == 2
     with pytest.raises(TryLaterError):
         table.transact("p", [Save(Row("p", "r"))])
+
+
+def test_as_many_requests_at_once_as_a_worker_has_threads_keep_their_connections(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    all_asked = threading.Barrier(40)
+
+    def answer(*_: object) -> Answer:
+        all_asked.wait(20)
+        return _ANSWER
+
+    service.answer = answer
+    table = _tables(service.url).table("things")
+    with ThreadPoolExecutor(40) as threads:
+        assert all(threads.map(lambda _: table.find("p", "r"), range(40)))
+    assert not [line for line in caplog.messages if "pool is full" in line]
+    # So many threads the host gives a worker.
+    adapter = _session().get_adapter("https://acorn.table.core.windows.net")
+    assert isinstance(adapter, HTTPAdapter)
+    assert adapter.poolmanager.connection_pool_kw["maxsize"] >= 1000
 
 
 class _Identity:
