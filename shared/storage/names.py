@@ -8,6 +8,7 @@ SETTINGS_TABLE = "settings"
 OUTBOX_TABLE = "outbox"
 AUDIT_TABLE = "audit"
 ACCESS_TABLE = "access"
+COUNTS_TABLE = "counts"
 TABLES = (
     TICKETS_TABLE,
     ASSETS_TABLE,
@@ -17,6 +18,7 @@ TABLES = (
     OUTBOX_TABLE,
     AUDIT_TABLE,
     ACCESS_TABLE,
+    COUNTS_TABLE,
 )
 
 IMPORT_PARTS_QUEUE = "import-parts"
