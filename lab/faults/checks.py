@@ -12,9 +12,8 @@ from shared.imports.runs.model import PartState, RunState
 from shared.imports.runs.repository import RunRepository
 from shared.records.model import Key, column_of
 from shared.records.table import RecordTable
-from shared.storage.documents import unpack
 from shared.storage.names import ASSETS_TABLE, RUNS_TABLE, USERS_TABLE
-from shared.storage.rows import Delete, Operation, Row
+from shared.storage.rows import Delete, Operation, Row, unpack
 
 _ENTITIES = (ASSETS_TABLE, USERS_TABLE)
 # Clocks of workers differ by so much at most.

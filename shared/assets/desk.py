@@ -12,8 +12,7 @@ from shared.records.desk import RecordDesk
 from shared.records.documents.sites import site_fault
 from shared.records.editor import record_as_json
 from shared.records.model import ACTIVE, CUSTOM, SITE, TYPE, Key, column_of
-from shared.storage.documents import unpack
-from shared.storage.rows import AnyOf, Condition, Row
+from shared.storage.rows import AnyOf, Condition, Row, unpack
 
 
 class AssetDesk(RecordDesk):

@@ -29,8 +29,7 @@ from shared.imports.prefilter import MatchPrefilter
 from shared.records import history
 from shared.records.model import SITE, Key, merged
 from shared.records.table import IS_RECORD, is_alias, records_of, with_line
-from shared.storage.documents import pack
-from shared.storage.rows import Create, Merge, Operation, Replace, Row, Value, partition
+from shared.storage.rows import Create, Merge, Operation, Replace, Row, Value, pack, partition
 from shared.storage.tables import Table, scan
 from shared.text import LONE_SURROGATE
 

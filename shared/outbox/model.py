@@ -10,8 +10,7 @@ from typing import Any
 
 from shared.errors import InvalidInputError, RowRefusedError
 from shared.reasons import Reason
-from shared.storage.documents import pack, unpack
-from shared.storage.rows import EARLIEST, Create, Row, check_key
+from shared.storage.rows import EARLIEST, Create, Row, check_key, pack, unpack
 
 # Behind all other rows of a partition, where no list and no import looks.
 OUTBOX = "~outbox:"

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from shared.tickets.domain.decide import ObjectRecord
 from shared.tickets.domain.model import ObjectType
 from shared.tickets.domain.observations import rank
-from shared.tickets.store.object_json import ObjectRecord
 from shared.tickets.store.repository import TicketRepository
 
 # What expired longer ago is no appointment any more.

@@ -10,8 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared.records.history import HISTORY
-from shared.storage.documents import pack, unpack
-from shared.storage.rows import Condition, Row, Save
+from shared.storage.rows import Condition, Row, Save, pack, unpack
 from shared.storage.tables import Table, scan
 
 OVERVIEW = "overview"

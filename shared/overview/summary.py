@@ -11,8 +11,7 @@ from shared.imports.runs.model import Mode, Run
 from shared.imports.runs.repository import RunRepository
 from shared.overview.expiries import expiries
 from shared.overview.record_counts import CACHED_FOR, OVERVIEW, RecordCounts
-from shared.storage.documents import pack, unpack
-from shared.storage.rows import Row, Save, partition, row_key_prefix
+from shared.storage.rows import Row, Save, pack, partition, row_key_prefix, unpack
 from shared.storage.tables import Table, scan
 from shared.tickets.domain.model import Priority
 from shared.tickets.store.repository import OPEN, TicketRepository

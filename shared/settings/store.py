@@ -25,7 +25,6 @@ from shared.settings.reference_check import check_references, new_references, us
 from shared.settings.reference_guards import Announcements, NamedMeanwhileError, ReferenceGuards
 from shared.settings.stored import AnyStored, StoredDocument, UnreadableDocument, document_as_json
 from shared.settings.validation import ReceivedDocument, check_document, document_invalid
-from shared.storage.documents import pack
 from shared.storage.etags import ANY_VERSION, check_version
 from shared.storage.limits import check_transaction
 from shared.storage.rows import (
@@ -35,6 +34,7 @@ from shared.storage.rows import (
     Replace,
     Row,
     Value,
+    pack,
     partition,
     row_key_prefix,
 )

@@ -24,6 +24,8 @@ COLUMNS_PER_ROW = 252
 CHARACTERS_PER_TEXT = 32_768
 BYTES_PER_BINARY = 65_536
 CHARACTERS_PER_KEY = 1024
+# A character outside the basic plane counts twice in UTF-16: half the limit always fits.
+CHARACTERS_PER_COLUMN = CHARACTERS_PER_TEXT // 2
 
 EARLIEST = datetime(1601, 1, 1, tzinfo=UTC)
 # C# identifier rules, as the service applies them; no dash and no dot, whatever the emulator accepts.
@@ -31,7 +33,7 @@ _COLUMN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _RESERVED = frozenset({"PartitionKey", "RowKey", "Timestamp"})
 _SMALL_INT = 2**31
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_encode_entity = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class _NotStorableError(ValueError):
@@ -176,7 +178,7 @@ def _to_entity(partition_key: str, row_key: str, values: Mapping[str, Value]) ->
             entity[f"{column}@odata.type"] = kind
     try:
         # Escaped: to some readers of a transaction, the table emulator among them, these two end a line.
-        return _encode(entity).replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").encode()
+        return _encode_entity(entity).replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").encode()
     except UnicodeEncodeError as error:
         # JSON can carry it, UTF-8 cannot.
         raise _NotStorableError("holds an unpaired surrogate (invalid Unicode)") from error
@@ -263,3 +265,43 @@ def _check_sizes(row: Row) -> None:
         raise TooLargeError(
             Reason.STORAGE_LIMIT, f"The row {row.row_key!r} has {size} bytes; at most 1 MiB is allowed."
         )
+
+
+# Documents in rows: packed into text columns of at most 64 KiB each, and back
+
+
+def _as_json(value: Any) -> Any:
+    # Times first: an instance has several, and they are quicker told than a mapping.
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return dict(value) if isinstance(value, Mapping) else str(value)
+
+
+_encode_document = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True, default=_as_json).encode
+
+
+def pack(column: str, document: Any) -> dict[str, Value]:
+    """The columns that hold `document`: `column`, then `column_1`, `column_2`, … when it is long.
+
+    What JSON does not have becomes text, a time in its ISO form.
+    """
+    return pack_text(column, _encode_document(document))
+
+
+def pack_text(column: str, text: str) -> dict[str, Value]:
+    """As `pack`, of a document that is JSON already."""
+    if len(text) <= CHARACTERS_PER_COLUMN:
+        return {column: text}
+    chunks = [text[start : start + CHARACTERS_PER_COLUMN] for start in range(0, len(text), CHARACTERS_PER_COLUMN)]
+    return {column if index == 0 else f"{column}_{index}": chunk for index, chunk in enumerate(chunks)}
+
+
+def unpack(row: Row | Mapping[str, Value], column: str, default: Any = None) -> Any:
+    """The document that `pack` put under `column`; `default` when there is none."""
+    values = row.values if isinstance(row, Row) else row
+    if column not in values:
+        return default
+    chunks = [str(values[column])]
+    while (name := f"{column}_{len(chunks)}") in values:
+        chunks.append(str(values[name]))
+    return json.loads("".join(chunks))

@@ -16,16 +16,10 @@ from shared.errors import ConflictError, DeskbridgeError, RowRefusedError, TryLa
 from shared.reasons import Reason
 from shared.storage.limits import in_transactions
 from shared.storage.rows import Delete, Operation, Row
-from shared.tickets.domain.decide import decide
+from shared.tickets.domain.decide import ObjectRecord, decide
 from shared.tickets.domain.model import Context, DesiredTicket, KeyVaultEvent, ManualOverride, Note, ObjectType
 from shared.tickets.domain.observations import Observation, merge_observations
-from shared.tickets.store.object_json import ObjectRecord
-from shared.tickets.store.repository import (
-    ObjectKey,
-    TicketRepository,
-    create_note,
-    create_receipt,
-)
+from shared.tickets.store.repository import ObjectKey, TicketRepository, create_note, create_receipt
 from shared.tickets.transactions import TicketTransactions, UsesOf
 
 _TRIES = 5

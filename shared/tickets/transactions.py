@@ -8,7 +8,7 @@ from shared.errors import DeskbridgeError, MisconfiguredError, RowRefusedError, 
 from shared.reasons import Reason
 from shared.storage.limits import OPERATIONS_PER_TRANSACTION
 from shared.storage.rows import Delete, Operation, Row, check_row
-from shared.tickets.domain.decide import decide, is_known
+from shared.tickets.domain.decide import ObjectRecord, decide, is_known
 from shared.tickets.domain.model import (
     Context,
     DesiredTicket,
@@ -18,7 +18,6 @@ from shared.tickets.domain.model import (
     TicketKind,
     ticket_id,
 )
-from shared.tickets.store.object_json import ObjectRecord
 from shared.tickets.store.repository import (
     ObjectKey,
     TicketRepository,

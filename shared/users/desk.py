@@ -8,8 +8,7 @@ from shared.records.documents.sites import site_fault
 from shared.records.editor import record_as_json
 from shared.records.model import ACTIVE, CUSTOM, SITE, TYPE, Key, column_of
 from shared.settings.base import NAME_PATTERN
-from shared.storage.documents import unpack
-from shared.storage.rows import AnyOf, Condition, Row
+from shared.storage.rows import AnyOf, Condition, Row, unpack
 from shared.text import escape_key
 from shared.users.documents import STANDARD_FIELDS, AuthRocketRealmDocument
 from shared.users.mapping import ORGANISATIONS, UserMapper

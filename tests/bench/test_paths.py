@@ -8,10 +8,10 @@ import pytest
 from bench.paths import PATHS, settings_document, trace
 
 MOST: dict[str, tuple[int, int]] = {
-    "one new event": (20, 44),
-    "a part with one unchanged instance": (23, 114),
-    "a part with one changed instance": (26, 135),
-    "one settings document": (19, 115),
+    "one new event": (16, 39),
+    "a part with one unchanged instance": (22, 109),
+    "a part with one changed instance": (24, 130),
+    "one settings document": (18, 114),
 }
 
 

@@ -10,9 +10,8 @@ from azure.core.exceptions import DecodeError
 from lab.fakes.tables import MemoryTables
 from shared.errors import TryLaterError
 from shared.imports.runs.model import RunState
-from shared.storage.documents import pack
 from shared.storage.errors import translated
-from shared.storage.rows import Create, Operation, Row, Value
+from shared.storage.rows import Create, Operation, Row, Value, pack
 from shared.storage.tables import Table
 from shared.users.grants import NOTE, GrantTickets
 from tests.imports.worlds import WORLDS, SourceCase, World

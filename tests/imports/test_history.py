@@ -12,9 +12,8 @@ from shared.records import history
 from shared.records.history import HISTORY, HistoryEntry
 from shared.records.model import FieldChange, Key, column_of
 from shared.records.table import RecordTable
-from shared.storage.documents import pack
 from shared.storage.limits import OPERATIONS_PER_TRANSACTION
-from shared.storage.rows import Create, Operation, Replace, Row, Value
+from shared.storage.rows import Create, Operation, Replace, Row, Value, pack
 from shared.text import descending
 from tests.fakes.tables import MemoryTable
 from tests.imports.worlds import World

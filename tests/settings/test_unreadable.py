@@ -9,9 +9,8 @@ import pytest
 from shared import bootstrap
 from shared.imports.plan.model import Trigger
 from shared.settings.validation import parse_yaml
-from shared.storage.documents import pack
 from shared.storage.names import SETTINGS_TABLE
-from shared.storage.rows import Replace, Row
+from shared.storage.rows import Replace, Row, pack
 from shared.storage.tables import Table, get
 from shared.vaults.documents.credentials import CredentialReference
 from tests.api.calling import call

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, InvalidInputError, RowRefusedError, TooLargeError
-from shared.storage.documents import pack, unpack
 from shared.storage.limits import split_transactions
 from shared.storage.rest_tables import RestTables
 from shared.storage.rows import (
@@ -21,8 +20,10 @@ from shared.storage.rows import (
     Save,
     Value,
     Where,
+    pack,
     partition,
     row_key_prefix,
+    unpack,
 )
 from shared.storage.tables import Table, scan
 from shared.text import escape_key

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shared.errors import TryLaterError
 from shared.reasons import Reason
 from shared.tickets.configuration import Configuration
-from shared.tickets.store import object_json as records
+from shared.tickets.domain import decide as decisions
 from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
 from tests.tickets.desk import Desk, configuration, resource_id
 from tests.tickets.interleaving import Interleaving
@@ -158,7 +158,7 @@ def test_any_order_repetition_and_batches_leave_the_same_tables(  # Q-01
 def test_an_object_with_more_receipts_than_its_row_holds_ends_the_same_in_any_order(
     data: st.DataObject, history: list[Event]
 ) -> None:
-    with patch.object(records, "_MOST_RECEIPTS", 2):
+    with patch.object(decisions, "_MOST_RECEIPTS", 2):
         expected = clean(history, configured([]))
         tables = MemoryTables()
         desk = Desk(tables, configured([]))

@@ -8,7 +8,7 @@ import pytest
 from shared.errors import TryLaterError
 from shared.reasons import Reason
 from shared.tickets import reconciler
-from shared.tickets.store import object_json as records
+from shared.tickets.domain import decide as decisions
 from shared.tickets.store import repository
 from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
 from tests.tickets.desk import PAYLOADS, Desk
@@ -83,7 +83,7 @@ def test_rows_of_an_earlier_release_which_name_no_receipts_are_known_by_asking(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with monkeypatch.context() as earlier:
-        earlier.setattr(records, "_MOST_RECEIPTS", -1_000)
+        earlier.setattr(decisions, "_MOST_RECEIPTS", -1_000)
         tables = MemoryTables()
         Desk(tables).post(_events(3))
     before = tables.contents()

@@ -15,8 +15,7 @@ from shared.errors import DeskbridgeError, InvalidInputError, MisconfiguredError
 from shared.hosts import HOST_SETTINGS, KNOWN_HOSTS, AllowedHosts, Service, matches_host, parse_host_patterns
 from shared.reasons import Reason
 from shared.settings.store import SettingsStore
-from shared.storage.documents import pack
-from shared.storage.rows import Save
+from shared.storage.rows import Save, pack
 from shared.vaults.credentials import VaultCredentials
 from shared.vaults.documents.credential_stores import CredentialStore
 from shared.vaults.documents.credentials import CredentialReference, InPlaceCredential

@@ -14,6 +14,7 @@ from shared.storage.etags import check_version, short_etag
 from shared.storage.rows import Operation, Row
 from shared.tickets.configuration import Configuration
 from shared.tickets.domain.model import (
+    FINISHED,
     ConditionState,
     Context,
     DesiredTicket,
@@ -137,7 +138,7 @@ class TicketEditor:
             site=override.site or ticket.site,
             snoozed_until=override.snoozed_until,
             updated_at=override.at,
-            finished_at=(ticket.finished_at or override.at) if status.finished else None,
+            finished_at=(ticket.finished_at or override.at) if status in FINISHED else None,
         )
         notes = [create_note(row.partition_key, ticket.ticket_id, note) for note in edited.notes]
         with self._recording(row.partition_key, edited.change) as audited:
@@ -199,7 +200,7 @@ def _audited(action: str, ticket_id: str, by: str, fields: tuple[AuditedField, .
 
 
 def _check_snooze(until: str | datetime, status: Status, now: datetime) -> None:
-    if status.finished:
+    if status in FINISHED:
         raise ConflictError(
             Reason.TICKET_FINISHED, f"The ticket is {status}: there is nothing to snooze.", remedy="Open it first."
         )

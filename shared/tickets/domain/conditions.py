@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from shared.tickets.domain.model import (
     ChangeType,
@@ -18,7 +18,6 @@ from shared.tickets.domain.model import (
     TicketKind,
 )
 from shared.tickets.domain.observations import BY_EVENT, BY_SWEEP, ObjectState, Occurrence, Version, rank
-from shared.tickets.domain.templates import moment_text
 
 _AUTHORS = {BY_EVENT: "Key Vault event", BY_SWEEP: "daily sweep"}
 _EVENT_NAMES: Mapping[ChangeType, str] = {
@@ -218,3 +217,8 @@ def _author(reported_by: tuple[str, ...]) -> str:
 
 def _expires(expires_at: datetime | None) -> str:
     return "has no expiry date" if expires_at is None else f"expires on {moment_text(expires_at)}"
+
+
+def moment_text(moment: datetime) -> str:
+    """The moment for a person, to the minute."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -12,12 +12,13 @@
 5. What a rule turns off is as if it had not occurred.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
-from shared.tickets.domain.conditions import TicketCondition, conditions_of
+from shared.tickets.domain.conditions import TicketCondition, conditions_of, moment_text
 from shared.tickets.domain.model import (
+    FINISHED,
     ChangeType,
     Context,
     DesiredTicket,
@@ -28,20 +29,51 @@ from shared.tickets.domain.model import (
     Priority,
     RuleResult,
     Status,
+    StoredTicketRows,
     Ticket,
     TicketKind,
-    highest,
 )
 from shared.tickets.domain.observations import BY_SWEEP, ObjectState, Occurrence
-from shared.tickets.domain.templates import DETAILS, SUMMARIES, render_details, render_summary, template_values
+from shared.tickets.domain.templates import DETAILS, LONGEST_DETAILS, LONGEST_SUMMARY, PLACEHOLDER, SUMMARIES
 
 _URGENT_DAYS = 10
+_MOST_RECEIPTS = 40
+_RANKS = {priority: rank for rank, priority in enumerate(Priority)}
 _TICKET_TYPES: Mapping[TicketKind, str] = {
     TicketKind.NEW_VERSION: "New version",
     TicketKind.EXPIRY: "Expiry",
     TicketKind.ACCESS_POLICY: "Security",
     TicketKind.NO_EXPIRY_DATE: "Expiry",
 }
+
+
+@dataclass(frozen=True)
+class ObjectRecord:
+    """All that the tickets of one object are derived from. `row_key` is where it is stored; `etag` is empty for an
+    object that has no row yet.
+
+    `rule_results` keeps what the rules decided about each occurrence, so that a later change of the rules decides
+    about later occurrences, and does not rewrite tickets that people work on. `incomplete` says that more of the
+    tickets' rows have to be written in a further transaction. `receipts` are those of events that were taken in,
+    short: not of all of them, and always of the same ones whatever the order.
+    """
+
+    state: ObjectState
+    overrides: Mapping[str, ManualOverride] = field(default_factory=dict)
+    rule_results: Mapping[str, RuleResult] = field(default_factory=dict)
+    stored: Mapping[str, StoredTicketRows] = field(default_factory=dict)
+    incomplete: bool = False
+    receipts: tuple[str, ...] = ()
+    row_key: str = ""
+    etag: str = ""
+
+    def has_taken(self, receipt: str) -> bool:
+        """Whether an event is known to have been here; when it is not, its receipt may stand in the table still."""
+        return _short(receipt) in self.receipts
+
+    def receipts_with(self, receipts: Iterable[str]) -> tuple[str, ...]:
+        """The greatest are kept: one that falls out stays out, so the order of arrival does not matter."""
+        return tuple(sorted({*self.receipts, *map(_short, receipts)})[-_MOST_RECEIPTS:])
 
 
 @dataclass(frozen=True)
@@ -86,7 +118,7 @@ def _ticket(
     status = _status(condition, override, news=news)
     reopened = _reopened(condition, override, news=news)
     priority = _priority(condition, override, news=news)
-    finished = status.finished
+    finished = status in FINISHED
     notes = condition.notes
     opened_at = min([note.at for note in notes or (condition.ending,) if note is not None])
     if condition.ending is not None:
@@ -94,7 +126,7 @@ def _ticket(
         notes = (*notes, replace(condition.ending, at=max(condition.ending.at, opened_at)))
     finished_at = _finished_at(status, override, notes) if finished else None
     expires_at = condition.state.expires_at or occurrence.expires_at
-    values = template_values(
+    values = _template_values(
         context.vault,
         state,
         occurrence,
@@ -103,6 +135,7 @@ def _ticket(
         changed_on=condition.version if condition.kind is TicketKind.ACCESS_POLICY else "",
         objects=condition.objects,
     )
+    summary = _render(result.summary or SUMMARIES[occurrence.change], values, LONGEST_SUMMARY).strip()
     people = override or ManualOverride(condition.state, opened_at)
     ticket = Ticket(
         ticket_id="",
@@ -110,8 +143,8 @@ def _ticket(
         status=status,
         priority=priority,
         ticket_type=result.ticket_type or _TICKET_TYPES[condition.kind],
-        summary=render_summary(result.summary or SUMMARIES[occurrence.change], values),
-        details=render_details(result.details or DETAILS[occurrence.change], values),
+        summary=summary[:1].upper() + summary[1:],
+        details=_render(result.details or DETAILS[occurrence.change], values, LONGEST_DETAILS),
         scope=context.vault,
         object_type=state.object_type,
         object_name=state.name,
@@ -129,6 +162,12 @@ def _ticket(
     return DesiredTicket(key, ticket, condition.state, notes, () if finished else reopened)
 
 
+def _short(receipt: str) -> str:
+    # Of the event's id and of its content: the same id with another content is another event.
+    event_id, _, content = receipt.partition(":")
+    return event_id[:12] + content
+
+
 def _status(condition: TicketCondition, override: ManualOverride | None, *, news: bool) -> Status:
     observed = Status.OPEN
     if condition.ending is not None:
@@ -138,15 +177,17 @@ def _status(condition: TicketCondition, override: ManualOverride | None, *, news
     if not news:
         return override.status
     if observed is Status.OPEN:
-        return Status.OPEN if override.status.finished else override.status
+        return Status.OPEN if override.status in FINISHED else override.status
     return Status.CLOSED if Status.CLOSED in {observed, override.status} else observed
 
 
 def _priority(condition: TicketCondition, override: ManualOverride | None, *, news: bool) -> Priority:
-    priority = highest([result.priority or _default_priority(one) for one, result in condition.occurrences])
+    priority = max(
+        [result.priority or _default_priority(one) for one, result in condition.occurrences], key=_RANKS.__getitem__
+    )
     if override is None or override.priority is None:
         return priority
-    return highest([priority, override.priority]) if news else override.priority
+    return max(priority, override.priority, key=_RANKS.__getitem__) if news else override.priority
 
 
 def _default_priority(occurrence: Occurrence) -> Priority:
@@ -167,8 +208,43 @@ def _reopened(condition: TicketCondition, override: ManualOverride | None, *, ne
     if override is None or not news or not condition.notes:
         return ()
     latest = max(condition.notes, key=lambda note: note.at)
-    if override.status is not None and override.status.finished:
+    if override.status is not None and override.status in FINISHED:
         return (Note(latest.at, latest.author, f"Reopened, because something new occurred: {latest.text}"),)
     if override.snoozed_until is not None:
         return (Note(latest.at, latest.author, f"Woken, because something new occurred: {latest.text}"),)
     return ()
+
+
+# Texts
+
+
+def _template_values(
+    vault: str,
+    state: ObjectState,
+    occurrence: Occurrence,
+    *,
+    version: str,
+    expires_at: datetime | None,
+    changed_on: str,
+    objects: str,
+) -> dict[str, str]:
+    """What each placeholder stands for; empty where it means nothing for the condition."""
+    expires_on = "soon" if occurrence.change is ChangeType.NEAR_EXPIRY else ""
+    return {
+        "vault": vault,
+        "object_type": str(state.object_type),
+        "object_name": state.name,
+        "version": version,
+        "expires_at": "the date is not known" if expires_at is None else moment_text(expires_at),
+        "expires_on": expires_on if expires_at is None else f"on {expires_at.astimezone(UTC):%Y-%m-%d}",
+        "days_to_expiry": str(occurrence.days),
+        "changed_on": changed_on,
+        "objects": objects,
+        "event": str(occurrence.change),
+        "at": moment_text(occurrence.at),
+    }
+
+
+def _render(template: str, values: Mapping[str, str], longest: int) -> str:
+    text = PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), template)
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

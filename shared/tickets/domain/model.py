@@ -53,29 +53,17 @@ class Status(StrEnum):
     RESOLVED = "resolved"
     CLOSED = "closed"
 
-    @property
-    def finished(self) -> bool:
-        return self is Status.RESOLVED or self is Status.CLOSED
+
+FINISHED = frozenset({Status.RESOLVED, Status.CLOSED})
 
 
 class Priority(StrEnum):
-    """How pressing a ticket is."""
+    """How pressing a ticket is, the least first."""
 
     LOW = "low"
     MEDIUM = "medium"
     HIGH = "high"
     CRITICAL = "critical"
-
-    @property
-    def rank(self) -> int:
-        return _RANKS[self]
-
-
-_RANKS = {priority: rank for rank, priority in enumerate(Priority)}
-
-
-def highest(priorities: list[Priority]) -> Priority:
-    return max(priorities, key=lambda priority: priority.rank)
 
 
 def iso(moment: datetime) -> str:

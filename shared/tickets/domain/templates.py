@@ -1,11 +1,9 @@
-"""Summaries and details of tickets: the templates, and the named values that they can show."""
+"""Summaries and details of tickets: the templates, and what they can show. The decision fills them in."""
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from shared.tickets.domain.model import ChangeType
-from shared.tickets.domain.observations import ObjectState, Occurrence
 
 # No str.format: a template is an operator's text, and format reaches into attributes.
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
@@ -47,49 +45,3 @@ DETAILS: Mapping[ChangeType, str] = {
 def unknown_placeholders(template: str) -> list[str]:
     """The placeholders of a template that mean nothing."""
     return [name for name in PLACEHOLDER.findall(template) if name not in PLACEHOLDERS]
-
-
-def template_values(
-    vault: str,
-    state: ObjectState,
-    occurrence: Occurrence,
-    *,
-    version: str,
-    expires_at: datetime | None,
-    changed_on: str,
-    objects: str,
-) -> dict[str, str]:
-    """What each placeholder stands for; empty where it means nothing for the condition."""
-    expires_on = "soon" if occurrence.change is ChangeType.NEAR_EXPIRY else ""
-    return {
-        "vault": vault,
-        "object_type": str(state.object_type),
-        "object_name": state.name,
-        "version": version,
-        "expires_at": "the date is not known" if expires_at is None else moment_text(expires_at),
-        "expires_on": expires_on if expires_at is None else f"on {expires_at.astimezone(UTC):%Y-%m-%d}",
-        "days_to_expiry": str(occurrence.days),
-        "changed_on": changed_on,
-        "objects": objects,
-        "event": str(occurrence.change),
-        "at": moment_text(occurrence.at),
-    }
-
-
-def render_summary(template: str, values: Mapping[str, str]) -> str:
-    text = _render(template, values, LONGEST_SUMMARY).strip()
-    return text[:1].upper() + text[1:]
-
-
-def render_details(template: str, values: Mapping[str, str]) -> str:
-    return _render(template, values, LONGEST_DETAILS)
-
-
-def moment_text(moment: datetime) -> str:
-    """The moment for a person, to the minute."""
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def _render(template: str, values: Mapping[str, str], longest: int) -> str:
-    text = PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), template)
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -11,8 +11,7 @@ from typing import Any
 from shared.access.audit import UNAUDITED, Audit, AuditedChange, AuditKind
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, NotFoundError
 from shared.reasons import Reason
-from shared.storage.documents import pack, unpack
-from shared.storage.rows import Create, Delete, Page, Replace, Row, Save, Value, partition, row_key_prefix
+from shared.storage.rows import Create, Delete, Page, Replace, Row, Save, Value, pack, partition, row_key_prefix, unpack
 from shared.storage.tables import Table, scan
 from shared.text import descending
 

@@ -16,6 +16,7 @@ from shared.reasons import Reason
 from shared.storage.rows import Row, Save, Value, partition
 from shared.tickets.configuration import Configuration
 from shared.tickets.documents import AllowedVault, SweepSettings
+from shared.tickets.domain.decide import ObjectRecord
 from shared.tickets.domain.model import Context, ObjectType
 from shared.tickets.domain.observations import (
     ObjectGone,
@@ -26,7 +27,6 @@ from shared.tickets.domain.observations import (
     WithoutExpiryListed,
 )
 from shared.tickets.reconciler import ObjectChanges, TicketReconciler, object_key
-from shared.tickets.store.object_json import ObjectRecord
 from shared.tickets.store.repository import ObjectKey, TicketRepository
 
 logger = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
 """Tickets in Table Storage. One partition a scope; the object's row guards all that is derived from it by its ETag.
 
 A scope is a vault, or `<source>:<scope>` for another source. Rows of its partition: `object:<type>:<name>` (what
-object_json says), `event:<receipt>`, `ticket:<id>` with the notes of observations in its timeline,
+`to_members` says), `event:<receipt>`, `ticket:<id>` with the notes of observations in its timeline,
 `note:<ticket>:<time>:<id>` for notes that are never taken back, and the lists: `open:<newest first>:<id>`,
 `due:<soonest first>:<id>` for open tickets, `done:<newest first>:<id>` for finished ones. So a new event is five rows,
 and twenty of them are one transaction.
@@ -11,10 +11,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter
 
 from shared.errors import AlreadyExistsError
-from shared.storage.documents import pack, unpack
 from shared.storage.rows import (
     Condition,
     Create,
@@ -24,11 +27,14 @@ from shared.storage.rows import (
     Row,
     Save,
     Value,
+    pack,
     partition,
     row_key_prefix,
+    unpack,
 )
 from shared.storage.tables import Table, scan
 from shared.text import ascending, descending, escape_key
+from shared.tickets.domain.decide import ObjectRecord
 from shared.tickets.domain.model import (
     DesiredTicket,
     KeyVaultEvent,
@@ -41,7 +47,6 @@ from shared.tickets.domain.model import (
     TicketKind,
 )
 from shared.tickets.domain.observations import ObjectState
-from shared.tickets.store.object_json import ObjectRecord, from_members, to_members
 
 # No scope can be named so: a vault's name has no colon, and every other scope has something behind it.
 SCOPES_PARTITION = "scopes:"
@@ -58,6 +63,7 @@ _MEMBERS = (
 )
 
 ObjectKey = tuple[ObjectType, str]
+_RECORD = TypeAdapter(ObjectRecord)
 
 
 class TicketRepository:
@@ -152,6 +158,19 @@ def save_object(vault: str, record: ObjectRecord) -> Operation:
     """Create or replace the object's row: fails when another worker wrote it since it was read."""
     row = Row(vault, record.row_key, pack("record", to_members(record)), record.etag)
     return Replace(row) if record.etag else Create(row)
+
+
+def to_members(record: ObjectRecord) -> dict[str, Any]:
+    """The record without its row key and ETag, ready for JSON; members at their default are left out."""
+    members: dict[str, Any] = _RECORD.dump_python(
+        record, mode="json", exclude={"row_key", "etag"}, exclude_defaults=True
+    )
+    return members
+
+
+def from_members(members: Mapping[str, Any], row_key: str, etag: str) -> ObjectRecord:
+    """What `to_members` made."""
+    return replace(_RECORD.validate_python(members), row_key=row_key, etag=etag)
 
 
 def create_receipt(event: KeyVaultEvent, now: datetime) -> Operation:

@@ -7,7 +7,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.storage.documents import pack, unpack
+from shared.storage.rows import pack, unpack
+from shared.tickets.domain.decide import ObjectRecord
 from shared.tickets.domain.model import (
     ChangeType,
     ConditionState,
@@ -19,7 +20,7 @@ from shared.tickets.domain.model import (
     ticket_id,
 )
 from shared.tickets.domain.observations import Dated, ObjectState, Occurrence, Version
-from shared.tickets.store.object_json import ObjectRecord, from_members, to_members
+from shared.tickets.store.repository import from_members, to_members
 
 _moments = st.datetimes(datetime(1970, 1, 2), datetime(9990, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds the zone
 _texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
