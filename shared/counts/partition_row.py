@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 from shared.counts.cells import Counts, from_json, summed, to_json
 from shared.counts.trees import shares_of
-from shared.storage.documents import pack, unpack
-from shared.storage.rows import Create, Operation, Replace, Row, Value
+from shared.storage.rows import Create, Operation, Replace, Row, Value, pack, unpack
 
 # Behind all other rows of a partition, where no list and no import looks.
 COUNTS_ROW = "~~counts"
