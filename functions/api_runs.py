@@ -8,6 +8,7 @@ import azure.functions as func
 from functions.http.access import caller
 from functions.http.answers import answer
 from functions.http.bodies import read_body
+from functions.http.customers import documents_asked
 from functions.http.endpoints import BODY, PAGED, STORED, UNKNOWN, Content, Refusals, endpoint, named
 from functions.http.query import PAGE, page_asked, some_of, text
 from functions.import_schedules import send
@@ -34,6 +35,7 @@ _STARTING_REFUSED: Refusals = {
 _ACTIONS = ("create", "update", "unchanged", "skip", "deactivate", "held_back", "changed_since_preview", "error")
 _KIND = text("kind", "Only runs of this source.", example="aws-tenants")
 _NAME = text("name", "Only runs of this document.", example="acorn")
+_CUSTOMER = text("customer", "Only runs of documents that name a site of this customer.", example="acorn")
 _ACTION = some_of("action", "Only entries of these actions, several with commas.", _ACTIONS)
 _PART = text("part", "Only entries of this part.", example="111122223333:eu-west-2")
 _ID = {"id": ("The run's id.", "998204690743439166-aws-tenants-93e54c")}
@@ -114,14 +116,16 @@ def list_imports(req: func.HttpRequest) -> func.HttpResponse:
     tag="runs",
     access=Role.READER,
     summary="List runs",
-    query=(*PAGE, _KIND, _NAME),
+    query=(*PAGE, _KIND, _NAME, _CUSTOMER),
     answers={200: "runs:RunPage"},
     refusals=[PAGED],
 )
 def list_runs(req: func.HttpRequest) -> func.HttpResponse:
-    """Newest first; open ones with their progress, unless they have over 1,000 parts. Runs are kept for a set time."""
+    """Newest first; open ones with their progress, unless they have over 1,000 parts. Runs are kept for a set time. A
+    page of a customer's may be short, even empty, while `next` says that there is more."""
     limit, after = page_asked(req)
-    items, following = bootstrap.run_reports().page(_KIND.read(req) or "", _NAME.read(req) or "", limit, after)
+    asked = _KIND.read(req) or "", _NAME.read(req) or "", limit, after
+    items, following = bootstrap.run_reports().page(*asked, documents_asked(_CUSTOMER.read(req)))
     return answer(200, {"items": items, "next": following})
 
 

@@ -8,8 +8,9 @@ import azure.functions as func
 from functions.http.access import Door, caller, principal
 from functions.http.answers import answer
 from functions.http.bodies import read_body
+from functions.http.customers import sites_asked
 from functions.http.endpoints import BODY, PAGED, STORED, UNKNOWN, Content, Refusals, endpoint
-from functions.http.query import PAGE, page_asked
+from functions.http.query import PAGE, page_asked, text
 from shared import bootstrap
 from shared.access.principals import PrincipalKind
 from shared.access.roles import Role
@@ -23,6 +24,7 @@ tokens_api = func.Blueprint()
 
 _MADE = {201: Content("access:TokenMade", headers={"Location": "The token's address."})}
 _TAKEN: Refusals = {409: (Reason.ALREADY_EXISTS,)}
+_CUSTOMER = text("customer", "Only those that are limited to this customer or to a site of it.", example="acorn")
 _NAME = {"name": ("The token's name.", "nightly-report")}
 
 
@@ -141,13 +143,15 @@ def make_calendar_token(req: func.HttpRequest) -> func.HttpResponse:
     tag="access",
     access=Role.ADMINISTRATOR,
     summary="List tokens",
-    query=PAGE,
+    query=(*PAGE, _CUSTOMER),
     answers={200: "access:TokenPage"},
     refusals=[PAGED],
 )
 def list_tokens(req: func.HttpRequest) -> func.HttpResponse:
     """By name, revoked and expired ones too. No value is ever shown."""
-    items, following = bootstrap.access_tokens().page(*page_asked(req))
+    customer = _CUSTOMER.read(req)
+    sites = sites_asked(customer) or ()
+    items, following = bootstrap.access_tokens().page(*page_asked(req), customer=customer, sites=sites)
     return answer(200, {"items": [_shown(token) for token in items], "next": following})
 
 

@@ -22,6 +22,28 @@ def sites_seen() -> frozenset[str] | None:
     return sites_of(bootstrap.settings(), customers)
 
 
+def sites_asked(customer: str | None) -> frozenset[str] | None:
+    """Of the sites that the caller sees, those of the customer that is asked for; None for all."""
+    seen = sites_seen()
+    if customer is None:
+        return seen
+    from shared.records.documents.sites import sites_of
+
+    sites = sites_of(bootstrap.settings(), [customer])
+    return sites if seen is None else sites & seen
+
+
+def documents_asked(customer: str | None) -> frozenset[tuple[str, str]] | None:
+    """Kind and name of the imported documents that name a site of the customer that is asked for; None for all."""
+    if customer is None:
+        return None
+    from shared.bootstrap.sources import SOURCES
+    from shared.records.documents.sites import documents_at
+
+    classes = [cls for source in SOURCES for cls in source.documents() if cls.kind == source.kind]
+    return documents_at(bootstrap.settings(), classes, sites_asked(customer) or ())
+
+
 def find_seen(find: Callable[[], T], site_of: Callable[[T], str | None], what: str) -> T:
     """What `find` gives, when the caller sees it. Raises NotFoundError, the same whether it is another's or nothing."""
     sites = sites_seen()

@@ -7,7 +7,7 @@ is no known token costs at most one reading a second, however many are tried.
 import json
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -67,6 +67,11 @@ class Token:
     @property
     def principal(self) -> Principal:
         return Principal(self.name, self.kind, self.role, self.customers, self.expires_at, view=self.view)
+
+    def is_limited_to(self, customer: str | None, sites: Collection[str]) -> bool:
+        """Whether it names the customer, or one of the sites."""
+        named = customer is not None and customer in (*(self.customers or ()), self.view.customer)
+        return named or self.view.site in sites
 
     def refusal(self, now: datetime) -> Reason | None:
         """Why it opens nothing any more; None while it does."""
@@ -140,9 +145,13 @@ class AccessTokens:
             raise NotFoundError(Reason.NOT_FOUND, f"There is no token named {name}.")
         return token
 
-    def page(self, size: int, after: str | None) -> tuple[list[Token], str | None]:
-        """At most `size` tokens, by name."""
-        return page_of(self._tokens(0).values(), lambda token: token.name, size, after)
+    def page(
+        self, size: int, after: str | None, *, customer: str | None = None, sites: Collection[str] = ()
+    ) -> tuple[list[Token], str | None]:
+        """At most `size` tokens, by name; with a customer those that are limited to it or to one of its sites."""
+        known = self._tokens(0).values()
+        asked = [token for token in known if customer is None or token.is_limited_to(customer, sites)]
+        return page_of(asked, lambda token: token.name, size, after)
 
     def revoke(self, name: str, *, by: str) -> None:
         """From now on it opens nothing: here at once, elsewhere within a minute. Raises NotFoundError."""
@@ -168,15 +177,9 @@ class AccessTokens:
 
     def limited_to(self, *, customer: str | None = None, site: str | None = None) -> bool:
         """Whether a token that still opens something is limited to that customer or that site."""
-        now = self._now()
-        return any(
-            token.refusal(now) is None
-            and (
-                (customer is not None and customer in (*(token.customers or ()), token.view.customer))
-                or (site is not None and site == token.view.site)
-            )
-            for token in self._tokens(0).values()
-        )
+        now, sites = self._now(), () if site is None else (site,)
+        known = self._tokens(0).values()
+        return any(token.refusal(now) is None and token.is_limited_to(customer, sites) for token in known)
 
     def remove_old(self) -> int:
         """Forget tokens whose end was long ago, at most a thousand; how many. Two at once do no harm."""

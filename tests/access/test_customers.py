@@ -8,10 +8,12 @@ import pytest
 from shared import bootstrap
 from shared.access.principals import PrincipalKind, View
 from shared.access.roles import Role
+from shared.imports.runs.model import Mode, Run
 from shared.storage.rows import Row, Save
 from tests.api.calling import Answer, call
-from tests.api.conftest import tables
+from tests.api.conftest import STORE, tables
 from tests.api.seeding import asset, secrets_of_two_vaults, user
+from tests.assets.tenants import tenant
 from tests.fakes.tables import MemoryTables, WatchedTables
 
 __all__ = ["tables"]
@@ -158,3 +160,39 @@ def test_what_moves_to_another_customer_meanwhile_is_not_changed(
     assert moved
     assert (refused.status, refused.json["reason"]) == (412, "changed_meanwhile")
     assert "Mine still" not in json.dumps(call("GET", f"{what}/{mine}").json)
+
+
+def test_runs_are_listed_by_the_customer_whose_sites_their_documents_name(tables: MemoryTables) -> None:
+    settings, now = bootstrap.settings(), bootstrap.now()
+    settings.put("sites", "london-hq", {"title": "London HQ", "customer": "acorn"}, by="tests")
+    settings.put("sites", "leeds", {"title": "Leeds", "customer": "oak"}, by="tests")
+    settings.put("asset-types", "server", {"title": "Server"}, by="tests")
+    settings.put("credential-stores", "kv", STORE, by="tests")
+    for name, site in (("one", "london-hq"), ("two", "leeds"), ("both", "leeds")):
+        rules = tenant()["site_rules"] if name == "both" else []
+        settings.put("aws-tenants", name, tenant(default_site=site, site_rules=rules), by="tests")
+        bootstrap.runs().add(Run(f"run-{name}", "aws-tenants", name, Mode.IMPORT, "manual", now, "tests"))
+    bootstrap.runs().add(Run("run-of-a-realm", "authrocket-realms", "one", Mode.IMPORT, "manual", now, "tests"))
+
+    def listed(query: str) -> set[str]:
+        return {item["id"] for item in call("GET", f"runs{query}").json["items"]}
+
+    assert listed("") == {"run-one", "run-two", "run-both", "run-of-a-realm"}
+    assert listed("?customer=acorn") == {"run-one", "run-both"}
+    assert listed("?customer=oak&name=two") == {"run-two"}
+    assert listed("?customer=nobody") == set()
+
+
+def test_tokens_are_listed_by_the_customer_that_they_are_limited_to(ids: dict[str, dict[str, str]]) -> None:
+    tokens = bootstrap.access_tokens()
+    tokens.make("of-both", by="test", customers=["acorn", "oak"])
+    tokens.make("of-oak", by="test", customers=["oak"])
+    tokens.make("shows-acorn", by="test", kind=PrincipalKind.CALENDAR, view=View(customer="acorn"))
+    tokens.make("shows-leeds", by="test", kind=PrincipalKind.CALENDAR, view=View(site="leeds"))
+
+    def listed(customer: str) -> list[str]:
+        return [item["name"] for item in call("GET", f"tokens?customer={customer}").json["items"]]
+
+    assert listed("acorn") == ["of-both", "shows-acorn"]
+    assert listed("oak") == ["of-both", "of-oak", "shows-leeds"]
+    assert listed("nobody") == []

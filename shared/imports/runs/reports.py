@@ -1,6 +1,6 @@
 """Runs as answers: what they did, what went wrong row by row, and the plan of a preview."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from shared.imports.plan.model import Action
@@ -45,9 +45,12 @@ class RunReports:
         self._runner = runner
         self._runs = runner.runs
 
-    def page(self, kind: str, name: str, size: int, after: str | None) -> tuple[list[dict[str, Any]], str | None]:
-        """Newest first; open runs with their progress, unless they have very many parts."""
-        runs, following = self._runs.page(kind, name, size, after)
+    def page(
+        self, kind: str, name: str, size: int, after: str | None, documents: Collection[tuple[str, str]] | None = None
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """Newest first; open runs with their progress, unless they have very many parts. With `documents`, only theirs,
+        and the page may be short."""
+        runs, following = self._runs.page(kind, name, size, after, documents)
         shown = [show_run(self._runner.summarise(run) if run.is_open else Summary(run, run.counts, ())) for run in runs]
         return shown, following
 

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from shared.imports.runs.model import Mode, Run, RunState
 from shared.imports.runs.parts import PartRepository, cut, without_empty
 from shared.reasons import Reason
 from shared.storage.limits import in_transactions
-from shared.storage.rows import Condition, Create, Delete, Operation, Replace, Row, Save, partition
+from shared.storage.rows import AnyOf, Condition, Create, Delete, Operation, Replace, Row, Save, partition
 from shared.storage.tables import Table, scan
 from shared.text import KEY_FORBIDDEN, descending
 
@@ -23,6 +23,8 @@ _IS_RUN = Condition("RowKey", "lt", "~")
 _LEASES = "leases"
 _SUCCESSES = "successes"
 _LONGEST_ID = 200
+# A query of the table service takes 15 comparisons.
+_MOST_NAMES_ASKED = 8
 
 
 @dataclass(frozen=True)
@@ -79,15 +81,22 @@ class RunRepository:
         etag = self._table.transact(RUNS_PARTITION, [Replace(_run_row(run))])[0]
         return replace(run, etag=etag)
 
-    def page(self, kind: str, name: str, size: int, after: str | None) -> tuple[Sequence[Run], str | None]:
-        """Newest first; `kind` and `name` may be empty."""
-        where: list[Condition] = [partition(RUNS_PARTITION), _IS_RUN]
+    def page(
+        self, kind: str, name: str, size: int, after: str | None, documents: Collection[tuple[str, str]] | None = None
+    ) -> tuple[Sequence[Run], str | None]:
+        """Newest first; `kind` and `name` may be empty. With `documents`, only their runs: the page may be short."""
+        if documents is not None and not documents:
+            return [], None
+        where: list[Condition | AnyOf] = [partition(RUNS_PARTITION), _IS_RUN]
+        if documents is not None and len(documents) <= _MOST_NAMES_ASKED:
+            where.append(AnyOf([Condition("name", "eq", one) for one in sorted({one for _, one in documents})]))
         if kind:
             where.append(Condition("kind", "eq", kind))
         if name:
             where.append(Condition("name", "eq", name))
         page = self._table.page(where, size=size, after=after)
-        return [_to_run(row) for row in page.rows], page.next
+        runs = map(_to_run, page.rows)
+        return [run for run in runs if documents is None or (run.kind, run.name) in documents], page.next
 
     def open_runs(self) -> list[Run]:
         """Those that are not closed yet."""

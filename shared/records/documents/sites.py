@@ -1,6 +1,6 @@
 """Sites: where assets, users and the objects of tickets are, and whose."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from shared.access.roles import Role
@@ -35,6 +35,18 @@ class SiteDocument(SettingsDocument):
 def sites_of(settings: SettingsReader, customers: Collection[str]) -> frozenset[str]:
     """The names of the sites of these customers. A site that cannot be read is nobody's."""
     return frozenset(site.name for site in settings.list(SiteDocument) if site.document.customer in customers)
+
+
+def documents_at(
+    settings: SettingsReader, classes: Iterable[type[SettingsDocument]], sites: Collection[str]
+) -> frozenset[tuple[str, str]]:
+    """Kind and name of the documents of these classes that name one of the sites. What cannot be read is nobody's."""
+    return frozenset(
+        (cls.kind, stored.name)
+        for cls in classes
+        for stored in settings.list(cls)
+        if any(one.kind == SiteDocument.kind and one.name in sites for one in stored.document.references())
+    )
 
 
 def customers_by_site(settings: SettingsReader) -> Mapping[str, str]:
