@@ -22,6 +22,50 @@ from lab.emulators.startable import ServingProcess, Startable
 _ADDRESS = re.compile(r"/acorn/(\w+)\(PartitionKey='(.*)',RowKey='(.*)'\)")
 
 
+Answer = tuple[int, bytes, Mapping[str, str]]
+
+
+def read(store: TableStore, path: str) -> Answer:
+    """The answer to a GET: one row, or a page of them."""
+    parts = urlsplit(path)
+    address = _ADDRESS.fullmatch(parts.path)
+    if address:
+        keys = [unquote(key).replace("''", "'") for key in address.groups()]
+        entity = store.find(*keys)
+        if entity is None:
+            return 404, _refusal("ResourceNotFound", "There is no such row."), {}
+        return 200, json.dumps(entity).encode(), {}
+    query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+    rows, following = store.page(parts.path.split("/")[-1].removesuffix("()"), query)
+    headers = {}
+    if following is not None:
+        headers = {"x-ms-continuation-NextPartitionKey": following[0], "x-ms-continuation-NextRowKey": following[1]}
+    return 200, json.dumps({"value": rows}).encode(), headers
+
+
+def transact(store: TableStore, operations: list[Operation]) -> Answer:
+    """The answer to a transaction."""
+    status, answers = store.transact(operations)
+    parts: list[str] = []
+    if status == 202:
+        parts = [f"HTTP/1.1 204 No Content\r\nETag: {etag}\r\n\r\n" for etag in answers]
+    else:
+        code = {409: "EntityAlreadyExists", 412: "UpdateConditionNotSatisfied", 404: "ResourceNotFound"}[status]
+        message = _refusal(code, f"{answers[0]}:No.").decode()
+        parts = [f"HTTP/1.1 {status} No\r\nContent-Type: application/json\r\n\r\n{message}"]
+    head = "--changesetresponse_1\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+    body = (
+        "--batchresponse_1\r\nContent-Type: multipart/mixed; boundary=changesetresponse_1\r\n\r\n"
+        + "".join(f"{head}{part}\r\n" for part in parts)
+        + "--changesetresponse_1--\r\n--batchresponse_1--\r\n"
+    )
+    return 202, body.encode(), {"Content-Type": "multipart/mixed; boundary=batchresponse_1"}
+
+
+def _refusal(code: str, message: str) -> bytes:
+    return json.dumps({"odata.error": {"code": code, "message": {"value": message}}}).encode()
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -29,23 +73,9 @@ class _Handler(BaseHTTPRequestHandler):
     store: TableStore
 
     def do_GET(self) -> None:
-        parts = urlsplit(self.path)
-        address = _ADDRESS.fullmatch(parts.path)
         with self.store.lock:
-            if address:
-                keys = [unquote(key).replace("''", "'") for key in address.groups()]
-                entity = self.store.find(*keys)
-                if entity is None:
-                    self._send(404, b"{}", {"x-ms-error-code": "ResourceNotFound"})
-                else:
-                    self._send(200, json.dumps(entity).encode())
-                return
-            query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-            rows, following = self.store.page(parts.path.split("/")[-1].removesuffix("()"), query)
-        headers = {}
-        if following is not None:
-            headers = {"x-ms-continuation-NextPartitionKey": following[0], "x-ms-continuation-NextRowKey": following[1]}
-        self._send(200, json.dumps({"value": rows}).encode(), headers)
+            answer = read(self.store, self.path)
+        self._send(*answer)
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -55,8 +85,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, json.dumps(result).encode())
         elif self.path.endswith("/$batch"):
             with self.store.lock:
-                status, answers = self.store.transact(_operations(body))
-            self._send_batch(status, answers)
+                answer = transact(self.store, operations_of(body))
+            self._send(*answer)
         elif self.path.endswith("/Tables"):
             self._send(201, b'{"TableName": "any"}')
         else:
@@ -68,22 +98,6 @@ class _Handler(BaseHTTPRequestHandler):
         with self.store.lock:
             status, answers = self.store.transact([("POST", *keys, "", entity)])
         self._send(204 if status == 202 else status, b"", {"ETag": answers[0]})
-
-    def _send_batch(self, status: int, answers: list[str]) -> None:
-        parts: list[str] = []
-        if status == 202:
-            parts = [f"HTTP/1.1 204 No Content\r\nETag: {etag}\r\n\r\n" for etag in answers]
-        else:
-            code = {409: "EntityAlreadyExists", 412: "UpdateConditionNotSatisfied", 404: "ResourceNotFound"}[status]
-            message = json.dumps({"odata.error": {"code": code, "message": {"value": f"{answers[0]}:No."}}})
-            parts = [f"HTTP/1.1 {status} No\r\nContent-Type: application/json\r\n\r\n{message}"]
-        head = "--changesetresponse_1\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n"
-        body = (
-            "--batchresponse_1\r\nContent-Type: multipart/mixed; boundary=changesetresponse_1\r\n\r\n"
-            + "".join(f"{head}{part}\r\n" for part in parts)
-            + "--changesetresponse_1--\r\n--batchresponse_1--\r\n"
-        )
-        self._send(202, body.encode(), {"Content-Type": "multipart/mixed; boundary=batchresponse_1"})
 
     def _send(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         self.send_response_only(status)
@@ -98,7 +112,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing."""
 
 
-def _operations(body: bytes) -> list[Operation]:
+def operations_of(body: bytes) -> list[Operation]:
+    """What a transaction's body asks for."""
     boundary = body.split(b"boundary=", 1)[1].split(b"\r\n", 1)[0]
     found: list[Operation] = []
     for part in body.split(b"--" + boundary)[1:-1]:

@@ -150,8 +150,8 @@ def test_a_secret_in_the_log_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_error_without_a_reason_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def clumsy(self: RunHousekeeping, run: Any) -> Any:
-        raise KeyError(run.id)
+    def clumsy(self: RunHousekeeping, run: Any, until: Any) -> Any:
+        raise KeyError(run.id, until)
 
     monkeypatch.setattr(RunHousekeeping, "_resume", clumsy)
     assert _found(range(1, 60), "ec2", "a bug in the timer of the housekeeping: KeyError")

@@ -1,13 +1,18 @@
-"""Housekeeping of runs: stalled ones go on or end, old ones go, and a missed daily import is noticed."""
+"""Housekeeping of runs: stalled ones go on or end, old ones go, and a missed daily import is noticed.
+
+A turn ends after some minutes, however large the runs are. The next one goes on: what was done needs nothing any more.
+"""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import chain, islice
 
 from shared.errors import ChangedMeanwhileError
 from shared.imports.runs.model import SILENT_AFTER, SUCCESS_EXPECTED_WITHIN, Mode, Part, PartState, Run
+from shared.imports.runs.repository import Success
 from shared.imports.runs.runner import ImportRunner, PartMessage
 from shared.imports.runs.starter import RunStarter
 from shared.reasons import Reason
@@ -22,6 +27,10 @@ _LONGEST_RUN = timedelta(hours=24)
 PREVIEW_KEPT = timedelta(days=1)
 # Of a run, in one turn of the timer: the next one takes the others.
 _PARTS_AT_ONCE = 2_000
+# For stalled runs, and as long for old ones: both are less than the time until the next turn.
+_TIME_FOR_EACH = timedelta(minutes=5)
+# A prime: by it, turns at any distance begin at another run each, and none comes always last.
+_TURNS = 9_973
 
 
 @dataclass(frozen=True)
@@ -46,40 +55,46 @@ class RunHousekeeping:
         self._kept_for = kept_for
 
     def run(self) -> list[PartMessage]:
-        """All of it; the messages to send."""
+        """All of it, as far as the time goes; the messages to send."""
         messages: list[PartMessage] = []
-        for run in self._runs.open_runs():
-            messages += self._resume(run)
-        now = self._now()
-        old_previews = self._runs.closed_before(now - PREVIEW_KEPT, Mode.PREVIEW)
-        for old in [*old_previews, *self._runs.closed_before(now - self._kept_for)]:
-            try:
-                self._runs.remove(old)
-            except ChangedMeanwhileError:
-                # Another housekeeping removes it.
-                continue
+        runs, until = self._runs.open_runs(), self._now() + _TIME_FOR_EACH
+        begin = int(self._now().timestamp()) % _TURNS % max(1, len(runs))
+        for run in [*runs[begin:], *runs[:begin]]:
+            messages += self._resume(run, until)
+        self._remove_old()
         for freshness in self.freshness():
             if freshness.warning:
                 logger.warning("%s/%s: %s", freshness.kind, freshness.name, freshness.warning)
         return messages
 
+    def _remove_old(self) -> None:
+        now = self._now()
+        previews = self._runs.closed_before(now - PREVIEW_KEPT, Mode.PREVIEW)
+        for old in chain(previews, self._runs.closed_before(now - self._kept_for)):
+            # Another housekeeping may remove it.
+            with suppress(ChangedMeanwhileError):
+                while self._runs.remove_rows(old):
+                    if self._now() > now + _TIME_FOR_EACH:
+                        return
+                self._runs.remove(old)
+
     def freshness(self) -> Sequence[ImportFreshness]:
         """Every document that is imported by schedule, with its last success."""
-        return [self._freshness(*one) for one in self._scheduled()]
+        found = self._runs.successes()
+        return [self._freshness(*one, found.get((one[0], one[1]))) for one in self._scheduled()]
 
     def freshness_page(self, size: int, after: str | None) -> tuple[Sequence[ImportFreshness], str | None]:
         """A page of `freshness`, by kind and name, and where to go on."""
         page, following = page_of(self._scheduled(), lambda one: f"{one[0]}/{one[1]}", size, after)
-        return [self._freshness(*one) for one in page], following
+        return [self._freshness(*one, self._runs.find_success(one[0], one[1])) for one in page], following
 
     def _scheduled(self) -> Iterator[tuple[str, str, datetime]]:
         for kind, source in self._runner.sources.items():
             for name, since in source.scheduled():
                 yield kind, name, since
 
-    def _freshness(self, kind: str, name: str, since: datetime) -> ImportFreshness:
+    def _freshness(self, kind: str, name: str, since: datetime, success: Success | None) -> ImportFreshness:
         now = self._now()
-        success = self._runs.find_success(kind, name)
         last = success.at if success is not None else None
         warning = ""
         if now - (last or since) > SUCCESS_EXPECTED_WITHIN:
@@ -87,8 +102,10 @@ class RunHousekeeping:
             warning = f"The last successful import {past}; it is expected every day."
         return ImportFreshness(kind, name, last, success.run_id if success else "", warning)
 
-    def _resume(self, run: Run) -> list[PartMessage]:
+    def _resume(self, run: Run, until: datetime) -> list[PartMessage]:
         now = self._now()
+        if now > until:
+            return []
         heard_before = now if self._is_too_long(run) else now - _PATIENCE
         messages: list[PartMessage] = []
         for part in islice(self._runs.parts.queued_before(run.id, heard_before), _PARTS_AT_ONCE):
@@ -98,6 +115,8 @@ class RunHousekeeping:
             except ChangedMeanwhileError:
                 # Its worker is alive after all.
                 continue
+            if self._now() > until:
+                return messages
         run = self._runner.close_if_complete(self._runs.get(run.id))
         if run.is_open and now - run.started_at > _PATIENCE and not self._runs.parts.any(run.id):
             return self._starter.resume(run)

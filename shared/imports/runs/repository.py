@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -100,26 +100,32 @@ class RunRepository:
 
     def open_runs(self) -> list[Run]:
         """Those that are not closed yet."""
-        return self._all(Condition("state", "eq", str(RunState.RUNNING)))
+        return list(self._all(Condition("state", "eq", str(RunState.RUNNING))))
 
-    def closed_before(self, moment: datetime, mode: Mode | None = None) -> list[Run]:
-        """Those that started before, and are closed."""
+    def closed_before(self, moment: datetime, mode: Mode | None = None) -> Iterator[Run]:
+        """Those that started before, and are closed; page after page."""
         older = Condition("RowKey", "gt", descending(moment))
         runs = self._all(older) if mode is None else self._all(older, Condition("mode", "eq", str(mode)))
-        return [run for run in runs if not run.is_open]
+        return (run for run in runs if not run.is_open)
+
+    def remove_rows(self, run: Run) -> bool:
+        """Some of the rows that a run has beside its own; whether there may be more."""
+        page = self._table.page([partition(run.id)], select=())
+        for row_keys in in_transactions((row.row_key, [Delete(row.row_key)]) for row in page.rows):
+            self._table.transact(run.id, [Delete(row_key) for row_key in row_keys])
+        return page.next is not None
 
     def remove(self, run: Run, beside: Sequence[Operation] = ()) -> None:
         """The run with all its rows; the run's own row last, so that a kill leaves it to be removed again.
 
         `beside` are operations of the last transaction.
         """
-        deletes = ((row.row_key, [Delete(row.row_key)]) for row in scan(self._table, [partition(run.id)], select=()))
-        for row_keys in in_transactions(deletes):
-            self._table.transact(run.id, [Delete(row_key) for row_key in row_keys])
+        while self.remove_rows(run):
+            pass
         self._table.transact(RUNS_PARTITION, [Delete(run.id), *beside])
 
-    def _all(self, *conditions: Condition) -> list[Run]:
-        return [_to_run(row) for row in scan(self._table, [partition(RUNS_PARTITION), _IS_RUN, *conditions])]
+    def _all(self, *conditions: Condition) -> Iterator[Run]:
+        return map(_to_run, scan(self._table, [partition(RUNS_PARTITION), _IS_RUN, *conditions]))
 
     # Leases and successes
 
@@ -142,6 +148,15 @@ class RunRepository:
         row = self._table.find(_SUCCESSES, f"{kind}:{name}")
         values: Mapping[str, Any] | None = None if row is None else row.values
         return None if values is None else Success(values["at"], values["run_id"])
+
+    def successes(self) -> Mapping[tuple[str, str], Success]:
+        """All of them, by kind and name."""
+        found: dict[tuple[str, str], Success] = {}
+        for row in scan(self._table, [partition(_SUCCESSES)]):
+            values: Mapping[str, Any] = row.values
+            kind, _, name = row.row_key.partition(":")
+            found[kind, name] = Success(values["at"], values["run_id"])
+        return found
 
     def save_success(self, run: Run, at: datetime) -> None:
         before = self.find_success(run.kind, run.name)
