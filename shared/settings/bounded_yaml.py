@@ -69,17 +69,30 @@ class _Loader(yaml.SafeLoader):
                 seen.add((key.tag, key.value))
         return node
 
+    # PyYAML's own differs by its release in which mapping of a list wins; YAML's merge says: the earlier one.
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        # What is merged is copied, and a merge of merges doubles it with every line.
+        merged: dict[Any, tuple[yaml.Node, yaml.Node]] = {}
+        own: dict[Any, tuple[yaml.Node, yaml.Node]] = {}
         for key, value in node.value:
-            if key.tag == _MERGE:
-                for merged in value.value if isinstance(value, yaml.SequenceNode) else [value]:
-                    if isinstance(merged, yaml.MappingNode):
-                        self.flatten_mapping(merged)
-                        self._merged += len(merged.value)
-        if self._merged > _FREE_OF_ALIASES:
-            raise RefusedYamlError("its aliases stand for too much: write it out")
+            if key.tag != _MERGE:
+                own[_identity(key)] = (key, value)
+                continue
+            for source in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                if not isinstance(source, yaml.MappingNode):
+                    raise RefusedYamlError(f"merges what is no mapping (line {_line(key)})")
+                self.flatten_mapping(source)
+                self._merged += len(source.value)
+                if self._merged > _FREE_OF_ALIASES:
+                    raise RefusedYamlError("its aliases stand for too much: write it out")
+                for pair in source.value:
+                    merged.setdefault(_identity(pair[0]), pair)
+        node.value = list({**merged, **own}.values())
+        # Without merges there is nothing left but its reading of the key `=`.
         super().flatten_mapping(node)
+
+
+def _identity(key: yaml.Node) -> Any:
+    return (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else id(key)
 
 
 def _line(node: yaml.Node) -> int:

@@ -6,7 +6,7 @@ from itertools import repeat
 import pytest
 
 from shared.errors import InvalidInputError
-from shared.settings.bounded_yaml import DEEPEST, LONGEST_NUMBER, MOST_TOKENS
+from shared.settings.bounded_yaml import DEEPEST, LONGEST_NUMBER, MOST_TOKENS, load_all
 from shared.settings.validation import parse_yaml_set, write_yaml
 from tests.costs import cpu_of
 
@@ -14,13 +14,17 @@ from tests.costs import cpu_of
 LARGEST = 4 * 1024 * 1024
 # Read to their ends, each of these takes between a minute and an hour of CPU; the first ones all the memory there is.
 DOUBLED = "- &a0 {x: 1}\n" + "".join(f"- &a{i + 1} {{<<: [*a{i}, *a{i}]}}\n" for i in range(60))
-WIDE = "- &a {" + ", ".join(f"k{i}: 1" for i in range(500)) + "}\n" + "- {<<: *a}\n" * 5_000
+WIDE_MEMBERS = ", ".join(f"k{i}: 1" for i in range(500))
+WIDE = f"- &a {{{WIDE_MEMBERS}}}\n" + "- {<<: *a}\n" * 5_000
 LONG = "- &a " + "x" * 100_000 + "\n" + "- *a\n" * 5_000
 LONG_KEY = "- &a {" + "k" * 1_000 + ": 1}\n" + "- *a\n" * 50_000
 HOSTILE = {
     "aliases of a long text": (LONG, "aliases stand for too much"),
     "aliases of a long key": (LONG_KEY, "aliases stand for too much"),
-    "merges of merges": (DOUBLED, "aliases stand for too much"),
+    "merges of merges": (DOUBLED, "must have exactly the fields"),
+    "merges of wide merges": (DOUBLED.replace("x: 1", WIDE_MEMBERS), "aliases stand for too much"),
+    "a merge of itself": ("- &a {<<: *a}", "is not YAML"),
+    "a merge of a text": ("- {<<: text}", r"merges what is no mapping \(line 1\)"),
     "one mapping merged into thousands": (WIDE, "aliases stand for too much"),
     "a number in base 60": ("- 1" + ":1" * (LARGEST // 2 - 2), f"a number of more than {LONGEST_NUMBER} digits"),
     "brackets in brackets": (("- " + "[" * 300 + "]" * 300 + "\n") * (LARGEST // 603), f"more than {DEEPEST} deep"),
@@ -66,3 +70,14 @@ def test_a_merge_may_be_used_many_times() -> None:
     text = f"kind: sites\nname: york\ndocument:\n  first: {shared}\n  more:\n" + "    - {<<: *usual}\n" * 2_000
     [read] = parse_yaml_set(text.encode())
     assert read.content["more"] == [{"title": "York", "customer": "acorn", "colour": "red"}] * 2_000
+
+
+@pytest.mark.parametrize("key", ["k", "key"])
+def test_of_merged_mappings_the_earlier_wins_and_what_stands_beside_the_merge_wins_over_both(key: str) -> None:
+    first, second = f"a: &a {{{key}: 1, x: 1}}", f"b: &b {{{key}: 2, y: 2}}"
+    uses = f"c: {{<<: [*a, *b]}}\nd: &d {{<<: [*b, *a], {key}: 9}}\ne: {{<<: [*d, *a], z: 0}}\n=: 7"
+    [read] = load_all(f"{first}\n{second}\n{uses}\n")
+    assert read["c"] == {key: 1, "x": 1, "y": 2}
+    assert read["d"] == {key: 9, "x": 1, "y": 2}
+    assert read["e"] == {key: 9, "x": 1, "y": 2, "z": 0}
+    assert read["="] == 7
