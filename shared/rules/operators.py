@@ -85,11 +85,21 @@ def _matches(value: CriterionValue, ignore_case: bool) -> Test:
     pattern = _one_text(value)
     if len(pattern) > LONGEST_PATTERN:
         raise CriterionError(f"is a pattern of {len(pattern)} characters: at most {LONGEST_PATTERN} are allowed")
+    source = f"(?i){pattern}" if ignore_case else pattern
     try:
-        expression = PATTERNS.get(f"(?i){pattern}" if ignore_case else pattern)
+        PATTERNS.get(source)
     except PatternError as error:
         raise CriterionError(str(error)) from error
-    return lambda found: expression.isinstance_python(text_of(found))
+    matches: Callable[[str], bool] | None = None
+
+    def test(found: object) -> bool:
+        # Held from the first record on only: most rules are never tried, and the cache may let their patterns go.
+        nonlocal matches
+        if matches is None:
+            matches = PATTERNS.get(source).isinstance_python
+        return matches(text_of(found))
+
+    return test
 
 
 def number_of(value: object) -> float | None:

@@ -10,12 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from pydantic_core import SchemaError, SchemaValidator, core_schema
-
 from shared.errors import Fault, InvalidInputError
 from shared.reasons import Reason
 from shared.rules.model import Criterion, CriterionValue, Rule
 from shared.rules.operators import OPERATORS, CriterionError, Test, build_test, text_of
+from shared.rules.patterns import PATTERNS, PatternError
 
 T = TypeVar("T")
 _SHOWN = 80
@@ -139,7 +138,7 @@ class _RuleIndex:
         self._fields: dict[tuple[str, bool], _FieldIndex] = {}
         choices = [_guards(criteria) for criteria in rules]
         asked = Counter(key for guards in choices for keys in guards for key in keys)
-        patterns: dict[tuple[str, bool], list[tuple[int, str]]] = {}
+        patterns: dict[str, list[tuple[int, str]]] = {}
         for number, (criteria, guards) in enumerate(zip(rules, choices, strict=True)):
             if guards:
                 # The least asked for, and of those the longest: it finds the fewest records.
@@ -149,13 +148,14 @@ class _RuleIndex:
             elif (pattern := next((one for one in criteria if one.operator == "matches"), None)) is not None:
                 # Whether case counts stands in the joined pattern: the text is looked at as it is.
                 source = f"(?i:{pattern.value})" if pattern.ignore_case else f"(?:{pattern.value})"
-                patterns.setdefault((pattern.field, False), []).append((number, source))
+                patterns.setdefault(pattern.field, []).append((number, source))
             else:
                 self._always.append(number)
-        for (field, ignore_case), found in patterns.items():
-            for start in range(0, len(found), _JOINED):
-                self._join(field, ignore_case, found[start : start + _JOINED])
-        self._always.sort()
+        self._joined = [
+            _JoinedPatterns(field, found[start : start + _JOINED])
+            for field, found in patterns.items()
+            for start in range(0, len(found), _JOINED)
+        ]
 
     def candidates(self, record: Mapping[str, object]) -> Sequence[int]:
         """The numbers, in order, of the rules that may match."""
@@ -166,6 +166,10 @@ class _RuleIndex:
             text = value if type(value) is str else text_of(value)
             if text:
                 index.collect(text.casefold() if ignore_case else text, found)
+        for joined in self._joined:
+            # An empty value too: a pattern may match nothing at all.
+            if joined.may_match(text_of(find(joined.field))):
+                found += joined.numbers
         if not found:
             return self._always
         return sorted({*found, *self._always})
@@ -173,28 +177,30 @@ class _RuleIndex:
     def _field(self, field: str, ignore_case: bool) -> "_FieldIndex":
         return self._fields.setdefault((field, ignore_case), _FieldIndex())
 
-    def _join(self, field: str, ignore_case: bool, patterns: Sequence[tuple[int, str]]) -> None:
-        numbers = [number for number, _ in patterns]
-        try:
-            joined = SchemaValidator(
-                core_schema.str_schema(pattern="|".join(one for _, one in patterns), regex_engine="rust-regex")
-            )
-        except SchemaError:
-            # Together too large for the engine, or written so that they cannot be joined: each is tried by itself.
-            self._always += numbers
-            return
-        if joined.isinstance_python(""):
-            # One of them matches nothing at all, and an empty value is not looked up.
-            self._always += numbers
-            return
-        self._field(field, ignore_case).joined.append((joined.isinstance_python, numbers))
+
+class _JoinedPatterns:
+    """Patterns on one field's text, as one. It is compiled for the first record: most documents are only checked."""
+
+    def __init__(self, field: str, patterns: Sequence[tuple[int, str]]) -> None:
+        self.field = field
+        self.numbers = [number for number, _ in patterns]
+        self._source = "|".join(source for _, source in patterns)
+        self._matches: Callable[[str], bool] | None = None
+
+    def may_match(self, text: str) -> bool:
+        if self._matches is None:
+            try:
+                self._matches = PATTERNS.get(self._source).isinstance_python
+            except PatternError:
+                # Together too large for the engine, or written so that they cannot be joined: each is tried by itself.
+                self._matches = lambda _: True
+        return self._matches(text)
 
 
 class _FieldIndex:
     """The guards on one field's text."""
 
     def __init__(self) -> None:
-        self.joined: list[tuple[Callable[[str], bool], list[int]]] = []
         self._exact: dict[str, list[int]] = {}
         self._starts: dict[int, dict[str, list[int]]] = {}
         self._ends: dict[int, dict[str, list[int]]] = {}
@@ -221,9 +227,6 @@ class _FieldIndex:
             for place in range(len(text) - length + 1):
                 if (gram := text[place : place + length]) in by_gram:
                     found += by_gram[gram]
-        for matches, numbers in self.joined:
-            if matches(text):
-                found += numbers
 
 
 def _guards(criteria: Iterable[Criterion]) -> list[list[_Key]]:

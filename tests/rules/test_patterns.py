@@ -1,5 +1,6 @@
 """Patterns of rules are counted before they are compiled, compiled once, and kept up to a size."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,9 @@ from pydantic_core import SchemaError, SchemaValidator, core_schema
 
 from shared.assets.documents.aws_tenants import AwsTenantDocument
 from shared.errors import InvalidInputError
+from shared.rules import operators, patterns, rule_set
+from shared.rules.documents import to_criteria
+from shared.rules.model import Criterion, Rule
 from shared.rules.patterns import LARGEST_PATTERNS, LONGEST_PATTERN, MOST_PATTERNS, PatternCache, estimated_size
 from shared.rules.rule_set import compile_rules
 from shared.settings.base import SettingsDocument
@@ -115,3 +119,63 @@ def test_a_pattern_is_compiled_once_and_the_oldest_are_dropped() -> None:
     for number in range(20):
         cache.get(rf"\w{number}")
     assert cache.get(r"\w") is not first
+
+
+def _rules_of(document: SettingsDocument) -> Callable[[Mapping[str, object]], object]:
+    """What looks a record up in the rules of a document, as its feature does."""
+    if isinstance(document, KeyVaultEvents):
+        return compile_rules(document.rules()).first_match
+    criteria = [to_criteria(rule.criteria) for rule in _rule_documents(document)]
+    return compile_rules([Rule(str(number), one, number) for number, one in enumerate(criteria)]).first_match
+
+
+def _rule_documents(document: SettingsDocument) -> Any:
+    assert isinstance(document, AwsTenantDocument | AuthRocketRealmDocument)
+    if isinstance(document, AwsTenantDocument) and document.asset_type.rules:
+        return document.asset_type.rules
+    return document.site_rules
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is compiled from here on, by a cache that is empty and keeps little."""
+    found: list[str] = []
+    compile_one = patterns._compile
+
+    def noting(pattern: str) -> SchemaValidator:
+        found.append(pattern)
+        return compile_one(pattern)
+
+    monkeypatch.setattr(patterns, "_compile", noting)
+    monkeypatch.setattr(operators, "PATTERNS", cache := PatternCache(kept=500))
+    monkeypatch.setattr(rule_set, "PATTERNS", cache)
+    monkeypatch.setattr(patterns, "PATTERNS", cache)
+    return found
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_each_pattern_is_compiled_once_while_checked_and_the_joined_one_for_the_first_record(
+    door: str, compiled: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patterns.PATTERNS, "_kept", 64 * MIB)
+    found = criteria("^once-[a-z]+-", 30)
+    document = check(door, found)
+    check(door, found)
+    lookups = [_rules_of(document), _rules_of(check(door, found))]
+    assert sorted(compiled) == sorted(one["value"] for one in found)
+    record = {"name": "web-1", "object_name": "web-1"}
+    for look_up in lookups * 2:
+        assert look_up(record) is None
+    # The second set of the same rules shares what the first has joined.
+    assert len(compiled) == 31
+    assert lookups[0]({"name": "once-a-7", "object_name": "once-a-7"}) is not None
+    assert len(compiled) == 31
+
+
+def test_whoever_holds_rules_holds_no_pattern_that_was_never_tried(compiled: list[str]) -> None:
+    rules = compile_rules([Rule("one", (Criterion("name", "matches", "^held$"),), 1)])
+    for number in range(3):
+        patterns.PATTERNS.get(f"large {number}")
+    assert "^held$" not in patterns.PATTERNS._compiled
+    assert rules.outcome({"name": "held"}) == 1
+    assert compiled.count("^held$") == 2
