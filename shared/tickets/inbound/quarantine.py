@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,7 +11,21 @@ from typing import Any
 from shared.access.audit import UNAUDITED, Audit, AuditedChange, AuditKind
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, NotFoundError
 from shared.reasons import Reason
-from shared.storage.rows import Create, Delete, Page, Replace, Row, Save, Value, pack, partition, row_key_prefix, unpack
+from shared.storage.rows import (
+    Condition,
+    Create,
+    Delete,
+    Operation,
+    Page,
+    Replace,
+    Row,
+    Save,
+    Value,
+    pack,
+    partition,
+    row_key_prefix,
+    unpack,
+)
 from shared.storage.tables import Table, scan
 from shared.text import descending
 
@@ -20,11 +34,12 @@ PARTITION = "quarantine:"
 # JSON text beyond this is cut: a row holds 1 MiB, in UTF-16, and what is cut can be read but not replayed.
 _LONGEST = 200_000
 
-
 # Two rows each: a transaction takes a hundred.
 _ITEMS_AT_ONCE = 50
 # Characters of events in a transaction, which takes 4 MiB.
 _CHARACTERS_AT_ONCE = 400_000
+# So few are looked up one by one: what lies between them may be the whole quarantine.
+_FEW = 20
 
 
 @dataclass(frozen=True)
@@ -71,13 +86,14 @@ class Quarantine:
         return item_id
 
     def keep_all(self, refused: Sequence[Refused]) -> list[str]:
-        """Keep many events, a hundred rows by one call; the ids of their items, in order."""
+        """Keep many events, fifty by a call, and those that came before by two; the ids of their items, in order."""
         texts = [_text_of(one.member, one.message) for one in refused]
         # One that stands twice is one item.
         waiting = {_item_id(text): (text, one) for text, one in zip(texts, refused, strict=True)}
         together: list[tuple[str, Refused]] = []
         size = 0
-        for text, one in waiting.values():
+        # Neighbours by their ids stand together, so that those that came before are one range of rows.
+        for _, (text, one) in sorted(waiting.items()):
             length = min(len(text), _LONGEST)
             if len(together) == _ITEMS_AT_ONCE or size + length > _CHARACTERS_AT_ONCE:
                 self._keep_together(together)
@@ -88,15 +104,39 @@ class Quarantine:
         return [_item_id(text) for text in texts]
 
     def _keep_together(self, items: Sequence[tuple[str, Refused]]) -> None:
-        now = self._now()
-        rows = [row for text, one in items for row in _rows(text, one.reason, one.message, now)]
         try:
-            if rows:
-                self._table.transact(PARTITION, [Create(row) for row in rows])
+            self._write(items, {})
         except AlreadyExistsError:
-            # Some of them came before.
-            for _, one in items:
-                self.keep(one.member, one.reason, one.message)
+            present = self._present([_item_id(text) for text, _ in items])
+            was = [(present.get(_item_id(text)), text, one) for text, one in items]
+            due = [(text, one) for row, text, one in was if row is None or row.text("reason") != one.reason]
+            try:
+                self._write(due, present)
+            except AlreadyExistsError:
+                # Another worker keeps the same at this moment.
+                for _, one in due:
+                    self.keep(one.member, one.reason, one.message)
+
+    def _write(self, items: Sequence[tuple[str, Refused]], present: Mapping[str, Row]) -> None:
+        operations: list[Operation] = []
+        for text, one in items:
+            before = present.get(_item_id(text))
+            received_at = (before.time("received_at") if before is not None else None) or self._now()
+            item, listed = _rows(text, one.reason, one.message, received_at)
+            operations += [Create(item) if before is None else Save(item), Save(listed)]
+        if operations:
+            self._table.transact(PARTITION, operations)
+
+    def _present(self, item_ids: Sequence[str]) -> Mapping[str, Row]:
+        """Those that are kept already, of ids in their order."""
+        keys, select = [f"item:{one}" for one in item_ids], ["received_at", "reason"]
+        if len(keys) < _FEW:
+            rows = [row for key in keys if (row := self._table.find(PARTITION, key, select=select)) is not None]
+        else:
+            between = (Condition("RowKey", "ge", keys[0]), Condition("RowKey", "le", keys[-1]))
+            rows = list(scan(self._table, [partition(PARTITION), *between], select=select))
+        wanted = set(item_ids)
+        return {item_id: row for row in rows if (item_id := row.row_key.removeprefix("item:")) in wanted}
 
     def change(self, item: Quarantined, reason: Reason, message: str) -> str:
         """Say anew why an item is kept, if it still is; its id."""
