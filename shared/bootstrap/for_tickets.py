@@ -138,17 +138,19 @@ def dead_letters() -> "DeadLetters":
 
     from shared.bounded_answers import bounded_transport
     from shared.storage.names import DEAD_LETTERS_CONTAINER
-    from shared.tickets.inbound.dead_letters import LARGEST_ANSWER, DeadLetters
+    from shared.tickets.inbound import dead_letters as module
 
-    transport = bounded_transport(LARGEST_ANSWER)
-    bounds: dict[str, Any] = {"retry_total": 3, "transport": transport}
+    transport = bounded_transport(module.LARGEST_ANSWER, read_seconds=module.READ_SECONDS)
+    bounds: dict[str, Any] = {**module.TRIES, "transport": transport}
     endpoint = bootstrap.environment().text("AzureWebJobsStorage__blobServiceUri")
     if endpoint is not None:
         container = ContainerClient(endpoint, DEAD_LETTERS_CONTAINER, bootstrap.storage_identity(), **bounds)
     else:
         connection_string = bootstrap.environment().text("AzureWebJobsStorage") or ""
         container = ContainerClient.from_connection_string(connection_string, DEAD_LETTERS_CONTAINER, **bounds)
-    return DeadLetters(container, bootstrap.ticket_configuration(), bootstrap.event_ingestor(), bootstrap.quarantine())
+    return module.DeadLetters(
+        container, bootstrap.ticket_configuration(), bootstrap.event_ingestor(), bootstrap.quarantine()
+    )
 
 
 @singleton

@@ -1,15 +1,21 @@
 """The quarantine over HTTP: seen, tried again, removed."""
 
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from shared import bootstrap
 from shared.storage.tables import Tables
+from shared.tickets.inbound import dead_letters
 from tests.api.calling import call
 from tests.api.seeding import near_expiry
 from tests.fakes.tables import MemoryTables, WatchedTables
 from tests.tickets.desk import Desk, configuration
+from tests.tokens import begin_anew
 
 
 @pytest.fixture(autouse=True)
@@ -66,3 +72,38 @@ def test_a_removed_event_is_gone_and_unknown_from_then_on(quarantined: str) -> N
     assert call("GET", "quarantine").json == {"items": [], "next": None}
     for method in ("GET", "DELETE"):
         assert call(method, f"quarantine/{quarantined}").json["reason"] == "not_found"
+
+
+@pytest.fixture
+def silent(monkeypatch: pytest.MonkeyPatch, tables: MemoryTables) -> Iterator[list[socket.socket]]:
+    """A blob service that takes every connection and never says a word."""
+    taken: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def take() -> None:
+            with suppress(OSError):
+                while True:
+                    taken.append(server.accept()[0])
+
+        threading.Thread(target=take, daemon=True).start()
+        there = f"http://127.0.0.1:{server.getsockname()[1]}/acorn"
+        account = f"DefaultEndpointsProtocol=http;AccountName=acorn;AccountKey=a2V5;BlobEndpoint={there};"
+        monkeypatch.setenv("AzureWebJobsStorage", account)
+        begin_anew(tables)
+        bootstrap.replace("ticket_configuration", lambda: configuration("acorn-vault"))
+        yield taken
+        for one in taken:
+            one.close()
+
+
+@pytest.mark.parametrize(("method", "address"), [("GET", "dead-letters"), ("POST", "dead-letters/replay")])
+def test_a_silent_blob_service_is_given_up_after_three_tries_and_named(
+    silent: list[socket.socket], monkeypatch: pytest.MonkeyPatch, method: str, address: str
+) -> None:
+    assert (dead_letters.TRIES["retry_total"] + 1) * (dead_letters.READ_SECONDS + 1) < 30
+    monkeypatch.setattr(dead_letters, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(dead_letters, "TRIES", {**dead_letters.TRIES, "initial_backoff": 0})
+    answer = call(method, address)
+    assert (answer.status, answer.json["reason"]) == (503, "dead_letters_unavailable")
+    assert answer.json["detail"].startswith("The container of dead letters did not answer")
+    assert len(silent) == 3

@@ -1,10 +1,11 @@
 """Dead letters: what Event Grid gave up on lies in a blob container, and is recorded by the same code as a delivery."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
 from azure.storage.blob import ContainerClient
@@ -24,6 +25,9 @@ logger = logging.getLogger(__name__)
 _LARGEST_BLOB = 8 * 1024 * 1024
 # Of the service: a blob, or a page of 5,000 names.
 LARGEST_ANSWER = 16 * 1024 * 1024
+# Whoever lists or replays them waits for a silent service some 25 seconds at most, a try's pause of a second included.
+READ_SECONDS = 7.0
+TRIES: Mapping[str, Any] = {"retry_total": 2, "initial_backoff": 1, "increment_base": 0, "random_jitter_range": 0}
 _DENIED = frozenset({401, 403})
 # What the service says to a marker that it never gave; the emulator takes any.
 _UNREADABLE = frozenset({400, 414})
