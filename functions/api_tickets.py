@@ -8,10 +8,10 @@ import azure.functions as func
 from functions.http.access import caller
 from functions.http.answers import answer
 from functions.http.bodies import read_body
-from functions.http.customers import check_site, find_seen, sites_seen, version_asked
+from functions.http.customers import check_site, find_seen, next_shown, page_seen, sites_seen, version_asked
 from functions.http.endpoints import BODY, MOVED, PAGED, UNKNOWN, Content, Refusals, endpoint
 from functions.http.if_match import if_match_of
-from functions.http.query import PAGE, Query, one_of, page_asked, some_of, text
+from functions.http.query import PAGE, Query, one_of, some_of, text
 from shared import bootstrap
 from shared.access.roles import Role
 from shared.reasons import Reason
@@ -62,7 +62,7 @@ def list_tickets(req: func.HttpRequest) -> func.HttpResponse:
     """Open tickets of all sources, without reading any that is closed. Texts are compared without case."""
     from shared.tickets.desk import lists
 
-    limit, after = page_asked(req)
+    limit, after = page_seen(req)
     query = lists.query_of(
         state=_STATE.read(req),
         order=_ORDER.read(req),
@@ -74,7 +74,7 @@ def list_tickets(req: func.HttpRequest) -> func.HttpResponse:
     )
     query = lists.of_sites(query, sites_seen())
     items, following = lists.list_tickets(bootstrap.tickets(), query, bootstrap.now())
-    return answer(200, {"items": [_shown(ticket) for ticket in items], "next": following})
+    return answer(200, {"items": [_shown(ticket) for ticket in items], "next": next_shown(following)})
 
 
 @endpoint(

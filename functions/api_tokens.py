@@ -1,5 +1,6 @@
 """Access tokens over HTTP: make, list, show and revoke them; and who calls."""
 
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from shared.errors import ConflictError, Fault
 from shared.reasons import Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from shared.access.tokens import Token
 
 tokens_api = func.Blueprint()
@@ -25,6 +28,7 @@ tokens_api = func.Blueprint()
 _MADE = {201: Content("access:TokenMade", headers={"Location": "The token's address."})}
 _TAKEN: Refusals = {409: (Reason.ALREADY_EXISTS,)}
 _CUSTOMER = text("customer", "Only those that are limited to this customer or to a site of it.", example="acorn")
+_OVERTAKEN: Refusals = {412: (Reason.CHANGED_MEANWHILE,)}
 _NAME = {"name": ("The token's name.", "nightly-report")}
 
 
@@ -85,7 +89,7 @@ def make_administrator_token(req: func.HttpRequest) -> func.HttpResponse:
     summary="Make a token",
     body=Content("access:NewToken", example={"name": "nightly-report", "role": "reader"}),
     answers=_MADE,
-    refusals=[BODY, STORED, {409: (Reason.ALREADY_EXISTS, Reason.ACCESS_TOKENS_OFF)}],
+    refusals=[BODY, STORED, _OVERTAKEN, {409: (Reason.ALREADY_EXISTS, Reason.ACCESS_TOKENS_OFF)}],
 )
 def make_token(req: func.HttpRequest) -> func.HttpResponse:
     """For a person or a program. Its value is in this answer and never again."""
@@ -99,10 +103,10 @@ def make_token(req: func.HttpRequest) -> func.HttpResponse:
             remedy="Assign app roles in the enterprise application. Calendars still have tokens.",
         )
     expires_at = _checked_expiry(body.expires_at)
-    _check_there(customers=body.customers or ())
-    made = bootstrap.access_tokens().make(
-        body.name, by=caller(), role=body.role, customers=body.customers, expires_at=expires_at
-    )
+    with _naming(body.name, customers=body.customers or ()):
+        made = bootstrap.access_tokens().make(
+            body.name, by=caller(), role=body.role, customers=body.customers, expires_at=expires_at
+        )
     return _made(*made)
 
 
@@ -115,7 +119,7 @@ def make_token(req: func.HttpRequest) -> func.HttpResponse:
     summary="Make a calendar's token",
     body=Content("access:NewCalendarToken", example={"name": "calendar-of-acorn", "customer": "acorn"}),
     answers=_MADE,
-    refusals=[BODY, STORED, _TAKEN],
+    refusals=[BODY, STORED, _OVERTAKEN, _TAKEN],
 )
 def make_calendar_token(req: func.HttpRequest) -> func.HttpResponse:
     """It opens one address, `/api/calendar/expiries.ics?token=…`, and shows what it names: a site, a customer, a
@@ -125,14 +129,14 @@ def make_calendar_token(req: func.HttpRequest) -> func.HttpResponse:
 
     body = read_body(req, NewCalendarToken)
     expires_at = _checked_expiry(body.expires_at)
-    _check_there(customers=[body.customer] if body.customer else (), site=body.site)
-    made = bootstrap.access_tokens().make(
-        body.name,
-        by=caller(),
-        kind=PrincipalKind.CALENDAR,
-        view=View(body.site, body.customer, body.team),
-        expires_at=expires_at,
-    )
+    with _naming(body.name, customers=[body.customer] if body.customer else (), site=body.site):
+        made = bootstrap.access_tokens().make(
+            body.name,
+            by=caller(),
+            kind=PrincipalKind.CALENDAR,
+            view=View(body.site, body.customer, body.team),
+            expires_at=expires_at,
+        )
     return _made(*made)
 
 
@@ -180,7 +184,7 @@ def show_token(req: func.HttpRequest) -> func.HttpResponse:
     summary="Revoke a token",
     path=_NAME,
     answers={204: Content(media_type="", about="It opens nothing any more, anywhere within a minute.")},
-    refusals=[UNKNOWN, {412: (Reason.CHANGED_MEANWHILE,)}],
+    refusals=[UNKNOWN, _OVERTAKEN],
 )
 def revoke_token(req: func.HttpRequest) -> func.HttpResponse:
     """It stays in the list, as histories name it. Revoking it again changes nothing."""
@@ -218,9 +222,14 @@ def _checked_expiry(expires_at: datetime | None) -> datetime | None:
     return expires_at
 
 
-def _check_there(*, customers: "list[str] | tuple[()]", site: str | None = None) -> None:
-    """Raise InvalidInputError for customers and a site that are no documents."""
+@contextmanager
+def _naming(token: str, *, customers: "Sequence[str]", site: str | None = None) -> "Iterator[None]":
+    """Within it, the customers and the site that the token is limited to cannot be removed.
+
+    Raises InvalidInputError for those that are no documents.
+    """
     from shared.records.documents.sites import CustomerDocument, SiteDocument
+    from shared.settings.base import Reference
     from shared.settings.validation import body_invalid
 
     settings = bootstrap.settings()
@@ -235,3 +244,5 @@ def _check_there(*, customers: "list[str] | tuple[()]", site: str | None = None)
     ]
     if faults:
         raise body_invalid(faults)
+    with settings.guards.naming(f"tokens/{token}", [Reference(path, cls.kind, name) for path, cls, name in named]):
+        yield

@@ -140,7 +140,7 @@ def _holder(token: str, kind: PrincipalKind) -> Principal:
 
     if not is_token(token):
         # Before anything is built or read: a stranger's text costs nothing.
-        raise token_malformed()
+        raise token_malformed(kind)
     try:
         who = bootstrap.access_tokens().authenticate(token)
     except NotAuthorisedError:

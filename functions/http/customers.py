@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from typing import TypeVar
 
+import azure.functions as func
+
 from functions.http.access import principal
+from functions.http.query import page_asked
 from shared import bootstrap
 from shared.errors import ForbiddenError, NotFoundError
 from shared.reasons import Reason
@@ -42,6 +45,21 @@ def documents_asked(customer: str | None) -> frozenset[tuple[str, str]] | None:
 
     classes = [cls for source in SOURCES for cls in source.documents() if cls.kind == source.kind]
     return documents_at(bootstrap.settings(), classes, sites_asked(customer) or ())
+
+
+def page_seen(request: func.HttpRequest) -> tuple[int, str | None]:
+    """As `page_asked`. To a limited caller the place is told encrypted: it may be the key of another's thing."""
+    limit, after = page_asked(request)
+    if after is not None and principal().customers is not None:
+        after = bootstrap.seals().open(after)
+    return limit, after
+
+
+def next_shown(following: str | None) -> str | None:
+    """Where the list goes on, as `page_seen` takes it."""
+    if following is None or principal().customers is None:
+        return following
+    return bootstrap.seals().seal(following)
 
 
 def find_seen(find: Callable[[], T], site_of: Callable[[T], str | None], what: str) -> T:

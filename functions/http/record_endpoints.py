@@ -9,10 +9,10 @@ import azure.functions as func
 from functions.http.access import caller
 from functions.http.answers import answer
 from functions.http.bodies import read_body
-from functions.http.customers import check_site, find_seen, sites_seen, version_asked
+from functions.http.customers import check_site, find_seen, next_shown, page_seen, sites_seen, version_asked
 from functions.http.endpoints import BODY, MOVED, PAGED, STORABLE, STORED, UNKNOWN, Content, endpoint, named
 from functions.http.if_match import if_match_of
-from functions.http.query import PAGE, Query, filters_of, page_asked
+from functions.http.query import PAGE, Query, filters_of
 from shared.access.roles import Role
 from shared.reasons import Reason
 
@@ -84,11 +84,11 @@ def _declare_list(blueprint: func.Blueprint, records: Records) -> Any:
     )
     @named(f"list_{records.many}", records.about_list)
     def list_records(req: func.HttpRequest) -> func.HttpResponse:
-        limit, after = page_asked(req)
+        limit, after = page_seen(req)
         sites = sites_seen()
         filters = filters_of(req, records.filters)
         items, following = records.desk().page(filters, size=limit, after=after, sites=sites)
-        return answer(200, {"items": items, "next": following})
+        return answer(200, {"items": items, "next": next_shown(following)})
 
     return list_records
 
@@ -196,8 +196,8 @@ def _declare_history(blueprint: func.Blueprint, records: Records) -> Any:
     @named(f"list_{records.one}_history", records.about_history)
     def list_history(req: func.HttpRequest) -> func.HttpResponse:
         _seen(records, req)
-        items, following = records.desk().history(req.route_params["id"], *page_asked(req))
-        return answer(200, {"items": items, "next": following})
+        items, following = records.desk().history(req.route_params["id"], *page_seen(req))
+        return answer(200, {"items": items, "next": next_shown(following)})
 
     return list_history
 

@@ -249,7 +249,12 @@ _REMEDIES = {
 }
 
 
-def token_malformed() -> NotAuthorisedError:
+def token_malformed(kind: PrincipalKind = PrincipalKind.TOKEN) -> NotAuthorisedError:
+    """The refusal of a text that was sent as a token of that kind."""
+    if kind is PrincipalKind.CALENDAR:
+        message = "The token in the calendar's address is no access token."
+        remedy = "Copy the whole address again: the token begins with desk_."
+        return NotAuthorisedError(Reason.ACCESS_TOKEN_MALFORMED, message, remedy=remedy)
     return _refused(Reason.ACCESS_TOKEN_MALFORMED)
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
     from shared.access.audit import Audit, AuditEntries
+    from shared.access.seals import Seals
     from shared.access.tokens import AccessTokens
     from shared.environment import Environment
     from shared.errors import Fault
@@ -94,6 +95,14 @@ def access_tokens() -> "AccessTokens":
     from shared.storage.names import ACCESS_TABLE
 
     return AccessTokens(bootstrap.tables().table(ACCESS_TABLE), bootstrap.now, time.monotonic, bootstrap.audit())
+
+
+@singleton
+def seals() -> "Seals":
+    from shared.access.seals import Seals
+    from shared.storage.names import ACCESS_TABLE
+
+    return Seals(bootstrap.tables().table(ACCESS_TABLE))
 
 
 @singleton

@@ -19,6 +19,7 @@ from shared.storage.tables import Table, scan
 _ANNOUNCED_FOR = timedelta(minutes=5)
 # Two operations a reference, of the hundred of a transaction.
 _TOGETHER = 50
+_TRIES = 3
 
 
 class NamedMeanwhileError(ChangedMeanwhileError):
@@ -41,6 +42,23 @@ class ReferenceGuards:
             yield announcements
         finally:
             announcements.withdraw()
+
+    @contextmanager
+    def naming(self, writer: str, references: Sequence[Reference]) -> Iterator[None]:
+        """Within it, write what names these documents and is no document itself.
+
+        Raises NamedMeanwhileError for one that is gone.
+        """
+        with self.writing() as announcements:
+            for left in reversed(range(_TRIES)):
+                try:
+                    announcements.announce(writer, references)
+                    break
+                except NamedMeanwhileError:
+                    # Another one names it at this moment.
+                    if not left:
+                        raise
+            yield
 
     def removals(self, kind: str, name: str) -> Sequence[Operation]:
         """What goes with the document when it is removed: guards of writers that died.

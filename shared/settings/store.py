@@ -95,7 +95,7 @@ class SettingsStore(SettingsReader):
         self._used_by = used_by
         self._checks = tuple(checks)
         self._audit = audit
-        self._guards = ReferenceGuards(table, now)
+        self.guards = ReferenceGuards(table, now)
 
     def put(
         self, kind: str, name: str, content: Any, *, by: str, if_match: str | None = None
@@ -122,7 +122,7 @@ class SettingsStore(SettingsReader):
         faults = self._faults_beside(cls, name, document, present, planned, self.snapshot())
         if faults:
             raise document_invalid(f"{kind}/{name}", faults)
-        with self._guards.writing() as announcements:
+        with self.guards.writing() as announcements:
             return self._write(cls, name, document, present, by, announcements), present is None
 
     def delete(self, kind: str, name: str, *, by: str, if_match: str | None) -> None:
@@ -134,7 +134,7 @@ class SettingsStore(SettingsReader):
         kind = cls.kind
         present = self.get_any(cls, name, fresh=True)
         check_version(f"The document {kind}/{name}", if_match, str(present.version))
-        guards = self._guards.removals(kind, name)
+        guards = self.guards.removals(kind, name)
         users = users_of(kind, name, self.list_all())
         if users:
             raise ConflictError(
@@ -165,7 +165,7 @@ class SettingsStore(SettingsReader):
 
         def apply_once() -> list[SettingsChange]:
             changes = self._changes(documents)
-            with self._guards.writing() as announcements:
+            with self.guards.writing() as announcements:
                 for change, document, present in () if dry_run else changes:
                     if change.action == "unchanged":
                         continue

@@ -196,3 +196,64 @@ def test_tokens_are_listed_by_the_customer_that_they_are_limited_to(ids: dict[st
     assert listed("acorn") == ["of-both", "shows-acorn"]
     assert listed("oak") == ["of-both", "of-oak", "shows-leeds"]
     assert listed("nobody") == []
+
+
+def _token_or_removal(
+    tables: MemoryTables, admin: dict[str, str], number: int, *, removes_first: bool, view: bool
+) -> tuple[int, int, bool]:
+    """One request, and the other at its n-th call of the storage; what they answer, and whether they met."""
+    answers: dict[str, int] = {}
+
+    def make() -> None:
+        body: dict[str, Any] = {"name": f"t{number}", "customer": "ash"} if view else {"name": f"t{number}"}
+        body |= {} if view else {"customers": ["ash"], "role": "reader"}
+        answers["made"] = call("POST", "tokens/calendar" if view else "tokens", body, admin, role=None).status
+
+    def remove() -> None:
+        answers["removed"] = call(
+            "DELETE", "settings/customers/ash", None, {**admin, "If-Match": "*"}, role=None
+        ).status
+
+    first, second = (remove, make) if removes_first else (make, remove)
+    left = [number]
+
+    def meet(_table: str, _verb: str, _when: str) -> None:
+        left[0] -= 1
+        if left[0] == -1:
+            _as_another_worker(tables)
+            second()
+
+    _as_another_worker(WatchedTables(tables, meet))
+    first()
+    met = left[0] < 0
+    if not met:
+        _as_another_worker(tables)
+        second()
+    return answers["made"], answers["removed"], met
+
+
+def _as_another_worker(tables: MemoryTables | WatchedTables) -> None:
+    bootstrap.reset()
+    bootstrap.replace("tables", tables)
+
+
+@pytest.mark.parametrize("view", [False, True])
+@pytest.mark.parametrize("removes_first", [False, True])
+def test_no_token_is_left_limited_to_a_customer_that_is_removed_meanwhile(
+    tables: MemoryTables, removes_first: bool, view: bool
+) -> None:
+    _, token = bootstrap.access_tokens().make("admin", by="test", role=Role.ADMINISTRATOR)
+    admin = {"X-Api-Key": token}
+    number, met, outcomes = 0, True, set[tuple[int, int]]()
+    while met:
+        assert ask(admin, "PUT", "settings/customers/ash", {"title": "Ash"}).status in {200, 201}
+        made, removed, met = _token_or_removal(tables, admin, number, removes_first=removes_first, view=view)
+        outcomes.add((made, removed))
+        left = ask(admin, "GET", "settings/customers/ash").status == 200
+        assert left or made != 201, (number, made, removed)
+        if made == 201:
+            assert ask(admin, "DELETE", f"tokens/t{number}").status == 204
+        number += 1
+    assert number > 5
+    assert {made for made, _ in outcomes} | {removed for _, removed in outcomes} <= {201, 204, 400, 409, 412, 503}
+    assert len(outcomes) > 1
