@@ -18,7 +18,7 @@ audit_api = func.Blueprint()
 
 KINDS = (
     *("settings", "token", "record", "ticket", "import", "confirmation"),
-    *("sweep", "replay", "quarantine", "outbox", "bulk"),
+    *("sweep", "replay", "quarantine", "outbox"),
 )
 _KIND = one_of("kind", "Only changes of this kind.", KINDS)
 _BY = text("by", "Only what this person, app or token did.", example="kim@acorn.example")

@@ -43,7 +43,6 @@ class AuditKind(StrEnum):
     REPLAY = "replay"
     QUARANTINE = "quarantine"
     OUTBOX = "outbox"
-    BULK = "bulk"
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,14 @@
 """What comes from outside never makes a line of the log's own, and a flood of refusals is a line a minute."""
 
 import io
+import json
 import logging
 from collections.abc import Iterator
 from typing import Any
 
 import azure.functions as func
 import pytest
+from azure.functions.queue import QueueMessage
 
 from functions.http.endpoints import declared_endpoints
 from shared import bootstrap
@@ -14,6 +16,7 @@ from shared.access.strangers import REFUSALS, RefusalLog
 from shared.errors import NotAuthorisedError, TryLaterError
 from shared.log_lines import OneLineRecord, keep_log_lines_whole, on_one_line
 from shared.reasons import Reason
+from shared.storage.rows import Row, Save
 from tests.fakes.tables import MemoryTables
 from tests.registered import FUNCTIONS
 
@@ -118,6 +121,76 @@ def test_no_door_lets_a_line_of_its_caller_into_the_log(name: str, desk: None, l
             logging.getLogger("worker").exception("The function failed.")
     assert all(line.isprintable() for line in log.lines)
     assert not [line for line in log.lines if line.startswith(FORGED[:10])]
+
+
+def _triggered(kind: str) -> list[str]:
+    return sorted(
+        name for name, one in FUNCTIONS.items() if any(binding.type == kind for binding in one.get_bindings())
+    )
+
+
+PLANTED = f"x\r\n{FORGED}\u2028{FORGED}"
+PLANTED_MESSAGES = (
+    PLANTED.encode(),
+    b"\xff\xfe" + PLANTED.encode(),
+    json.dumps([{"id": PLANTED, "topic": PLANTED, "subject": PLANTED, "eventType": PLANTED, "data": PLANTED}]).encode(),
+    json.dumps({"table": "things", "partition": PLANTED, "id": PLANTED}).encode(),
+    json.dumps({"run_id": PLANTED, "part": PLANTED, "kind": PLANTED, "name": PLANTED}).encode(),
+)
+
+
+def _run(name: str, **inputs: Any) -> None:
+    outputs = {one.name: _Sent() for one in FUNCTIONS[name].get_bindings() if one.type == "queue"}
+    try:
+        FUNCTIONS[name].get_user_function()(**inputs, **outputs)
+    except Exception:
+        # As the worker does with what a function lets through.
+        logging.getLogger("worker").exception("The function failed.")
+
+
+def _nothing_forged(log: Captured) -> None:
+    assert all(line.isprintable() for line in log.lines)
+    assert not [line for line in log.lines if line.startswith(FORGED[:10])]
+
+
+@pytest.mark.parametrize("name", _triggered("queueTrigger"))
+def test_no_message_of_a_queue_gets_a_line_into_the_log(name: str, desk: None, log: Captured) -> None:
+    for body in PLANTED_MESSAGES:
+        _run(name, message=QueueMessage(id=PLANTED, body=body))
+    # One keeps whatever comes, with its reason, where an operator sees it.
+    assert log.lines or name == "quarantine_key_vault_event"
+    _nothing_forged(log)
+
+
+@pytest.mark.parametrize("name", _triggered("timerTrigger"))
+def test_no_row_that_a_timer_meets_gets_a_line_into_the_log(name: str, desk: None, log: Captured) -> None:
+    """Every column of every table holds line breaks, in rows such as the desk itself writes."""
+    for table, keys in _ROWS.items():
+        for partition_key, row_key in keys:
+            planted = Row(partition_key, row_key, dict.fromkeys(_COLUMNS, PLANTED))
+            bootstrap.tables().table(table).transact(partition_key, [Save(planted)])
+    _run(name, timer=None)
+    _nothing_forged(log)
+
+
+def test_timers_do_tell_of_planted_rows(desk: None, log: Captured) -> None:
+    test_no_row_that_a_timer_meets_gets_a_line_into_the_log("hurry_overdue_follow_ups", desk, log)
+    assert "pending_row_damaged" in log.stream.getvalue()
+
+
+_COLUMNS = (
+    *("document", "version", "changed_at", "changed_by", "state", "table", "scope", "at", "kinds", "reason", "name"),
+    *("kind", "message", "remedy", "started_at", "started_by", "run_id", "sha256", "role", "view", "customers"),
+    *("created_at", "expires_at", "received_at", "item_id", "vault", "mode", "trigger", "heartbeat_at", "etag"),
+)
+_ROWS = {
+    "outbox": [("pending", "000000000000000001-aa")],
+    "settings": [(kind, "d:planted") for kind in ("aws-tenants", "authrocket-realms", "key-vault-events", "sites")],
+    "access": [("tokens", "planted")],
+    "runs": [("runs", "000000000000000001-planted"), ("leases", "aws-tenants:planted"), ("open", "planted:a")],
+    "tickets": [("quarantine:", "at:000000000000000001:a"), ("acorn-vault", "receipt:a"), ("acorn-vault", "object:a")],
+    "audit": [("99999999", "a")],
+}
 
 
 class _Sent:

@@ -1,6 +1,7 @@
 """Every door at which somebody changes something leaves one entry with the right from and to, and no secret."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,6 +9,8 @@ import pytest
 
 from shared import bootstrap
 from shared.access.tokens import KEPT_AFTER_ITS_END
+from shared.imports.plan.model import Trigger
+from shared.imports.runs.model import Mode, Run, RunState
 from shared.outbox.model import OUTBOX, OutboxState
 from shared.storage.rows import Delete
 from tests.api.calling import call
@@ -194,7 +197,7 @@ TENANT = {
 }
 
 
-def test_a_start_a_preview_and_a_confirmation_are_entries_and_a_refused_start_is_none(tables: MemoryTables) -> None:
+def test_a_start_and_a_preview_are_entries_and_a_refused_start_is_none(tables: MemoryTables) -> None:
     sites_and_types()
     put = call("PUT", "settings/aws-tenants/acorn", TENANT)
     assert put.status == 201, put.body
@@ -211,13 +214,32 @@ def test_a_start_a_preview_and_a_confirmation_are_entries_and_a_refused_start_is
     assert [one["id"] for one in call("GET", "runs").json["items"]] == [preview, run]
 
 
+@pytest.mark.parametrize(
+    ("mode", "before", "kind", "action"),
+    [("apply", Mode.PREVIEW, "import", "applied"), ("confirm", Mode.IMPORT, "confirmation", "confirmed")],
+)
+def test_whoever_applies_a_preview_or_confirms_is_told_with_the_run_that_it_stands_on(
+    tables: MemoryTables, mode: str, before: Mode, kind: str, action: str
+) -> None:
+    sites_and_types()
+    assert call("PUT", "settings/aws-tenants/acorn", TENANT).status == 201
+    now = bootstrap.now()
+    runs = bootstrap.runs()
+    one = Run(runs.new_id("aws-tenants", now), "aws-tenants", "acorn", before, Trigger.MANUAL, now, "kim")
+    runs.add(replace(one, state=RunState.SUCCEEDED, finished_at=now, counts={"parts_done": 1}))
+    assert call("POST", "aws-tenants/acorn/imports", {"mode": mode, "run_id": "no-such-run"}).status == 404
+    started = call("POST", "aws-tenants/acorn/imports", {"mode": mode, "run_id": one.id})
+    assert started.status == 202, started.body
+    changes = (("run", None, started.json["id"]), ("mode", None, "import"), ("of", None, one.id))
+    assert audited(kind=kind) == [entry(kind, action, "aws-tenants/acorn", *changes)]
+    assert [found["kind"] for found in audited() if found["thing"] == "aws-tenants/acorn"] == [kind, "settings"]
+
+
 def test_the_schedule_leaves_no_entry_and_a_caller_of_that_name_does(tables: MemoryTables) -> None:
     sites_and_types()
     assert call("PUT", "settings/aws-tenants/acorn", {**TENANT, "syncing": True}).status == 201
     assert len(bootstrap.run_starter().start_scheduled("aws-tenants")) == 1
     assert audited(kind="import") == []
-    from shared.imports.plan.model import Trigger
-
     bootstrap.run_starter().start("aws-tenants", "acorn", trigger=Trigger.MANUAL, by="schedule", preview=True)
     assert [one["by"] for one in audited(kind="import")] == ["schedule"]
 

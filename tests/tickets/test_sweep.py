@@ -162,6 +162,20 @@ def test_event_and_sweep_meet_in_one_ticket(sweep_first: bool) -> None:
     ]
 
 
+@pytest.mark.parametrize("member", ["created_at", "updated_at"])
+def test_a_vault_whose_clock_runs_ahead_outweighs_nothing_that_happens_until_then(member: str) -> None:
+    desk = Swept()
+    wrong = NOW + timedelta(days=5 * 365)
+    desk.vault.put("mail", "aa", created_at=wrong if member == "created_at" else CREATED, updated_at=wrong)
+    desk.sweep()
+    assert desk.desk.ticket("mail")["status"] == "open"
+    assert wrong.isoformat()[:4] not in str(desk.desk.rows("object:"))
+    # A day later somebody renews it.
+    desk.desk.now = desk.now = NOW + timedelta(days=1)
+    desk.desk.post([kv_event("NewVersionCreated", "bb", desk.now, expires=wrong)])
+    assert desk.desk.ticket("mail")["status"] != "open"
+
+
 def test_event_then_sweep_and_sweep_then_event_leave_the_same_tables() -> None:
     contents = []
     for order in ("es", "se", "ses", "ese"):

@@ -1,5 +1,6 @@
 """What people do with tickets, and what later events make of it."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -208,6 +209,48 @@ def test_a_note_is_added_beside_everything_else() -> None:
     stored = office.people.get(office.ticket_id)
     assert [(note.author, note.text) for note in stored.notes][-1] == ("kim", "Ordered.")
     assert stored.etag == etag
+
+
+@pytest.mark.parametrize("second", ["a note of another", "a note of the same", "an edit with a note", "an event"])
+def test_two_notes_at_once_both_stay_wherever_the_second_comes_between(second: str) -> None:
+    number, met = 0, True
+    while met:
+        memory, calls = MemoryTables(), [0]
+        office = Office(Desk(memory))
+
+        def come_between(office: Office = office) -> None:
+            if second == "an event":
+                office.expired()
+            elif second == "an edit with a note":
+                office.people.change(office.ticket_id, {"team": "web"}, by="ben", if_match="*", note="Second.")
+            else:
+                by = "kim" if second == "a note of the same" else "ben"
+                office.people.add_note(office.ticket_id, "Second.", by=by)
+
+        def watch(
+            _table: str,
+            _verb: str,
+            _when: str,
+            calls: list[int] = calls,
+            number: int = number,
+            come: Callable[[], None] = come_between,
+        ) -> None:
+            calls[0] += 1
+            if calls[0] == number + 1:
+                come()
+
+        before = len(office.people.get(office.ticket_id).notes)
+        people = Desk(WatchedTables(memory, watch)).editor(lambda: NOW)
+        people.add_note(office.ticket_id, "First.", by="kim")
+        met = calls[0] > number
+        if not met:
+            come_between()
+        texts = [note.text for note in office.people.get(office.ticket_id).notes]
+        assert "First." in texts
+        assert second == "an event" or "Second." in texts
+        assert len(texts) > before + 1
+        number += 1
+    assert number > 3
 
 
 def test_a_site_is_the_name_of_a_document_and_free_text_is_refused_with_the_sites() -> None:

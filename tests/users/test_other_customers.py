@@ -3,7 +3,10 @@
 import pytest
 
 from lab.emulators.authrocket import AuthRocketLab
-from shared.storage.rows import Create, Row, Value
+from shared.imports.plan.model import Candidate, DesiredRecord, Policy
+from shared.records.documents.sites import SiteDocument
+from shared.records.model import Key
+from shared.storage.rows import Create, Row, Save, Value
 from tests.users.desk import Desk
 
 JIM = "jim.shorts@acorn.example"
@@ -59,3 +62,26 @@ def test_a_row_at_another_site_of_the_same_customer_is_taken_over(desk: Desk) ->
     row = _manual(desk, "jim")
     assert (row.values["f_first_name"], row.values["site"]) == ("Jim", "leeds")
     assert str(row.values["claimed_by"]).endswith(desk.lab.find_user(JIM)["id"])
+
+
+def test_a_user_at_a_site_that_is_nobodys_takes_no_row_of_a_customer(desk: Desk) -> None:
+    _lay_out(desk, "bait", "oak-yard")
+    before = _manual(desk, "bait")
+    unreadable = Row("sites", "d:london-hq", {"document": "{}", "version": 2})
+    desk.tables.table("settings").transact("sites", [Save(unreadable)])
+    desk.settings.list(SiteDocument, fresh=True)
+    desk.run()
+    assert _manual(desk, "bait") == before
+
+
+def test_a_user_without_a_site_takes_no_row_of_a_customer() -> None:
+    policy = Policy(customers={"oak-yard": "oak"})
+    for site, may in (("oak-yard", False), ("", True), ("no-such-site", True)):
+        assert policy.may_take(DesiredRecord("jim"), Candidate.of(Key("manual", "jim"), {"site": site})) is may
+
+
+@pytest.mark.parametrize("site", ["", "no-such-site"])
+def test_a_row_at_nobodys_site_is_taken_over_as_no_limited_caller_made_it_or_reads_it(desk: Desk, site: str) -> None:
+    _lay_out(desk, "jim", site)
+    desk.run()
+    assert _manual(desk, "jim").values["f_first_name"] == "Jim"

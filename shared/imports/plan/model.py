@@ -189,9 +189,10 @@ class Policy:
 
     def may_take(self, desired: DesiredRecord, candidate: "Candidate") -> bool:
         """Whether the record may take over that row. Whoever is limited to one customer could otherwise lay out a row
-        with another's e-mail address, and read there what the import brings."""
+        with another's e-mail address, and read there what the import brings. A record at nobody's site takes none of
+        a customer's; a row at nobody's site is free, as nobody limited can make or read it."""
         wanted, present = (self.customers.get(str(site)) for site in (desired.values.get(SITE), candidate.site))
-        return wanted is None or present is None or wanted == present
+        return present is None or wanted == present
 
     @cached_property
     def fingerprint(self) -> str:
