@@ -22,14 +22,15 @@ _CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 def table_transport() -> RequestsTransport:
     """The SDK's transport, on a session of the product's own."""
+    certificates = next((os.environ[name] for name in _CERTIFICATES if os.environ.get(name)), True)
     # The SDK passes its own timeouts on to no transport that it is given.
-    return RequestsTransport(session=_session(), connection_timeout=4, read_timeout=15)
+    return RequestsTransport(session=_session(), connection_timeout=4, read_timeout=15, connection_verify=certificates)
 
 
 def _session() -> requests.Session:
     session = requests.Session()
     # Without this, `requests` looks for proxies and a netrc file at each request: a tenth of a small one's time.
-    session.trust_env = bool(getproxies()) or any(name in os.environ for name in _CERTIFICATES)
+    session.trust_env = bool(getproxies())
     # The SDK alone tries again, and wants to see the error as it was.
     adapter = HTTPAdapter(
         pool_maxsize=_CONNECTIONS, max_retries=Retry(total=False, redirect=False, raise_on_status=False)

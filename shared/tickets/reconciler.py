@@ -216,9 +216,10 @@ class TicketReconciler:
         changes, vault = progress.changes, context.vault
         record, progress.record = progress.record or self._repository.load(vault, changes.key, changes.name), None
         chunk = changes.observations[progress.taken : progress.taken + _EVENTS_AT_ONCE]
+        state = merge_observations(record.state, chunk)
         # One spelling for all workers: names differ in their case alone.
-        named = replace(record.state, name=min(record.state.name, changes.name))
-        state = merge_observations(named, chunk)
+        if changes.name < state.name:
+            state = replace(state, name=changes.name)
         events = {
             one.receipt: one for one in chunk if isinstance(one, KeyVaultEvent) and not record.has_taken(one.receipt)
         }

@@ -12,6 +12,7 @@ from shared.tickets.domain.decide import ObjectRecord, decide, is_known
 from shared.tickets.domain.model import (
     Context,
     DesiredTicket,
+    ManualOverride,
     Note,
     ObjectType,
     StoredTicketRows,
@@ -79,8 +80,8 @@ class TicketTransactions:
         """
         decision = decide(record.state, record.overrides, context, record.rule_results)
         try:
-            operations, after = _removals(record, decision.tickets, [*own])
-            stored, incomplete = dict(after.stored), after.incomplete
+            operations = [*own]
+            stored, overrides, incomplete = _without_stale(record, decision.tickets, operations)
             for desired in decision.tickets:
                 rows, stored_rows = self._rows_of(key, record.row_key, desired, stored, context, check_id_collisions)
                 if len(operations) + len(rows) > _ROOM:
@@ -90,8 +91,10 @@ class TicketTransactions:
                 stored[desired.key] = stored_rows
             earlier = record.rule_results if incomplete else {}
             rule_results = {**earlier, **decision.rule_results}
-            after = replace(after, rule_results=rule_results, stored=stored, incomplete=incomplete)
-            if not operations and after.incomplete:
+            after = replace(
+                record, overrides=overrides, rule_results=rule_results, stored=stored, incomplete=incomplete
+            )
+            if not operations and incomplete:
                 # The caps of observations keep a ticket's rows below it; without this a mistake would never end.
                 raise UnstorableError(key, f"A ticket of {key[0]} {key[1]} needs more rows than a transaction holds.")
             if operations or after != before:
@@ -102,7 +105,7 @@ class TicketTransactions:
                     check_row(operation.row)
         except (RowRefusedError, TooLargeError) as error:
             raise UnstorableError(key, f"What is known about {key[0]} {key[1]} cannot be stored. {error}") from error
-        return TicketTransaction(operations, not after.incomplete)
+        return TicketTransaction(operations, not incomplete)
 
     # Within
 
@@ -168,20 +171,20 @@ class TicketTransactions:
         return [Note(ticket.opened_at, "Deskbridge", f"When it expires, this breaks: {', '.join(sorted(names))}.")]
 
 
-def _removals(
+def _without_stale(
     record: ObjectRecord, tickets: Sequence[DesiredTicket], operations: list[Operation]
-) -> tuple[list[Operation], ObjectRecord]:
-    """The operations, with those that remove tickets which are not desired any more, and the record after them."""
-    overrides, stored = dict(record.overrides), dict(record.stored)
-    incomplete = False
+) -> tuple[dict[str, StoredTicketRows], dict[str, ManualOverride], bool]:
+    """What stays stored and overridden when the tickets are gone that are not desired any more, and whether more have
+    to go than have room. `operations` get those that remove them."""
+    stored, overrides, incomplete = dict(record.stored), dict(record.overrides), False
     for stale in sorted(stored.keys() - {desired.key for desired in tickets}):
         # A version that is forgotten leaves its tickets as they are; else no rule wants the ticket any more.
         if not is_known(record.state, stale):
             del stored[stale]
             overrides.pop(stale, None)
         elif len(operations) + len(rows := remove(stored[stale])) <= _ROOM:
-            operations = [*operations, *rows]
+            operations += rows
             del stored[stale]
         else:
             incomplete = True
-    return operations, replace(record, overrides=overrides, stored=stored, incomplete=incomplete)
+    return stored, overrides, incomplete

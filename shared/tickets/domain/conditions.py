@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from shared.tickets.domain.model import (
@@ -52,7 +52,7 @@ def conditions_of(
     What `rule_results` hold, the rules are not asked again.
     """
     used: dict[str, RuleResult] = {}
-    remembering = replace(context, evaluate=_once(context.evaluate, rule_results, used))
+    remembering = Context(context.vault, context.include_disabled, _once(context.evaluate, rule_results, used))
     return list(_conditions(state, remembering)), used
 
 

@@ -189,25 +189,34 @@ def _merge(state: ObjectState, observation: Observation) -> ObjectState:
 
 def _merge_event(state: ObjectState, event: KeyVaultEvent) -> ObjectState:
     version = state.versions.get(event.version) or Version(first_seen_at=event.at)
-    version = replace(version, first_seen_at=min(version.first_seen_at, event.at))
-    state = replace(state, name=min(state.name, event.object_name))
+    by_policy = event.change is ChangeType.ACCESS_POLICY_CHANGED
+    return replace(
+        state,
+        name=min(state.name, event.object_name),
+        versions={**state.versions, event.version: _observed(version, event)},
+        last_seen_at=state.last_seen_at if by_policy else _latest(state.last_seen_at, event.at),
+    )
+
+
+def _observed(version: Version, event: KeyVaultEvent) -> Version:
+    first_seen_at = min(version.first_seen_at, event.at)
     if event.change is ChangeType.ACCESS_POLICY_CHANGED:
         # The earliest of a day are kept one by one, so that a loop somewhere cannot fill the row.
         changes = tuple(sorted({*version.changes, (event.at, event.receipt)})[:_MOST_CHANGES])
         last_change_at = _latest(version.last_change_at, event.at)
-        return _with_version(state, event.version, replace(version, changes=changes, last_change_at=last_change_at))
+        return replace(version, first_seen_at=first_seen_at, changes=changes, last_change_at=last_change_at)
+    expires = version.expires
     if event.expires_at is not None:
-        expires: Dated[datetime | None] = Dated(event.expires_at, event.at)
-        version = replace(version, expires=expires.merge(version.expires))
+        told: Dated[datetime | None] = Dated(event.expires_at, event.at)
+        expires = told.merge(expires)
     days = 0 if event.change is ChangeType.EXPIRED else days_left(event.at, event.expires_at)
     occurrence = Occurrence(event.change, days, event.expires_at, event.at, (BY_EVENT,))
     if event.change is ChangeType.NEW_VERSION_CREATED:
         known = [occurrence] if version.creation is None else [version.creation, occurrence]
-        version = replace(version, creation=min(known, key=lambda one: (one.at, one.key)))
-    else:
-        version = _with_expiry_occurrence(version, occurrence)
-    state = replace(state, last_seen_at=_latest(state.last_seen_at, event.at))
-    return _with_version(state, event.version, version)
+        creation = min(known, key=lambda one: (one.at, one.key))
+        return replace(version, first_seen_at=first_seen_at, expires=expires, creation=creation)
+    occurrences = _with_occurrence(version.expiry_occurrences, occurrence)
+    return replace(version, first_seen_at=first_seen_at, expires=expires, expiry_occurrences=occurrences)
 
 
 def _merge_version(state: ObjectState, listed: VersionListed) -> ObjectState:
@@ -228,7 +237,8 @@ def _merge_threshold(state: ObjectState, crossed: ThresholdCrossed) -> ObjectSta
     at = _days_before(crossed.expires_at, crossed.days)
     version = state.versions.get(crossed.version) or Version(first_seen_at=at)
     occurrence = Occurrence(change, crossed.days, crossed.expires_at, at, (BY_SWEEP,))
-    return _with_version(state, crossed.version, _with_expiry_occurrence(version, occurrence))
+    occurrences = _with_occurrence(version.expiry_occurrences, occurrence)
+    return _with_version(state, crossed.version, replace(version, expiry_occurrences=occurrences))
 
 
 def _merge_without_expiry(state: ObjectState, listing: WithoutExpiryListed) -> ObjectState:
@@ -246,13 +256,12 @@ def _with_version(state: ObjectState, name: str, version: Version) -> ObjectStat
     return replace(state, versions={**state.versions, name: version})
 
 
-def _with_expiry_occurrence(version: Version, occurrence: Occurrence) -> Version:
-    by_key = {one.key: one for one in version.expiry_occurrences}
+def _with_occurrence(occurrences: Iterable[Occurrence], occurrence: Occurrence) -> tuple[Occurrence, ...]:
+    by_key = {one.key: one for one in occurrences}
     present = by_key.get(occurrence.key)
     by_key[occurrence.key] = occurrence if present is None else present.merge(occurrence)
     # The latest are kept: a key that falls out stays out, so the order of arrival does not matter.
-    kept = tuple(by_key[key] for key in sorted(by_key)[-_MOST_EXPIRY_OCCURRENCES:])
-    return replace(version, expiry_occurrences=kept)
+    return tuple([by_key[key] for key in sorted(by_key)[-_MOST_EXPIRY_OCCURRENCES:]])
 
 
 def _forget(state: ObjectState) -> ObjectState:

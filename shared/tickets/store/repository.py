@@ -8,7 +8,6 @@ and twenty of them are one transaction.
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -16,6 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter
+from pydantic_core import to_json
 
 from shared.errors import AlreadyExistsError
 from shared.storage.rows import (
@@ -203,7 +203,7 @@ def project(
     own = {**listed, **_own_columns(desired.ticket, row_key, desired.key, desired.notes)}
     # It changes whenever a row has to be written: the ticket's own says all that the lists say.
     content = [own, [note_key(note) for note in desired.lasting_notes]]
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(to_json(content)).hexdigest()[:16]
     if present is not None and present.digest == digest:
         return [], present
     row = Row(partition_key, f"ticket:{ticket_id}", own)
