@@ -24,6 +24,7 @@ def _of_http() -> tuple[func.Blueprint, ...]:
         api_runs,
         api_settings,
         api_summary,
+        api_sweeps,
         api_tickets,
         api_tokens,
         api_users,
@@ -43,6 +44,7 @@ def _of_http() -> tuple[func.Blueprint, ...]:
         key_vault_events.key_vault_events,
         api_tickets.tickets_api,
         api_event_recovery.event_recovery_api,
+        api_sweeps.sweeps_api,
         api_runs.runs_api,
         api_assets.assets_api,
         api_users.users_api,
@@ -52,7 +54,15 @@ def _of_http() -> tuple[func.Blueprint, ...]:
 
 
 def _of_queues_and_timers() -> tuple[func.Blueprint, ...]:
-    from functions import import_parts, import_schedules, key_vault_event_queue, outbox, poison, ticket_schedules
+    from functions import (
+        import_parts,
+        import_schedules,
+        key_vault_event_queue,
+        outbox,
+        poison,
+        sweeps,
+        ticket_schedules,
+    )
 
     return (
         ticket_schedules.ticket_schedules,
@@ -61,4 +71,5 @@ def _of_queues_and_timers() -> tuple[func.Blueprint, ...]:
         import_parts.import_parts,
         poison.poison,
         outbox.outbox,
+        sweeps.sweeps,
     )

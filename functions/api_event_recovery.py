@@ -1,15 +1,13 @@
-"""What keeps events from being lost, over HTTP: the quarantine, sweeps, dead letters."""
+"""What keeps events from being lost, over HTTP: the quarantine and dead letters."""
 
 from dataclasses import asdict
-from typing import Any
 
 import azure.functions as func
 
 from functions.api_tickets import STORED
 from functions.http.access import caller
 from functions.http.answers import answer
-from functions.http.bodies import read_body
-from functions.http.endpoints import BODY, PAGED, UNKNOWN, Content, Refusals, endpoint
+from functions.http.endpoints import PAGED, UNKNOWN, Content, Refusals, endpoint
 from functions.http.query import PAGE, page_asked
 from shared import bootstrap
 from shared.access.roles import Role
@@ -19,7 +17,6 @@ from shared.reasons import Reason
 event_recovery_api = func.Blueprint()
 
 _ID = {"id": ("The event's id in the quarantine.", "5f1c0a6be2d94c7f8a3b6d1e")}
-_SETTINGS: Refusals = {503: (Reason.DOCUMENT_INVALID, Reason.CONTENDED), 409: (Reason.VAULT_NOT_SWEPT,)}
 _BLOBS: Refusals = {503: (Reason.DEAD_LETTERS_UNAVAILABLE, Reason.DEAD_LETTERS_DENIED)}
 
 
@@ -118,46 +115,6 @@ def remove_quarantined(req: func.HttpRequest) -> func.HttpResponse:
 
 @endpoint(
     event_recovery_api,
-    "POST",
-    "v1/sweeps",
-    tag="tickets",
-    access=Role.OPERATOR,
-    summary="Sweep the vaults now",
-    body=Content("tickets:SweepRequest", example={"vaults": ["acorn-vault"]}),
-    answers={200: "tickets:SweepPage"},
-    refusals=[BODY, _SETTINGS],
-)
-def sweep_vaults_now(req: func.HttpRequest) -> func.HttpResponse:
-    """Reads the properties of all objects of the vaults that are named, or of `all` that have a store; never a value.
-    A vault that cannot be read is in the answer with its reason; the others are swept."""
-    from functions.schemas.tickets import SweepRequest
-
-    vaults = read_body(req, SweepRequest).vaults
-    _note("sweep", "started", "vaults", vaults="all" if vaults == "all" else " ".join(vaults))
-    swept = bootstrap.vault_sweep().sweep(None if vaults == "all" else vaults)
-    items = [_shown(asdict(one)) for one in swept]
-    return answer(200, {"items": items, "next": None})
-
-
-@endpoint(
-    event_recovery_api,
-    "GET",
-    "v1/sweeps",
-    tag="tickets",
-    access=Role.READER,
-    summary="List the last sweeps",
-    query=PAGE,
-    answers={200: "tickets:SweepPage"},
-    refusals=[PAGED],
-)
-def list_sweeps(req: func.HttpRequest) -> func.HttpResponse:
-    """How the last sweep of each vault went, by the vault's name."""
-    items, following = bootstrap.vault_sweep().last_sweeps(*page_asked(req))
-    return answer(200, {"items": [_shown(dict(swept)) for swept in items], "next": following})
-
-
-@endpoint(
-    event_recovery_api,
     "GET",
     "v1/dead-letters",
     tag="tickets",
@@ -198,7 +155,3 @@ def _note(kind: str, action: str, thing: str, **asked: str) -> None:
 
     fields = tuple(AuditedField(name, None, value) for name, value in asked.items())
     bootstrap.audit().note(AuditedChange(AuditKind(kind), action, thing, caller(), fields))
-
-
-def _shown(swept: dict[str, Any]) -> dict[str, Any]:
-    return {**swept, "reason": swept["reason"] or None}

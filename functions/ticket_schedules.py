@@ -1,28 +1,14 @@
-"""Timers of tickets: the daily sweep, the removal of what is old, and the replay of dead letters."""
+"""Timers of tickets: the removal of what is old, and the replay of dead letters."""
 
 import logging
 
 import azure.functions as func
 
 from shared import bootstrap
-from shared.errors import MisconfiguredError
-from shared.reasons import Reason
 
 logger = logging.getLogger(__name__)
 
 ticket_schedules = func.Blueprint()
-
-
-@ticket_schedules.timer_trigger("timer", "%DESKBRIDGE_SWEEP_SCHEDULE%", run_on_startup=False, use_monitor=True)
-def sweep_vaults(timer: func.TimerRequest) -> None:
-    """Read the properties of every allowed vault's objects; a vault that fails is told after the others are done."""
-    del timer
-    failed = [swept for swept in bootstrap.vault_sweep().sweep() if not swept.ok]
-    if failed:
-        # So that the run is shown as failed, where alerts look.
-        raise MisconfiguredError(
-            Reason(failed[0].reason), "; ".join(f"{swept.vault}: {swept.message}" for swept in failed)
-        )
 
 
 @ticket_schedules.timer_trigger("timer", "%DESKBRIDGE_SWEEP_SCHEDULE%", run_on_startup=False, use_monitor=True)

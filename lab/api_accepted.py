@@ -5,7 +5,6 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -35,8 +34,7 @@ class Accepted:
     names: dict[str, str] = field(default_factory=dict[str, str])
     tokens: set[str] = field(default_factory=set[str])
     revoked: set[str] = field(default_factory=set[str])
-    swept: set[str] = field(default_factory=set[str])
-    began_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    sweeps: set[str] = field(default_factory=set[str])
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def describe(self) -> str:
@@ -180,10 +178,10 @@ class Aftermath:
                 yield f"token {name}: revoked is {revoked.get(name)}"
 
     def _sweeps(self) -> Iterator[str]:
-        listed = {sweep["vault"]: datetime.fromisoformat(sweep["at"]) for sweep in self._items("sweeps")}
-        for vault in self._accepted.swept:
-            if vault not in listed or listed[vault] < self._accepted.began_at:
-                yield f"the sweep of {vault} is not known: {listed.get(vault)}"
+        failed = {sweep["id"]: sweep["failed"] for sweep in self._items("sweeps")}
+        for sweep_id in self._accepted.sweeps:
+            if failed.get(sweep_id) != 0:
+                yield f"the sweep {sweep_id} is not known, or vaults of it failed: {failed.get(sweep_id)}"
 
 
 def subject_of(shown: dict[str, Any]) -> str:

@@ -26,6 +26,7 @@ QUEUES = (
     *("import-parts", "import-parts-poison"),
     *("key-vault-events", "key-vault-events-poison"),
     *("outbox", "outbox-poison"),
+    *("sweeps", "sweeps-poison"),
 )
 AZURITE_FLAGS = "--skipApiVersionCheck --location .lab/azurite"
 

@@ -209,6 +209,17 @@ def wait_for_run(desk: Desk, kind: str, started_at: datetime, name: str = "") ->
     raise DeskError(f"no run of {kind} {name} {found} in time: see {desk.log}")
 
 
+def sweep_vaults(desk: Desk) -> str:
+    """Sweep all vaults to the end; the sweep's id. Raises DeskError after three minutes."""
+    sweep = desk.call("POST", "/api/v1/sweeps", b'{"vaults": "all"}')
+    began = time.monotonic()
+    while time.monotonic() - began < START_SECONDS:
+        if desk.call("GET", f"/api/v1/sweeps/{sweep['id']}")["state"] == "finished":
+            return str(sweep["id"])
+        time.sleep(0.3)
+    raise DeskError(f"the sweep {sweep['id']} did not end in time: see {desk.log}")
+
+
 def _versions(desk: Desk) -> dict[str, dict[tuple[str, str], str]]:
     """Key and ETag of every row: what was written shows by its ETag."""
     found: dict[str, dict[tuple[str, str], str]] = {}

@@ -1,15 +1,13 @@
-"""Tickets, quarantined events, sweeps and dead letters over HTTP."""
+"""Tickets, quarantined events and dead letters over HTTP."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import Field, PlainValidator, StringConstraints, WithJsonSchema, field_validator
+from pydantic import Field, PlainValidator, StringConstraints, WithJsonSchema
 
 from functions.http.query import to_moment
 from functions.schemas.shapes import Answer, Body
 from shared.tickets.domain.model import ObjectType, Priority, Status, TicketKind
-
-MOST_SWEPT = 100
 
 
 def _moment(value: object) -> datetime:
@@ -121,40 +119,6 @@ class ReplayAnswer(Answer):
     recorded: bool
     reason: str | None
     message: str
-
-
-class SweepRequest(Body):
-    """Which vaults: some by name, or all that have a store."""
-
-    vaults: Literal["all"] | Annotated[list[ShortText], Field(min_length=1, max_length=MOST_SWEPT)] = Field(
-        description="Names of allowed vaults, or `all`."
-    )
-
-    @field_validator("vaults", mode="before")
-    @classmethod
-    def _all_or_names(cls, value: object) -> object:
-        # One sentence instead of the faults of both forms.
-        names = value if isinstance(value, list) else []
-        if value != "all" and not (0 < len(names) <= MOST_SWEPT and all(isinstance(name, str) for name in names)):
-            raise ValueError(f'must be "all", or a list of 1 to {MOST_SWEPT} names of vaults')
-        return value
-
-
-class SweepAnswer(Answer):
-    """How the sweep of one vault went. `reason` is null when it was read to its end."""
-
-    vault: str
-    at: datetime
-    objects: int
-    near_or_past_expiry: int
-    gone: int
-    reason: str | None
-    message: str
-
-
-class SweepPage(Answer):
-    items: list[SweepAnswer]
-    next: str | None
 
 
 class DeadLetterAnswer(Answer):

@@ -21,7 +21,7 @@ param workspaceId string
 @minValue(7)
 param deadLetterDays int = 90
 
-var tables = ['tickets', 'assets', 'users', 'runs', 'settings', 'outbox', 'audit', 'access', 'counts']
+var tables = ['tickets', 'assets', 'users', 'runs', 'settings', 'outbox', 'audit', 'access', 'counts', 'vaults']
 var queues = [
   'import-parts'
   'import-parts-poison'
@@ -29,6 +29,8 @@ var queues = [
   'key-vault-events-poison'
   'outbox'
   'outbox-poison'
+  'sweeps'
+  'sweeps-poison'
 ]
 var deadLetterContainerName = 'event-grid-dead-letters'
 var deploymentContainerName = 'deployment-packages'

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from lab.emulators.event_grid import KeyVaultEvent, make_event
 from lab.emulators.key_vault.documents import ObjectType
 from lab.experiments.experiment import Experiment, ExperimentError, Parts, one_of
-from lab.first_run import deliver
+from lab.first_run import deliver, sweep_vaults
 from lab.story import VAULT
 
 _SINGULAR: dict[ObjectType, str] = {"secrets": "Secret", "keys": "Key", "certificates": "Certificate"}
@@ -58,10 +58,11 @@ def _tickets(parts: Parts, name: str) -> Iterator[str]:
 def sweep(parts: Parts, arguments: Sequence[str]) -> Iterator[str]:
     """Read the vaults now, as the daily timer does."""
     del arguments
-    for swept in parts.desk.call("POST", "/api/v1/sweeps", b'{"vaults": "all"}')["items"]:
-        told = swept["message"] if swept["reason"] else f"{swept['objects']} objects"
-        yield f"Swept {swept['vault']}: {told}"
-    yield "Look: ./lab/do get sweeps"
+    sweep_id = sweep_vaults(parts.desk)
+    for vault in parts.desk.call("GET", "/api/v1/vaults")["items"]:
+        told = vault["message"] if vault["reason"] else f"{vault['objects']} objects"
+        yield f"Swept {vault['name']}: {told}"
+    yield f"Look: ./lab/do get sweeps/{sweep_id}"
 
 
 def _expire(parts: Parts, arguments: Sequence[str]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from lab.faults.host import Outputs
 from lab.faults.operators import Operators
 from lab.faults.people import People
 from lab.faults.scenario import BEGINS, Scenario
-from shared.storage.names import EVENTS_QUEUE, IMPORT_PARTS_QUEUE
+from shared.storage.names import EVENTS_QUEUE, IMPORT_PARTS_QUEUE, SWEEPS_QUEUE
 
 _DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
@@ -26,6 +26,7 @@ def fill_agenda(clients: Clients, people: People, operators: Operators, disturba
     scenario, host = clients.scenario, clients.host
     host.add_queue(IMPORT_PARTS_QUEUE, _flow_of_part, _do_part, _fail_part, IMPORT_PARTS_QUEUE)
     host.add_queue(EVENTS_QUEUE, lambda _: Flow.QUEUE, _record_event, _quarantine_event)
+    host.add_queue(SWEEPS_QUEUE, lambda _: Flow.SWEEP, _sweep_vault, _fail_sweep, SWEEPS_QUEUE)
     _fill_timers(clients)
     for at, batch, channel in scenario.deliveries:
         host.at(at, partial(clients.deliver, batch, channel))
@@ -58,12 +59,13 @@ def fill_agenda(clients: Clients, people: People, operators: Operators, disturba
 
 def _fill_timers(clients: Clients) -> None:
     from functions.import_schedules import TIMERS, keep_house
-    from functions.ticket_schedules import record_dead_letters, remove_old_ticket_rows, sweep_vaults
+    from functions.sweeps import resume_sweeps, sweep_vaults
+    from functions.ticket_schedules import record_dead_letters, remove_old_ticket_rows
 
     scenario, host = clients.scenario, clients.host
 
-    def timer(flow: Flow, function: Callable[..., None]) -> Callable[[], None]:
-        return lambda: host.fire(flow, lambda outputs: function(timer=None, messages=outputs), IMPORT_PARTS_QUEUE)
+    def timer(flow: Flow, function: Callable[..., None], queue: str = IMPORT_PARTS_QUEUE) -> Callable[[], None]:
+        return lambda: host.fire(flow, lambda outputs: function(timer=None, messages=outputs), queue)
 
     def without_outputs(flow: Flow, function: Callable[..., None]) -> Callable[[], None]:
         return lambda: host.fire(flow, lambda _: function(timer=None))
@@ -76,11 +78,13 @@ def _fill_timers(clients: Clients) -> None:
         if "tickets" in scenario.flows:
             host.at(day + 3 * _HOUR, without_outputs(Flow.OLD_ROWS, remove_old_ticket_rows))
         if scenario.swept:
-            host.at(day + 3.1 * _HOUR, without_outputs(Flow.SWEEP, sweep_vaults))
+            host.at(day + 3.1 * _HOUR, timer(Flow.SWEEP, sweep_vaults, SWEEPS_QUEUE))
+            for after in (0.7, 1.4, 2.1, 2.8, 3.5):
+                host.at(day + (3.1 + after) * _HOUR, timer(Flow.SWEEP, resume_sweeps, SWEEPS_QUEUE))
             if scenario.people_on_tickets and day == scenario.calm_from:
                 # Once more before people speak: if the only sweep that saw a vault died, they would have no ticket of
                 # it yet, and the next day's sweep would open one that nobody said anything of.
-                host.at(day + 9.1 * _HOUR, without_outputs(Flow.SWEEP, sweep_vaults))
+                host.at(day + 9.1 * _HOUR, timer(Flow.SWEEP, sweep_vaults, SWEEPS_QUEUE))
         if scenario.steps.dead_letters or scenario.steps.gives_up_after:
             for hour in (1, 7, 13, 19):
                 host.at(day + hour * _HOUR, without_outputs(Flow.DEAD_LETTERS, record_dead_letters))
@@ -132,6 +136,18 @@ def _fail_part(message: Any) -> None:
     from functions.poison import fail_import_part
 
     fail_import_part(message=message)
+
+
+def _sweep_vault(message: Any, outputs: Outputs) -> None:
+    from functions.sweeps import sweep_vault
+
+    sweep_vault(message=message, messages=outputs)
+
+
+def _fail_sweep(message: Any) -> None:
+    from functions.sweeps import fail_vault_sweep
+
+    fail_vault_sweep(message=message)
 
 
 def _record_event(message: Any, outputs: Outputs) -> None:

@@ -9,9 +9,8 @@ from lab.faults.operator_access import OPERATOR
 from lab.faults.scenario import REALM_ID, Scenario
 from shared.records.history import is_history
 from shared.records.model import MANUAL_PARTITION
-from shared.storage.names import ASSETS_TABLE, RUNS_TABLE, SETTINGS_TABLE, TICKETS_TABLE, USERS_TABLE
+from shared.storage.names import ASSETS_TABLE, RUNS_TABLE, SETTINGS_TABLE, TICKETS_TABLE, USERS_TABLE, VAULTS_TABLE
 from shared.storage.rows import Value
-from shared.tickets.inbound.sweep import SWEEPS_PARTITION
 from shared.tickets.store.repository import SCOPES_PARTITION
 
 # When and by which run something was done differs between two runs of a scenario; what was done does not.
@@ -111,14 +110,14 @@ def _is_active(rows: Rows, key: tuple[str, str]) -> bool:
 def _comparable(scenario: Scenario, tables: MemoryTables) -> dict[str, Rows]:
     found: dict[str, Rows] = {}
     for table, rows in tables.contents().items():
-        if table == RUNS_TABLE:
+        # What a sweep came to, and when, is of the moment, as a run is; its tickets are compared.
+        if table in {RUNS_TABLE, VAULTS_TABLE}:
             continue
         dropped = _OF_THE_RUN if table in _ENTITIES else _OF_THE_MOMENT.get(table, frozenset())
         found[table] = {
             # A history is held against its record instead: its steps differ where one import did two days' work.
             _key(key): {c: value for c, value in values.items() if c not in dropped and not is_history(c)}
             for key, values in rows.items()
-            if not (table == TICKETS_TABLE and key[0] == SWEEPS_PARTITION)
             # Histories are held against their records instead: their steps differ where one import did two days' work.
             if not key[1].startswith((HISTORY, "h:"))
             # A writer that died leaves its guard of what it was about to name: it counts for minutes.

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from azure.functions.queue import QueueMessage
@@ -41,8 +42,9 @@ from lab.faults.scenario_steps import make_dead_letters
 from lab.faults.schedule import Outcome
 from lab.faults.secret_rotation import PLANTED_SECRETS, SECRETS, WEBHOOK_USER
 from shared import bootstrap
-from shared.errors import ChangedMeanwhileError, ConflictError, DeskbridgeError
+from shared.errors import ChangedMeanwhileError, ConflictError, DeskbridgeError, MisconfiguredError
 from shared.imports.plan.model import Trigger
+from shared.reasons import Reason
 from shared.storage.names import TABLES
 from shared.storage.rows import Save
 from shared.storage.tables import Tables, scan
@@ -168,7 +170,7 @@ def _play(desk: NetworkLevelDesk, direct: Tables, tables: Tables) -> list[str]:
 
 
 def _live_a_day(desk: NetworkLevelDesk, told: set[str], *, is_calm: bool) -> list[str]:
-    from functions.ticket_schedules import record_dead_letters, sweep_vaults
+    from functions.ticket_schedules import record_dead_letters
 
     timer: Any = None
     findings = _import(desk.clock, "aws-tenants", TENANT) + _import(desk.clock, "authrocket-realms", REALM)
@@ -176,16 +178,33 @@ def _live_a_day(desk: NetworkLevelDesk, told: set[str], *, is_calm: bool) -> lis
         if event.at <= desk.clock.at and event.id not in told:
             told.add(event.id)
             findings += _deliver_user_event(desk.clock, event)
-    for what in (sweep_vaults, record_dead_letters):
+    for what in (_sweep, partial(record_dead_letters, timer=timer)):
         # They come again tomorrow; of the days on which nothing goes wrong there are few, and the machine may be busy.
         for left in reversed(range(_TRIES_OF_CALM if is_calm else 1)):
             try:
-                what(timer=timer)
+                what()
                 break
             except DeskbridgeError as error:
                 if is_calm and not left:
                     findings.append(f"on a day on which nothing goes wrong: {error}")
     return findings
+
+
+def _sweep() -> None:
+    """A sweep to its end, each message given until it is taken. Raises the last refusal, and that of a vault."""
+    sweeps = bootstrap.sweeps()
+    sweep, messages = sweeps.start(None, "schedule")
+    while messages:
+        for left in reversed(range(_MOST_TRIES)):
+            try:
+                messages += sweeps.do(messages[0])
+                break
+            except DeskbridgeError:
+                if not left:
+                    raise
+        messages.pop(0)
+    for report in sweeps.vaults.report(sweep.id, 1, None)[0]:
+        raise MisconfiguredError(Reason(report.reason), report.message)
 
 
 def _record(clock: VirtualClock, batch: Sequence[Event]) -> list[str]:

@@ -26,7 +26,7 @@ from shared.hosts import AllowedHosts, Service
 from shared.reasons import Reason
 from shared.records.model import MANUAL_PARTITION, column_of
 from shared.settings.store import SettingsStore
-from shared.storage.names import TICKETS_TABLE
+from shared.storage.names import TICKETS_TABLE, VAULTS_TABLE
 from shared.storage.rows import Create, Row, Value
 from shared.tickets.domain.model import ChangeType, KeyVaultEvent, ObjectType
 from shared.tickets.inbound.quarantine import Quarantine
@@ -100,14 +100,18 @@ def assemble(
     bootstrap.replace("ec2", SimulatedEc2(scenario, simulation, disturbances, bootstrap.credentials()))
     from shared.tickets.inbound.dead_letters import DeadLetters
     from shared.tickets.inbound.sweep import VaultSweep
+    from shared.tickets.inbound.sweeps import Sweeps
     from shared.users.source import Clock, Realms
 
-    def open_vault(store: str) -> SimulatedVaultObjects:
-        return SimulatedVaultObjects(scenario, store.removeprefix("of-"), simulation, disturbances)
+    def open_vault(_store: str, vault: str) -> SimulatedVaultObjects:
+        return SimulatedVaultObjects(scenario, vault, simulation, disturbances)
+
+    def later(text: str, seconds: float) -> None:
+        raise AssertionError(f"no simulated vault asks to wait: {text} for {seconds} s")
 
     configuration, reconciler = bootstrap.ticket_configuration(), bootstrap.ticket_reconciler()
-    sweep = VaultSweep(configuration, open_vault, bootstrap.tickets(), reconciler, bootstrap.now)
-    bootstrap.replace("vault_sweep", sweep)
+    step, table = VaultSweep(bootstrap.tickets(), reconciler), bootstrap.tables().table(VAULTS_TABLE)
+    bootstrap.replace("sweeps", Sweeps(table, configuration, open_vault, step, bootstrap.now, later))
     client = cast("ContainerClient", container)
     letters = DeadLetters(client, configuration, bootstrap.event_ingestor(), bootstrap.quarantine())
     bootstrap.replace("dead_letters", letters)

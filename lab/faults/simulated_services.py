@@ -30,7 +30,7 @@ from shared.assets.documents.aws_tenants import ALL_REGIONS, AccountDocument, Aw
 from shared.errors import MisconfiguredError, TryLaterError
 from shared.reasons import Reason
 from shared.tickets.domain.model import ObjectType
-from shared.tickets.inbound.sweep import ObjectProperties
+from shared.tickets.inbound.sweep import ObjectProperties, ObjectsPage
 from shared.vaults.documents.credential_stores import CredentialStore
 from shared.vaults.documents.vault_addresses import SecretAddress
 from shared.vaults.model import Credentials, CredentialUser, SecretValue, json_fields
@@ -85,11 +85,14 @@ class SimulatedVaultObjects:
         self._simulation = simulation
         self._disturbances = disturbances
 
-    def objects(self, object_type: ObjectType) -> Iterator[ObjectProperties]:
+    def page(self, object_type: ObjectType, after: str) -> ObjectsPage:
+        del after
+        found: list[ObjectProperties] = []
         for one in self._objects:
             self._perhaps_fail()
             if one.object_type == object_type:
-                yield _listed(one, with_version=False)
+                found.append(_listed(one, with_version=False))
+        return ObjectsPage(found)
 
     def versions(self, object_type: ObjectType, name: str) -> list[ObjectProperties]:
         self._perhaps_fail()

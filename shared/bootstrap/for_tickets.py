@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from shared.tickets.inbound.ingestor import EventIngestor
     from shared.tickets.inbound.quarantine import Quarantine
     from shared.tickets.inbound.queue import QueuedEvents
-    from shared.tickets.inbound.sweep import VaultSweep
+    from shared.tickets.inbound.sweeps import Sweeps
     from shared.tickets.inbound.vault_listing import KeyVaultLister
     from shared.tickets.inbound.webhook import EventGridWebhook
     from shared.tickets.reconciler import TicketReconciler
@@ -118,17 +118,28 @@ def ticket_housekeeping() -> "TicketHousekeeping":
 
 
 @singleton
-def vault_sweep() -> "VaultSweep":
+def sweeps() -> "Sweeps":
+    from shared.storage.names import SWEEPS_QUEUE, VAULTS_TABLE
     from shared.tickets.inbound.sweep import VaultSweep
+    from shared.tickets.inbound.sweeps import Sweeps
 
-    def open_vault(store_name: str) -> "KeyVaultLister":
+    def open_vault(store_name: str, vault: str) -> "KeyVaultLister":
         # Key Vault's clients load when a vault is swept, and not when the last sweeps are shown.
         from shared.tickets.inbound.vault_listing import KeyVaultLister
 
+        del vault
         return KeyVaultLister(bootstrap.vaults(), store_name, bootstrap.credentials().store(store_name, fresh=True))
 
-    return VaultSweep(
-        bootstrap.ticket_configuration(), open_vault, bootstrap.tickets(), bootstrap.ticket_reconciler(), bootstrap.now
+    def later(text: str, seconds: float) -> None:
+        bootstrap.queues().send(SWEEPS_QUEUE, text, seconds)
+
+    return Sweeps(
+        bootstrap.tables().table(VAULTS_TABLE),
+        bootstrap.ticket_configuration(),
+        open_vault,
+        VaultSweep(bootstrap.tickets(), bootstrap.ticket_reconciler()),
+        bootstrap.now,
+        later,
     )
 
 

@@ -9,6 +9,7 @@ OUTBOX_TABLE = "outbox"
 AUDIT_TABLE = "audit"
 ACCESS_TABLE = "access"
 COUNTS_TABLE = "counts"
+VAULTS_TABLE = "vaults"
 TABLES = (
     TICKETS_TABLE,
     ASSETS_TABLE,
@@ -19,6 +20,7 @@ TABLES = (
     AUDIT_TABLE,
     ACCESS_TABLE,
     COUNTS_TABLE,
+    VAULTS_TABLE,
 )
 
 IMPORT_PARTS_QUEUE = "import-parts"
@@ -26,6 +28,8 @@ IMPORT_PARTS_QUEUE = "import-parts"
 EVENTS_QUEUE = "key-vault-events"
 # Hurries what follows from changes.
 OUTBOX_QUEUE = "outbox"
+# Steps of sweeps: a message a vault, and those that lay them.
+SWEEPS_QUEUE = "sweeps"
 
 
 def poison_queue(queue: str) -> str:
@@ -36,6 +40,7 @@ def poison_queue(queue: str) -> str:
 IMPORT_PARTS_POISON_QUEUE = poison_queue(IMPORT_PARTS_QUEUE)
 EVENTS_POISON_QUEUE = poison_queue(EVENTS_QUEUE)
 OUTBOX_POISON_QUEUE = poison_queue(OUTBOX_QUEUE)
+SWEEPS_POISON_QUEUE = poison_queue(SWEEPS_QUEUE)
 QUEUES = (
     IMPORT_PARTS_QUEUE,
     IMPORT_PARTS_POISON_QUEUE,
@@ -43,6 +48,8 @@ QUEUES = (
     EVENTS_POISON_QUEUE,
     OUTBOX_QUEUE,
     OUTBOX_POISON_QUEUE,
+    SWEEPS_QUEUE,
+    SWEEPS_POISON_QUEUE,
 )
 
 # Events that Event Grid could not deliver within its 24 hours.

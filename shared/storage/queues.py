@@ -93,11 +93,15 @@ class Queues:
         )
         return QueueState(messages, None if found is None else parsedate_to_datetime(found[1]).astimezone(UTC))
 
-    def send(self, queue: str, text: str) -> None:
-        """Put a message into the queue, as the host's bindings do. Raises TryLaterError, MisconfiguredError."""
+    def send(self, queue: str, text: str, hidden_seconds: float = 0) -> None:
+        """Put a message into the queue, as the host's bindings do, to be seen after so many seconds.
+
+        Raises TryLaterError, MisconfiguredError.
+        """
         content = base64.b64encode(text.encode()).decode()
         body = f"<QueueMessage><MessageText>{content}</MessageText></QueueMessage>"
-        if self._ask("POST", f"{queue}/messages", body).status_code == 404:
+        hidden = f"?visibilitytimeout={round(hidden_seconds)}" if hidden_seconds else ""
+        if self._ask("POST", f"{queue}/messages{hidden}", body).status_code == 404:
             raise MisconfiguredError(
                 Reason.STORAGE_DENIED, f"There is no queue {queue}.", remedy="Create it, or deploy the infrastructure."
             )

@@ -73,6 +73,11 @@ class Configuration:
                     found[reference] = joined([sender, *([found[reference]] if reference in found else [])])
         return found
 
+    @property
+    def named_vaults(self) -> Mapping[str, AllowedVault]:
+        """The entries that name a vault, by its name in lower case."""
+        return self._entries
+
     @cached_property
     def _entries(self) -> dict[str, AllowedVault]:
         return {entry.name.casefold(): entry for entry in reversed(self.document.allowed_vaults)}

@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import azure.functions as func
 import pytest
+from azure.functions.queue import QueueMessage
 
-from functions import api_event_recovery, api_tickets, ticket_schedules
+from functions import api_event_recovery, api_sweeps, api_tickets, sweeps, ticket_schedules
 from shared import bootstrap
+from tests.api.calling import Sent
 from tests.functional.test_key_vault_events import CREDENTIAL, STORE, _Passwords, send
 from tests.storage_emulator import Storage
 from tests.tickets.desk import AUTHORIZATION, PASSWORD, PAYLOADS, USERNAME, ingest_afterwards, settings
@@ -135,9 +138,24 @@ def test_dead_letters_are_listed_and_replayed_by_call_and_by_timer(desk: None, s
 
 
 def test_a_sweep_of_a_vault_without_a_store_is_refused_and_of_all_is_empty(desk: None) -> None:
-    assert call(api_event_recovery.sweep_vaults_now, "POST", "sweeps", {"vaults": "all"})[1]["items"] == []
-    status, problem, _ = call(api_event_recovery.sweep_vaults_now, "POST", "sweeps", {"vaults": ["acorn-vault"]})
-    assert (status, problem["reason"]) == (409, "vault_not_swept")
-    assert call(api_event_recovery.list_sweeps, "GET", "sweeps")[1]["items"] == []
-    ticket_schedules.sweep_vaults(Timer())
+    messages = Sent()
+    start = partial(api_sweeps.sweep_vaults_now, messages=messages)
+    status, problem, _ = call(start, "POST", "sweeps", {"vaults": ["acorn-vault"]})
+    assert (status, problem["reason"], messages.value) == (409, "vault_not_swept", None)
+    status, sweep, headers = call(start, "POST", "sweeps", {"vaults": "all"})
+    assert (status, sweep["state"], sweep["vaults"]) == (202, "running", "all")
+    assert headers["Location"] == f"/api/v1/sweeps/{sweep['id']}"
+    waiting = list(messages.value)
+    sweeps.sweep_vaults(Timer(), messages)
+    waiting += messages.value
+    while waiting:
+        sent = Sent()
+        sweeps.sweep_vault(QueueMessage(body=waiting.pop().encode()), sent)
+        waiting += sent.value or []
+    found = call(api_sweeps.list_sweeps, "GET", "sweeps")[1]["items"]
+    assert [(one["state"], one["done"]) for one in found] == [("finished", 0), ("finished", 0)]
+    shown = call(api_sweeps.show_sweep, "GET", f"sweeps/{sweep['id']}")[1]
+    assert shown == {**next(one for one in found if one["id"] == sweep["id"]), "items": [], "next": None}
+    vaults = call(api_sweeps.list_vaults, "GET", "vaults")[1]["items"]
+    assert [(one["name"], one["store"], one["tried_at"]) for one in vaults] == [("acorn-vault", None, None)]
     ticket_schedules.remove_old_ticket_rows(Timer())

@@ -1,6 +1,7 @@
 """The sweep, on a vault that a test makes up, and beside events."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -10,10 +11,15 @@ import pytest
 
 from shared.errors import ConflictError, MisconfiguredError, TryLaterError
 from shared.reasons import Reason
+from shared.storage.names import VAULTS_TABLE
+from shared.storage.rows import Create
 from shared.tickets.configuration import Configuration
 from shared.tickets.documents import SweepSettings
 from shared.tickets.domain.model import ObjectType
-from shared.tickets.inbound.sweep import SWEEPS_PARTITION, ObjectProperties, VaultSweep, threshold
+from shared.tickets.inbound.known_vaults import KnownVault, KnownVaults
+from shared.tickets.inbound.sweep import ObjectProperties, ObjectsPage, VaultSweep, threshold
+from shared.tickets.inbound.sweep_rows import sweep_row
+from shared.tickets.inbound.sweeps import Sweeps
 from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
 from tests.tickets.desk import VAULT, Desk, configuration
 from tests.tickets.interleaving import Interleaving
@@ -35,6 +41,9 @@ class MadeUpVault:
         self.asked_for_versions: list[str] = []
         self.missing_from_lists: set[str] = set()
         self.error: Exception | None = None
+        self.error_of: set[ObjectType] = set(ObjectType)
+        self.pages = 0
+        self.page_size = 25
 
     def put(self, name: str, version: str, object_type: ObjectType = ObjectType.SECRET, **members: Any) -> None:
         created_at = members.pop("created_at", CREATED)
@@ -42,48 +51,87 @@ class MadeUpVault:
         changed = replace(listed, **{"expires_at": EXPIRES, **members})
         self.content[object_type].setdefault(name, []).append(changed)
 
-    def objects(self, object_type: ObjectType) -> Iterable[ObjectProperties]:
-        if self.error is not None:
+    def page(self, object_type: ObjectType, after: str) -> ObjectsPage:
+        self.pages += 1
+        if self.error is not None and object_type in self.error_of:
             raise self.error
-        for name, versions in self.content[object_type].items():
-            if name in self.missing_from_lists:
-                continue
-            yield replace(versions[-1], version="")
+        found = [
+            replace(versions[-1], version="")
+            for name, versions in self.content[object_type].items()
+            if name not in self.missing_from_lists
+        ]
+        start = int(after or 0)
+        end = start + self.page_size
+        return ObjectsPage(found[start:end], str(end) if end < len(found) else "")
 
     def versions(self, object_type: ObjectType, name: str) -> Iterable[ObjectProperties]:
         self.asked_for_versions.append(name)
         return self.content[object_type].get(name, [])
 
 
+class Worker:
+    """One worker's sweeps, with a queue of its own."""
+
+    def __init__(self, desk: Desk, vault: MadeUpVault, now: Callable[[], datetime], calls_a_step: int = 500) -> None:
+        self.later: list[tuple[str, float]] = []
+        step = VaultSweep(desk.repository, desk.reconciler, calls_a_step)
+        self.sweeps = Sweeps(
+            desk.tables.table(VAULTS_TABLE),
+            lambda: desk.configured,
+            lambda _store, _vault: vault,
+            step,
+            now,
+            lambda text, seconds: self.later.append((text, seconds)),
+        )
+
+    def sweep(self, vaults: Sequence[str] | None = None) -> str:
+        """A sweep to its end; its id."""
+        sweep, messages = self.sweeps.start(vaults, "kim")
+        self.drain(messages)
+        return sweep.id
+
+    def drain(self, messages: Sequence[str]) -> None:
+        waiting = list(messages)
+        while waiting:
+            waiting += self.sweeps.do(waiting.pop(0))
+
+
 class Swept:
     """A desk whose vault is swept at a time that a test chooses."""
 
-    def __init__(self, desk: Desk | None = None, **sweep: Any) -> None:
+    def __init__(self, desk: Desk | None = None, calls_a_step: int = 500, **sweep: Any) -> None:
         self.vault = MadeUpVault()
         self.now = NOW
         self.desk = desk or Desk(configured=swept_configuration(**sweep))
+        self.calls_a_step = calls_a_step
         self.sweeping = self.worker(self.desk)
 
-    def worker(self, desk: Desk) -> VaultSweep:
-        return VaultSweep(
-            lambda: desk.configured, lambda _store: self.vault, desk.repository, desk.reconciler, lambda: self.now
-        )
+    def worker(self, desk: Desk) -> Worker:
+        return Worker(desk, self.vault, lambda: self.now, self.calls_a_step)
 
     def sweep(self, at: datetime | None = None) -> None:
         self.now = at or self.now
-        for swept in self.sweeping.sweep():
-            assert swept.ok, swept
+        # Two sweeps of one moment would not try a vault twice.
+        self.now += timedelta(microseconds=1)
+        progress = self.sweeping.sweeps.get(self.sweeping.sweep())
+        assert (progress.state, progress.count.failed) == ("finished", 0)
+
+    @property
+    def known(self) -> KnownVault:
+        found = self.sweeping.sweeps.vaults.find(VAULT)
+        assert found is not None
+        return found
 
     def days_ahead(self, days: float) -> datetime:
         return EXPIRES - timedelta(days=days)
 
 
-def _sweep(sweeping: VaultSweep) -> None:
-    assert all(swept.ok for swept in sweeping.sweep())
+def _sweep(worker: Worker) -> None:
+    worker.sweep()
 
 
-def _without_reports(tables: MemoryTables) -> dict[tuple[str, str], Any]:
-    return {key: row for key, row in tables.contents()["tickets"].items() if key[0] != SWEEPS_PARTITION}
+def tickets_of(tables: MemoryTables) -> dict[tuple[str, str], Any]:
+    return tables.contents()["tickets"]
 
 
 def swept_configuration(**sweep: Any) -> Configuration:
@@ -193,7 +241,7 @@ def test_event_then_sweep_and_sweep_then_event_leave_the_same_tables() -> None:
                 desk.sweep()
         desk.sweep()
         assert isinstance(desk.desk.tables, MemoryTables)
-        contents.append(desk.desk.tables.contents())
+        contents.append(tickets_of(desk.desk.tables))
     assert contents[0] == contents[1] == contents[2] == contents[3]
 
 
@@ -274,10 +322,12 @@ def test_a_vault_that_cannot_be_read_closes_nothing_and_is_reported(error: Excep
     desk = Swept()
     desk.desk.post([kv_event("NearExpiry", "aa", desk.days_ahead(30), expires=EXPIRES)])
     desk.vault.error = error
-    swept = desk.sweeping.sweep()
-    assert [(one.ok, one.reason) for one in swept] == [(False, str(getattr(error, "reason", "")))]
+    sweep_id = desk.sweeping.sweep()
     assert desk.desk.ticket("mail")["status"] == "open"
-    assert desk.sweeping.last_sweeps(50, None)[0][0]["reason"] == swept[0].reason
+    assert (desk.known.reason, desk.known.swept_at) == (str(getattr(error, "reason", "")), None)
+    assert desk.sweeping.sweeps.get(sweep_id).count.failed == 1
+    reports, _ = desk.sweeping.sweeps.vaults.report(sweep_id, 50, None)
+    assert [(one.vault, one.what, one.reason) for one in reports] == [(VAULT, "refused", desk.known.reason)]
 
 
 @pytest.mark.parametrize(("conflicted", "ok"), [(4, True), (5, False)])
@@ -295,8 +345,10 @@ def test_a_sweep_beside_deliveries_that_keep_writing_is_patient_but_not_for_ever
 
     monkeypatch.setattr(swept.desk.reconciler, "reconcile", contended)
     swept.now = swept.days_ahead(20)
-    (report,) = swept.sweeping.sweep()
-    assert (report.ok, len(swept.desk.tickets())) == (ok, 1 if ok else 0)
+    # Too often, and the queue gives the message again.
+    with nullcontext() if ok else pytest.raises(TryLaterError):
+        swept.sweeping.sweep()
+    assert len(swept.desk.tickets()) == (1 if ok else 0)
 
 
 def test_the_key_and_the_secret_of_a_certificate_open_no_tickets_of_their_own() -> None:
@@ -325,7 +377,8 @@ def test_objects_without_an_expiry_date_are_one_ticket_a_vault_when_it_is_wanted
 
 def test_a_vault_without_a_store_is_not_swept_and_said_so_when_it_is_asked_for() -> None:
     desk = Swept(Desk())
-    assert desk.sweeping.sweep() == []
+    desk.sweep()
+    assert desk.known.tried_at is None
     with pytest.raises(ConflictError, match="no store to list it with"):
         desk.sweeping.sweep([VAULT])
 
@@ -387,23 +440,29 @@ def test_two_sweeps_at_once_beside_an_event_leave_what_one_leaves() -> None:
         desks = [Desk(WatchedTables(tables, pause), swept_configuration()) for _ in range(3)]
         both = Swept(desks[0])
         fill(both.vault)
-        interleaving.run(both.sweep, partial(_sweep, both.worker(desks[1])), partial(deliver, desks[2], [event]))
+        workers = both.worker(desks[0]), both.worker(desks[1])
+        interleaving.run(partial(_sweep, workers[0]), partial(_sweep, workers[1]), partial(deliver, desks[2], [event]))
         assert isinstance(single.desk.tables, MemoryTables)
-        assert tables.contents() == single.desk.tables.contents()
+        assert tickets_of(tables) == tickets_of(single.desk.tables)
+        known = KnownVaults(tables.table(VAULTS_TABLE))
+        assert [row.name for row in known.page(50, None)[0]] == [VAULT]
+        assert known.some_due(NOW, 50) == []
 
 
-def test_a_sweep_killed_at_any_storage_call_is_made_good_by_the_next() -> None:
-    clean = Swept()
-
+def test_a_sweep_killed_at_any_storage_call_ends_in_the_same_tables_when_its_message_comes_again() -> None:
     def fill(desk: Swept) -> None:
         desk.desk.post([kv_event("NearExpiry", "aa", desk.days_ahead(30), expires=EXPIRES, name="gone")])
+        desk.vault.page_size = 1
         desk.vault.put("mail", "aa")
+        desk.vault.put("disk", "aa")
         desk.vault.put("web", "aa", ObjectType.CERTIFICATE)
 
+    clean = Swept(calls_a_step=2)
     fill(clean)
-    clean.sweep()
+    sweep, first = clean.sweeping.sweeps.start(None, "kim")
+    clean.sweeping.drain(first)
     assert isinstance(clean.desk.tables, MemoryTables)
-    for number in range(1, 60):
+    for number in range(1, 300):
         tables, left = MemoryTables(), number
 
         def kill(_table: str, _verb: str, _when: str) -> None:
@@ -412,14 +471,29 @@ def test_a_sweep_killed_at_any_storage_call_is_made_good_by_the_next() -> None:
             if left == 0:
                 raise KilledError
 
-        whole = Swept(Desk(tables, swept_configuration()))
+        whole = Swept(Desk(tables, swept_configuration()), calls_a_step=2)
         fill(whole)
-        try:
-            whole.worker(Desk(WatchedTables(tables, kill), swept_configuration())).sweep()
-        except KilledError:
-            whole.sweep()
-        else:
-            assert number > 10
+        for name, rows in (("vaults", "sweeps"),):
+            tables.table(name).transact(rows, [Create(sweep_row(sweep))])
+        doomed, waiting = whole.worker(Desk(WatchedTables(tables, kill), swept_configuration())), list(first)
+        killed = False
+        while waiting:
+            try:
+                waiting[1:] += doomed.sweeps.do(waiting[0])
+            except KilledError:
+                killed, doomed = True, whole.sweeping
+                continue
+            waiting.pop(0)
+        if not killed:
+            assert number > 60
             return
-        # The report of the second sweep may find less to do than that of the only one.
-        assert _without_reports(tables) == _without_reports(clean.desk.tables), number
+        assert comparable(tables) == comparable(clean.desk.tables), number
+    raise AssertionError("the sweep has no end")
+
+
+def comparable(tables: MemoryTables) -> dict[str, Any]:
+    """What people see. How much a sweep found to do is not the same when it did it twice."""
+    found: dict[str, Any] = {name: dict(rows) for name, rows in tables.contents().items()}
+    for row in found["vaults"].values():
+        row.pop("gone", None)
+    return found

@@ -9,8 +9,10 @@ from azure.keyvault.secrets._shared import http_challenge_cache
 
 from lab.emulators.key_vault import VaultLab
 from shared.environment import Environment, load_environment
+from shared.errors import MisconfiguredError
+from shared.tickets.documents import SweepSettings
 from shared.tickets.domain.model import ObjectType
-from shared.tickets.inbound.sweep import VaultSweep
+from shared.tickets.inbound.sweep import VaultProgress, VaultSweep
 from shared.tickets.inbound.vault_listing import KeyVaultLister
 from shared.vaults.documents.credential_stores import CredentialStore
 from shared.vaults.key_vault import KeyVaultClients
@@ -47,10 +49,14 @@ def listed(lab: VaultLab) -> KeyVaultLister:
     return KeyVaultLister(KeyVaultClients(environment(lab)), "acorn", store)
 
 
-def vault_sweep(lab: VaultLab, desk: Desk) -> VaultSweep:
-    return VaultSweep(
-        lambda: desk.configured, lambda _store: listed(lab), desk.repository, desk.reconciler, lambda: datetime.now(UTC)
-    )
+def swept_vault(lab: VaultLab, desk: Desk) -> VaultProgress:
+    """The vault, read in one step to its end."""
+    sweep = VaultSweep(desk.repository, desk.reconciler)
+    assert desk.configured is not None
+    begun = VaultProgress(datetime.now(UTC))
+    progress = sweep.step(listed(lab), desk.configured.context("acorn-vault"), SweepSettings(), begun)
+    assert progress.done
+    return progress
 
 
 def swept_desk() -> Desk:
@@ -69,8 +75,8 @@ def test_a_whole_sweep_needs_the_reader_role_alone_and_reads_no_secret_value(lab
         vault.add_secret(f"far-{number}", "x", expires_at="+300d")
     lab.clear_journal()
     desk = swept_desk()
-    swept = vault_sweep(lab, desk).sweep()
-    assert [(one.ok, one.near_or_past_expiry, one.message) for one in swept] == [(True, 4, "")]
+    swept = swept_vault(lab, desk)
+    assert (swept.near_or_past_expiry, swept.refusals) == (4, ())
     found = {(str(row["object_type"]), str(row["object_name"])): str(row["priority"]) for row in desk.tickets()}
     assert found == {("secret", "mail"): "medium", ("key", "disk"): "high", ("certificate", "web"): "high"}
     assert desk.ticket("mail")["version"] == "b" * 32
@@ -83,17 +89,19 @@ def test_a_whole_sweep_needs_the_reader_role_alone_and_reads_no_secret_value(lab
 
 def test_without_the_role_the_sweep_says_which_one_mends_it(lab: VaultLab) -> None:
     lab.vault("acorn-vault").revoke("desk")
-    swept = vault_sweep(lab, swept_desk()).sweep()
-    assert swept[0].reason == "vault_permission_missing"
-    assert "Key Vault Reader" in swept[0].message
+    refusals = swept_vault(lab, swept_desk()).refusals
+    assert [(one.object_type, one.reason) for one in refusals] == [
+        (object_type, "vault_permission_missing") for object_type in ("secret", "key", "certificate")
+    ]
+    assert "Key Vault Reader" in refusals[0].message
 
 
 def test_a_throttled_or_silent_vault_is_told_as_passing(lab: VaultLab) -> None:
     vault = lab.vault("acorn-vault")
     vault.go_away()
-    assert vault_sweep(lab, swept_desk()).sweep()[0].reason == "vault_unreachable"
+    assert swept_vault(lab, swept_desk()).refusals[0].reason == "vault_unreachable"
     vault.come_back()
-    assert vault_sweep(lab, swept_desk()).sweep()[0].ok
+    assert swept_vault(lab, swept_desk()).refusals == ()
 
 
 def test_versions_of_an_object_that_is_not_there_are_none(lab: VaultLab) -> None:
@@ -106,13 +114,29 @@ def test_an_object_that_was_deleted_closes_its_ticket(lab: VaultLab) -> None:
     vault = lab.vault("acorn-vault")
     vault.add_secret("mail", "x", expires_at="+20d")
     desk = swept_desk()
-    vault_sweep(lab, desk).sweep()
+    swept_vault(lab, desk)
     assert desk.ticket("mail")["status"] == "open"
     vault.delete("mail")
-    vault_sweep(lab, desk).sweep()
+    swept_vault(lab, desk)
     assert desk.ticket("mail")["status"] == "closed"
 
 
 @pytest.mark.parametrize("name", ["a/b#?%", "..", "", "x" * 128, "<b>", "half \ud800"])
 def test_a_name_that_no_vault_can_have_is_not_there_and_ends_no_sweep(lab: VaultLab, name: str) -> None:
     assert listed(lab).versions(ObjectType.SECRET, name) == []
+
+
+def test_a_list_goes_on_page_by_page_and_never_at_another_host(lab: VaultLab) -> None:
+    vault = lab.vault("acorn-vault")
+    for number in range(60):
+        vault.add_secret(f"far-{number:02}", "x", expires_at="+300d")
+    first = listed(lab).page(ObjectType.SECRET, "")
+    # Another worker goes on with what the first one kept.
+    second = listed(lab).page(ObjectType.SECRET, first.next)
+    third = listed(lab).page(ObjectType.SECRET, second.next)
+    assert [len(page.objects) for page in (first, second, third)] == [25, 25, 10]
+    assert third.next == ""
+    names = {one.name for page in (first, second, third) for one in page.objects}
+    assert names == {f"far-{number:02}" for number in range(60)}
+    with pytest.raises(MisconfiguredError, match="another host"):
+        listed(lab).page(ObjectType.SECRET, "https://evil.example/secrets?$skiptoken=x")

@@ -1,21 +1,18 @@
-"""The daily sweep: what lies in the vaults, read by its properties alone, fed into the same decision as the events.
+"""Sweeping one vault, step by step: what lies in it, read by its properties alone, is decided on as events are.
 
 Event Grid stays silent about versions that are older than the subscription, tells of near expiry once, and never of
 what was disabled, deleted or given another date. The sweep sees all of that. It may run at any time, beside the
 events, and twice at once: what it observes is dated by the objects and not by the sweep.
 """
 
-import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from shared.errors import ConflictError, DeskbridgeError, TryLaterError
+from shared.errors import DeskbridgeError, TryLaterError
 from shared.reasons import Reason
-from shared.storage.rows import Row, Save, Value, partition
-from shared.tickets.configuration import Configuration
-from shared.tickets.documents import AllowedVault, SweepSettings
+from shared.tickets.documents import SweepSettings
 from shared.tickets.domain.decide import ObjectRecord
 from shared.tickets.domain.model import Context, ObjectType
 from shared.tickets.domain.observations import (
@@ -29,10 +26,6 @@ from shared.tickets.domain.observations import (
 from shared.tickets.reconciler import ObjectChanges, TicketReconciler, object_key
 from shared.tickets.store.repository import ObjectKey, TicketRepository
 
-logger = logging.getLogger(__name__)
-
-# No vault can be named so: a vault's name has no colon.
-SWEEPS_PARTITION = "sweeps:"
 SWEPT_TYPES = (ObjectType.SECRET, ObjectType.KEY, ObjectType.CERTIFICATE)
 # So often a group of objects is reconciled anew while deliveries keep writing to one of them.
 _PATIENCE = 5
@@ -40,6 +33,10 @@ _PATIENCE = 5
 _OBJECTS_AT_ONCE = 100
 # A ticket's text has room for so many names.
 _MOST_LISTED = 200
+# So many requests to the vault one step makes: half a minute to a minute. A page of a list has 25 objects.
+CALLS_A_STEP = 500
+# So many known objects one step keeps in memory; the rows of others are read when the vault lists them.
+_HELD = 1_000
 
 
 @dataclass(frozen=True)
@@ -59,146 +56,225 @@ class ObjectProperties:
     managed: bool = False
 
 
+@dataclass(frozen=True)
+class ObjectsPage:
+    """Some objects of a list; `next` says where it goes on, and is empty at its end."""
+
+    objects: Sequence[ObjectProperties]
+    next: str = ""
+
+
 class VaultObjects(Protocol):
     """Lists the objects of one vault by their properties. Raises MisconfiguredError and TryLaterError."""
 
-    def objects(self, object_type: ObjectType) -> Iterable[ObjectProperties]: ...
+    def page(self, object_type: ObjectType, after: str) -> ObjectsPage:
+        """A page of the objects of the type; `after` is an earlier page's `next`, empty for the first."""
+        ...
 
     def versions(self, object_type: ObjectType, name: str) -> Iterable[ObjectProperties]:
         """All versions; none for an object that is not there."""
         ...
 
 
-# From the name of a credential store to the objects of its vault.
-Opener = Callable[[str], VaultObjects]
+@dataclass(frozen=True)
+class TypeRefused:
+    """A type of object that the vault did not list to the end."""
+
+    object_type: str
+    reason: str
+    message: str
 
 
 @dataclass(frozen=True)
-class SweptVault:
-    """What a sweep of one vault came to. `reason` and `message` are empty when it was read to its end."""
+class VaultProgress:
+    """How far the reading of one vault has come: kept between two steps, and the result after the last.
 
-    vault: str
-    at: datetime
+    `unlisted` are the known objects of the present type that the list has not named yet; None before it began.
+    """
+
+    began_at: datetime
+    types_done: int = 0
+    after: str = ""
+    listed: bool = False
+    unlisted: tuple[str, ...] | None = None
     objects: int = 0
     near_or_past_expiry: int = 0
     gone: int = 0
-    reason: str = ""
-    message: str = ""
+    without_expiry: tuple[str, ...] = ()
+    refusals: tuple[TypeRefused, ...] = ()
+    waits: int = 0
+    done: bool = False
 
-    @property
-    def ok(self) -> bool:
-        return not self.reason
+
+class VaultThrottledError(Exception):
+    """The vault asks to wait. `progress` is how far the step came; it goes on from there."""
+
+    def __init__(self, progress: VaultProgress, refusal: TryLaterError) -> None:
+        super().__init__(str(refusal))
+        self.progress = progress
+        self.refusal = refusal
+
+
+class _VaultRefusedError(Exception):
+    """What the vault refused, told apart from what the desk's own storage did."""
+
+    def __init__(self, refusal: DeskbridgeError) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
+
+
+class _CountedObjects:
+    """Counts the requests of a step."""
+
+    def __init__(self, source: VaultObjects) -> None:
+        self._source = source
+        self.calls = 0
+
+    def page(self, object_type: ObjectType, after: str) -> ObjectsPage:
+        self.calls += 1
+        try:
+            return self._source.page(object_type, after)
+        except DeskbridgeError as error:
+            raise _VaultRefusedError(error) from error
+
+    def versions(self, object_type: ObjectType, name: str) -> Sequence[ObjectProperties]:
+        self.calls += 1
+        try:
+            return list(self._source.versions(object_type, name))
+        except DeskbridgeError as error:
+            raise _VaultRefusedError(error) from error
 
 
 class VaultSweep:
-    """Sweeps the allowed vaults that have a store."""
+    """Reads one vault and has what it finds decided, each type of object by itself."""
 
     def __init__(
-        self,
-        configuration: Callable[[], Configuration | None],
-        open_vault: Opener,
-        repository: TicketRepository,
-        reconciler: TicketReconciler,
-        now: Callable[[], datetime],
+        self, repository: TicketRepository, reconciler: TicketReconciler, calls_a_step: int = CALLS_A_STEP
     ) -> None:
-        self._configuration = configuration
-        self._open_vault = open_vault
         self._repository = repository
         self._reconciler = reconciler
-        self._now = now
+        self._calls_a_step = calls_a_step
 
-    def sweep(self, vaults: Sequence[str] | None = None) -> list[SweptVault]:
-        """Sweep all vaults, or those that are named. A vault that fails is reported, and the others are swept.
+    def step(
+        self, source: VaultObjects, context: Context, settings: SweepSettings, progress: VaultProgress
+    ) -> VaultProgress:
+        """Go on from `progress`, by a bounded number of requests. Doing a step again does no harm.
 
-        Raises ConflictError before any is swept when one that is named cannot be.
+        A type that the vault refuses is among `refusals`, and the others are read. Raises VaultThrottledError when the
+        vault asks to wait, and what the desk's own storage raises.
         """
-        configuration = self._configuration()
-        entries = configuration.document.allowed_vaults if configuration is not None else ()
-        chosen = [entry for entry in entries if entry.store is not None]
-        if vaults is not None:
-            sweepable = {entry.name.casefold(): entry for entry in chosen}
-            unknown = [vault[:64] for vault in vaults if vault.casefold() not in sweepable]
-            if unknown:
-                raise ConflictError(
-                    Reason.VAULT_NOT_SWEPT,
-                    f"The vault {unknown[0]} is not an allowed one, or has no store to list it with.",
-                    remedy="Name it in allowed_vaults of key-vault-events/default, with its store.",
-                )
-            chosen = [sweepable[name] for name in dict.fromkeys(vault.casefold() for vault in vaults)]
-        swept = []
-        for entry in chosen:
-            assert configuration is not None  # noqa: S101 - there is no entry without it
-            swept.append(self._sweep_vault(entry, configuration))
-        return swept
-
-    def last_sweeps(self, size: int, after: str | None) -> tuple[list[Mapping[str, Value]], str | None]:
-        """A page of how the last sweep of each vault went, by vault, and where to go on."""
-        page = self._repository.table.page([partition(SWEEPS_PARTITION)], size=size, after=after)
-        return [dict(row.values) for row in page.rows], page.next
+        counted = _CountedObjects(source)
+        held: dict[ObjectKey, ObjectRecord] = {}
+        while progress.types_done < len(SWEPT_TYPES):
+            if counted.calls >= self._calls_a_step:
+                return progress
+            object_type = SWEPT_TYPES[progress.types_done]
+            try:
+                if progress.unlisted is None:
+                    held, progress = self._begin(object_type, context, progress)
+                elif not progress.listed:
+                    progress = self._page(counted, object_type, held, context, settings, progress)
+                elif progress.unlisted:
+                    progress = self._look_for_missing(counted, object_type, context, progress)
+                else:
+                    progress = _next_type(progress)
+            except _VaultRefusedError as refused:
+                error = refused.refusal
+                if isinstance(error, TryLaterError) and error.reason is Reason.VAULT_THROTTLED:
+                    raise VaultThrottledError(progress, error) from None
+                progress = without_type(progress, error)
+        self._settle_vault(context, settings, progress)
+        return replace(progress, done=True)
 
     # Within
 
-    def _sweep_vault(self, entry: AllowedVault, configuration: Configuration) -> SweptVault:
-        vault, began = entry.name.casefold(), self._now()
-        try:
-            swept = self._read_and_reconcile(entry, vault, began, configuration)
-        except DeskbridgeError as error:
-            logger.error("The sweep of %s failed: %s", vault, error)  # noqa: TRY400 - a refusal needs no traceback
-            swept = SweptVault(vault, began, reason=str(error.reason), message=str(error))
-        values: dict[str, Value] = {
-            "vault": vault,
-            "at": swept.at,
-            "objects": swept.objects,
-            "near_or_past_expiry": swept.near_or_past_expiry,
-            "gone": swept.gone,
-            "reason": swept.reason,
-            "message": swept.message,
-        }
-        self._repository.table.transact(SWEEPS_PARTITION, [Save(Row(SWEEPS_PARTITION, vault, values))])
-        return swept
-
-    def _read_and_reconcile(
-        self, entry: AllowedVault, vault: str, began: datetime, configuration: Configuration
-    ) -> SweptVault:
+    def _begin(
+        self, object_type: ObjectType, context: Context, progress: VaultProgress
+    ) -> tuple[dict[ObjectKey, ObjectRecord], VaultProgress]:
         # Known objects are read before the vault: one that appears in between is in the list, and not taken for gone.
-        known = {
-            object_key(record.state.object_type, record.state.name): record
-            for record in self._repository.records(vault)
-        }
-        source = self._open_vault(entry.store or "")
-        settings = configuration.document.sweep
+        held: dict[ObjectKey, ObjectRecord] = {}
+        names: list[str] = []
+        incomplete: list[ObjectChanges] = []
+        for record in self._repository.records(context.vault, object_type):
+            key = object_key(object_type, record.state.name)
+            names.append(record.state.name)
+            if len(held) < _HELD:
+                held[key] = record
+            if record.incomplete:
+                incomplete.append(ObjectChanges(key, record.state.name, ()))
+        self._reconcile(incomplete, context)
+        return held, replace(progress, unlisted=tuple(names))
+
+    def _page(
+        self,
+        source: _CountedObjects,
+        object_type: ObjectType,
+        held: Mapping[ObjectKey, ObjectRecord],
+        context: Context,
+        settings: SweepSettings,
+        progress: VaultProgress,
+    ) -> VaultProgress:
+        page = source.page(object_type, progress.after)
+        known = {object_key(object_type, name): name for name in progress.unlisted or ()}
         changes: list[ObjectChanges] = []
-        listed_keys: set[ObjectKey] = set()
-        without_expiry: list[str] = []
+        without_expiry = list(progress.without_expiry)
         near = 0
-        for object_type in SWEPT_TYPES:
-            for listed in source.objects(object_type):
-                key = object_key(object_type, listed.name)
-                listed_keys.add(key)
-                if listed.managed:
-                    continue
-                if listed.expires_at is None and listed.enabled:
-                    without_expiry.append(f"{object_type} {listed.name}")
-                days = threshold(object_type, listed, settings, began)
-                near += days is not None
-                observations = _observe(source, key, listed, known.get(key), days, settings, began)
-                if observations:
-                    changes.append(ObjectChanges(key, listed.name, tuple(observations)))
-        gone = [
-            ObjectChanges(key, record.state.name, (ObjectGone(began),))
-            for key, record in known.items()
-            if key[0] in SWEPT_TYPES
-            and key not in listed_keys
-            and not record.state.gone
+        for listed in page.objects:
+            key = object_key(object_type, listed.name)
+            name = known.pop(key, None)
+            if listed.managed:
+                continue
+            if listed.expires_at is None and listed.enabled:
+                without_expiry.append(f"{object_type} {listed.name}")
+            days = threshold(object_type, listed, settings, progress.began_at)
+            near += days is not None
+            record = None if name is None else held.get(key) or self._repository.load(context.vault, key, name)
+            observations = _observe(source, key, listed, record, days, settings, progress.began_at)
+            if observations:
+                changes.append(ObjectChanges(key, listed.name, tuple(observations)))
+        self._reconcile(changes, context)
+        return replace(
+            progress,
+            after=page.next,
+            listed=not page.next,
+            unlisted=tuple(known.values()),
+            objects=progress.objects + len(page.objects),
+            near_or_past_expiry=progress.near_or_past_expiry + near,
+            without_expiry=tuple(sorted(set(without_expiry))[:_MOST_LISTED]),
+        )
+
+    def _look_for_missing(
+        self, source: _CountedObjects, object_type: ObjectType, context: Context, progress: VaultProgress
+    ) -> VaultProgress:
+        """Of the known objects that the list did not name, those that are gone; as many as one step may ask for."""
+        assert progress.unlisted is not None  # noqa: S101 - the type has begun
+        most = min(_OBJECTS_AT_ONCE, self._calls_a_step - source.calls)
+        some, rest = progress.unlisted[:most], progress.unlisted[most:]
+        gone: list[ObjectChanges] = []
+        for name in some:
+            key = object_key(object_type, name)
+            if self._repository.load(context.vault, key, name).state.gone:
+                continue
             # A list that was read while it changed may miss one: what seems to be gone is asked for by its name.
-            and not any(True for _ in source.versions(key[0], record.state.name))
-        ]
-        changes += gone
-        changes += [ObjectChanges(key, record.state.name, ()) for key, record in known.items() if record.incomplete]
-        changes += _without_expiry(vault, without_expiry, known, settings, began)
-        self._reconcile(changes, configuration.context(vault))
-        logger.info("The vault %s was swept: %d objects, %d near or past their expiry.", vault, len(listed_keys), near)
-        return SweptVault(vault, began, len(listed_keys), near, len(gone))
+            if not source.versions(object_type, name):
+                gone.append(ObjectChanges(key, name, (ObjectGone(progress.began_at),)))
+        self._reconcile(gone, context)
+        return replace(progress, unlisted=rest, gone=progress.gone + len(gone))
+
+    def _settle_vault(self, context: Context, settings: SweepSettings, progress: VaultProgress) -> None:
+        """What is about the vault itself. A list that was not read to its end says nothing of what it lacks."""
+        changes: list[ObjectChanges] = []
+        reported = False
+        for record in self._repository.records(context.vault, ObjectType.VAULT):
+            reported = reported or record.state.without_expiry is not None
+            if record.incomplete:
+                key = object_key(ObjectType.VAULT, record.state.name)
+                changes.append(ObjectChanges(key, record.state.name, ()))
+        names = progress.without_expiry if settings.report_without_expiry else ()
+        if (names or reported) and not progress.refusals:
+            observed = WithoutExpiryListed(names, progress.began_at)
+            changes.append(ObjectChanges(object_key(ObjectType.VAULT, context.vault), context.vault, (observed,)))
+        self._reconcile(changes, context)
 
     def _reconcile(self, changes: Sequence[ObjectChanges], context: Context) -> None:
         for start in range(0, len(changes), _OBJECTS_AT_ONCE):
@@ -212,6 +288,16 @@ class VaultSweep:
                         raise
                 else:
                     break
+
+
+def _next_type(progress: VaultProgress) -> VaultProgress:
+    return replace(progress, types_done=progress.types_done + 1, after="", listed=False, unlisted=None)
+
+
+def without_type(progress: VaultProgress, error: DeskbridgeError) -> VaultProgress:
+    """The present type is given up; what was read of it stands."""
+    refusal = TypeRefused(str(SWEPT_TYPES[progress.types_done]), str(error.reason), str(error))
+    return _next_type(replace(progress, refusals=(*progress.refusals, refusal)))
 
 
 def threshold(object_type: ObjectType, listed: ObjectProperties, settings: SweepSettings, now: datetime) -> int | None:
@@ -232,7 +318,7 @@ def threshold(object_type: ObjectType, listed: ObjectProperties, settings: Sweep
 
 
 def _observe(
-    source: VaultObjects,
+    source: _CountedObjects,
     key: ObjectKey,
     listed: ObjectProperties,
     record: ObjectRecord | None,
@@ -248,7 +334,7 @@ def _observe(
         observations.append(ObjectSeen(now))
     if not (reported or relevant):
         return observations
-    versions = list(source.versions(key[0], listed.name))
+    versions = source.versions(key[0], listed.name)
     if not versions:
         return observations
     current = max(versions, key=lambda one: (one.created_at, one.expires_at == listed.expires_at, one.version))
@@ -262,21 +348,3 @@ def _observe(
     if relevant and days is not None and current.expires_at is not None and current.expires_at == listed.expires_at:
         observations.append(ThresholdCrossed(current.version, days, current.expires_at))
     return observations
-
-
-def _without_expiry(
-    vault: str,
-    names: list[str],
-    known: Mapping[ObjectKey, ObjectRecord],
-    settings: SweepSettings,
-    now: datetime,
-) -> list[ObjectChanges]:
-    key = object_key(ObjectType.VAULT, vault)
-    record = known.get(key)
-    reported = record is not None and record.state.without_expiry is not None
-    if not settings.report_without_expiry:
-        names = []
-    if not names and not reported:
-        return []
-    shown = tuple(sorted(names)[:_MOST_LISTED])
-    return [ObjectChanges(key, vault, (WithoutExpiryListed(shown, now),))]

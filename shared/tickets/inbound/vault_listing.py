@@ -13,6 +13,7 @@ from azure.core.exceptions import (
     ServiceRequestError,
     ServiceResponseError,
 )
+from azure.core.paging import ItemPaged
 from azure.keyvault.certificates import CertificateClient
 from azure.keyvault.keys import KeyClient
 from azure.keyvault.secrets import SecretClient
@@ -20,8 +21,9 @@ from azure.keyvault.secrets import SecretClient
 from shared.errors import MisconfiguredError, TryLaterError
 from shared.reasons import Reason
 from shared.tickets.domain.model import ObjectType
-from shared.tickets.inbound.sweep import ObjectProperties
+from shared.tickets.inbound.sweep import ObjectProperties, ObjectsPage
 from shared.vaults.documents.credential_stores import CredentialStore
+from shared.vaults.documents.vault_addresses import host_and_port
 from shared.vaults.key_vault import KeyVaultClients
 from shared.vaults.remediation import command
 
@@ -42,7 +44,7 @@ class KeyVaultLister:
         secrets = SecretClient(store.vault_url, identity, **options)
         keys = KeyClient(store.vault_url, identity, **options)
         certificates = CertificateClient(store.vault_url, identity, **options)
-        self._lists: dict[ObjectType, tuple[Callable[[], Iterable[Any]], Callable[[str], Iterable[Any]]]] = {
+        self._lists: dict[ObjectType, tuple[Callable[[], ItemPaged[Any]], Callable[[str], Iterable[Any]]]] = {
             ObjectType.SECRET: (secrets.list_properties_of_secrets, secrets.list_properties_of_secret_versions),
             ObjectType.KEY: (keys.list_properties_of_keys, keys.list_properties_of_key_versions),
             ObjectType.CERTIFICATE: (
@@ -51,11 +53,19 @@ class KeyVaultLister:
             ),
         }
 
-    def objects(self, object_type: ObjectType) -> Iterator[ObjectProperties]:
-        """Every object of the type. Raises MisconfiguredError with the role that is missing, TryLaterError."""
+    def page(self, object_type: ObjectType, after: str) -> ObjectsPage:
+        """Some objects of the type. Raises MisconfiguredError with the role that is missing, TryLaterError."""
+        # It is the address of the next page, and a token of the vault goes there.
+        if after and host_and_port(after) != host_and_port(self._store.vault_url):
+            raise MisconfiguredError(
+                Reason.VAULT_ADDRESS_WRONG,
+                f"The list of {self._store.name_of_vault} goes on at another host, which is not asked.",
+                remedy=f"Check what answers at vault_url of the credential store {self._store_name}.",
+            )
         with self._explained(object_type):
-            for properties in self._lists[object_type][0]():
-                yield _listed(properties)
+            pages: Any = self._lists[object_type][0]().by_page(after or None)
+            objects = [_listed(properties) for properties in next(pages, ())]
+            return ObjectsPage(objects, pages.continuation_token or "")
 
     def versions(self, object_type: ObjectType, name: str) -> list[ObjectProperties]:
         """Every version of the object, none when it is not there; the same errors."""
@@ -80,6 +90,7 @@ class KeyVaultLister:
                     Reason.VAULT_THROTTLED if status in _PASSING else Reason.VAULT_FAILED,
                     f"The vault {vault} did not list its {object_type}s (status {status}).",
                     remedy="The next sweep tries again.",
+                    retry_after=_retry_after(error),
                 ) from None
             if _inner_code(error) in {"ForbiddenByFirewall", "ForbiddenByConnection"}:
                 raise MisconfiguredError(
@@ -127,6 +138,16 @@ def _listed(properties: Any) -> ObjectProperties:
 
 def _aware(moment: datetime | None) -> datetime | None:
     return None if moment is None else moment.astimezone(UTC)
+
+
+def _retry_after(error: HttpResponseError) -> float | None:
+    response: Any = error.response
+    try:
+        seconds = float(response.headers.get("Retry-After", "") if response is not None else "")
+    except ValueError:
+        return None
+    # NaN is no time to wait.
+    return seconds if seconds > 0 else None
 
 
 def _inner_code(error: HttpResponseError) -> str:

@@ -123,9 +123,10 @@ class TicketRepository:
                 return {key: found[key] for row_key, key in row_keys.items() if row_key <= row.row_key}
         return found
 
-    def records(self, vault: str) -> Iterator[ObjectRecord]:
-        """All objects of the vault that anything is known about."""
-        for row in scan(self.table, [partition(vault), *row_key_prefix("object:")]):
+    def records(self, vault: str, object_type: ObjectType | None = None) -> Iterator[ObjectRecord]:
+        """All objects of the vault that anything is known about, or those of one type."""
+        prefix = "object:" if object_type is None else f"object:{object_type}:"
+        for row in scan(self.table, [partition(vault), *row_key_prefix(prefix)]):
             yield _record_of(row)
 
     def known_receipts(self, vault: str, receipts: Sequence[str]) -> set[str]:

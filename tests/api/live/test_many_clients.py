@@ -36,7 +36,7 @@ def test_every_kind_of_write_was_acknowledged_and_looked_for_afterwards(found: F
             accepted.strays,
             accepted.strays_removed,
             accepted.names,
-            accepted.swept,
+            accepted.sweeps,
             accepted.tokens,
             accepted.revoked,
         )
@@ -56,10 +56,10 @@ def test_what_was_acknowledged_and_is_not_there_is_told(desk: Desk, found: Findi
     accepted.objects.add("never-delivered")
     accepted.strays.add("stray-never-delivered")
     accepted.later.add("later-never-delivered")
-    accepted.swept.add("never-swept-vault")
+    accepted.sweeps.add("998204690743439166-never0")
     accepted.tokens.add("token-never-made")
     told = "\n".join(Aftermath(desk, accepted).missing())
     for one in ("counts", "never written", "never-added", "never put", "removals", "gone", "never-delivered"):
         assert one in told
-    for one in ("stray-never-delivered", "later-never-delivered", "never-swept-vault", "token-never-made"):
+    for one in ("stray-never-delivered", "later-never-delivered", "998204690743439166-never0", "token-never-made"):
         assert one in told
