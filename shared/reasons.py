@@ -99,6 +99,7 @@ class Reason(StrEnum):
     EVENT_NOT_WHOLE = "event_not_whole"
     TICKET_FINISHED = "ticket_finished"
     VAULT_NOT_SWEPT = "vault_not_swept"
+    SWEEP_OVERDUE = "sweep_overdue"
     DEAD_LETTERS_UNAVAILABLE = "dead_letters_unavailable"
     DEAD_LETTERS_DENIED = "dead_letters_denied"
 

@@ -11,6 +11,7 @@ from shared.errors import DeskbridgeError
 from shared.imports.runs.housekeeping import RunHousekeeping
 from shared.outbox.model import OutboxState
 from shared.outbox.outbox import Outbox
+from shared.reasons import Reason
 from shared.settings.store import SettingsStore
 from shared.settings.stored import UnreadableDocument
 from shared.storage.names import (
@@ -21,10 +22,14 @@ from shared.storage.names import (
     OUTBOX_POISON_QUEUE,
     OUTBOX_QUEUE,
     SETTINGS_TABLE,
+    SWEEPS_POISON_QUEUE,
+    SWEEPS_QUEUE,
     TABLES,
+    VAULTS_TABLE,
 )
 from shared.storage.queues import Queues
 from shared.storage.tables import Tables
+from shared.tickets.inbound.known_vaults import KnownVaults
 from shared.vaults.checks import CredentialChecks
 from shared.vaults.documents.credential_stores import CredentialStore
 
@@ -39,7 +44,11 @@ _QUEUES = (
     (IMPORT_PARTS_QUEUE, IMPORT_PARTS_POISON_QUEUE),
     (EVENTS_QUEUE, EVENTS_POISON_QUEUE),
     (OUTBOX_QUEUE, OUTBOX_POISON_QUEUE),
+    (SWEEPS_QUEUE, SWEEPS_POISON_QUEUE),
 )
+# A sweep comes daily, and takes less than two hours.
+_OLDEST_SWEEP = timedelta(hours=26)
+_VAULTS_TOLD = 5
 _SECONDS_FOR_VAULTS = 20.0
 _VAULTS_AT_ONCE = 8
 
@@ -112,6 +121,7 @@ class ReadinessChecks:
             parts.append(self._one(f"queue {queue}", ReadinessState.FAILING, self._queue, queue))
             parts.append(self._one(f"queue {poison}", ReadinessState.DEGRADED, self._poison, poison))
         parts += self._vaults()
+        parts.append(self._one("sweeps", ReadinessState.DEGRADED, self._sweeps))
         parts += self._imports()
         worst = max((part.state for part in parts), key=list(ReadinessState).index)
         return Readiness(worst, parts)
@@ -219,6 +229,29 @@ class ReadinessChecks:
             return ReadinessPart(f"vault {name}", state, check.summary, str(check.reason or ""), check.remedy)
 
         return look
+
+    def _sweeps(self) -> ReadinessPart:
+        vaults = KnownVaults(self._tables.table(VAULTS_TABLE))
+        overdue = vaults.overdue(self._now() - _OLDEST_SWEEP, _VAULTS_TOLD)
+        if overdue:
+            return ReadinessPart(
+                "sweeps",
+                ReadinessState.DEGRADED,
+                f"No sweep has come for 26 hours to {', '.join(overdue)}, and perhaps to further vaults.",
+                str(Reason.SWEEP_OVERDUE),
+                "Sweep them: POST /api/v1/sweeps. See whether the functions sweep_vaults and sweep_vault are enabled, "
+                "and what their logs say.",
+            )
+        refused = vaults.some_refused(1)
+        if refused:
+            return ReadinessPart(
+                "sweeps",
+                ReadinessState.DEGRADED,
+                f"The last sweep could not read {refused[0].vault} to its end: {refused[0].message}",
+                refused[0].reason,
+                "List the vaults with GET /api/v1/vaults: each refused one has its reason.",
+            )
+        return ReadinessPart("sweeps", ReadinessState.READY, "Every vault was swept in time.")
 
     def _imports(self) -> list[ReadinessPart]:
         try:

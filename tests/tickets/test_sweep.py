@@ -16,10 +16,11 @@ from shared.storage.rows import Create
 from shared.tickets.configuration import Configuration
 from shared.tickets.documents import SweepSettings
 from shared.tickets.domain.model import ObjectType
-from shared.tickets.inbound.known_vaults import KnownVault, KnownVaults
+from shared.tickets.inbound.known_vaults import KnownVaults
 from shared.tickets.inbound.sweep import ObjectProperties, ObjectsPage, VaultSweep, threshold
 from shared.tickets.inbound.sweep_rows import sweep_row
 from shared.tickets.inbound.sweeps import Sweeps
+from shared.tickets.inbound.vault_rows import KnownVault
 from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
 from tests.tickets.desk import VAULT, Desk, configuration
 from tests.tickets.interleaving import Interleaving

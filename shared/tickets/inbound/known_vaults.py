@@ -6,100 +6,44 @@ All rows stand in one partition of the table `vaults`, so that what belongs toge
 `report:<sweep>:<what>:<name>` says what it found remarkable. Lanes keep workers from writing to one counter.
 """
 
-import json
-import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
-from typing import Any
 
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, ConflictError, TryLaterError
 from shared.reasons import Reason
-from shared.storage.keys import ascending
 from shared.storage.limits import OPERATIONS_PER_TRANSACTION
 from shared.storage.rows import (
     Condition,
-    Create,
     Delete,
     Operation,
-    Replace,
     Row,
     Save,
-    Value,
     partition,
     row_key_prefix,
 )
 from shared.storage.tables import Table, scan
+from shared.text import ascending
+from shared.tickets.inbound.vault_rows import (
+    LANES,
+    VAULTS_PARTITION,
+    KnownVault,
+    SweepCount,
+    SweptVault,
+    VaultReport,
+    changed_vault,
+    count_key,
+    counted_vault,
+    kept_vault,
+    swept_vault,
+    to_report,
+    to_vault,
+)
 
-VAULTS_PARTITION = "vaults"
-LANES = 8
-# So many sweeps a vault remembers, so that a message that comes twice is counted once.
-_REMEMBERED = 10
 # A counter of a lane is written by all workers: a try takes milliseconds.
 _TRIES = 40
-_NEVER = "0" * 18
 _ASKED_ONE_BY_ONE = 100
-
-
-@dataclass(frozen=True)
-class SweptVault:
-    """What a sweep of one vault came to. `reason` and `message` are empty when it was read to its end."""
-
-    vault: str
-    at: datetime
-    objects: int = 0
-    near_or_past_expiry: int = 0
-    gone: int = 0
-    reason: str = ""
-    message: str = ""
-
-
-@dataclass(frozen=True)
-class KnownVault:
-    """A vault. `store` is empty for one that is not swept. `tried_at` is its last sweep, `swept_at` the last that read
-    it to its end."""
-
-    name: str
-    first_seen_at: datetime
-    store: str = ""
-    site: str = ""
-    owner: str = ""
-    last_event_at: datetime | None = None
-    tried_at: datetime | None = None
-    swept_at: datetime | None = None
-    vanished_at: datetime | None = None
-    objects: int = 0
-    near_or_past_expiry: int = 0
-    gone: int = 0
-    reason: str = ""
-    message: str = ""
-    sweeps: tuple[str, ...] = ()
-    etag: str = ""
-
-    @property
-    def is_swept(self) -> bool:
-        return bool(self.store) and self.vanished_at is None
-
-
-@dataclass(frozen=True)
-class SweepCount:
-    """How many vaults a sweep has done, how many of those failed, and when it did the last."""
-
-    done: int = 0
-    failed: int = 0
-    last_at: datetime | None = None
-
-
-@dataclass(frozen=True)
-class VaultReport:
-    """What a sweep found remarkable about a vault: `refused`, `added` or `vanished`."""
-
-    vault: str
-    what: str
-    reason: str
-    message: str
 
 
 class KnownVaults:
@@ -112,12 +56,12 @@ class KnownVaults:
 
     def find(self, name: str) -> KnownVault | None:
         row = self.table.find(VAULTS_PARTITION, f"vault:{name}")
-        return None if row is None else _to_vault(row)
+        return None if row is None else to_vault(row)
 
     def page(self, size: int, after: str | None) -> tuple[list[KnownVault], str | None]:
         """By name."""
         page = self.table.page([partition(VAULTS_PARTITION), *row_key_prefix("vault:")], size=size, after=after)
-        return [_to_vault(row) for row in page.rows], page.next
+        return [to_vault(row) for row in page.rows], page.next
 
     def due(self, lane: int, before: datetime, size: int, after: str = "") -> list[tuple[str, str]]:
         """Row key and name of those that were not tried since `before`, longest ago first; `after` is a row key."""
@@ -131,10 +75,20 @@ class KnownVaults:
         """A few vaults that no sweep has come to since `before`: one page a lane, however many vaults there are."""
         return [name for lane in range(LANES) for _, name in self.due(lane, before, size)][:size]
 
+    def overdue(self, before: datetime, size: int) -> list[str]:
+        """As `some_due`, without those that were first seen after `before`."""
+        names: list[str] = []
+        for lane in range(LANES):
+            where = [partition(VAULTS_PARTITION), Condition("RowKey", "ge", f"due:{lane}:")]
+            where.append(Condition("RowKey", "lt", f"due:{lane}:{ascending(before)}"))
+            where.append(Condition("first_seen_at", "lt", before))
+            names += [row.text("vault") for row in islice(scan(self.table, where, size=size), size)]
+        return names[:size]
+
     def some_refused(self, size: int) -> list[VaultReport]:
         """A few vaults whose last sweep failed."""
         where = [partition(VAULTS_PARTITION), *row_key_prefix("refused:")]
-        return [_to_report(row) for row in self.table.page(where, size=size).rows]
+        return [to_report(row) for row in self.table.page(where, size=size).rows]
 
     def count(self, sweep_id: str) -> SweepCount:
         rows = self.table.page([partition(VAULTS_PARTITION), *row_key_prefix(f"count:{sweep_id}:")]).rows
@@ -148,7 +102,7 @@ class KnownVaults:
     def report(self, sweep_id: str, size: int, after: str | None) -> tuple[list[VaultReport], str | None]:
         where = [partition(VAULTS_PARTITION), *row_key_prefix(f"report:{sweep_id}:")]
         page = self.table.page(where, size=size, after=after)
-        return [_to_report(row) for row in page.rows], page.next
+        return [to_report(row) for row in page.rows], page.next
 
     # Writing
 
@@ -160,7 +114,9 @@ class KnownVaults:
             return
         for _ in range(_TRIES):
             known = self._find_all(list(wanted))
-            changes = [operations for name, vault in wanted.items() if (operations := _kept(known.get(name), vault))]
+            changes = [
+                operations for name, vault in wanted.items() if (operations := kept_vault(known.get(name), vault))
+            ]
             # Another worker keeps the same vaults: look again what is left to do.
             with suppress(ConflictError):
                 self._transact(changes)
@@ -175,7 +131,7 @@ class KnownVaults:
             if known is None or (after := changed(known)) == known:
                 return
             with suppress(ChangedMeanwhileError, AlreadyExistsError):
-                self._transact([[*_changed(known, after), *map(Save, beside)]])
+                self._transact([[*changed_vault(known, after), *map(Save, beside)]])
                 return
         raise _contended()
 
@@ -185,9 +141,16 @@ class KnownVaults:
             known = self.find(swept.vault)
             if known is None or sweep_id in known.sweeps:
                 return
-            count = self.table.find(VAULTS_PARTITION, _count_key(sweep_id, swept.vault))
+            count = self.table.find(VAULTS_PARTITION, count_key(sweep_id, swept.vault))
             with suppress(ChangedMeanwhileError, AlreadyExistsError):
-                self._transact([[*_changed(known, _after(known, sweep_id, swept)), *_counted(sweep_id, swept, count)]])
+                self._transact(
+                    [
+                        [
+                            *changed_vault(known, swept_vault(known, sweep_id, swept)),
+                            *counted_vault(sweep_id, swept, count),
+                        ]
+                    ]
+                )
                 return
         raise _contended()
 
@@ -208,7 +171,7 @@ class KnownVaults:
             return {name: known for name in names if (known := self.find(name)) is not None}
         where = [partition(VAULTS_PARTITION), Condition("RowKey", "ge", f"vault:{min(names)}")]
         where.append(Condition("RowKey", "le", f"vault:{max(names)}"))
-        return {row.text("vault"): _to_vault(row) for row in scan(self.table, where)}
+        return {row.text("vault"): to_vault(row) for row in scan(self.table, where)}
 
     def _transact(self, changes: Iterable[Sequence[Operation]]) -> None:
         """The changes of each vault stay together."""
@@ -219,120 +182,6 @@ class KnownVaults:
                     self.table.transact(VAULTS_PARTITION, batch)
                 batch = []
             batch += operations or []
-
-
-def report_row(sweep_id: str, report: VaultReport) -> Row:
-    values: dict[str, Value] = {
-        "vault": report.vault,
-        "what": report.what,
-        "reason": report.reason,
-        "message": report.message[:2_000],
-    }
-    return Row(VAULTS_PARTITION, f"report:{sweep_id}:{report.what}:{report.vault}", values)
-
-
-def lane_of(vault: str) -> int:
-    return zlib.crc32(vault.encode()) % LANES
-
-
-def _count_key(sweep_id: str, vault: str) -> str:
-    return f"count:{sweep_id}:{lane_of(vault)}"
-
-
-def _due_key(vault: KnownVault) -> str:
-    tried = _NEVER if vault.tried_at is None else ascending(vault.tried_at)
-    return f"due:{lane_of(vault.name)}:{tried}:{vault.name}"
-
-
-def _kept(known: KnownVault | None, wanted: KnownVault) -> list[Operation]:
-    if known is None:
-        return _changed(None, wanted)
-    after = replace(known, store=wanted.store, site=wanted.site, owner=wanted.owner)
-    return [] if after == known else _changed(known, after)
-
-
-def _changed(before: KnownVault | None, after: KnownVault) -> list[Operation]:
-    """The operations that make the rows of a vault those of `after`: its own, its place in the order, its refusal."""
-    row = _to_row(after)
-    operations: list[Operation] = [Create(row) if before is None else Replace(row)]
-    old = _due_key(before) if before is not None and before.is_swept else ""
-    new = _due_key(after) if after.is_swept else ""
-    if old != new:
-        operations += [Delete(old)] if old else []
-        operations += [Create(Row(VAULTS_PARTITION, new, {"vault": after.name}))] if new else []
-    refused = Row(
-        VAULTS_PARTITION,
-        f"refused:{after.name}",
-        {"vault": after.name, "what": "refused", "reason": after.reason, "message": after.message},
-    )
-    was, now = before is not None and before.is_swept and bool(before.reason), after.is_swept and bool(after.reason)
-    if now:
-        operations.append(Save(refused))
-    elif was:
-        operations.append(Delete(refused.row_key))
-    return operations
-
-
-def _after(known: KnownVault, sweep_id: str, swept: SweptVault) -> KnownVault:
-    return replace(
-        known,
-        # Of two sweeps at once the later one stands.
-        tried_at=max(swept.at, known.tried_at or swept.at),
-        swept_at=known.swept_at if swept.reason else swept.at,
-        objects=swept.objects,
-        near_or_past_expiry=swept.near_or_past_expiry,
-        gone=swept.gone,
-        reason=swept.reason,
-        message=swept.message[:2_000],
-        sweeps=(*known.sweeps, sweep_id)[-_REMEMBERED:],
-    )
-
-
-def _counted(sweep_id: str, swept: SweptVault, count: Row | None) -> list[Operation]:
-    before = count or Row(VAULTS_PARTITION, _count_key(sweep_id, swept.vault))
-    values: dict[str, Value] = {
-        "done": before.number("done") + 1,
-        "failed": before.number("failed") + bool(swept.reason),
-        "last_at": max(swept.at, before.time("last_at") or swept.at),
-    }
-    row = replace(before, values=values)
-    operations: list[Operation] = [Create(row) if count is None else Replace(row)]
-    if swept.reason:
-        operations.append(Save(report_row(sweep_id, VaultReport(swept.vault, "refused", swept.reason, swept.message))))
-    return operations
-
-
-def _to_row(vault: KnownVault) -> Row:
-    texts = {name: getattr(vault, name) for name in _TEXTS}
-    numbers = {name: getattr(vault, name) for name in _NUMBERS}
-    moments = {name: moment for name in _MOMENTS if (moment := getattr(vault, name)) is not None}
-    values: Mapping[str, Value] = {
-        "vault": vault.name,
-        **texts,
-        **numbers,
-        **moments,
-        "sweeps": json.dumps(vault.sweeps),
-    }
-    return Row(VAULTS_PARTITION, f"vault:{vault.name}", values, vault.etag)
-
-
-def _to_vault(row: Row) -> KnownVault:
-    first_seen_at = row.time("first_seen_at")
-    assert first_seen_at is not None  # noqa: S101 - every row is written with it
-    members: dict[str, Any] = {name: row.text(name) for name in _TEXTS}
-    members |= {name: row.number(name) for name in _NUMBERS}
-    members |= {name: row.time(name) for name in _MOMENTS}
-    members |= {"first_seen_at": first_seen_at, "sweeps": tuple(json.loads(row.text("sweeps", "[]")))}
-    return KnownVault(name=row.text("vault"), etag=row.etag, **members)
-
-
-def _to_report(row: Row) -> VaultReport:
-    return VaultReport(row.text("vault"), row.text("what"), row.text("reason"), row.text("message"))
-
-
-_TEXTS = ("store", "site", "owner", "reason", "message")
-_NUMBERS = ("objects", "near_or_past_expiry", "gone")
-_MOMENTS = ("first_seen_at", "last_event_at", "tried_at", "swept_at", "vanished_at")
 
 
 def _contended() -> TryLaterError:

@@ -8,11 +8,10 @@ from typing import Any
 
 from shared.errors import InvalidInputError
 from shared.reasons import Reason
-from shared.storage.documents import pack, unpack
-from shared.storage.rows import Row, Value
+from shared.storage.rows import Row, Value, pack, unpack
 from shared.text import KEY_FORBIDDEN
-from shared.tickets.inbound.known_vaults import LANES, SweepCount
 from shared.tickets.inbound.sweep import TypeRefused, VaultProgress
+from shared.tickets.inbound.vault_rows import LANES, SweepCount
 
 SWEEPS_PARTITION = "sweeps"
 # How far a large vault was read, between two steps: `<sweep>:<vault>`.

@@ -17,13 +17,11 @@ from datetime import datetime, timedelta
 
 from shared.errors import ChangedMeanwhileError, ConflictError, DeskbridgeError, NotFoundError, TryLaterError
 from shared.reasons import Reason
-from shared.storage.documents import pack
-from shared.storage.keys import descending
-from shared.storage.rows import Condition, Create, Delete, Replace, Row, partition
+from shared.storage.rows import Condition, Create, Delete, Replace, Row, pack, partition
 from shared.storage.tables import Table
-from shared.text import KEY_FORBIDDEN
+from shared.text import KEY_FORBIDDEN, descending
 from shared.tickets.configuration import Configuration
-from shared.tickets.inbound.known_vaults import LANES, KnownVault, KnownVaults, SweptVault
+from shared.tickets.inbound.known_vaults import KnownVaults
 from shared.tickets.inbound.sweep import (
     TypeRefused,
     VaultObjects,
@@ -46,6 +44,7 @@ from shared.tickets.inbound.sweep_rows import (
     to_sweep,
     to_vault_progress,
 )
+from shared.tickets.inbound.vault_rows import LANES, KnownVault, SweptVault
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,202 @@
+"""Known vaults as values and as rows: each vault, its place in the order, its refusal, and what sweeps count."""
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from shared.storage.rows import Create, Delete, Operation, Replace, Row, Save, Value
+from shared.text import ascending
+
+VAULTS_PARTITION = "vaults"
+LANES = 8
+# So many sweeps a vault remembers, so that a message that comes twice is counted once.
+_REMEMBERED = 10
+_NEVER = "0" * 18
+
+
+@dataclass(frozen=True)
+class SweptVault:
+    """What a sweep of one vault came to. `reason` and `message` are empty when it was read to its end."""
+
+    vault: str
+    at: datetime
+    objects: int = 0
+    near_or_past_expiry: int = 0
+    gone: int = 0
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class KnownVault:
+    """A vault. `store` is empty for one that is not swept. `tried_at` is its last sweep, `swept_at` the last that read
+    it to its end."""
+
+    name: str
+    first_seen_at: datetime
+    store: str = ""
+    site: str = ""
+    owner: str = ""
+    last_event_at: datetime | None = None
+    tried_at: datetime | None = None
+    swept_at: datetime | None = None
+    vanished_at: datetime | None = None
+    objects: int = 0
+    near_or_past_expiry: int = 0
+    gone: int = 0
+    reason: str = ""
+    message: str = ""
+    sweeps: tuple[str, ...] = ()
+    etag: str = ""
+
+    @property
+    def is_swept(self) -> bool:
+        return bool(self.store) and self.vanished_at is None
+
+
+@dataclass(frozen=True)
+class SweepCount:
+    """How many vaults a sweep has done, how many of those failed, and when it did the last."""
+
+    done: int = 0
+    failed: int = 0
+    last_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class VaultReport:
+    """What a sweep found remarkable about a vault: `refused`, `added` or `vanished`."""
+
+    vault: str
+    what: str
+    reason: str
+    message: str
+
+
+def report_row(sweep_id: str, report: VaultReport) -> Row:
+    """The row of a report."""
+    values: dict[str, Value] = {
+        "vault": report.vault,
+        "what": report.what,
+        "reason": report.reason,
+        "message": report.message[:2_000],
+    }
+    return Row(VAULTS_PARTITION, f"report:{sweep_id}:{report.what}:{report.vault}", values)
+
+
+def lane_of(vault: str) -> int:
+    """The lane of a vault: always the same."""
+    return zlib.crc32(vault.encode()) % LANES
+
+
+def count_key(sweep_id: str, vault: str) -> str:
+    """Where the sweep counts the vaults of that one's lane."""
+    return f"count:{sweep_id}:{lane_of(vault)}"
+
+
+def _due_key(vault: KnownVault) -> str:
+    tried = _NEVER if vault.tried_at is None else ascending(vault.tried_at)
+    return f"due:{lane_of(vault.name)}:{tried}:{vault.name}"
+
+
+def kept_vault(known: KnownVault | None, wanted: KnownVault) -> list[Operation]:
+    """The operations that bring a vault up to what the settings say; none when nothing changed."""
+    if known is None:
+        return changed_vault(None, wanted)
+    after = replace(known, store=wanted.store, site=wanted.site, owner=wanted.owner)
+    return [] if after == known else changed_vault(known, after)
+
+
+def changed_vault(before: KnownVault | None, after: KnownVault) -> list[Operation]:
+    """The operations that make the rows of a vault those of `after`: its own, its place in the order, its refusal."""
+    row = _to_row(after)
+    operations: list[Operation] = [Create(row) if before is None else Replace(row)]
+    old = _due_key(before) if before is not None and before.is_swept else ""
+    new = _due_key(after) if after.is_swept else ""
+    if old != new:
+        operations += [Delete(old)] if old else []
+        operations += (
+            [Create(Row(VAULTS_PARTITION, new, {"vault": after.name, "first_seen_at": after.first_seen_at}))]
+            if new
+            else []
+        )
+    refused = Row(
+        VAULTS_PARTITION,
+        f"refused:{after.name}",
+        {"vault": after.name, "what": "refused", "reason": after.reason, "message": after.message},
+    )
+    was, now = before is not None and before.is_swept and bool(before.reason), after.is_swept and bool(after.reason)
+    if now:
+        operations.append(Save(refused))
+    elif was:
+        operations.append(Delete(refused.row_key))
+    return operations
+
+
+def swept_vault(known: KnownVault, sweep_id: str, swept: SweptVault) -> KnownVault:
+    """The vault after a sweep of it."""
+    return replace(
+        known,
+        # Of two sweeps at once the later one stands.
+        tried_at=max(swept.at, known.tried_at or swept.at),
+        swept_at=known.swept_at if swept.reason else swept.at,
+        objects=swept.objects,
+        near_or_past_expiry=swept.near_or_past_expiry,
+        gone=swept.gone,
+        reason=swept.reason,
+        message=swept.message[:2_000],
+        sweeps=(*known.sweeps, sweep_id)[-_REMEMBERED:],
+    )
+
+
+def counted_vault(sweep_id: str, swept: SweptVault, count: Row | None) -> list[Operation]:
+    """The operations that count a vault, and report what went wrong with it."""
+    before = count or Row(VAULTS_PARTITION, count_key(sweep_id, swept.vault))
+    values: dict[str, Value] = {
+        "done": before.number("done") + 1,
+        "failed": before.number("failed") + bool(swept.reason),
+        "last_at": max(swept.at, before.time("last_at") or swept.at),
+    }
+    row = replace(before, values=values)
+    operations: list[Operation] = [Create(row) if count is None else Replace(row)]
+    if swept.reason:
+        operations.append(Save(report_row(sweep_id, VaultReport(swept.vault, "refused", swept.reason, swept.message))))
+    return operations
+
+
+def _to_row(vault: KnownVault) -> Row:
+    texts = {name: getattr(vault, name) for name in _TEXTS}
+    numbers = {name: getattr(vault, name) for name in _NUMBERS}
+    moments = {name: moment for name in _MOMENTS if (moment := getattr(vault, name)) is not None}
+    values: Mapping[str, Value] = {
+        "vault": vault.name,
+        **texts,
+        **numbers,
+        **moments,
+        "sweeps": json.dumps(vault.sweeps),
+    }
+    return Row(VAULTS_PARTITION, f"vault:{vault.name}", values, vault.etag)
+
+
+def to_vault(row: Row) -> KnownVault:
+    """The vault of a row."""
+    first_seen_at = row.time("first_seen_at")
+    assert first_seen_at is not None  # noqa: S101 - every row is written with it
+    members: dict[str, Any] = {name: row.text(name) for name in _TEXTS}
+    members |= {name: row.number(name) for name in _NUMBERS}
+    members |= {name: row.time(name) for name in _MOMENTS}
+    members |= {"first_seen_at": first_seen_at, "sweeps": tuple(json.loads(row.text("sweeps", "[]")))}
+    return KnownVault(name=row.text("vault"), etag=row.etag, **members)
+
+
+def to_report(row: Row) -> VaultReport:
+    """The report of a row."""
+    return VaultReport(row.text("vault"), row.text("what"), row.text("reason"), row.text("message"))
+
+
+_TEXTS = ("store", "site", "owner", "reason", "message")
+_NUMBERS = ("objects", "near_or_past_expiry", "gone")
+_MOMENTS = ("first_seen_at", "last_event_at", "tried_at", "swept_at", "vanished_at")
