@@ -11,6 +11,7 @@ import boto3
 from bench.measuring import Memory
 from bench.worlds import DOCUMENT, LabCredentials
 from lab.emulators.ec2.accounts import ACCESS_KEY_ID, LONDON, SECRET_ACCESS_KEY
+from shared.assets.accounts import AccountDirectory
 from shared.assets.aws.client import Ec2
 from shared.assets.source import Ec2SourceType
 from shared.bootstrap.kinds import KINDS
@@ -40,7 +41,8 @@ def whole_import(tables_at: str) -> dict[str, Any]:
     tables = RestTables.from_connection_string(tables_at)
     settings = SettingsStore(tables.table("settings"), KINDS, _now)
     ec2 = Ec2(LabCredentials(), lambda *_: "", _now)
-    source = Ec2SourceType(PartRows(tables.table("assets")), settings, lambda: ec2)
+    directory = AccountDirectory(tables.table("runs"), _now)
+    source = Ec2SourceType(PartRows(tables.table("assets")), settings, directory, lambda: ec2)
     runner = ImportRunner(RunRepository(tables.table("runs")), {source.kind: source}, _now)
     # What a worker has done long before: botocore's models, connections, the rules' engine.
     tenant = source.source(DOCUMENT)

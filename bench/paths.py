@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from bench.measuring import ROOT
 from bench.webhook import HEADERS, Events, event_grid_webhook
 from lab.fakes.tables import MemoryTables
+from shared.assets.accounts import AccountDirectory
 from shared.assets.source import Ec2SourceType
 from shared.bootstrap.kinds import KINDS
 from shared.imports.part_rows import PartRows
@@ -135,7 +136,12 @@ class _Part:
         }
         tables = MemoryTables()
         settings, ec2 = _settings(tables), cast("Ec2", _OnePage(self.instance))
-        source = Ec2SourceType(PartRows(tables.table("assets")), settings, lambda: ec2)
+        source = Ec2SourceType(
+            PartRows(tables.table("assets")),
+            settings,
+            AccountDirectory(tables.table("runs"), lambda: self.now),
+            lambda: ec2,
+        )
         self.runner = ImportRunner(RunRepository(tables.table("runs")), {source.kind: source}, lambda: self.now)
 
     def start(self) -> list[Any]:

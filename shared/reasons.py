@@ -125,6 +125,7 @@ class Reason(StrEnum):
     AWS_ROLE_REFUSED = "aws_role_refused"
     AWS_WEB_IDENTITY_REFUSED = "aws_web_identity_refused"
     AWS_ACCOUNT_DIFFERS = "aws_account_differs"
+    AWS_ORGANIZATION_REFUSED = "aws_organization_refused"
     AWS_ACCOUNT_BLOCKED = "aws_account_blocked"
     AWS_FILTER_REFUSED = "aws_filter_refused"
     AWS_THROTTLED = "aws_throttled"

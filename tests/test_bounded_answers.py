@@ -16,7 +16,8 @@ from azure.storage.blob import ContainerClient
 
 from shared import bootstrap
 from shared.assets.aws import client, parser
-from shared.assets.aws.client import AwsKeys, Caller, Ec2
+from shared.assets.aws.client import Ec2
+from shared.assets.aws.keys import AwsKeys, Caller, RoleSession
 from shared.assets.aws.web_identity import ManagedIdentityTokens
 from shared.assets.documents.aws_tenants import AwsTenantDocument
 from shared.bounded_answers import LARGEST_SMALL_ANSWER, bounded_transport
@@ -204,7 +205,8 @@ LISTINGS = {
 
 @pytest.mark.parametrize("what", LISTINGS)
 def test_ec2(service: Service, ec2: Ec2, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
-    monkeypatch.setattr(ec2, "_identify", lambda *_: (AwsKeys("AKIAACORN", "s3cret"), Caller(ACCOUNT, "arn")))
+    session = RoleSession(AwsKeys("AKIAACORN", "s3cret"), Caller(ACCOUNT, "arn"), datetime.now(UTC))
+    monkeypatch.setattr(ec2._sessions, "identify", lambda *_, **__: session)
     # A tenth of both bounds, so that the test is quick.
     monkeypatch.setattr(parser, "_MOST_MARKS", 200_000)
     monkeypatch.setattr(client, "LARGEST_PAGE", parser.LARGEST_PAGE // 10)

@@ -4,7 +4,6 @@ EC2 is stood in for behind the product's own reader, with botocore's errors, and
 its client, with azure-core's; AuthRocket is in `simulated_authrocket`.
 """
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,16 +23,19 @@ from lab.faults.disturbances import Disturbances
 from lab.faults.scenario import Scenario, SimulatedRecord, SweptObject
 from lab.faults.secret_rotation import accepted, stored
 from lab.faults.simulation import Simulation
-from shared.assets.aws.client import AwsKeys, Caller, Ec2
+from shared.assets.aws.client import Ec2
 from shared.assets.aws.errors import AccessContext, classify
-from shared.assets.documents.aws_tenants import ALL_REGIONS, AccountDocument, AwsTenantDocument
+from shared.assets.aws.keys import AwsKeys, Caller, RoleSession
+from shared.assets.aws.sessions import Asker, AwsSessions
+from shared.assets.documents.aws_accounts import ALL_REGIONS, AccountDocument
+from shared.assets.documents.aws_tenants import AwsTenantDocument
 from shared.errors import MisconfiguredError, TryLaterError
 from shared.reasons import Reason
 from shared.tickets.domain.model import ObjectType
 from shared.tickets.inbound.sweep import ObjectProperties, ObjectsPage
 from shared.vaults.documents.credential_stores import CredentialStore
 from shared.vaults.documents.vault_addresses import SecretAddress
-from shared.vaults.model import Credentials, CredentialUser, SecretValue, json_fields
+from shared.vaults.model import Credentials, SecretValue, json_fields
 
 _EC2_CODES = (
     "RequestLimitExceeded",
@@ -127,9 +129,7 @@ class SimulatedEc2(Ec2):
         self, scenario: Scenario, simulation: Simulation, disturbances: Disturbances, credentials: Credentials
     ) -> None:
         # Without the real one's session of botocore: nothing here speaks to AWS.
-        self._credentials = credentials
-        self._lock = threading.Lock()
-        self._assumed: dict[tuple[str, ...], AwsKeys] = {}
+        self._sessions = _SimulatedSessions(self, credentials, simulation)
         self._scenario = scenario
         self._simulation = simulation
         self._disturbances = disturbances
@@ -140,20 +140,18 @@ class SimulatedEc2(Ec2):
         regions = document.regions_of(account)
         if regions != ALL_REGIONS:
             return regions
-        _, caller = self._identify(document, account, tenant)
+        caller = self._sessions.identify(document, account, tenant).caller
         self._perhaps_fail(caller.account, "us-east-1", "ec2:DescribeRegions")
         return [part.split(":")[1] for part in self._scenario.parts if part.startswith(caller.account)]
 
-    def _identify_once(
-        self, document: AwsTenantDocument, account: AccountDocument | None, tenant: str
-    ) -> tuple[AwsKeys, Caller]:
-        assert account is not None
-        keys = self._base_keys(document, CredentialUser(document.kind, tenant))
-        self._perhaps_fail(account.account, "us-east-1", "sts:GetCallerIdentity")
+    def open_session(self, account: str, keys: AwsKeys) -> RoleSession:
+        """As STS does it. Asked for each part: a key may be switched off within the hour."""
+        self._perhaps_fail(account, "us-east-1", "sts:GetCallerIdentity")
         if keys.secret_access_key not in accepted(self._scenario, "aws", self._simulation.at):
-            context = AccessContext(account.account, "us-east-1", "sts:GetCallerIdentity")
-            raise classify(_botocore_error("SignatureDoesNotMatch"), context)
-        return keys, Caller(account.account, f"arn:aws:iam::{account.account}:user/deskbridge")
+            raise classify(
+                _botocore_error("SignatureDoesNotMatch"), AccessContext(account, "us-east-1", "sts:GetCallerIdentity")
+            )
+        return RoleSession(keys, Caller(account, f"arn:aws:iam::{account}:user/deskbridge"), self._simulation.at)
 
     def read_instances(
         self,
@@ -166,7 +164,7 @@ class SimulatedEc2(Ec2):
     ) -> Iterator[list[Mapping[str, Any]]]:
         assert account is not None
         self._simulation.pause()
-        self._identify(document, account, tenant)
+        self._sessions.identify(document, account, tenant)
         records = dict(self._scenario.records_at(f"{account.account}:{region}", self._simulation.at))
         ids = sorted(records)
         self._disturbances.rng.shuffle(ids)
@@ -190,6 +188,21 @@ class SimulatedEc2(Ec2):
             return
         caller = "" if action.startswith("sts:") else f"arn:aws:iam::{account}:user/deskbridge"
         raise classify(_botocore_error(fault), AccessContext(account, region, action, caller))
+
+
+class _SimulatedSessions(AwsSessions):
+    """Keys of the simulated vault, accepted as the scenario says."""
+
+    def __init__(self, ec2: SimulatedEc2, credentials: Credentials, simulation: Simulation) -> None:
+        nobody: Any = None
+        super().__init__(nobody, credentials, nobody, lambda: simulation.at)
+        self._ec2 = ec2
+
+    def _open(self, document: AwsTenantDocument, account: AccountDocument | None, asker: Asker) -> RoleSession:
+        del document
+        assert account is not None
+        assert asker.keys is not None
+        return self._ec2.open_session(account.account, asker.keys)
 
 
 @dataclass

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 from shared.imports.registration import RegisteredSource
 
 if TYPE_CHECKING:
+    from shared.assets.accounts import AccountDirectory
     from shared.assets.aws.client import Ec2
     from shared.imports.part_rows import PartRows
     from shared.imports.sources import SourceType
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 class _Services(Protocol):
     def asset_rows(self) -> "PartRows": ...
     def settings(self) -> "SettingsStore": ...
+    def account_directory(self) -> "AccountDirectory": ...
     def ec2(self) -> "Ec2": ...
 
 
@@ -30,7 +32,7 @@ def _documents() -> "Sequence[type[SettingsDocument]]":
 def _build(services: _Services) -> "SourceType":
     from shared.assets.source import Ec2SourceType
 
-    return Ec2SourceType(services.asset_rows(), services.settings(), services.ec2)
+    return Ec2SourceType(services.asset_rows(), services.settings(), services.account_directory(), services.ec2)
 
 
 EC2 = RegisteredSource(

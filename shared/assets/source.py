@@ -2,49 +2,49 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from shared.assets.accounts import AccountDirectory
 from shared.assets.documents.asset_fields import STANDARD_FIELDS, AssetFieldDocument
 from shared.assets.documents.asset_types import AssetTypeDocument
-from shared.assets.documents.aws_tenants import ALL_REGIONS, AccountDocument, AwsTenantDocument
+from shared.assets.documents.aws_tenants import AwsTenantDocument
 from shared.assets.mapping import FIELD_NEED, TYPE_NEED, AssetMapping
-from shared.errors import ConflictError, MisconfiguredError, NotFoundError
+from shared.assets.tenant_accounts import TenantAccounts
+from shared.errors import ConflictError, MisconfiguredError
 from shared.imports.part_rows import PartRows
 from shared.imports.plan.model import DesiredRecord, MatchOn, Policy, Trigger
 from shared.imports.plan.safety import Brake
+from shared.imports.sources import Expansion
 from shared.reasons import Reason
 from shared.records.documents.sites import customers_by_site
 from shared.records.model import CUSTOM, SITE, TYPE, column_of
 from shared.settings.store import SettingsStore
+from shared.settings.stored import StoredDocument
 
 if TYPE_CHECKING:
     from shared.assets.aws.client import Ec2
 
 # A run is of the kind of the document that it imports.
 KIND = AwsTenantDocument.kind
-# A part that only finds out which regions an account has, or which account an access key is of.
-_LISTING = "regions of "
-_OWN_ACCOUNT = "own account"
-
-
-@dataclass(frozen=True)
-class _Place:
-    account: str
-    region: str
 
 
 class TenantSource:
     """One tenant's document, as it stands now."""
 
     def __init__(
-        self, name: str, document: AwsTenantDocument, settings: SettingsStore, ec2: Callable[[], "Ec2"]
+        self,
+        stored: StoredDocument[AwsTenantDocument],
+        settings: SettingsStore,
+        directory: AccountDirectory,
+        ec2: Callable[[], "Ec2"],
     ) -> None:
-        self.name = name
-        self.document = document
+        self.name = stored.name
+        document = self.document = stored.document
         self._settings = settings
+        self._directory = directory
         self._ec2 = ec2
+        self._accounts = self._accounts_of(stored)
         types = settings.list(AssetTypeDocument, fresh=True)
         self.mapping = AssetMapping(
             document, {stored.document.title: stored.name for stored in types}, self._fields_to_create()
@@ -52,24 +52,10 @@ class TenantSource:
         self._titles = {field.target: field.mapping.title for field in self.mapping.fields}
 
     def parts(self) -> Sequence[str]:
-        found: list[str] = []
-        for account in self.document.accounts or (None,):
-            regions = self.document.regions_of(account)
-            if account is None or regions == ALL_REGIONS:
-                found.append(_LISTING + (account.account if account is not None else _OWN_ACCOUNT))
-            else:
-                found += [f"{account.account}:{region}" for region in regions]
-        return found
+        return self._accounts.parts()
 
-    def expand(self, part: str) -> Sequence[str] | None:
-        if not part.startswith(_LISTING):
-            return None
-        account_id = part.removeprefix(_LISTING)
-        account = None if account_id == _OWN_ACCOUNT else self._account(account_id)
-        if account is None:
-            account_id = self._ec2().caller(self.document, None, tenant=self.name).account
-        regions = self._ec2().regions(self.document, account, tenant=self.name)
-        return [f"{account_id}:{region}" for region in regions]
+    def expand(self, part: str) -> Expansion | None:
+        return self._accounts.expand(part)
 
     def partition_key(self, part: str) -> str:
         # A part is named by account and region; ids in addresses begin with this (see `parse_asset_id`).
@@ -105,10 +91,10 @@ class TenantSource:
         )
 
     def read(self, part: str) -> Iterator[Sequence[Any]]:
-        place = _place_of(part)
-        self._check_alone(place)
-        account = self._account(place.account)
-        yield from self._ec2().read_instances(self.document, account, place.region, tenant=self.name)
+        account_id, region = _place_of(part)
+        self._check_alone(account_id, region)
+        account = self._accounts.account(account_id)
+        yield from self._ec2().read_instances(self.document, account, region, tenant=self.name)
 
     def map_record(self, part: str, raw: Any) -> DesiredRecord:
         del part
@@ -126,8 +112,8 @@ class TenantSource:
                 field_title = self._titles.get(target) or name.replace("-", " ").capitalize()
                 self._make(AssetFieldDocument.kind, name, {"title": field_title, "custom": target != name}, by)
 
-    def finish(self, part: str) -> None:
-        """Nothing follows from an asset."""
+    def finish(self, part: str, counts: Mapping[str, int]) -> None:
+        self._accounts.finish(*_place_of(part), counts)
 
     # Within
 
@@ -155,38 +141,28 @@ class TenantSource:
             if mapping.create_field and mapping.target not in present and mapping.target not in STANDARD_FIELDS
         )
 
-    def _account(self, account_id: str) -> AccountDocument | None:
-        """The account's entry; None when the tenant names none, which leaves the access key's own."""
-        if not self.document.accounts:
-            return None
-        for account in self.document.accounts:
-            if account.account == account_id:
-                return account
-        raise NotFoundError(
-            Reason.NOT_FOUND, f"The tenant {self.name} does not name the account {account_id} any more."
-        )
+    def _accounts_of(self, stored: StoredDocument[AwsTenantDocument]) -> TenantAccounts:
+        return TenantAccounts(stored.name, stored.document, stored.changed_at, self._directory, self._ec2)
 
-    def _check_alone(self, place: _Place) -> None:
+    def _check_alone(self, account_id: str, region: str) -> None:
         """Two tenants on one region would each deactivate what only the other one's filters let through."""
         for stored in self._settings.list(AwsTenantDocument):
             if stored.name == self.name:
                 continue
             if self._same_own_account(stored.document):
-                others: Sequence[AccountDocument | None] = (None,)
+                shared = stored.document.reads(None, region)
             else:
-                others = [account for account in stored.document.accounts if account.account == place.account]
-            for account in others:
-                regions = stored.document.regions_of(account)
-                if regions == ALL_REGIONS or place.region in regions:
-                    raise MisconfiguredError(
-                        Reason.AWS_REGION_SHARED,
-                        f"{place.region} of account {place.account} is imported by the tenant {stored.name} too.",
-                        remedy="Take it off one of the two tenants.",
-                    )
+                shared = self._accounts_of(stored).reads(account_id, region)
+            if shared:
+                raise MisconfiguredError(
+                    Reason.AWS_REGION_SHARED,
+                    f"{region} of account {account_id} is imported by the tenant {stored.name} too.",
+                    remedy="Take it off one of the two tenants.",
+                )
 
     def _same_own_account(self, other: AwsTenantDocument) -> bool:
-        """Whether both name no account and have the same access: then both read the same one."""
-        return not self.document.accounts and not other.accounts and self.document.access == other.access
+        """Whether both read the access key's own account alone, by the same access."""
+        return self.document.reads_own_account and other.reads_own_account and self.document.access == other.access
 
 
 class Ec2SourceType:
@@ -194,9 +170,12 @@ class Ec2SourceType:
 
     kind = KIND
 
-    def __init__(self, rows: PartRows, settings: SettingsStore, ec2: Callable[[], "Ec2"]) -> None:
+    def __init__(
+        self, rows: PartRows, settings: SettingsStore, directory: AccountDirectory, ec2: Callable[[], "Ec2"]
+    ) -> None:
         self.rows = rows
         self._settings = settings
+        self._directory = directory
         # A function: starting a run and answering questions about assets do not pay for boto3.
         self._ec2 = ec2
 
@@ -208,9 +187,10 @@ class Ec2SourceType:
 
     def source(self, name: str) -> TenantSource:
         stored = self._settings.get(AwsTenantDocument, name, fresh=True)
-        return TenantSource(name, stored.document, self._settings, self._ec2)
+        return TenantSource(stored, self._settings, self._directory, self._ec2)
 
 
-def _place_of(part: str) -> _Place:
-    account, _, region = part.partition(":")
-    return _Place(account, region)
+def _place_of(part: str) -> tuple[str, str]:
+    """Account and region."""
+    account_id, _, region = part.partition(":")
+    return account_id, region

@@ -9,6 +9,7 @@ from shared.bootstrap.singleton import LazyProxy, singleton
 from shared.bootstrap.sources import SOURCES
 
 if TYPE_CHECKING:
+    from shared.assets.accounts import AccountDirectory
     from shared.assets.aws.client import Ec2
     from shared.assets.desk import AssetDesk
     from shared.imports.part_rows import PartRows
@@ -47,6 +48,14 @@ def asset_rows() -> "PartRows":
     from shared.storage.names import ASSETS_TABLE
 
     return PartRows(bootstrap.tables().table(ASSETS_TABLE))
+
+
+@singleton
+def account_directory() -> "AccountDirectory":
+    from shared.assets.accounts import AccountDirectory
+    from shared.storage.names import RUNS_TABLE
+
+    return AccountDirectory(bootstrap.tables().table(RUNS_TABLE), bootstrap.now)
 
 
 @singleton

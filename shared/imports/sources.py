@@ -1,11 +1,20 @@
 """What a source is to the engine. A third one is a class of each of these two, registered in the composition root."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from shared.imports.part_rows import PartRows
 from shared.imports.plan.model import DesiredRecord, Policy, Trigger
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """The parts that a part led to, and what the run tells of it."""
+
+    parts: Sequence[str]
+    message: str = ""
 
 
 class SyncSource(Protocol):
@@ -24,8 +33,11 @@ class SyncSource(Protocol):
         """
         ...
 
-    def expand(self, part: str) -> Sequence[str] | None:
-        """For a part that only finds out which parts there are: those. None for a part with records."""
+    def expand(self, part: str) -> Expansion | None:
+        """For a part that only finds out which parts there are: those. None for a part with records.
+
+        When they are very many, it is asked again for each piece of them, and should then know them by itself.
+        """
         ...
 
     def partition_key(self, part: str) -> str:
@@ -48,7 +60,7 @@ class SyncSource(Protocol):
         """Create what records named in `DesiredRecord.prerequisites` (a type, a field). Twice is as once."""
         ...
 
-    def finish(self, part: str) -> None:
+    def finish(self, part: str, counts: Mapping[str, int]) -> None:
         """What follows from an import of the part once its records are written. May be interrupted and repeated."""
         ...
 

@@ -11,6 +11,7 @@ from shared.imports.part_rows import PartRows
 from shared.imports.plan.model import MatchOn, Policy, Trigger
 from shared.imports.plan.safety import Brake
 from shared.imports.runs.repository import RunRepository
+from shared.imports.sources import Expansion
 from shared.outbound import Outbound
 from shared.reasons import Reason
 from shared.records.documents.sites import customers_by_site
@@ -110,7 +111,7 @@ class RealmSource:
     def parts(self) -> Sequence[str]:
         return (self.document.realm,)
 
-    def expand(self, part: str) -> Sequence[str] | None:  # noqa: ARG002 - a realm has one part
+    def expand(self, part: str) -> Expansion | None:  # noqa: ARG002 - a realm has one part
         return None
 
     def partition_key(self, part: str) -> str:
@@ -154,7 +155,7 @@ class RealmSource:
     def create_prerequisites(self, prerequisites: Collection[str], by: str) -> None:
         """Users need nothing that an import would have to create."""
 
-    def finish(self, part: str) -> None:
+    def finish(self, part: str, counts: Mapping[str, int]) -> None:  # noqa: ARG002 - whatever was read
         """The tickets of newly granted permissions, also those that an earlier attempt could not open."""
         self._deliver(partition_of(part))
 

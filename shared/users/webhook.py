@@ -195,7 +195,7 @@ class AuthRocketWebhook:
             self._check_brake(source, own.partition)
         applier = Applier(self._source_type.rows, own.partition, event.id, source.name, self._now, _conflicted)
         entries = applier.apply([applier.prepare(entry) for entry in entries])
-        source.finish(realm)
+        source.finish(realm, {})
         message = " ".join(entry.message for entry in entries) or "Nothing is known of the user."
         if any(entry.action is Action.ERROR for entry in entries):
             raise _LeaveError(message)

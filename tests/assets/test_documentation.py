@@ -7,8 +7,12 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from shared.assets.documents.asset_fields import STANDARD_FIELDS
-from shared.assets.documents.aws_tenants import (
+from shared.assets.documents.aws_accounts import (
     AccountDocument,
+    AccountPatternDocument,
+    OrganizationDocument,
+)
+from shared.assets.documents.aws_tenants import (
     AssetTypeChoiceDocument,
     AwsTenantDocument,
     FieldMappingDocument,
@@ -30,11 +34,16 @@ def _blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
 
 
-def test_the_three_worked_tenants_are_accepted_as_they_stand() -> None:
+def test_the_worked_tenants_are_accepted_as_they_stand() -> None:
     settings = SettingsStore(MemoryTables().table("settings"), KINDS, Clock())
     documents = list(parse_yaml("\n---\n".join(_blocks("yaml"))))
     changes = settings.apply(documents, by="test")
-    assert [change.name for change in changes if change.kind == "aws-tenants"] == ["acorn", "acorn-group", "keyless"]
+    assert [change.name for change in changes if change.kind == "aws-tenants"] == [
+        "acorn",
+        "acorn-group",
+        "acorn-organization",
+        "keyless",
+    ]
     assert {change.action for change in settings.apply(documents, by="test")} == {"unchanged"}
 
 
@@ -46,13 +55,10 @@ def test_every_policy_is_json_and_names_what_the_product_calls() -> None:
         for statement in policy["Statement"]
         for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
     }
-    assert actions == {
-        "ec2:DescribeInstances",
-        "ec2:DescribeRegions",
-        "sts:AssumeRole",
-        "sts:AssumeRoleWithWebIdentity",
-    }
-    called = set(re.findall(r'"((?:ec2|sts):\w+)"', (ROOT / "shared" / "assets" / "aws" / "client.py").read_text()))
+    code = "".join(path.read_text() for path in (ROOT / "shared" / "assets" / "aws").glob("*.py"))
+    called = set(re.findall(r'"((?:ec2|sts):\w+)"', code))
+    called |= {f"organizations:{name}" for name in re.findall(r'session, "(\w+)"', code)}
+    assert len(called) == 9
     assert called - {"sts:GetCallerIdentity"} == actions
 
 
@@ -60,6 +66,8 @@ def test_every_setting_of_a_tenant_is_described() -> None:
     models: tuple[type[BaseModel], ...] = (
         AwsTenantDocument,
         AccountDocument,
+        OrganizationDocument,
+        AccountPatternDocument,
         AssetTypeChoiceDocument,
         FieldMappingDocument,
     )

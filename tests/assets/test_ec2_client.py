@@ -24,9 +24,11 @@ from lab.emulators.ec2.identity import Role
 from lab.emulators.ec2.records import Listed, Record
 from lab.emulators.ec2.server import EC2Lab
 from shared.assets.aws.client import Ec2
+from shared.assets.aws.clients import AwsClients
 from shared.assets.aws.errors import CODES
 from shared.assets.checks import check_tenant
-from shared.assets.documents.aws_tenants import AccountDocument, AwsTenantDocument
+from shared.assets.documents.aws_accounts import AccountDocument
+from shared.assets.documents.aws_tenants import AwsTenantDocument
 from shared.errors import DeskbridgeError, MisconfiguredError, TryLaterError
 from shared.reasons import Reason
 from tests.assets.tenants import FakeCredentials, tenant
@@ -271,7 +273,7 @@ def test_an_endpoint_that_is_not_there_may_pass(ec2: Ec2, monkeypatch: pytest.Mo
 
 def test_every_code_of_the_table_has_a_message_and_a_cure(lab: EC2Lab, ec2: Ec2) -> None:
     # One attempt: most of these would be retried.
-    once = Ec2(ec2._credentials, _token, lambda: datetime.now(UTC), attempts=1)
+    once = Ec2(ec2._sessions._credentials, _token, lambda: datetime.now(UTC), attempts=1)
     document = _document()
     for code in CODES:
         lab.script("refuse", code=code, action="DescribeInstances")
@@ -315,7 +317,7 @@ def test_the_test_of_a_tenant_for_all_regions_says_how_many_there_are(lab: EC2La
 
 
 def test_no_secret_shows_in_the_keys_that_are_held(lab: EC2Lab, ec2: Ec2) -> None:
-    keys, _ = ec2._identify(_document(), AccountDocument(account=ACORN), "acorn")
+    keys = ec2._sessions.identify(_document(), AccountDocument(account=ACORN), "acorn").keys
     assert lab.credentials().secret_access_key not in repr(keys)
     assert lab.credentials().access_key_id not in repr(keys)
 
@@ -325,14 +327,14 @@ def test_of_many_accounts_only_so_many_clients_stay(
 ) -> None:
     """Soak: the clients of AWS, one for each part, once stayed until they filled the memory."""
     made: list[weakref.ref[Any]] = []
-    make = Ec2._make_client
+    make = AwsClients._make
 
-    def watch(self: Ec2, *given: Any) -> Any:
+    def watch(self: AwsClients, *given: Any) -> Any:
         client = make(self, *given)
         made.append(weakref.ref(client))
         return client
 
-    monkeypatch.setattr(Ec2, "_make_client", watch)
+    monkeypatch.setattr(AwsClients, "_make", watch)
     ec2 = Ec2(credentials, _token, lambda: datetime.now(UTC), attempts=3)
     roles = {f"{number:012}": f"arn:aws:iam::{number:012}:role/reader" for number in range(1, 101)}
     lab.service.directory.add_roles(Role(role, trusted_accounts=(ACORN,)) for role in roles.values())

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, cast
 
-from shared.assets.documents.aws_tenants import AccountDocument, AwsTenantDocument
+from shared.assets.accounts import AccountDirectory
+from shared.assets.documents.aws_accounts import AccountDocument
+from shared.assets.documents.aws_tenants import AwsTenantDocument
 from shared.assets.source import Ec2SourceType
 from shared.bootstrap.kinds import KINDS
 from shared.imports.part_rows import PartIndex, PartRows
@@ -102,7 +104,7 @@ class SourceCase(Protocol):
     ) -> SourceType: ...
 
 
-class _FakeEc2:
+class FakeEc2:
     """Stands in for `Ec2`: instances of the far side, in EC2's shape, page by page."""
 
     def __init__(self, far: FarSide) -> None:
@@ -140,6 +142,11 @@ class Ec2Case:
     # A tenant of many accounts has a part for each of them and each region.
     accounts: Sequence[Mapping[str, str]] = ({"account": ACCOUNT},)
     regions: Sequence[str] = (REGION,)
+    # What a test sets otherwise in the tenant's document.
+    changes: Mapping[str, Any] = {}
+
+    def ec2(self, far: FarSide) -> Any:
+        return FakeEc2(far)
 
     def settle(self, settings: SettingsStore, **policies: Any) -> None:
         if settings.find(AwsTenantDocument, self.document) is None:
@@ -177,11 +184,13 @@ class Ec2Case:
         }
         if policies.get("match", True):
             content |= {"matching_field": "asset-number", "matching_ignores_case": policies.get("ignore_case", False)}
+        content |= self.changes
         settings.put("aws-tenants", self.document, content, by="test", if_match=_any(settings, self.document))
 
     def source(self, tables: Tables, settings: SettingsStore, far: FarSide, now: Callable[[], datetime]) -> SourceType:
-        fake: Any = _FakeEc2(far)
-        return Ec2SourceType(PartRows(tables.table(self.table)), settings, lambda: fake)
+        fake = self.ec2(far)
+        directory = AccountDirectory(tables.table("runs"), now)
+        return Ec2SourceType(PartRows(tables.table(self.table)), settings, directory, lambda: fake)
 
 
 def _unrandom(text: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 from xml.sax.saxutils import escape
 
-Service = Literal["ec2", "sts"]
+Service = Literal["ec2", "sts", "organizations"]
 
 _STATUS = {
     "AuthFailure": 401,

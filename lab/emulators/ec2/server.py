@@ -11,6 +11,7 @@ from lab.emulators.ec2 import accounts
 from lab.emulators.ec2.accounts import ACORN, LONDON, Credentials
 from lab.emulators.ec2.faults import Kind, Script, ScriptOptions
 from lab.emulators.ec2.identity import Directory, Signed
+from lab.emulators.ec2.organizations import Member, OrganizationTree
 from lab.emulators.ec2.records import Generated, Generation, Listed, Record, Records
 from lab.emulators.ec2.service import Answer, Call, Ec2Service
 from lab.emulators.ports import LOOPBACK
@@ -20,7 +21,9 @@ Place = tuple[str, str]  # account and region
 
 
 class EC2Lab(Startable):
-    """EC2 and STS on one loopback port, in this process: for tests. `process` runs it beside, for measuring.
+    """EC2, STS and Organizations on one loopback port, in this process: for tests.
+
+    `process` runs it beside, for measuring.
 
     `instances` says how many made-up instances an account and region holds; where it says nothing, `put` fills in.
     `regions` are those that the accounts have enabled: another partition is its regions, and keys and roles added to
@@ -45,7 +48,9 @@ class EC2Lab(Startable):
             for region in regions
         }
         self._wanted_port = port
-        self.service = Ec2Service(accounts.directory(), records, regions, not_opted_in)
+        tree = OrganizationTree((ACORN,))
+        tree.put(Member(ACORN, "Acorn Construction"), Member(accounts.ST_JOHNS, "St Johns High School"))
+        self.service = Ec2Service(accounts.directory(), records, regions, not_opted_in, tree)
         self._serving: ServingThread | None = None
 
     def start(self) -> Self:
@@ -70,7 +75,8 @@ class EC2Lab(Startable):
 
     def environment(self) -> dict[str, str]:
         """The settings that lead an unchanged boto3 here."""
-        return {"AWS_ENDPOINT_URL_EC2": self.url, "AWS_ENDPOINT_URL_STS": self.url, "AWS_EC2_METADATA_DISABLED": "true"}
+        services = {f"AWS_ENDPOINT_URL_{service}": self.url for service in ("EC2", "STS", "ORGANIZATIONS")}
+        return {**services, "AWS_EC2_METADATA_DISABLED": "true"}
 
     def credentials(self) -> Credentials:
         return Credentials()
@@ -79,6 +85,11 @@ class EC2Lab(Startable):
     def directory(self) -> Directory:
         """The keys and roles: add, revoke, or check web identities with a function of your own."""
         return self.service.directory
+
+    @property
+    def organization(self) -> OrganizationTree:
+        """The accounts that AWS Organizations lists: put, change and remove them."""
+        return self.service.organization
 
     @property
     def journal(self) -> list[Call]:

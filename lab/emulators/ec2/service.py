@@ -1,5 +1,6 @@
-"""Requests to answers: identity, permission, throttling, faults, then EC2 or STS. Knows nothing of sockets."""
+"""Requests to answers: identity, permission, throttling, faults, then EC2, STS or Organizations. No sockets here."""
 
+import json
 import re
 import threading
 import zlib
@@ -11,7 +12,8 @@ from urllib.parse import parse_qsl
 
 from lab.emulators.ec2 import sts
 from lab.emulators.ec2.faults import Faults, Script
-from lab.emulators.ec2.identity import AccessKey, Directory, Signed, read_scope
+from lab.emulators.ec2.identity import AccessKey, Directory, Scope, Signed, read_scope
+from lab.emulators.ec2.organizations import JSON_TYPE, TARGET, OrganizationTree, refusal_body
 from lab.emulators.ec2.pages import Pages, Query, read_query
 from lab.emulators.ec2.records import Records
 from lab.emulators.ec2.refusals import (
@@ -58,12 +60,13 @@ class Answer:
 
 @dataclass
 class Ec2Service:
-    """EC2 and STS of several accounts. `denied` holds (account, region, action) that policy forbids."""
+    """EC2, STS and Organizations of several accounts. `denied` holds (account, region, action) that policy forbids."""
 
     directory: Directory
     records: dict[tuple[str, str], Records]
     regions: tuple[str, ...]
     not_opted_in: tuple[str, ...]
+    organization: OrganizationTree = field(default_factory=lambda: OrganizationTree(()))
     faults: Faults = field(default_factory=Faults)
     denied: set[tuple[str, str, str]] = field(default_factory=set)
     journal: list[Call] = field(default_factory=list)
@@ -73,11 +76,8 @@ class Ec2Service:
 
     def answer(self, request: Signed) -> Answer:
         """One request, whatever it is; never raises for what a client sent."""
-        form = dict(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))
-        form |= parse_qsl(request.query, keep_blank_values=True)
-        action = form.get("Action", "")
         scope = read_scope(request.headers.get("authorization", ""))
-        service: Service = "sts" if action in sts.ACTIONS or (scope and scope.service == "sts") else "ec2"
+        service, action, form = _asked(request, scope)
         region = scope.region if scope else ""
         gzip = "gzip" in request.headers.get("accept-encoding", "")
         account, page, script, code = "", None, None, None
@@ -90,7 +90,11 @@ class Ec2Service:
             answer = self._serve(caller, service, action, region, form, query, script, gzip=gzip)
         except RefusalError as refusal:
             code = refusal.code
-            answer = Answer(refusal.status, refusal.body(service))
+            answer = (
+                Answer(refusal.status, refusal_body(refusal), JSON_TYPE)
+                if service == "organizations"
+                else Answer(refusal.status, refusal.body(service))
+            )
         secret_free = {name: value for name, value in form.items() if name != "WebIdentityToken"}
         call = Call(
             datetime.now(UTC),
@@ -146,11 +150,14 @@ class Ec2Service:
                     self.faults.cleared.wait(script.seconds)
                 case "call" if script.run:
                     script.run()
-        answer = (
-            self._ec2(caller, action, region, form, query, script, gzip=gzip)
-            if service == "ec2" and caller
-            else Answer(200, self._sts(caller, action, form))
-        )
+        if service == "ec2" and caller:
+            answer = self._ec2(caller, action, region, form, query, script, gzip=gzip)
+        elif service == "organizations" and caller:
+            if self._denies(caller.account, region, action):
+                raise RefusalError("AccessDeniedException", "You don't have permissions to access this resource.")
+            answer = Answer(200, self.organization.answer(caller, action, form), JSON_TYPE)
+        else:
+            answer = Answer(200, self._sts(caller, action, form))
         if script and script.kind == "truncated":
             return Answer(answer.status, answer.body, gzip=answer.gzip, broken="truncated")
         if script and script.kind == "malformed":
@@ -202,6 +209,17 @@ class Ec2Service:
     def _denies(self, account: str, region: str, action: str) -> bool:
         with self._lock:
             return bool({(account, region, action), (account, region, "*"), (account, "*", action)} & self.denied)
+
+
+def _asked(request: Signed, scope: Scope | None) -> tuple[Service, str, dict[str, str]]:
+    """The service, the action and its parameters. Organizations speaks JSON, the others forms."""
+    target = request.headers.get("x-amz-target", "")
+    if target.startswith(TARGET):
+        return "organizations", target.removeprefix(TARGET), json.loads(request.body or b"{}")
+    form = dict(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))
+    form |= parse_qsl(request.query, keep_blank_values=True)
+    action = form.get("Action", "")
+    return "sts" if action in sts.ACTIONS or (scope and scope.service == "sts") else "ec2", action, form
 
 
 def _refusal(script: Script, caller: AccessKey | None, action: str) -> RefusalError:

@@ -89,7 +89,7 @@ _FILTER = AwsRefusal(
 )
 _THROTTLED = AwsRefusal(
     Reason.AWS_THROTTLED,
-    "EC2 throttles the account's requests ({where}).",
+    "AWS throttles the account's requests ({where}).",
     "It is tried again by itself.",
     passes=True,
 )
@@ -111,6 +111,11 @@ _ROLE = AwsRefusal(
     "The role's trust policy must name the caller, with the external id if there is one, and the caller must be "
     "allowed: {policy}",
 )
+_ORGANIZATION = AwsRefusal(
+    Reason.AWS_ORGANIZATION_REFUSED,
+    "AWS Organizations does not answer {caller_or_key} ({action}; {where}).",
+    "Ask from the management account or a delegated administrator of AWS Organizations, with this policy: {policy}",
+)
 _WEB_IDENTITY = AwsRefusal(
     Reason.AWS_WEB_IDENTITY_REFUSED,
     "AWS does not take the managed identity's token for the role {role}.",
@@ -131,6 +136,7 @@ CODES: Mapping[str, AwsRefusal] = {
     "UnauthorizedOperation": _DENIED,
     "AccessDenied": _DENIED,
     "AccessDeniedException": _DENIED,
+    "AWSOrganizationsNotInUseException": _ORGANIZATION,
     "OptInRequired": _DISABLED,
     "RegionDisabledException": _DISABLED,
     "Blocked": _BLOCKED,
@@ -142,8 +148,10 @@ CODES: Mapping[str, AwsRefusal] = {
     "RequestLimitExceeded": _THROTTLED,
     "Throttling": _THROTTLED,
     "ThrottlingException": _THROTTLED,
+    "TooManyRequestsException": _THROTTLED,
     "InternalError": _FAILED,
     "InternalFailure": _FAILED,
+    "ServiceException": _FAILED,
     "Unavailable": _FAILED,
     "ServiceUnavailable": _FAILED,
     "RequestTimeout": _FAILED,
@@ -189,6 +197,8 @@ def smallest_policy(action: str, role: str = "") -> str:
 def _refusal_of(code: str, error: ClientError, context: AccessContext) -> AwsRefusal:
     if context.action.startswith("sts:AssumeRole") and CODES.get(code) is _DENIED:
         return _WEB_IDENTITY if context.action == "sts:AssumeRoleWithWebIdentity" else _ROLE
+    if context.action.startswith("organizations:") and CODES.get(code) is _DENIED:
+        return _ORGANIZATION
     # In a region that is not opted in EC2 does not know the keys, though STS has just accepted them.
     if code in {"AuthFailure", "UnrecognizedClientException"} and context.action.startswith("ec2:") and context.caller:
         return _DISABLED

@@ -1,14 +1,24 @@
 """AWS tenants: which accounts and regions are read, and how their instances become assets."""
 
 import re
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property, lru_cache
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from shared.assets.documents.asset_fields import STANDARD_FIELDS, AssetFieldDocument
 from shared.assets.documents.asset_types import DEFAULT_GROUP, AssetTypeDocument
+from shared.assets.documents.aws_accounts import (
+    ALL_REGIONS,
+    PARTITIONS,
+    AccountDocument,
+    OrganizationDocument,
+    Partition,
+    Region,
+    Regions,
+    partition_of,
+)
 from shared.imports.documents import RAW, BrakeDocument, SiteRuleDocument
 from shared.records.documents.sites import SiteDocument
 from shared.rules.documents import CriterionDocument
@@ -16,11 +26,6 @@ from shared.rules.expressions import ExpressionError, Read, compile_expression
 from shared.settings.base import Document, DocumentName, Reference, SettingsDocument, Text, standing_twice
 from shared.vaults.documents.credentials import CredentialReference
 
-_ACCOUNT = re.compile(r"\d{12}")
-_REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}")
-_ROLE = re.compile(r"arn:(aws|aws-us-gov|aws-cn):iam::(\d{12}):role/[\w+=,.@/-]{1,512}", re.ASCII)
-_PREFIX = {"aws-us-gov": "us-gov-", "aws-cn": "cn-"}
-ALL_REGIONS = "all"
 _AUDIENCE = re.compile(r"api://[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)*/?")
 # The app ids of Microsoft's services whose tokens are worth the most: Key Vault, Graph and its predecessor, Resource
 # Manager and the service management before it, storage, Event Grid, SQL, Log Analytics, the portal.
@@ -46,24 +51,6 @@ def compile_source(expression: str) -> Read:
     return compile_expression(expression, literal_under="tags")
 
 
-def _account(value: str) -> str:
-    if not _ACCOUNT.fullmatch(value):
-        raise ValueError("must be the 12 digits of an account, in quotes")
-    return value
-
-
-def _region(value: str) -> str:
-    if not _REGION.fullmatch(value):
-        raise ValueError("must be a region's name, such as eu-west-2")
-    return value
-
-
-def _role(value: str) -> str:
-    if not _ROLE.fullmatch(value):
-        raise ValueError("must be the ARN of a role, such as arn:aws:iam::111122223333:role/deskbridge")
-    return value
-
-
 def _expression(value: str) -> str:
     try:
         compile_source(value)
@@ -72,20 +59,7 @@ def _expression(value: str) -> str:
     return value
 
 
-def _regions(value: tuple[str, ...]) -> tuple[str, ...]:
-    # Each becomes a part of the import, and a run has a part once.
-    if len(set(value)) != len(value):
-        raise ValueError("lists a region twice")
-    if not value:
-        raise ValueError("at least one region is needed")
-    return value
-
-
-AccountId = Annotated[Text, AfterValidator(_account)]
-Region = Annotated[Text, AfterValidator(_region)]
-RoleArn = Annotated[Text, AfterValidator(_role)]
 Expression = Annotated[Text, AfterValidator(_expression)]
-Regions = Literal["all"] | Annotated[tuple[Region, ...], AfterValidator(_regions)]
 
 
 class AccessKeyDocument(Document):
@@ -122,30 +96,6 @@ class WebIdentityDocument(Document):
     method: Literal["web_identity"]
     audience: Annotated[Text, AfterValidator(_audience)]
     client_id: Text | None = None
-
-
-class AccountDocument(Document):
-    """An account. Without `role` the access key reads it itself; `regions` stand in for the tenant's."""
-
-    account: AccountId
-    role: RoleArn | None = None
-    external_id: Text | None = None
-    regions: Regions | None = None
-
-    @field_validator("external_id")
-    @classmethod
-    def _needs_a_role(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value is not None and info.data.get("role") is None and "role" in info.data:
-            raise ValueError("is used with a role only")
-        return value
-
-    @field_validator("role")
-    @classmethod
-    def _is_of_the_account(cls, value: str | None, info: ValidationInfo) -> str | None:
-        account = info.data.get("account")
-        if value is not None and account is not None and f"::{account}:" not in value:
-            raise ValueError(f"is a role of another account than {account}")
-        return value
 
 
 class FilterDocument(Document):
@@ -220,10 +170,14 @@ class AwsTenantDocument(SettingsDocument):
 
     title: Text
     syncing: bool = False
-    partition: Literal["aws", "aws-us-gov", "aws-cn"] = "aws"
+    partition: Partition = "aws"
+    home_region: Region | None = None
     access: Annotated[AccessKeyDocument | WebIdentityDocument, Field(discriminator="method")]
     accounts: tuple[AccountDocument, ...] = ()
+    organization: OrganizationDocument | None = None
     regions: Regions = Field(min_length=1)
+    except_regions: tuple[Region, ...] = ()
+    empty_regions_every_days: int = Field(default=1, ge=1, le=30)
     filters: tuple[FilterDocument, ...] = ()
     field_mappings: tuple[FieldMappingDocument, ...] = Field(min_length=1)
     matching_field: Text | None = None
@@ -288,8 +242,28 @@ class AwsTenantDocument(SettingsDocument):
             found += self.access.secret.references("access.secret")
         return found
 
+    @property
+    def home(self) -> str:
+        """The region where STS is asked, and EC2 for the regions of an account."""
+        return self.home_region or PARTITIONS[self.partition][0]
+
+    @property
+    def reads_own_account(self) -> bool:
+        """Whether it reads the account that the access key is of, and no other."""
+        return not self.accounts and self.organization is None
+
+    @cached_property
+    def named_accounts(self) -> Mapping[str, AccountDocument]:
+        """The accounts that are named, by id."""
+        return {account.account: account for account in self.accounts}
+
     def regions_of(self, account: AccountDocument | None) -> Regions:
         return account.regions if account is not None and account.regions is not None else self.regions
+
+    def reads(self, account: AccountDocument | None, region: str) -> bool:
+        """Whether the region of an account of the tenant is read, as far as its settings say."""
+        regions = self.regions_of(account)
+        return region in regions if regions != ALL_REGIONS else region not in self.except_regions
 
     def _faults(self) -> Iterator[str]:
         yield from self._region_faults()
@@ -305,12 +279,18 @@ class AwsTenantDocument(SettingsDocument):
                 yield f"{path}: {name} has no mapping; name a mapped field, or source.<expression>"
 
     def _region_faults(self) -> Iterator[str]:
-        prefix = _PREFIX.get(self.partition)
-        for regions in (self.regions, *(self.regions_of(account) for account in self.accounts)):
-            for region in regions if regions != ALL_REGIONS else ():
-                is_foreign = any(region.startswith(one) for one in _PREFIX.values())
-                if not region.startswith(prefix) if prefix else is_foreign:
-                    yield f"regions: {region} is not in the partition {self.partition}"
+        lists = [self.regions, *(account.regions for account in self.accounts if account.regions is not None)]
+        named = {region for regions in lists if regions != ALL_REGIONS for region in regions}
+        for path, regions in (
+            ("regions", named),
+            ("except_regions", self.except_regions),
+            ("home_region", [self.home]),
+        ):
+            for region in sorted(regions):
+                if partition_of(region) != self.partition:
+                    yield f"{path}: {region} is not in the partition {self.partition}"
+        if self.except_regions and ALL_REGIONS not in lists:
+            yield "except_regions: are used with regions: all only"
 
     def _account_faults(self) -> Iterator[str]:
         needs_role = isinstance(self.access, WebIdentityDocument)
@@ -319,7 +299,12 @@ class AwsTenantDocument(SettingsDocument):
                 yield f"accounts.{index}.role: is not in the partition {self.partition}"
             if account.role is None and needs_role:
                 yield f"accounts.{index}.role: is needed, because a managed identity can do nothing but take a role"
-        if not self.accounts and needs_role:
+        asker = self.organization.role if self.organization is not None else None
+        if asker is not None and not asker.startswith(f"arn:{self.partition}:"):
+            yield f"organization.role: is not in the partition {self.partition}"
+        if self.organization is not None and asker is None and needs_role:
+            yield "organization.role: is needed, because a managed identity can do nothing but take a role"
+        if not self.accounts and self.organization is None and needs_role:
             yield "accounts: are needed with web_identity, each with its role"
         if sum(account.role is None for account in self.accounts) > 1:
             yield "accounts: an access key belongs to one account; every other one needs a role"

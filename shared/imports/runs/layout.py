@@ -18,36 +18,54 @@ FIRST = "list of parts"
 
 def first_laying(run_id: str, now: datetime) -> Part:
     """The part that a run begins with."""
-    return _laying(run_id, now, "", "")
+    return _laying(run_id, now, "", "", "")
 
 
 def children_of(parts: PartRepository, run: Run, laying: Part, source: SyncSource, now: datetime) -> Sequence[Part]:
     """What a part that lays leads to: the parts of its piece, or smaller pieces."""
-    most = PARTS_AT_ONCE * PIECES_AT_ONCE
     before = run.applies or run.confirms
-    names = (
-        parts.names(before, laying.after, laying.until, most + 1)
-        if before
-        else _names_between(source.parts(), laying.after, laying.until)[: most + 1]
-    )
+    if before:
+        return _split(laying, parts.names(before, laying.after, laying.until, PARTS_AT_ONCE * PIECES_AT_ONCE + 1), now)
+    if laying.beneath:
+        expansion = source.expand(laying.beneath)
+        names = expansion.parts if expansion is not None else ()
+    else:
+        names = source.parts()
+    return _split(laying, _names_between(names, laying.after, laying.until)[: PARTS_AT_ONCE * PIECES_AT_ONCE + 1], now)
+
+
+def children_of_expanded(part: Part, names: Sequence[str], now: datetime) -> Sequence[Part]:
+    """What a part leads to that found these names: parts, or pieces when they are many."""
     if len(names) <= PARTS_AT_ONCE:
-        return queued(run.id, names, now)
+        return _queued(part.run_id, names, now)
+    whole = _laying(part.run_id, now, part.name, "", "")
+    return _split(whole, _names_between(names, "", "")[: PARTS_AT_ONCE * PIECES_AT_ONCE + 1], now)
+
+
+def _split(laying: Part, names: Sequence[str], now: datetime) -> Sequence[Part]:
+    """The parts of these names, or pieces of them: `names` are the first of the piece, and one more than can be split
+    at once when there are."""
+    if len(names) <= PARTS_AT_ONCE:
+        return _queued(laying.run_id, names, now)
+    most = PARTS_AT_ONCE * PIECES_AT_ONCE
     ends = names[PARTS_AT_ONCE - 1 : most : PARTS_AT_ONCE]
     if len(names) <= most:
         # The last piece goes to the end of the range: a name that comes to it meanwhile is laid too.
         ends = ends[: (len(names) - 1) // PARTS_AT_ONCE]
-    begins = [laying.after, *ends]
-    return [_laying(run.id, now, *piece) for piece in zip(begins, [*ends, laying.until], strict=True)]
+    pieces = zip([laying.after, *ends], [*ends, laying.until], strict=True)
+    return [_laying(laying.run_id, now, laying.beneath, *piece) for piece in pieces]
 
 
-def queued(run_id: str, names: Sequence[str], now: datetime) -> Sequence[Part]:
+def _queued(run_id: str, names: Sequence[str], now: datetime) -> Sequence[Part]:
     """The parts of these names, each once, to be done."""
     return [Part(run_id, name, PartState.QUEUED, now) for name in dict.fromkeys(names)]
 
 
-def _laying(run_id: str, now: datetime, after: str, until: str) -> Part:
-    name = FIRST + (f" after {after}" if after else "") + (f" up to {until}" if until else "")
-    return Part(run_id, name, PartState.QUEUED, now, lays=True, after=after, until=until)
+def _laying(run_id: str, now: datetime, beneath: str, after: str, until: str) -> Part:
+    name = FIRST + "".join(
+        f" {word} {text}" for word, text in (("beneath", beneath), ("after", after), ("up to", until)) if text
+    )
+    return Part(run_id, name, PartState.QUEUED, now, lays=True, after=after, until=until, beneath=beneath)
 
 
 def _names_between(names: Sequence[str], after: str, until: str) -> list[str]:

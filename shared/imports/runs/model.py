@@ -37,7 +37,8 @@ class RunState(StrEnum):
 class Part:
     """One part of a run. `attempt_id` names the attempt that has it, whose entries count.
 
-    A part that `lays` reads no records: it lays the parts whose names come after `after`, up to `until`.
+    A part that `lays` reads no records: it lays the parts whose names come after `after`, up to `until`; of all parts
+    of the source, or of those that the part `beneath` led to.
     """
 
     run_id: str
@@ -54,6 +55,7 @@ class Part:
     lays: bool = False
     after: str = ""
     until: str = ""
+    beneath: str = ""
     counts: Mapping[str, int] = field(default_factory=dict[str, int])
     reason: str = ""
     message: str = ""

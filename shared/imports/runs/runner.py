@@ -17,7 +17,7 @@ from shared.errors import (
 )
 from shared.imports.part_import import PartImport
 from shared.imports.plan.model import Action, Trigger
-from shared.imports.runs.layout import FIRST, children_of, queued
+from shared.imports.runs.layout import FIRST, children_of, children_of_expanded
 from shared.imports.runs.model import (
     SILENT_AFTER,
     Mode,
@@ -189,9 +189,10 @@ class ImportRunner:
         source = source_type.source(run.name)
         if part.lays:
             return self.lay(run, part, source)
-        names = source.expand(part.name)
-        if names is not None:
-            return self._lay(run, part, queued(run.id, names, self.now()))
+        expansion = source.expand(part.name)
+        if expansion is not None:
+            told = replace(part, reason="", message=expansion.message)
+            return self._lay(run, told, children_of_expanded(part, expansion.parts, self.now()))
         policy = source.policy(Trigger(run.trigger))
         if run.confirms:
             policy = replace(policy, confirmed=self._held_back(run.confirms, part.name))
@@ -199,7 +200,7 @@ class ImportRunner:
         work = PartImport(self.runs, source_type.rows, source, run, part, self.now, policy=policy, preview=preview)
         counts = work.run()
         if run.mode is Mode.IMPORT:
-            source.finish(part.name)
+            source.finish(part.name, counts)
         done = replace(work.part, state=PartState.DONE, finished_at=self.now(), counts=counts, reason="", message="")
         self.runs.parts.finish(done)
         self.close_if_complete(run)

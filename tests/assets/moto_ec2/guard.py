@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 from moto.sts.models import sts_backends
 
 from lab.emulators.ec2.identity import AccessKey, Directory, Signed, read_scope
+from lab.emulators.ec2.organizations import TARGET
 from lab.emulators.ec2.refusals import RefusalError, Service, auth_failure
 from lab.emulators.ec2.regions import describe_regions
 
@@ -51,10 +52,13 @@ class Guard:
         length = int(environment.get("CONTENT_LENGTH") or 0)
         body = environment["wsgi.input"].read(length)
         form = dict(parse_qsl(body.decode(), keep_blank_values=True))
-        action = form.get("Action", "")
+        target = environment.get("HTTP_X_AMZ_TARGET", "")
+        action = target.removeprefix(TARGET) or form.get("Action", "")
         authorization = environment.get("HTTP_AUTHORIZATION", "")
         scope = read_scope(authorization)
         service: Service = "sts" if action in _STS_ACTIONS or (scope and scope.service == "sts") else "ec2"
+        if target:
+            service = "organizations"
         region = scope.region if scope else "us-east-1"
         known = self._directory.keys.get(scope.access_key_id) if scope else None
         account = known.account if known else ""
@@ -66,6 +70,9 @@ class Guard:
         self.journal.append(Call(service, action, account, region, form))
         if action == "DescribeRegions":  # moto lists what is not opted in among the enabled
             return _send(start_response, 200, describe_regions(self._regions, self._not_opted_in, form))
+        if service == "organizations":
+            # moto chooses the service by the host, and all of the fleet's have one.
+            environment["HTTP_HOST"] = "organizations.us-east-1.amazonaws.com"
         environment["wsgi.input"] = io.BytesIO(body)
         environment["HTTP_X_MOTO_ACCOUNT_ID"] = account
         answer = list(self._moto(environment, start_response))

@@ -94,7 +94,8 @@ class MotoFleet(Startable):
 
     def environment(self) -> dict[str, str]:
         """The settings that lead an unchanged boto3 here."""
-        return {"AWS_ENDPOINT_URL_EC2": self.url, "AWS_ENDPOINT_URL_STS": self.url, "AWS_EC2_METADATA_DISABLED": "true"}
+        services = {f"AWS_ENDPOINT_URL_{service}": self.url for service in ("EC2", "STS", "ORGANIZATIONS")}
+        return {**services, "AWS_EC2_METADATA_DISABLED": "true"}
 
     def credentials(self) -> Credentials:
         return Credentials()

@@ -1,0 +1,185 @@
+"""Which accounts and regions of AWS a tenant's import reads, found out piece by piece."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from shared.assets.accounts import AccountAnswers, AccountDirectory, AccountListing
+from shared.assets.documents.aws_accounts import ALL_REGIONS, AccountDocument
+from shared.assets.documents.aws_tenants import AwsTenantDocument
+from shared.errors import NotFoundError
+from shared.imports.sources import Expansion
+from shared.reasons import Reason
+
+if TYPE_CHECKING:
+    from shared.assets.aws.client import Ec2
+
+# Parts that read no instances: the accounts of the organization, and the regions of one account.
+_ORGANIZATION = "accounts of the organization"
+_REGIONS = "regions of "
+_OWN_ACCOUNT = "own account"
+_FIRST_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class TenantAccounts:
+    """The accounts of one tenant's document, which was written at `changed_at`."""
+
+    tenant: str
+    document: AwsTenantDocument
+    changed_at: datetime
+    directory: AccountDirectory
+    ec2: Callable[[], "Ec2"]
+
+    def parts(self) -> Sequence[str]:
+        """What can be told without asking AWS."""
+        document = self.document
+        if document.reads_own_account:
+            return [_REGIONS + _OWN_ACCOUNT]
+        found = [_ORGANIZATION] if document.organization is not None else []
+        for account in document.accounts:
+            found += self._parts_of(account, asks=False)
+        return found
+
+    def expand(self, part: str) -> Expansion | None:
+        """The parts that a part of these finds. None for a region."""
+        if part == _ORGANIZATION:
+            return self._in_organization()
+        if not part.startswith(_REGIONS):
+            return None
+        account_id = part.removeprefix(_REGIONS)
+        if account_id == _OWN_ACCOUNT:
+            return self._regions_of(self.ec2().caller(self.document, None, tenant=self.tenant).account, None)
+        return self._regions_of(account_id, self.account(account_id))
+
+    def account(self, account_id: str) -> AccountDocument | None:
+        """The account's entry; None for what the access key itself reads. Raises NotFoundError."""
+        document = self.document
+        if document.reads_own_account:
+            return None
+        if account_id in document.named_accounts:
+            return document.named_accounts[account_id]
+        if (found := self._found(account_id)) is not None:
+            return found
+        raise NotFoundError(
+            Reason.NOT_FOUND,
+            f"The account {account_id} is none of the tenant {self.tenant} any more.",
+            remedy="The next import leaves it out.",
+        )
+
+    def reads(self, account_id: str, region: str) -> bool:
+        """Whether the tenant reads the region of the account, as far as is known without asking AWS."""
+        account = self.document.named_accounts.get(account_id)
+        if account is None:
+            account = self._found(account_id)
+            if account is not None and self._asks_of_each():
+                answers = self.directory.answers(self.tenant, account_id)
+                if answers is None or not self._is_included(account_id, answers):
+                    return False
+        return account is not None and self.document.reads(account, region)
+
+    def finish(self, account_id: str, region: str, counts: Mapping[str, int]) -> None:
+        """Notes a region that had nothing, and of which nothing is left here, if that is to save asking."""
+        if self.document.empty_regions_every_days > 1 and not any(counts.values()):
+            self.directory.save_empty(self.tenant, account_id, region)
+
+    # Within
+
+    def _found(self, account_id: str) -> AccountDocument | None:
+        """The entry of an account that the organization has, as it was listed last."""
+        organization = self.document.organization
+        known = self.directory.account(self.tenant, account_id) if organization is not None else None
+        if organization is None or known is None or known.vanished_at is not None:
+            return None
+        if not organization.may_include(known.id, known.name):
+            return None
+        return (
+            AccountDocument(account=known.id) if known.own else organization.account(known.id, self.document.partition)
+        )
+
+    def _in_organization(self) -> Expansion:
+        organization = self.document.organization
+        if organization is None:
+            return Expansion(())
+        listing = self._listing()
+        asks = organization.asks_of_each
+        found: list[str] = []
+        for known in listing.present:
+            if known.id not in self.document.named_accounts and organization.may_include(known.id, known.name):
+                found += self._parts_of(organization.account(known.id, self.document.partition), asks=asks)
+        return Expansion(found, listing.message)
+
+    def _listing(self) -> AccountListing:
+        listing = self.directory.listing(self.tenant)
+        if listing is not None and self.directory.is_fresh(listing.asked_at, self.changed_at):
+            return listing
+        return self.directory.renew(self.tenant, self.ec2().organization.accounts(self.document, self.tenant))
+
+    def _parts_of(self, account: AccountDocument, *, asks: bool) -> Sequence[str]:
+        """A part for each region, or the one that finds out which these are."""
+        regions = self.document.regions_of(account)
+        if asks or regions == ALL_REGIONS or self.document.empty_regions_every_days > 1:
+            return [_REGIONS + account.account]
+        return [f"{account.account}:{region}" for region in regions]
+
+    def _regions_of(self, account_id: str, account: AccountDocument | None) -> Expansion:
+        document = self.document
+        regions = document.regions_of(account)
+        asks_organization = account_id not in document.named_accounts and self._asks_of_each()
+        if regions == ALL_REGIONS or asks_organization:
+            answers = self._answers(account_id, account, asks_organization)
+            if asks_organization and not self._is_included(account_id, answers):
+                return Expansion((), "The tenant's patterns leave the account out.")
+            if regions == ALL_REGIONS:
+                regions = tuple(region for region in answers.regions if document.reads(account, region))
+        waiting = self._waiting(account_id)
+        message = ""
+        if skipped := [region for region in regions if region in waiting]:
+            message = (
+                f"Found empty, and asked again every {document.empty_regions_every_days} days: {', '.join(skipped)}."
+            )
+        return Expansion([f"{account_id}:{region}" for region in regions if region not in waiting], message)
+
+    def _asks_of_each(self) -> bool:
+        organization = self.document.organization
+        return organization is not None and organization.asks_of_each
+
+    def _answers(self, account_id: str, account: AccountDocument | None, asks_organization: bool) -> AccountAnswers:
+        """What the account and its organization say, asked once a day."""
+        known = self.directory.answers(self.tenant, account_id)
+        if known is not None and self.directory.is_fresh(known.asked_at, self.changed_at):
+            return known
+        document, tenant, ec2 = self.document, self.tenant, self.ec2()
+        units: Sequence[str] = ()
+        tags: Mapping[str, str] = {}
+        organization = document.organization
+        if asks_organization and organization is not None:
+            if organization.asks_for_units:
+                units = ec2.organization.units_of(document, tenant, account_id)
+            if organization.asks_for_tags:
+                tags = ec2.organization.tags_of(document, tenant, account_id)
+        answers = AccountAnswers(self.directory.now(), (), units, tags)
+        if not asks_organization or self._is_included(account_id, answers):
+            # Nobody asks an account that is left out.
+            regions = ec2.regions(document, account, tenant=tenant)
+            answers = AccountAnswers(answers.asked_at, regions, units, tags)
+        self.directory.save_answers(tenant, account_id, answers)
+        return answers
+
+    def _is_included(self, account_id: str, answers: AccountAnswers) -> bool:
+        organization = self.document.organization
+        known = self.directory.account(self.tenant, account_id)
+        if organization is None or known is None:
+            return False
+        return organization.includes(known.id, known.name, answers.units, answers.tags or {})
+
+    def _waiting(self, account_id: str) -> frozenset[str]:
+        """The regions that were found empty a short time ago."""
+        days = self.document.empty_regions_every_days
+        if days == 1:
+            return frozenset()
+        # A run begins some minutes earlier or later than the one before.
+        since = self.directory.now() - timedelta(days=days) + _FIRST_DAY / 4
+        found = self.directory.empty_since(self.tenant, account_id, self.changed_at)
+        return frozenset(region for region, at in found.items() if at > since)
