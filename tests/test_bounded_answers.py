@@ -15,7 +15,7 @@ import trustme
 from azure.storage.blob import ContainerClient
 
 from shared import bootstrap
-from shared.assets.aws import client, parser
+from shared.assets.aws import clients, parser
 from shared.assets.aws.client import Ec2
 from shared.assets.aws.keys import AwsKeys, Caller, RoleSession
 from shared.assets.aws.web_identity import ManagedIdentityTokens
@@ -209,7 +209,7 @@ def test_ec2(service: Service, ec2: Ec2, monkeypatch: pytest.MonkeyPatch, what: 
     monkeypatch.setattr(ec2._sessions, "identify", lambda *_, **__: session)
     # A tenth of both bounds, so that the test is quick.
     monkeypatch.setattr(parser, "_MOST_MARKS", 200_000)
-    monkeypatch.setattr(client, "LARGEST_PAGE", parser.LARGEST_PAGE // 10)
+    monkeypatch.setattr(clients, "LARGEST_PAGE", parser.LARGEST_PAGE // 10)
     monkeypatch.setattr(parser, "LARGEST_PAGE", parser.LARGEST_PAGE // 10)
     doors: list[Door] = [lambda: ec2.regions(ALL, ALL.accounts[0])]
     doors.append(lambda: list(ec2.read_instances(DOCUMENT, DOCUMENT.accounts[0], "eu-west-2")))

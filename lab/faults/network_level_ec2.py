@@ -9,8 +9,7 @@ from lab.emulators.ec2.server import EC2Lab
 from lab.faults.network_level_proxy import FaultProxy
 from lab.faults.schedule import Outcome
 from shared import bootstrap
-from shared.assets.documents.aws_accounts import AccountDocument
-from shared.assets.documents.aws_tenants import AwsTenantDocument
+from shared.assets.documents.aws_tenants import AccountDocument, AwsTenantDocument
 from shared.errors import DeskbridgeError
 from shared.vaults.model import SecretValue
 

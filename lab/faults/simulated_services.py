@@ -27,8 +27,7 @@ from shared.assets.aws.client import Ec2
 from shared.assets.aws.errors import AccessContext, classify
 from shared.assets.aws.keys import AwsKeys, Caller, RoleSession
 from shared.assets.aws.sessions import Asker, AwsSessions
-from shared.assets.documents.aws_accounts import ALL_REGIONS, AccountDocument
-from shared.assets.documents.aws_tenants import AwsTenantDocument
+from shared.assets.documents.aws_tenants import ALL_REGIONS, AccountDocument, AwsTenantDocument
 from shared.errors import MisconfiguredError, TryLaterError
 from shared.reasons import Reason
 from shared.tickets.domain.model import ObjectType

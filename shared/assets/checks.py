@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from shared.assets.aws.client import Ec2
-from shared.assets.documents.aws_accounts import ALL_REGIONS, AccountDocument
-from shared.assets.documents.aws_tenants import AwsTenantDocument
+from shared.assets.documents.aws_tenants import ALL_REGIONS, AccountDocument, AwsTenantDocument
 from shared.errors import DeskbridgeError
 
 

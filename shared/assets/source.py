@@ -55,7 +55,7 @@ class TenantSource:
         return self._accounts.parts()
 
     def expand(self, part: str) -> Expansion | None:
-        return self._accounts.expand(part)
+        return None if _names_region(part) else self._accounts.expand(part)
 
     def partition_key(self, part: str) -> str:
         # A part is named by account and region; ids in addresses begin with this (see `parse_asset_id`).
@@ -93,7 +93,7 @@ class TenantSource:
     def read(self, part: str) -> Iterator[Sequence[Any]]:
         account_id, region = _place_of(part)
         self._check_alone(account_id, region)
-        account = self._accounts.account(account_id)
+        account = self.document.named_accounts.get(account_id) or self._accounts.account(account_id)
         yield from self._ec2().read_instances(self.document, account, region, tenant=self.name)
 
     def map_record(self, part: str, raw: Any) -> DesiredRecord:
@@ -113,7 +113,9 @@ class TenantSource:
                 self._make(AssetFieldDocument.kind, name, {"title": field_title, "custom": target != name}, by)
 
     def finish(self, part: str, counts: Mapping[str, int]) -> None:
-        self._accounts.finish(*_place_of(part), counts)
+        # Nothing was read, and nothing active is left here.
+        if self.document.empty_regions_every_days > 1 and not any(counts.values()):
+            self._accounts.found_empty(*_place_of(part))
 
     # Within
 
@@ -188,6 +190,11 @@ class Ec2SourceType:
     def source(self, name: str) -> TenantSource:
         stored = self._settings.get(AwsTenantDocument, name, fresh=True)
         return TenantSource(stored, self._settings, self._directory, self._ec2)
+
+
+def _names_region(part: str) -> bool:
+    """Whether the part has instances: the others only find out which parts there are."""
+    return ":" in part
 
 
 def _place_of(part: str) -> tuple[str, str]:

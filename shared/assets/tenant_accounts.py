@@ -6,8 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from shared.assets.accounts import AccountAnswers, AccountDirectory, AccountListing
-from shared.assets.documents.aws_accounts import ALL_REGIONS, AccountDocument
-from shared.assets.documents.aws_tenants import AwsTenantDocument
+from shared.assets.documents.aws_tenants import ALL_REGIONS, AccountDocument, AwsTenantDocument
 from shared.errors import NotFoundError
 from shared.imports.sources import Expansion
 from shared.reasons import Reason
@@ -42,12 +41,10 @@ class TenantAccounts:
             found += self._parts_of(account, asks=False)
         return found
 
-    def expand(self, part: str) -> Expansion | None:
-        """The parts that a part of these finds. None for a region."""
+    def expand(self, part: str) -> Expansion:
+        """The parts that a part finds which is no region."""
         if part == _ORGANIZATION:
             return self._in_organization()
-        if not part.startswith(_REGIONS):
-            return None
         account_id = part.removeprefix(_REGIONS)
         if account_id == _OWN_ACCOUNT:
             return self._regions_of(self.ec2().caller(self.document, None, tenant=self.tenant).account, None)
@@ -58,9 +55,8 @@ class TenantAccounts:
         document = self.document
         if document.reads_own_account:
             return None
-        if account_id in document.named_accounts:
-            return document.named_accounts[account_id]
-        if (found := self._found(account_id)) is not None:
+        found = document.named_accounts.get(account_id) or self._found(account_id)
+        if found is not None:
             return found
         raise NotFoundError(
             Reason.NOT_FOUND,
@@ -79,10 +75,9 @@ class TenantAccounts:
                     return False
         return account is not None and self.document.reads(account, region)
 
-    def finish(self, account_id: str, region: str, counts: Mapping[str, int]) -> None:
-        """Notes a region that had nothing, and of which nothing is left here, if that is to save asking."""
-        if self.document.empty_regions_every_days > 1 and not any(counts.values()):
-            self.directory.save_empty(self.tenant, account_id, region)
+    def found_empty(self, account_id: str, region: str) -> None:
+        """Notes it, to save asking."""
+        self.directory.save_empty(self.tenant, account_id, region)
 
     # Within
 
@@ -94,9 +89,7 @@ class TenantAccounts:
             return None
         if not organization.may_include(known.id, known.name):
             return None
-        return (
-            AccountDocument(account=known.id) if known.own else organization.account(known.id, self.document.partition)
-        )
+        return AccountDocument(account=known.id) if known.own else self.document.account_found(known.id)
 
     def _in_organization(self) -> Expansion:
         organization = self.document.organization
@@ -107,7 +100,7 @@ class TenantAccounts:
         found: list[str] = []
         for known in listing.present:
             if known.id not in self.document.named_accounts and organization.may_include(known.id, known.name):
-                found += self._parts_of(organization.account(known.id, self.document.partition), asks=asks)
+                found += self._parts_of(self.document.account_found(known.id), asks=asks)
         return Expansion(found, listing.message)
 
     def _listing(self) -> AccountListing:

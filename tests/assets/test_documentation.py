@@ -8,11 +8,11 @@ from pydantic import BaseModel
 
 from shared.assets.documents.asset_fields import STANDARD_FIELDS
 from shared.assets.documents.aws_accounts import (
-    AccountDocument,
     AccountPatternDocument,
     OrganizationDocument,
 )
 from shared.assets.documents.aws_tenants import (
+    AccountDocument,
     AssetTypeChoiceDocument,
     AwsTenantDocument,
     FieldMappingDocument,

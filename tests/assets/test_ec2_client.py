@@ -27,8 +27,7 @@ from shared.assets.aws.client import Ec2
 from shared.assets.aws.clients import AwsClients
 from shared.assets.aws.errors import CODES
 from shared.assets.checks import check_tenant
-from shared.assets.documents.aws_accounts import AccountDocument
-from shared.assets.documents.aws_tenants import AwsTenantDocument
+from shared.assets.documents.aws_tenants import AccountDocument, AwsTenantDocument
 from shared.errors import DeskbridgeError, MisconfiguredError, TryLaterError
 from shared.reasons import Reason
 from tests.assets.tenants import FakeCredentials, tenant

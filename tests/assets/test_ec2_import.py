@@ -200,7 +200,7 @@ def test_a_part_that_the_queue_gives_up_on_is_failed_in_its_run(desk: Desk, flee
     [message] = [one for one in desk.queue if json.loads(one)["part"] == f"{ACORN}:{LONDON}"]
     others = [one for one in desk.queue if one != message]
     fleet.refuse(ACORN, LONDON, "InternalError")
-    bootstrap.ec2()._config.retries["total_max_attempts"] = 1  # type: ignore[attr-defined] # botocore's stubs lack it
+    bootstrap.ec2()._clients._config.retries["total_max_attempts"] = 1  # type: ignore[attr-defined] # botocore's stubs lack it
     for attempt in range(1, 3):
         desk.queue = [message]
         with pytest.raises(TryLaterError):

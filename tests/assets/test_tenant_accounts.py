@@ -9,8 +9,7 @@ import pytest
 
 from shared.assets.accounts import OrganizationAccount, OrganizationAccounts
 from shared.assets.aws.keys import Caller
-from shared.assets.documents.aws_accounts import ALL_REGIONS, AccountDocument
-from shared.assets.documents.aws_tenants import AwsTenantDocument
+from shared.assets.documents.aws_tenants import ALL_REGIONS, AccountDocument, AwsTenantDocument
 from shared.errors import MisconfiguredError
 from shared.imports.runs import layout
 from shared.imports.runs.model import PartState, Run, RunState

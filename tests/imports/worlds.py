@@ -10,8 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, cast
 
 from shared.assets.accounts import AccountDirectory
-from shared.assets.documents.aws_accounts import AccountDocument
-from shared.assets.documents.aws_tenants import AwsTenantDocument
+from shared.assets.documents.aws_tenants import AccountDocument, AwsTenantDocument
 from shared.assets.source import Ec2SourceType
 from shared.bootstrap.kinds import KINDS
 from shared.imports.part_rows import PartIndex, PartRows

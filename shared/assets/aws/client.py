@@ -10,8 +10,7 @@ from shared.assets.aws.keys import Caller
 from shared.assets.aws.organization import Organization
 from shared.assets.aws.parser import members_of
 from shared.assets.aws.sessions import AwsSessions, explained
-from shared.assets.documents.aws_accounts import ALL_REGIONS, AccountDocument
-from shared.assets.documents.aws_tenants import AwsTenantDocument
+from shared.assets.documents.aws_tenants import ALL_REGIONS, AccountDocument, AwsTenantDocument
 from shared.assets.mapping import with_tags
 from shared.errors import DeskbridgeError, TryLaterError
 from shared.reasons import Reason

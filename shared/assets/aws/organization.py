@@ -71,8 +71,7 @@ class Organization:
     # Within
 
     def _asker(self, document: AwsTenantDocument, tenant: str) -> RoleSession:
-        assert document.organization is not None  # noqa: S101 - nobody asks otherwise
-        return self._sessions.identify(document, document.organization.asker, tenant)
+        return self._sessions.identify(document, document.organization_asker, tenant)
 
     def _client(self, document: AwsTenantDocument, session: RoleSession) -> Any:
         return self._clients.organizations(session.keys, document.home)

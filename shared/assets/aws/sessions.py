@@ -13,8 +13,8 @@ from botocore.parsers import ResponseParserError
 from shared.assets.aws.clients import AwsClients
 from shared.assets.aws.errors import AccessContext, classify, refused_key
 from shared.assets.aws.keys import AwsKeys, Caller, RoleSession
-from shared.assets.documents.aws_accounts import AccountDocument
-from shared.assets.documents.aws_tenants import AccessKeyDocument, AwsTenantDocument, WebIdentityDocument
+from shared.assets.documents.aws_access import AccessKeyDocument, WebIdentityDocument
+from shared.assets.documents.aws_tenants import AccountDocument, AwsTenantDocument
 from shared.errors import DeskbridgeError, MisconfiguredError
 from shared.reasons import Reason
 from shared.vaults.model import Credentials, CredentialUser

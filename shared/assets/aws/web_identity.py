@@ -7,7 +7,7 @@ import threading
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 from azure.identity import CredentialUnavailableError, ManagedIdentityCredential
 
-from shared.assets.documents.aws_tenants import audience_fault
+from shared.assets.documents.aws_access import audience_fault
 from shared.bounded_answers import bounded_transport
 from shared.errors import MisconfiguredError, TryLaterError
 from shared.reasons import Reason

@@ -1,4 +1,4 @@
-"""Which accounts and regions of AWS a tenant has: named one by one, or found in its organization."""
+"""Accounts of AWS that a tenant does not name one by one: those of its organization, chosen by patterns."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,6 @@ from pydantic import AfterValidator, ValidationInfo, field_validator, model_vali
 from shared.settings.base import Document, Text
 from shared.wildcards import fits
 
-ALL_REGIONS = "all"
 # The partitions of AWS: where each is at home unless a tenant says otherwise, and how its regions begin.
 # Those of `aws` begin with none of these, so that a region which AWS opens tomorrow can be named.
 PARTITIONS: Mapping[str, tuple[str, str]] = {
@@ -24,28 +23,9 @@ PARTITIONS: Mapping[str, tuple[str, str]] = {
 }
 Partition = Literal["aws", "aws-cn", "aws-us-gov", "aws-eusc", "aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f"]
 
-_ACCOUNT = re.compile(r"\d{12}", re.ASCII)
-_REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}", re.ASCII)
 _ROLE = re.compile(r"arn:(aws[a-z-]*):iam::(\d{12}):role/[\w+=,.@/-]{1,512}", re.ASCII)
 _ROLE_NAME = re.compile(r"[\w+=,.@-]+(/[\w+=,.@-]+)*", re.ASCII)
 _LONGEST_PATTERN = 128
-
-
-def partition_of(region: str) -> str:
-    """The partition that a region's name belongs to."""
-    return next((name for name, (_, begins) in PARTITIONS.items() if begins and region.startswith(begins)), "aws")
-
-
-def _account(value: str) -> str:
-    if not _ACCOUNT.fullmatch(value):
-        raise ValueError("must be the 12 digits of an account, in quotes")
-    return value
-
-
-def _region(value: str) -> str:
-    if not _REGION.fullmatch(value):
-        raise ValueError("must be a region's name, such as eu-west-2")
-    return value
 
 
 def _role(value: str) -> str:
@@ -61,51 +41,15 @@ def _role_name(value: str) -> str:
     return value
 
 
-def _regions(value: tuple[str, ...]) -> tuple[str, ...]:
-    # Each becomes a part of the import, and a run has a part once.
-    if len(set(value)) != len(value):
-        raise ValueError("lists a region twice")
-    if not value:
-        raise ValueError("at least one region is needed")
-    return value
-
-
 def _pattern(value: str) -> str:
     if len(value) > _LONGEST_PATTERN:
         raise ValueError(f"has more than {_LONGEST_PATTERN} characters")
     return value
 
 
-AccountId = Annotated[Text, AfterValidator(_account)]
-Region = Annotated[Text, AfterValidator(_region)]
 RoleArn = Annotated[Text, AfterValidator(_role)]
 RoleName = Annotated[Text, AfterValidator(_role_name)]
-Regions = Literal["all"] | Annotated[tuple[Region, ...], AfterValidator(_regions)]
 Pattern = Annotated[Text, AfterValidator(_pattern)]
-
-
-class AccountDocument(Document):
-    """An account. Without `role` the access key reads it itself; `regions` stand in for the tenant's."""
-
-    account: AccountId
-    role: RoleArn | None = None
-    external_id: Text | None = None
-    regions: Regions | None = None
-
-    @field_validator("external_id")
-    @classmethod
-    def _needs_a_role(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value is not None and info.data.get("role") is None and "role" in info.data:
-            raise ValueError("is used with a role only")
-        return value
-
-    @field_validator("role")
-    @classmethod
-    def _is_of_the_account(cls, value: str | None, info: ValidationInfo) -> str | None:
-        account = info.data.get("account")
-        if value is not None and account is not None and f"::{account}:" not in value:
-            raise ValueError(f"is a role of another account than {account}")
-        return value
 
 
 class AccountPatternDocument(Document):
@@ -162,13 +106,6 @@ class OrganizationDocument(Document):
         return value
 
     @property
-    def asker(self) -> AccountDocument | None:
-        """Who asks the organization; None for the access key itself."""
-        if self.role is None:
-            return None
-        return AccountDocument(account=self.role.split(":")[4], role=self.role, external_id=self.external_id)
-
-    @property
     def asks_for_units(self) -> bool:
         return any(one.unit is not None for one in (*self.accounts, *self.except_accounts))
 
@@ -191,8 +128,3 @@ class OrganizationDocument(Document):
         if any(one.fits(account_id, name, units, tags) for one in self.except_accounts):
             return False
         return not self.accounts or any(one.fits(account_id, name, units, tags) for one in self.accounts)
-
-    def account(self, account_id: str, partition: str) -> AccountDocument:
-        """The entry of an account that was found."""
-        role = f"arn:{partition}:iam::{account_id}:role/{self.account_role}"
-        return AccountDocument(account=account_id, role=role, external_id=self.account_external_id)

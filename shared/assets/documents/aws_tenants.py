@@ -9,39 +9,22 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 
 from shared.assets.documents.asset_fields import STANDARD_FIELDS, AssetFieldDocument
 from shared.assets.documents.asset_types import DEFAULT_GROUP, AssetTypeDocument
+from shared.assets.documents.aws_access import AccessKeyDocument, WebIdentityDocument
 from shared.assets.documents.aws_accounts import (
-    ALL_REGIONS,
     PARTITIONS,
-    AccountDocument,
     OrganizationDocument,
     Partition,
-    Region,
-    Regions,
-    partition_of,
+    RoleArn,
 )
 from shared.imports.documents import RAW, BrakeDocument, SiteRuleDocument
 from shared.records.documents.sites import SiteDocument
 from shared.rules.documents import CriterionDocument
 from shared.rules.expressions import ExpressionError, Read, compile_expression
 from shared.settings.base import Document, DocumentName, Reference, SettingsDocument, Text, standing_twice
-from shared.vaults.documents.credentials import CredentialReference
 
-_AUDIENCE = re.compile(r"api://[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)*/?")
-# The app ids of Microsoft's services whose tokens are worth the most: Key Vault, Graph and its predecessor, Resource
-# Manager and the service management before it, storage, Event Grid, SQL, Log Analytics, the portal.
-_MICROSOFTS = frozenset(
-    {
-        "cfa8b339-82a2-471a-a3c9-0fc0be7a4093",
-        "00000003-0000-0000-c000-000000000000",
-        "00000002-0000-0000-c000-000000000000",
-        "797f4846-ba00-4fd7-ba43-dac1f8f63013",
-        "e406a681-f3d4-42a8-90b6-c2b029497af1",
-        "4962773b-9cdb-44cf-a8bf-237846a00ab7",
-        "022907d3-0f1b-48f7-badc-1ba6abab6d66",
-        "ca7f3f0b-7d91-482c-8e09-c5d840d0eac5",
-        "c44b4083-3bb0-49c1-b47d-974e53cbdf3c",
-    }
-)
+ALL_REGIONS = "all"
+_ACCOUNT = re.compile(r"\d{12}", re.ASCII)
+_REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}", re.ASCII)
 
 
 # Each part of a run compiles the same ones.
@@ -49,6 +32,32 @@ _MICROSOFTS = frozenset(
 def compile_source(expression: str) -> Read:
     """An expression over an instance: JMESPath, with `tags.<key>` for tags of any key. Raises ExpressionError."""
     return compile_expression(expression, literal_under="tags")
+
+
+def partition_of(region: str) -> str:
+    """The partition that a region's name belongs to."""
+    return next((name for name, (_, begins) in PARTITIONS.items() if begins and region.startswith(begins)), "aws")
+
+
+def _account(value: str) -> str:
+    if not _ACCOUNT.fullmatch(value):
+        raise ValueError("must be the 12 digits of an account, in quotes")
+    return value
+
+
+def _region(value: str) -> str:
+    if not _REGION.fullmatch(value):
+        raise ValueError("must be a region's name, such as eu-west-2")
+    return value
+
+
+def _regions(value: tuple[str, ...]) -> tuple[str, ...]:
+    # Each becomes a part of the import, and a run has a part once.
+    if len(set(value)) != len(value):
+        raise ValueError("lists a region twice")
+    if not value:
+        raise ValueError("at least one region is needed")
+    return value
 
 
 def _expression(value: str) -> str:
@@ -59,43 +68,34 @@ def _expression(value: str) -> str:
     return value
 
 
+AccountId = Annotated[Text, AfterValidator(_account)]
+Region = Annotated[Text, AfterValidator(_region)]
+Regions = Literal["all"] | Annotated[tuple[Region, ...], AfterValidator(_regions)]
 Expression = Annotated[Text, AfterValidator(_expression)]
 
 
-class AccessKeyDocument(Document):
-    """An access key. Without `access_key_id` the secret holds both, as JSON."""
+class AccountDocument(Document):
+    """An account. Without `role` the access key reads it itself; `regions` stand in for the tenant's."""
 
-    method: Literal["access_key"]
-    access_key_id: Text | None = None
-    secret: CredentialReference
+    account: AccountId
+    role: RoleArn | None = None
+    external_id: Text | None = None
+    regions: Regions | None = None
 
+    @field_validator("external_id")
+    @classmethod
+    def _needs_a_role(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("role") is None and "role" in info.data:
+            raise ValueError("is used with a role only")
+        return value
 
-def audience_fault(audience: str) -> str | None:
-    """Why no token for this audience may be given to AWS; None when it may.
-
-    A token for one of Microsoft's own services would let AWS, or whoever holds it, act there as this app.
-    """
-    name = audience.casefold().removeprefix("api://").rstrip("/").removesuffix("/.default")
-    if _AUDIENCE.fullmatch(audience) is None:
-        return "must be the Application ID URI of an app of your own, such as api://deskbridge-aws"
-    if any(name == one or name.startswith(f"{one}/") for one in _MICROSOFTS) or name.startswith("azureadtokenexchange"):
-        return "is one of Microsoft's own services: register an application, and write its Application ID URI"
-    return None
-
-
-def _audience(value: str) -> str:
-    fault = audience_fault(value)
-    if fault is not None:
-        raise ValueError(fault)
-    return value
-
-
-class WebIdentityDocument(Document):
-    """No key at all: the app's managed identity gets a token for `audience`, which AWS takes for the account's role."""
-
-    method: Literal["web_identity"]
-    audience: Annotated[Text, AfterValidator(_audience)]
-    client_id: Text | None = None
+    @field_validator("role")
+    @classmethod
+    def _is_of_the_account(cls, value: str | None, info: ValidationInfo) -> str | None:
+        account = info.data.get("account")
+        if value is not None and account is not None and f"::{account}:" not in value:
+            raise ValueError(f"is a role of another account than {account}")
+        return value
 
 
 class FilterDocument(Document):
@@ -256,6 +256,21 @@ class AwsTenantDocument(SettingsDocument):
     def named_accounts(self) -> Mapping[str, AccountDocument]:
         """The accounts that are named, by id."""
         return {account.account: account for account in self.accounts}
+
+    @property
+    def organization_asker(self) -> AccountDocument | None:
+        """Who asks the organization; None for the access key itself."""
+        organization = self.organization
+        if organization is None or organization.role is None:
+            return None
+        account = organization.role.split(":")[4]
+        return AccountDocument(account=account, role=organization.role, external_id=organization.external_id)
+
+    def account_found(self, account_id: str) -> AccountDocument:
+        """The entry of an account of the organization."""
+        assert self.organization is not None  # noqa: S101 - nothing was found otherwise
+        role = f"arn:{self.partition}:iam::{account_id}:role/{self.organization.account_role}"
+        return AccountDocument(account=account_id, role=role, external_id=self.organization.account_external_id)
 
     def regions_of(self, account: AccountDocument | None) -> Regions:
         return account.regions if account is not None and account.regions is not None else self.regions
