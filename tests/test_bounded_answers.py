@@ -1,5 +1,6 @@
 """Other services may send gigabytes in a few KB: each door gives up within a small multiple of its own limit."""
 
+import gzip
 import json
 import ssl
 import tracemalloc
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import trustme
 from azure.storage.blob import ContainerClient
 
@@ -20,9 +22,9 @@ from shared.assets.aws.client import Ec2
 from shared.assets.aws.keys import AwsKeys, Caller, RoleSession
 from shared.assets.aws.web_identity import ManagedIdentityTokens
 from shared.assets.documents.aws_tenants import AwsTenantDocument
-from shared.bounded_answers import LARGEST_SMALL_ANSWER, bounded_transport
+from shared.bounded_answers import LARGEST_SMALL_ANSWER, bound_answers, bounded_transport
 from shared.environment import load_environment
-from shared.errors import DeskbridgeError
+from shared.errors import DeskbridgeError, TryLaterError
 from shared.reasons import Reason
 from shared.storage import transport
 from shared.storage.queues import Queues
@@ -34,6 +36,7 @@ from shared.vaults.documents.vault_addresses import SecretAddress
 from shared.vaults.identities import StoreIdentity
 from shared.vaults.key_vault import KeyVaultClients
 from tests.assets.tenants import ACCOUNT, FakeCredentials, tenant
+from tests.costs import measure
 from tests.scripted_service import Answer, Service, scripted_service
 from tests.storage.test_transport import _connection_string
 
@@ -220,3 +223,27 @@ def test_ec2(service: Service, ec2: Ec2, monkeypatch: pytest.MonkeyPatch, what: 
 
 
 ALL = AwsTenantDocument.model_validate(tenant(regions="all"))
+
+
+@pytest.mark.parametrize("largest", [LARGEST_SMALL_ANSWER, dead_letters.LARGEST_ANSWER])
+def test_the_largest_answer_that_is_taken_costs_little_more_packed_than_plain(service: Service, largest: int) -> None:
+    session = requests.Session()
+    bound_answers(session, largest)
+
+    def read(body: bytes, *, packed: bool) -> Callable[[], object]:
+        headers = {"Content-Encoding": "gzip"} if packed else {}
+
+        def work() -> None:
+            service.answer = lambda *_: Answer(200, body, headers)
+            assert len(session.get(service.url).content) == largest
+
+        work()
+        return work
+
+    plain, packed = read(b"\0" * largest, packed=False), read(gzip.compress(b"\0" * largest), packed=True)
+    usual, cost = measure(plain), measure(packed)
+    assert cost.cpu < 10 * usual.cpu
+    assert cost.memory < 3 * usual.memory
+    service.answer = lambda *_: Answer(200, gzip.compress(b"\0" * (largest + 1)), {"Content-Encoding": "gzip"})
+    with pytest.raises(TryLaterError):
+        session.get(service.url)

@@ -10,7 +10,12 @@ import pytest
 
 from functions.http.answers import LARGEST_BODY
 from shared.rules.bounded_interpreter import LARGEST_RESULT
-from shared.rules.expressions import ExpressionError, compile_expression
+from shared.rules.expressions import (
+    DEEPEST_EXPRESSION,
+    LONGEST_EXPRESSION,
+    ExpressionError,
+    compile_expression,
+)
 from shared.rules.patterns import LARGEST_PATTERNS, MOST_PATTERNS, estimated_size
 from shared.settings.bounded_yaml import MOST_TOKENS
 from shared.settings.validation import check_document, parse_yaml_set
@@ -54,6 +59,24 @@ def yaml_aliases() -> tuple[Work, Work]:
     plain = (head + "    - some text\n" * number).encode()
     aliases = (head + "    - *usual   \n" * number).encode()
     return lambda: parse_yaml_set(plain), lambda: parse_yaml_set(aliases)
+
+
+def deepest_expression() -> tuple[Work, Work]:
+    """As deep and as long as one may be, read once a record."""
+    levels = DEEPEST_EXPRESSION - 1
+    pad = " " * (LONGEST_EXPRESSION - 2 * levels - 1)
+    deep = "[" * levels + "a" + pad + "]" * levels
+    with pytest.raises(ExpressionError, match="nests"):
+        compile_expression("[" * (2 * levels) + "a" + "]" * (2 * levels))
+    plain = "a" + " || b" * 40
+    record = {"a": "", "b": ""}
+
+    def run(expression: str) -> Work:
+        assert len(expression) <= LONGEST_EXPRESSION
+        compile_expression(expression)(record)
+        return lambda: [compile_expression(expression)(record) for _ in range(10)]
+
+    return run(plain), run(deep)
 
 
 def nested_expression() -> tuple[Work, Work]:
@@ -114,6 +137,7 @@ SHAPES: dict[str, tuple[Callable[[], tuple[Work, Work]], float, float]] = {
     "patterns": (patterns, 20, 6),
     "YAML aliases": (yaml_aliases, 6, 6),
     "nested expressions": (nested_expression, 20, 20),
+    "deepest expressions": (deepest_expression, 20, 20),
     "many members of a delivery": (many_members, 20, 20),
     "many bad events of a delivery": (many_bad_members, 10, 10),
     "more members than are read": (too_many_members, 6, 6),
