@@ -14,6 +14,7 @@ from azure.data.tables import TableClient, TableServiceClient
 from bench.figures import Curve, Figure, Results
 from bench.measuring import Effort, alternately, ratio
 from bench.table_service import TableProcess
+from shared.outbox.gathered import GatheredOutbox
 from shared.rules.rule_set import compile_rules
 from shared.storage.limits import OPERATIONS_PER_TRANSACTION
 from shared.storage.rest_tables import RestTables
@@ -96,7 +97,9 @@ def event_grid_webhook(tables: Tables) -> EventGridWebhook:
     )
     configuration = Configuration(document, compile_rules(document.rules()))
     table = tables.table("tickets")
-    reconciler = TicketReconciler(TicketRepository(table), now=lambda: _NOW, wait=lambda _: None, clock=lambda: 0.0)
+    # Whatever follows is not carried out here: a delivery only writes it down.
+    repository = TicketRepository(table, GatheredOutbox(tables, {}, lambda: _NOW))
+    reconciler = TicketReconciler(repository, now=lambda: _NOW, wait=lambda _: None, clock=lambda: 0.0)
     ingestor = EventIngestor(
         reconciler, Quarantine(table, lambda: _NOW), now=lambda: _NOW, secret_changed=lambda _vault, _secret: None
     )

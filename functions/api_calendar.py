@@ -45,7 +45,7 @@ def show_calendar(req: func.HttpRequest) -> func.HttpResponse:
         entry = None if configuration is None else configuration.entry(vault)
         return None if entry is None else entry.site
 
-    found = expiries(bootstrap.tickets(), Shown(sites, view.team, site_of))
+    found = expiries(bootstrap.index(), Shown(sites, view.team, site_of))
     return func.HttpResponse(
         calendar(found, bootstrap.now()).encode(), headers=dict(NO_STORE), mimetype="text/calendar", charset="utf-8"
     )

@@ -19,19 +19,30 @@ outbox = func.Blueprint()
 
 @outbox.queue_trigger("message", queue_name=OUTBOX_QUEUE, connection="AzureWebJobsStorage")
 def carry_out_follow_ups(message: func.QueueMessage) -> None:
-    """Carry out what follows from one change. What it raises, the queue gives again."""
+    """Carry out what follows from one change, or in some partitions. What it raises, the queue gives again."""
+    from shared.outbox.gathered import MarkersMessage
     from shared.outbox.model import OutboxMessage
 
-    bootstrap.outbox().carry_out(OutboxMessage.parse(message.get_json()))
+    content = message.get_json()
+    if isinstance(content, dict) and "markers" in content:
+        bootstrap.gathered_outbox().carry_out(MarkersMessage.parse(content))
+    else:
+        bootstrap.outbox().carry_out(OutboxMessage.parse(content))
 
 
 @outbox.queue_trigger("message", queue_name=OUTBOX_POISON_QUEUE, connection="AzureWebJobsStorage")
 def drop_follow_up_message(message: func.QueueMessage) -> None:
     """Let a message go that the queue gave up on. Its entry stands in the outbox, where the timer finds it."""
+    from shared.outbox.gathered import MarkersMessage
     from shared.outbox.model import OutboxMessage
 
     try:
-        entry_id = OutboxMessage.parse(message.get_json()).id
+        content = message.get_json()
+        if isinstance(content, dict) and "markers" in content:
+            markers = MarkersMessage.parse(content).markers
+            logger.error("The queue gave up on %d markers of the outbox; the timer goes on with them.", len(markers))
+            return
+        entry_id = OutboxMessage.parse(content).id
     except (InvalidInputError, ValueError):
         # No entry belongs to it: somebody else put it there. Raising would only bring it back.
         logger.exception("The poison queue held a message that is none of the outbox: id %s.", message.id)
@@ -48,6 +59,16 @@ def hurry_overdue_follow_ups(timer: func.TimerRequest, messages: QueueMessages) 
     if overdue:
         logger.info("%d entries of the outbox are hurried again.", len(overdue))
         messages.set([message.text for message in overdue])
+
+
+@outbox.timer_trigger("timer", "%DESKBRIDGE_OUTBOX_SCHEDULE%", run_on_startup=False, use_monitor=False)
+@outbox.queue_output("messages", queue_name=OUTBOX_QUEUE, connection="AzureWebJobsStorage")
+def follow_marked_partitions(timer: func.TimerRequest, messages: QueueMessages) -> None:
+    """Send messages for the partitions that changed lately: the index follows what was written there."""
+    del timer
+    due = bootstrap.gathered_outbox().due()
+    if due:
+        messages.set([message.text for message in due])
 
 
 @outbox.timer_trigger("timer", "%DESKBRIDGE_HOUSEKEEPING_SCHEDULE%", run_on_startup=False, use_monitor=True)

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from lab.desk import Desk, DeskError
+from lab.following import follow_changes
 
 # Parts wait in the queue behind those of other runs.
 _LONGEST_WAIT_SECONDS = 300
@@ -142,6 +143,7 @@ class Aftermath:
                 yield f"document {name} is {present!r}, and its history ends with {newest}"
 
     def _tickets(self) -> Iterator[str]:
+        follow_changes(self._desk.connection_string)
         tickets = Counter(
             ticket["object_name"]
             for ticket in self._items("tickets?state=all&snoozed=show")

@@ -161,6 +161,8 @@ class Desk:
             **vaults.environment(),
             **fleet.environment(),
             "DESKBRIDGE_VERIFY_CHALLENGE_RESOURCE": "false",
+            # Whoever tries something looks at the lists at once.
+            "DESKBRIDGE_OUTBOX_SCHEDULE": "*/2 * * * * *",
             "DESKBRIDGE_ALLOWED_PRIVATE_HOSTS": " ".join(private),
             **LAB_HOSTS,
             "AzureWebJobsStorage": self.connection_string,

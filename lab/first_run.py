@@ -13,6 +13,8 @@ from lab import story
 from lab.desk import WEBHOOK_PASSWORD, WEBHOOK_USER, Desk, DeskError
 from lab.emulators.event_grid import EventGrid, EventSubscription, KeyVaultEvent, Outcome, Schema, basic_authorization
 from lab.examples import apply_examples
+from lab.following import follow_changes
+from shared.outbox.gathered import LATER
 from shared.outbox.model import OUTBOX
 
 Say = Callable[[str], object]
@@ -76,6 +78,7 @@ def run_through(desk: Desk, say: Say = print) -> Figures:
             troubles += step(desk, say)
         except (DeskError, OSError) as error:
             troubles.append(f"{step.__name__.strip('_').replace('_', ' ')}: {error}")
+    follow_changes(desk.connection_string)
     after = _versions(desk)
     return Figures(
         {table: len(rows) for table, rows in after.items()},
@@ -235,6 +238,6 @@ def _versions(desk: Desk) -> dict[str, dict[tuple[str, str], str]]:
                 (row["PartitionKey"], row["RowKey"]): str(row.metadata["etag"])
                 for row in rows
                 # What is still to follow from a change goes by itself.
-                if not row["RowKey"].startswith(OUTBOX)
+                if not row["RowKey"].startswith((OUTBOX, LATER))
             }
     return found

@@ -106,6 +106,11 @@ VARIABLES: tuple[Variable, ...] = (
         default="0 */15 * * * *",
     ),
     Variable(
+        "DESKBRIDGE_OUTBOX_SCHEDULE",
+        "When lists and searches follow what was changed: NCRONTAB with six fields, in UTC.",
+        default="0 * * * * *",
+    ),
+    Variable(
         "DESKBRIDGE_RUNS_KEPT_DAYS",
         "How many days the records of import runs are kept. Previews are kept for one day.",
         default="90",

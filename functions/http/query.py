@@ -145,6 +145,13 @@ AFTER = text(
     longest=2000,
     pattern=r"^[A-Za-z0-9_=:.+/-]*$",
 )
+SEARCH = text(
+    "q",
+    "Found by the beginnings of its names, words, numbers, ids and addresses; each word that is given must fit.",
+    longest=100,
+    example="mail-pass",
+)
+UPDATED_AFTER = moment("updated_after", "Changed after this moment.")
 PAGE: tuple[Query[Any], ...] = (LIMIT, AFTER)
 # It becomes the name of a column in a filter, so it must be one.
 FIELD = text(

@@ -54,6 +54,7 @@ class TicketPage(Answer):
 
     items: list[TicketAnswer]
     next: str | None
+    as_of: datetime = Field(description="What was changed before it is in the list; what came later may be missing.")
 
 
 class NoteAnswer(Answer):

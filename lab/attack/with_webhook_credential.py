@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from lab.attack.attack import Attack, Outcome
 from lab.attack.target import Target
 from lab.emulators.event_grid import make_event
+from lab.following import follow_changes
 from lab.story import VAULT
 
 _YEAR_2100 = datetime(2100, 1, 1, tzinfo=UTC)
@@ -14,6 +15,7 @@ _FORGED_LINE = "FORGED-LOG-LINE"
 
 
 def _tickets_of(target: Target, name: str, kind: str = "expiry") -> int:
+    follow_changes(target.desk.connection_string)
     page = json.loads(target.as_administrator("GET", "/api/v1/tickets?limit=200").text)
     return sum(name in str(ticket) and ticket["kind"] == kind for ticket in page["items"])
 

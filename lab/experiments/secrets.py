@@ -9,6 +9,7 @@ from lab.emulators.event_grid import KeyVaultEvent, make_event
 from lab.emulators.key_vault.documents import ObjectType
 from lab.experiments.experiment import Experiment, ExperimentError, Parts, one_of
 from lab.first_run import deliver, sweep_vaults
+from lab.following import follow_changes
 from lab.story import VAULT
 
 _SINGULAR: dict[ObjectType, str] = {"secrets": "Secret", "keys": "Key", "certificates": "Certificate"}
@@ -43,6 +44,7 @@ def _publish(parts: Parts, what: str, name: str, object_type: ObjectType, found:
 
 
 def _tickets(parts: Parts, name: str) -> Iterator[str]:
+    follow_changes(parts.desk.connection_string)
     yield f"The tickets of {name} are now:"
     query = f"state=all&scope={VAULT}&object_name={quote(name)}&limit=50"
     tickets = parts.desk.call("GET", f"/api/v1/tickets?{query}")["items"]

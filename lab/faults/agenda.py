@@ -13,11 +13,13 @@ from lab.faults.host import Outputs
 from lab.faults.operators import Operators
 from lab.faults.people import People
 from lab.faults.scenario import BEGINS, Scenario
-from shared.storage.names import EVENTS_QUEUE, IMPORT_PARTS_QUEUE, SWEEPS_QUEUE
+from shared.storage.names import EVENTS_QUEUE, IMPORT_PARTS_QUEUE, OUTBOX_QUEUE, SWEEPS_QUEUE
 
 _DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
 _HOUSEKEEPING = (0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3, 5, 8, 14, 20)
+# The last of a day find what the first ones settled to be over.
+_FOLLOWING = (0.5, 3.3, 4.4, 9.2, 11.7, 14, 18, 20.5, 21, 23.4)
 _KINDS = {"ec2": "aws-tenants", "users": "authrocket-realms"}
 
 
@@ -25,6 +27,7 @@ def fill_agenda(clients: Clients, people: People, operators: Operators, disturba
     """All that happens in the scenario of the clients."""
     scenario, host = clients.scenario, clients.host
     host.add_queue(IMPORT_PARTS_QUEUE, _flow_of_part, _do_part, _fail_part, IMPORT_PARTS_QUEUE)
+    host.add_queue(OUTBOX_QUEUE, lambda _: Flow.FOLLOWING, _carry_out, _drop_follow_up)
     host.add_queue(EVENTS_QUEUE, lambda _: Flow.QUEUE, _record_event, _quarantine_event)
     host.add_queue(SWEEPS_QUEUE, lambda _: Flow.SWEEP, _sweep_vault, _fail_sweep, SWEEPS_QUEUE)
     _fill_timers(clients)
@@ -59,6 +62,7 @@ def fill_agenda(clients: Clients, people: People, operators: Operators, disturba
 
 def _fill_timers(clients: Clients) -> None:
     from functions.import_schedules import TIMERS, keep_house
+    from functions.outbox import follow_marked_partitions
     from functions.sweeps import resume_sweeps, sweep_vaults
     from functions.ticket_schedules import record_dead_letters, remove_old_ticket_rows
 
@@ -71,6 +75,8 @@ def _fill_timers(clients: Clients) -> None:
         return lambda: host.fire(flow, lambda _: function(timer=None))
 
     for day in _days(scenario):
+        for hour in _FOLLOWING:
+            host.at(day + hour * _HOUR, timer(Flow.FOLLOWING, follow_marked_partitions, OUTBOX_QUEUE))
         if "ec2" in scenario.flows:
             host.at(day + 2 * _HOUR, timer(Flow.ASSETS, TIMERS[_KINDS["ec2"]]))
         if "users" in scenario.flows:
@@ -124,6 +130,18 @@ def _days(scenario: Scenario) -> Iterator[datetime]:
 
 def _flow_of_part(body: str) -> Flow:
     return Flow.USERS if _KINDS["users"] in json.loads(body)["run_id"] else Flow.ASSETS
+
+
+def _carry_out(message: Any, _outputs: Outputs) -> None:
+    from functions.outbox import carry_out_follow_ups
+
+    carry_out_follow_ups(message=message)
+
+
+def _drop_follow_up(message: Any) -> None:
+    from functions.outbox import drop_follow_up_message
+
+    drop_follow_up_message(message=message)
 
 
 def _do_part(message: Any, outputs: Outputs) -> None:

@@ -7,9 +7,19 @@ from lab.fakes.tables import MemoryTables
 from lab.faults.histories import HISTORY
 from lab.faults.operator_access import OPERATOR
 from lab.faults.scenario import REALM_ID, Scenario
+from shared.outbox.gathered import LATER
 from shared.records.history import is_history
 from shared.records.model import MANUAL_PARTITION
-from shared.storage.names import ASSETS_TABLE, RUNS_TABLE, SETTINGS_TABLE, TICKETS_TABLE, USERS_TABLE, VAULTS_TABLE
+from shared.storage.names import (
+    ASSETS_TABLE,
+    INDEX_TABLE,
+    OUTBOX_TABLE,
+    RUNS_TABLE,
+    SETTINGS_TABLE,
+    TICKETS_TABLE,
+    USERS_TABLE,
+    VAULTS_TABLE,
+)
 from shared.storage.rows import Value
 from shared.tickets.store.repository import SCOPES_PARTITION
 
@@ -110,8 +120,9 @@ def _is_active(rows: Rows, key: tuple[str, str]) -> bool:
 def _comparable(scenario: Scenario, tables: MemoryTables) -> dict[str, Rows]:
     found: dict[str, Rows] = {}
     for table, rows in tables.contents().items():
-        # What a sweep came to, and when, is of the moment, as a run is; its tickets are compared.
-        if table in {RUNS_TABLE, VAULTS_TABLE}:
+        # What a sweep came to, and when, is of the moment, as a run is; its tickets are compared. What follows is held
+        # against what it follows, in each play by itself.
+        if table in {RUNS_TABLE, VAULTS_TABLE, OUTBOX_TABLE, INDEX_TABLE}:
             continue
         dropped = _OF_THE_RUN if table in _ENTITIES else _OF_THE_MOMENT.get(table, frozenset())
         found[table] = {
@@ -119,7 +130,7 @@ def _comparable(scenario: Scenario, tables: MemoryTables) -> dict[str, Rows]:
             _key(key): {c: value for c, value in values.items() if c not in dropped and not is_history(c)}
             for key, values in rows.items()
             # Histories are held against their records instead: their steps differ where one import did two days' work.
-            if not key[1].startswith((HISTORY, "h:"))
+            if not key[1].startswith((HISTORY, "h:", LATER))
             # A writer that died leaves its guard of what it was about to name: it counts for minutes.
             if not (table == SETTINGS_TABLE and key[1].startswith("g:"))
         }

@@ -27,6 +27,7 @@ class Flow(StrEnum):
     RECORDS = "edits of records"
     STARTING = "previews and confirmations"
     SETTINGS = "changes of settings"
+    FOLLOWING = "what follows in the index"
 
 
 _EC2 = (
@@ -66,7 +67,7 @@ _QUEUE = ("outputs lost", "half the outputs")
 _MESSAGES = ("message late", "message doubled", "not removed")
 # They only read a row here and there, and never a page.
 _WITHOUT_PAGES = frozenset({Flow.RECORDS})
-_TIMERS = (Flow.ASSETS, Flow.USERS, Flow.HOUSEKEEPING, Flow.SWEEP, Flow.OLD_ROWS, Flow.DEAD_LETTERS)
+_TIMERS = (Flow.ASSETS, Flow.USERS, Flow.HOUSEKEEPING, Flow.SWEEP, Flow.OLD_ROWS, Flow.DEAD_LETTERS, Flow.FOLLOWING)
 
 # What a flow meets beside storage, the death of its worker, and clocks that differ, which all do.
 _OF_ITS_OWN: Mapping[Flow, tuple[tuple[str, tuple[str, ...]], ...]] = {
@@ -79,6 +80,7 @@ _OF_ITS_OWN: Mapping[Flow, tuple[tuple[str, tuple[str, ...]], ...]] = {
     Flow.USER_EVENT: (("authrocket", (*_AUTHROCKET, *_LISTS)), ("vault", _VAULT)),
     Flow.STARTING: (("queue", _QUEUE),),
     Flow.HOUSEKEEPING: (("queue", _QUEUE),),
+    Flow.FOLLOWING: (("queue", (*_QUEUE, *_MESSAGES)),),
 }
 
 

@@ -18,6 +18,7 @@ from lab.faults.comparison import differences
 from lab.faults.concurrent_changes import ConcurrentChanges
 from lab.faults.disturbances import CALM, Disturbances
 from lab.faults.host import Host
+from lab.faults.index_checks import index_faults
 from lab.faults.leaks import LeakSearch
 from lab.faults.logs import KeptLogs
 from lab.faults.operators import Operators
@@ -146,6 +147,7 @@ def play(scenario: Scenario, seed: int, disturbances: Disturbances, *, workers: 
             changed_at=[*scenario.turning_points(), *changes.changed_at],
         )
     )
+    findings += index_faults(tables)
     findings += people.lost_notes() + applied_as_shown(scenario, tables, operators.applied)
     findings += grant_faults(scenario, tables) + deletion_faults(scenario, tables)
     findings += [f"left undone: {left}" for left in [*host.left(), *container.blobs]]

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from shared.environment import Environment
     from shared.errors import Fault
     from shared.hosts import AllowedHosts
+    from shared.index.index import Index
     from shared.outbound import Outbound
+    from shared.outbox.gathered import GatheredHandler, GatheredOutbox
     from shared.outbox.model import Handler
     from shared.outbox.outbox import Outbox
     from shared.settings.base import SettingsDocument
@@ -224,6 +226,25 @@ def outbox() -> "Outbox":
         "audit": lambda due: bootstrap.audit_entries().save(due.id, due.content),
     }
     return Outbox(bootstrap.tables(), handlers, bootstrap.now, bootstrap.outbox_messages())
+
+
+@singleton
+def gathered_outbox() -> "GatheredOutbox":
+    from shared.outbox.gathered import GatheredOutbox
+
+    # By what a follow-up is called, and who carries it out.
+    handlers: Mapping[str, GatheredHandler] = {
+        "tickets": lambda *told: bootstrap.ticket_index().carry_out(*told),
+    }
+    return GatheredOutbox(bootstrap.tables(), handlers, bootstrap.now)
+
+
+@singleton
+def index() -> "Index":
+    from shared.index.index import Index
+    from shared.storage.names import INDEX_TABLE
+
+    return Index(bootstrap.tables().table(INDEX_TABLE))
 
 
 @singleton

@@ -20,7 +20,7 @@ def overview() -> "DeskSummary":
     table = bootstrap.tables().table
     assets_table, users_table, runs_table = table(ASSETS_TABLE), table(USERS_TABLE), table(RUNS_TABLE)
     return DeskSummary(
-        bootstrap.tickets(),
+        bootstrap.index(),
         assets_table,
         users_table,
         bootstrap.runs(),
@@ -50,5 +50,6 @@ def readiness() -> "ReadinessChecks":
         bootstrap.credential_checks,
         bootstrap.run_housekeeping,
         bootstrap.outbox,
+        bootstrap.gathered_outbox,
         bootstrap.now,
     )

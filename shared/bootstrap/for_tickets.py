@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from shared.tickets.configuration import Configuration
     from shared.tickets.desk.editor import TicketEditor
     from shared.tickets.desk.housekeeping import TicketHousekeeping
+    from shared.tickets.desk.lists import TicketLists
     from shared.tickets.inbound.dead_letters import DeadLetters
     from shared.tickets.inbound.ingestor import EventIngestor
     from shared.tickets.inbound.quarantine import Quarantine
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from shared.tickets.inbound.webhook import EventGridWebhook
     from shared.tickets.reconciler import TicketReconciler
     from shared.tickets.store.repository import TicketRepository
+    from shared.tickets.store.ticket_index import TicketIndex
 
 
 @singleton
@@ -36,7 +38,21 @@ def tickets() -> "TicketRepository":
     from shared.storage.names import TICKETS_TABLE
     from shared.tickets.store.repository import TicketRepository
 
-    return TicketRepository(bootstrap.tables().table(TICKETS_TABLE))
+    return TicketRepository(bootstrap.tables().table(TICKETS_TABLE), bootstrap.gathered_outbox())
+
+
+@singleton
+def ticket_index() -> "TicketIndex":
+    from shared.tickets.store.ticket_index import TicketIndex
+
+    return TicketIndex(bootstrap.index(), bootstrap.tables(), bootstrap.now)
+
+
+@singleton
+def ticket_lists() -> "TicketLists":
+    from shared.tickets.desk.lists import TicketLists
+
+    return TicketLists(bootstrap.index(), bootstrap.gathered_outbox(), bootstrap.tickets(), bootstrap.now)
 
 
 @singleton
@@ -102,6 +118,7 @@ def ticket_editor() -> "TicketEditor":
 
     return TicketEditor(
         bootstrap.tickets(),
+        bootstrap.ticket_lists(),
         bootstrap.ticket_reconciler(),
         bootstrap.ticket_configuration(),
         bootstrap.now,
@@ -114,7 +131,7 @@ def ticket_editor() -> "TicketEditor":
 def ticket_housekeeping() -> "TicketHousekeeping":
     from shared.tickets.desk.housekeeping import TicketHousekeeping
 
-    return TicketHousekeeping(bootstrap.tickets(), bootstrap.quarantine(), bootstrap.now)
+    return TicketHousekeeping(bootstrap.tickets(), bootstrap.index(), bootstrap.quarantine(), bootstrap.now)
 
 
 @singleton

@@ -1,29 +1,18 @@
-"""When the objects of all vaults expire, and the calendar that shows it (RFC 5545)."""
+"""When the objects of all vaults expire, as the index has it, and the calendar that shows it (RFC 5545)."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from shared.tickets.domain.decide import ObjectRecord
-from shared.tickets.domain.model import ObjectType
-from shared.tickets.domain.observations import rank
-from shared.tickets.store.repository import TicketRepository
+from shared.index.index import Index, Stream
+from shared.storage.limits import ROWS_PER_PAGE
+from shared.tickets.store.index_rows import SHARDS, Expiry
+from shared.tickets.store.ticket_index import expiry_in
 
 # What expired longer ago is no appointment any more.
 SHOWN_AFTER_EXPIRY = timedelta(days=30)
 _OCTETS_PER_LINE = 75
-
-
-@dataclass(frozen=True)
-class Expiry:
-    """An object whose current version has an expiry date, or None when it has none."""
-
-    vault: str
-    object_type: ObjectType
-    object_name: str
-    version: str
-    expires_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -34,33 +23,22 @@ class Shown:
     team: str | None
     site_of: Callable[[str], str | None]
 
-    def includes(self, vault: str, record: ObjectRecord) -> bool:
-        """What people decided goes before what the rules did, and the vault's site stands for an object without."""
-        people, rules = tuple(record.overrides.values()), tuple(record.rule_results.values())
+    def includes(self, expiry: Expiry) -> bool:
+        """The vault's site stands for an object without."""
         if self.sites is not None:
-            sites = {one.site for one in people if one.site} or {one.site for one in rules if one.site}
-            if not sites and (of_vault := self.site_of(vault)):
-                sites = {of_vault}
-            if not sites & self.sites:
+            of_vault = None if expiry.sites else self.site_of(expiry.vault)
+            if not self.sites & ({of_vault} if of_vault else set(expiry.sites)):
                 return False
-        if self.team is None:
-            return True
-        teams = {one.team for one in people if one.team} or {one.team for one in rules if one.team}
-        return self.team.casefold() in {team.casefold() for team in teams}
+        return self.team is None or self.team.casefold() in {team.casefold() for team in expiry.teams}
 
 
-def expiries(tickets: TicketRepository, shown: Shown | None = None) -> Iterator[Expiry]:
-    """Every object that is known and not gone, by its newest version. Reads the objects' rows, page by page."""
-    for vault in tickets.scopes():
-        for record in tickets.records(vault):
-            state = record.state
-            if shown is not None and not shown.includes(vault, record):
-                continue
-            if state.object_type is ObjectType.VAULT or state.gone or not state.versions:
-                continue
-            newest = max(state.versions, key=lambda name: rank(state, name))
-            expires = state.versions[newest].expires
-            yield Expiry(vault, state.object_type, state.name, newest, expires.value if expires is not None else None)
+def expiries(index: Index, shown: Shown | None = None) -> Iterator[Expiry]:
+    """Every object that is known and not gone, soonest first; those that never expire come last."""
+    streams = [Stream(f"expiries:{shard}", " ", "\uffff") for shard in SHARDS]
+    for row in index.merged(streams, ROWS_PER_PAGE):
+        expiry = expiry_in(row)
+        if shown is None or shown.includes(expiry):
+            yield expiry
 
 
 def calendar(found: Iterable[Expiry], now: datetime) -> str:

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from shared.errors import DeskbridgeError
 from shared.imports.runs.housekeeping import RunHousekeeping
+from shared.outbox.gathered import GatheredOutbox
 from shared.outbox.model import OutboxState
 from shared.outbox.outbox import Outbox
 from shared.reasons import Reason
@@ -87,9 +88,11 @@ class ReadinessChecks:
         checks: Callable[[], CredentialChecks],
         housekeeping: Callable[[], RunHousekeeping],
         outbox: Callable[[], Outbox],
+        gathered: Callable[[], GatheredOutbox],
         now: Callable[[], datetime],
     ) -> None:
         self._outbox = outbox
+        self._gathered = gathered
         self._tables = tables
         self._queues = queues
         self._settings = settings
@@ -165,6 +168,14 @@ class ReadinessChecks:
                 ReadinessState.DEGRADED,
                 f"Something has waited since {waiting[0].at:%Y-%m-%d %H:%M} UTC to follow from a change.",
                 remedy="See whether the function carry_out_follow_ups is enabled, and what its log says.",
+            )
+        late = self._gathered().behind()
+        if late is not None:
+            return ReadinessPart(
+                "outbox",
+                ReadinessState.DEGRADED,
+                f"Lists and searches are {late // timedelta(minutes=1)} minutes behind what was changed.",
+                remedy="See whether follow_marked_partitions and carry_out_follow_ups run, and what their log says.",
             )
         return ReadinessPart("outbox", ReadinessState.READY, "Nothing failed, and nothing has waited for long.")
 

@@ -9,12 +9,14 @@ from shared.imports.plan.model import Action
 from shared.imports.runs.housekeeping import RunHousekeeping
 from shared.imports.runs.model import Mode, Run
 from shared.imports.runs.repository import RunRepository
+from shared.index.index import Index, Stream
 from shared.overview.expiries import expiries
 from shared.overview.record_counts import CACHED_FOR, OVERVIEW, RecordCounts
-from shared.storage.rows import Row, Save, pack, partition, row_key_prefix, unpack
-from shared.storage.tables import Table, scan
+from shared.storage.limits import ROWS_PER_PAGE
+from shared.storage.rows import Row, Save, pack, unpack
+from shared.storage.tables import Table
 from shared.tickets.domain.model import Priority
-from shared.tickets.store.repository import OPEN, TicketRepository
+from shared.tickets.store.index_rows import OPEN, SHARDS, list_partition
 
 _ROW = "summary"
 _RECENT_RUNS = 200
@@ -28,7 +30,7 @@ class DeskSummary:
 
     def __init__(
         self,
-        tickets: TicketRepository,
+        index: Index,
         assets: Table,
         users: Table,
         runs: RunRepository,
@@ -36,7 +38,7 @@ class DeskSummary:
         cache: Table,
         now: Callable[[], datetime],
     ) -> None:
-        self._tickets = tickets
+        self._index = index
         self._assets = RecordCounts("assets", assets, ("type", "site"), cache, now)
         self._users = RecordCounts("users", users, ("site",), cache, now)
         self._runs = runs
@@ -66,23 +68,21 @@ class DeskSummary:
 
     def _open_tickets(self) -> dict[str, Any]:
         total: Counter[str] = Counter()
+        scopes: dict[str, Counter[str]] = {}
+        for row in self._index.merged(
+            [Stream(list_partition(OPEN, by), " ", "\uffff") for by in SHARDS], ROWS_PER_PAGE
+        ):
+            scopes.setdefault(row.text("scope"), Counter())[row.text("priority")] += 1
         by_scope: list[dict[str, Any]] = []
-        for scope in self._tickets.scopes():
-            rows = scan(
-                self._tickets.table, [partition(scope), *row_key_prefix(f"{OPEN}:")], select=("priority", "status")
-            )
-            found = Counter(row.text("priority") for row in rows)
+        for scope, found in scopes.items():
             total.update(found)
-            if found:
-                by_scope.append(
-                    {"scope": scope.rpartition(":")[2], "open": found.total(), "by_priority": _by_priority(found)}
-                )
+            by_scope.append({"scope": scope, "open": found.total(), "by_priority": _by_priority(found)})
         by_scope.sort(key=lambda one: (-one["open"], one["scope"]))
         return {"open": total.total(), "by_priority": _by_priority(total), "by_scope": by_scope}
 
     def _objects(self, now: datetime) -> dict[str, int]:
         bands = dict.fromkeys([*(name for _, name in _BANDS), "later", "without_expiry_date"], 0)
-        for expiry in expiries(self._tickets):
+        for expiry in expiries(self._index):
             if expiry.expires_at is None:
                 bands["without_expiry_date"] += 1
                 continue

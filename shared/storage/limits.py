@@ -16,6 +16,8 @@ OPERATIONS_PER_TRANSACTION = 100
 BYTES_PER_TRANSACTION = 4 * 1024 * 1024
 ROWS_PER_PAGE = 1000
 
+# A row that names what a transaction changed takes less.
+BYTES_PER_RESERVED = 256 * 1024
 # Envelope of one operation in the multipart body: headers, boundary and address.
 BYTES_PER_OPERATION_ENVELOPE = 700
 # Of a key's byte at most: a quote is written twice, of three bytes each.
@@ -48,20 +50,28 @@ def check_transaction(partition_key: str, operations: Sequence[Operation]) -> No
         raise RowRefusedError(Reason.STORAGE_LIMIT, f"The transaction has {size} bytes; at most 4 MiB are allowed.")
 
 
-def in_transactions(items: Iterable[tuple[T, Sequence[Operation]]]) -> Iterator[list[T]]:
+def split_transactions(groups: Iterable[Sequence[Operation]]) -> list[list[Operation]]:
+    """Pack groups of operations, each of which must stay whole, into as few transactions as their order allows."""
+    packed = in_transactions((group, group) for group in groups)
+    return [[operation for group in together for operation in group] for together in packed]
+
+
+def in_transactions(items: Iterable[tuple[T, Sequence[Operation]]], *, reserved: int = 0) -> Iterator[list[T]]:
     """The items, each with its operations that must stay whole, in lists whose operations fit into one transaction.
 
-    As few as their order allows. A list comes as soon as it is full, before further items are asked for.
+    As few as their order allows. A list comes as soon as it is full, before further items are asked for. `reserved`
+    is how many small rows come along with each list.
     """
+    most_bytes = BYTES_PER_TRANSACTION - reserved * BYTES_PER_RESERVED
     together: list[T] = []
     room = size = 0
     for item, operations in items:
         item_size = sum(map(size_in_transaction, operations))
-        if together and (len(operations) > room or size + item_size > BYTES_PER_TRANSACTION):
+        if together and (len(operations) > room or size + item_size > most_bytes):
             yield together
             together = []
         if not together:
-            room, size = OPERATIONS_PER_TRANSACTION, 0
+            room, size = OPERATIONS_PER_TRANSACTION - reserved, 0
         together.append(item)
         room -= len(operations)
         size += item_size

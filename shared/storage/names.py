@@ -6,6 +6,7 @@ USERS_TABLE = "users"
 RUNS_TABLE = "runs"
 SETTINGS_TABLE = "settings"
 OUTBOX_TABLE = "outbox"
+INDEX_TABLE = "index"
 AUDIT_TABLE = "audit"
 ACCESS_TABLE = "access"
 COUNTS_TABLE = "counts"
@@ -17,6 +18,7 @@ TABLES = (
     RUNS_TABLE,
     SETTINGS_TABLE,
     OUTBOX_TABLE,
+    INDEX_TABLE,
     AUDIT_TABLE,
     ACCESS_TABLE,
     COUNTS_TABLE,

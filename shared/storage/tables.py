@@ -1,11 +1,11 @@
 """What a repository may ask of a table. Azure's tables answer it, and in tests those in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from shared.errors import NotFoundError
 from shared.reasons import Reason
-from shared.storage.rows import Operation, Page, Row, Where
+from shared.storage.rows import Condition, Operation, Page, Row, Where, partition
 
 
 class Table(Protocol):
@@ -62,3 +62,34 @@ def scan(table: Table, where: Where, *, select: Sequence[str] | None = None, siz
         after = page.next
         if after is None:
             return
+
+
+# As much of a page as takes as long as asking for one row.
+_ROWS_FOR_A_READ = 20
+# So few are asked for one by one.
+_FEW = 3
+
+
+def find_rows(
+    table: Table, partition_key: str, row_keys: Iterable[str], select: Sequence[str] | None = None
+) -> dict[str, Row]:
+    """Those of the rows that are there, by key: read from the first to the last of them, and one by one what stands
+    too far apart."""
+    left = sorted(set(row_keys))
+    found: dict[str, Row] = {}
+    pages = 0 if len(left) <= _FEW else 1 + len(left) // _ROWS_FOR_A_READ
+    for _ in range(pages):
+        where = [partition(partition_key), Condition("RowKey", "ge", left[0]), Condition("RowKey", "le", left[-1])]
+        asked = set(left)
+        page = table.page(where, select=select)
+        found.update((row.row_key, row) for row in page.rows if row.row_key in asked)
+        if page.next is None:
+            return found
+        left = [key for key in left if key > page.rows[-1].row_key] if page.rows else left
+        if len(left) <= _FEW:
+            break
+    for row_key in left:
+        row = table.find(partition_key, row_key, select)
+        if row is not None:
+            found[row_key] = row
+    return found

@@ -19,6 +19,7 @@ from shared.storage.rows import Delete, Operation, Row
 from shared.tickets.domain.decide import ObjectRecord, decide
 from shared.tickets.domain.model import Context, DesiredTicket, KeyVaultEvent, ManualOverride, Note, ObjectType
 from shared.tickets.domain.observations import Observation, merge_observations
+from shared.tickets.store.index_rows import Told
 from shared.tickets.store.repository import ObjectKey, TicketRepository, create_note, create_receipt
 from shared.tickets.transactions import TicketTransactions, UsesOf
 
@@ -78,6 +79,7 @@ class _Step:
     operations: list[Operation]
     taken: int
     done: bool
+    told: tuple[Told, ...]
 
 
 def object_key(object_type: ObjectType, name: str) -> ObjectKey:
@@ -148,7 +150,7 @@ class TicketReconciler:
                 with self._audit.recording(self._repository.table.name, context.vault, edited.change) as audited:
                     own = [*notes, *audited]
                     plan = self._transactions.plan(key, record, updated, own, context, check_id_collisions=False)
-                    etags = self._repository.write(context.vault, plan.operations)
+                    etags = self._repository.write(context.vault, plan.operations, plan.told)
             except ConflictError:
                 self._wait(_pause(min(tries, _TRIES)))
                 continue
@@ -169,13 +171,14 @@ class TicketReconciler:
     def _advance(self, pending: list[_Progress], context: Context, deadline: float) -> None:
         """One step of each, in as few transactions as they fit into; what an object needs stays together."""
         steps = [(step, step.operations) for step in self._steps(pending, context, deadline)]
-        for together in in_transactions(steps):
+        for together in in_transactions(steps, reserved=1):
             self._transact(together, context, deadline)
 
     def _transact(self, together: list[_Step], context: Context, deadline: float) -> None:
         operations = [operation for step in together for operation in step.operations]
+        told = [one for step in together for one in step.told]
         try:
-            self._repository.write(context.vault, operations)
+            self._repository.write(context.vault, operations, told)
         except RowRefusedError:
             # Two objects may want one new ticket id; apart, the second of them finds it taken.
             if len(together) == 1:
@@ -233,7 +236,7 @@ class TicketReconciler:
             changes.key, record, after, receipts, context, check_id_collisions=progress.failures > 0
         )
         taken = progress.taken + len(chunk)
-        return _Step(progress, plan.operations, taken, plan.done and taken >= len(changes.observations))
+        return _Step(progress, plan.operations, taken, plan.done and taken >= len(changes.observations), plan.told)
 
 
 def _written(row_key: str, operations: Sequence[Operation], etags: Sequence[str]) -> Row | None:

@@ -19,21 +19,22 @@ from shared.tickets.domain.model import (
     TicketKind,
     ticket_id,
 )
+from shared.tickets.store.index_rows import ExpiryMoved, TicketMoved, Told, expiry_of, key_of_expiry
 from shared.tickets.store.repository import (
     ObjectKey,
     TicketRepository,
     create_note,
-    list_keys_of,
     project,
     remove,
     save_object,
+    stored_of,
     timeline_of,
 )
 
 logger = logging.getLogger(__name__)
 
-# The object's own row needs one.
-_ROOM = OPERATIONS_PER_TRANSACTION - 1
+# The object's own row needs one, and what is told to the index another.
+_ROOM = OPERATIONS_PER_TRANSACTION - 2
 _LONGEST_ID = 12
 
 # Which imports read a secret: (vault, secret) to their names.
@@ -42,10 +43,14 @@ UsesOf = Callable[[str, str], Sequence[str]]
 
 @dataclass(frozen=True)
 class TicketTransaction:
-    """What is to be written in one transaction; none when all is as it should be. `done` says that nothing is left."""
+    """What is to be written in one transaction; none when all is as it should be. `done` says that nothing is left.
+
+    `told` is what the index has to follow.
+    """
 
     operations: list[Operation]
     done: bool
+    told: tuple[Told, ...] = ()
 
 
 class UnstorableError(DeskbridgeError):
@@ -81,13 +86,18 @@ class TicketTransactions:
         decision = decide(record.state, record.overrides, context, record.rule_results)
         try:
             operations = [*own]
-            stored, overrides, incomplete = _without_stale(record, decision.tickets, operations)
+            told: list[Told] = []
+            stored, overrides, incomplete = _without_stale(record, decision.tickets, operations, told)
             for desired in decision.tickets:
-                rows, stored_rows = self._rows_of(key, record.row_key, desired, stored, context, check_id_collisions)
+                rows, stored_rows, moved = self._rows_of(
+                    key, record.row_key, desired, stored, context, check_id_collisions
+                )
                 if len(operations) + len(rows) > _ROOM:
                     incomplete = True
                     break
                 operations += rows
+                if rows:
+                    told.append(moved)
                 stored[desired.key] = stored_rows
             earlier = record.rule_results if incomplete else {}
             rule_results = {**earlier, **decision.rule_results}
@@ -105,7 +115,8 @@ class TicketTransactions:
                     check_row(operation.row)
         except (RowRefusedError, TooLargeError) as error:
             raise UnstorableError(key, f"What is known about {key[0]} {key[1]} cannot be stored. {error}") from error
-        return TicketTransaction(operations, not incomplete)
+        told += _expiry_moved(context.vault, before, after)
+        return TicketTransaction(operations, not incomplete, tuple(told))
 
     # Within
 
@@ -117,19 +128,19 @@ class TicketTransactions:
         stored: Mapping[str, StoredTicketRows],
         context: Context,
         check_id_collisions: bool,
-    ) -> tuple[list[Operation], StoredTicketRows]:
+    ) -> tuple[list[Operation], StoredTicketRows, TicketMoved]:
         vault, present = context.vault, stored.get(desired.key)
         if present is not None:
-            return project(vault, row_key, desired, present.ticket_id, present)
+            return *project(vault, row_key, desired, present.ticket_id, present), _moved(present, key)
         uses = self._uses(vault, desired)
         taken = {one.ticket_id for one in stored.values()}
         new_id, former = self._new_id(vault, key, row_key, desired, taken, check_id_collisions=check_id_collisions)
-        known = None if former is None else StoredTicketRows(new_id, list_keys=list_keys_of(former))
+        known = None if former is None else stored_of(former)
         # The notes of its former life would go with the row that they stand in.
         kept = [] if former is None else [note for note in timeline_of(former) if note not in desired.notes]
         rows, after = project(vault, row_key, desired, new_id, known)
         rows += [create_note(vault, new_id, note) for note in (*kept, *uses)]
-        return rows, after
+        return rows, after, _moved(known or StoredTicketRows(new_id), key)
 
     def _new_id(
         self,
@@ -172,10 +183,10 @@ class TicketTransactions:
 
 
 def _without_stale(
-    record: ObjectRecord, tickets: Sequence[DesiredTicket], operations: list[Operation]
+    record: ObjectRecord, tickets: Sequence[DesiredTicket], operations: list[Operation], told: list[Told]
 ) -> tuple[dict[str, StoredTicketRows], dict[str, ManualOverride], bool]:
     """What stays stored and overridden when the tickets are gone that are not desired any more, and whether more have
-    to go than have room. `operations` get those that remove them."""
+    to go than have room. `operations` get those that remove them, `told` says so to the index."""
     stored, overrides, incomplete = dict(record.stored), dict(record.overrides), False
     for stale in sorted(stored.keys() - {desired.key for desired in tickets}):
         # A version that is forgotten leaves its tickets as they are; else no rule wants the ticket any more.
@@ -184,7 +195,19 @@ def _without_stale(
             overrides.pop(stale, None)
         elif len(operations) + len(rows := remove(stored[stale])) <= _ROOM:
             operations += rows
+            told.append(_moved(stored[stale], (record.state.object_type, record.state.name)))
             del stored[stale]
         else:
             incomplete = True
     return stored, overrides, incomplete
+
+
+def _moved(stored: StoredTicketRows, key: ObjectKey) -> TicketMoved:
+    return TicketMoved(stored.ticket_id, key[1], stored.list_keys, stored.site)
+
+
+def _expiry_moved(vault: str, before: ObjectRecord, after: ObjectRecord) -> list[Told]:
+    earlier, now = expiry_of(vault, before), expiry_of(vault, after)
+    if earlier == now:
+        return []
+    return [ExpiryMoved(after.row_key, "" if earlier is None else key_of_expiry(earlier, after.row_key).row)]

@@ -40,6 +40,7 @@ def deliver(tables: MemoryTables, *events: dict[str, Any]) -> None:
     desk.now = datetime.now(UTC)
     answer = desk.post(json.dumps(list(events)))
     assert (answer.status, dict(answer.body or {})) == (200, {"recorded": len(events), "quarantined": 0})
+    desk.settle()
 
 
 def secrets_of_two_vaults(tables: MemoryTables) -> None:

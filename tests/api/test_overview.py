@@ -15,9 +15,10 @@ from shared import bootstrap
 from shared.access.token_format import new_token
 from shared.imports.runs.model import Mode, Run, RunState
 from shared.overview import record_counts
-from shared.overview.expiries import Expiry, calendar
+from shared.overview.expiries import calendar
 from shared.storage.rows import Page, Where
 from shared.tickets.domain.model import ObjectType
+from shared.tickets.store.index_rows import Expiry
 from tests.api.calling import Answer, call
 from tests.api.conftest import CREDENTIAL, STORE
 from tests.api.seeding import asset, secrets_of_two_vaults, sites_and_types, user

@@ -14,6 +14,7 @@ from lab.experiments.catalogue import EXPERIMENTS, carry_out
 from lab.experiments.door import Door
 from lab.experiments.experiment import ExperimentError
 from lab.first_run import Figures, run_through
+from lab.following import follow_changes
 from lab.summary import Paint, describe, items, where_to_look
 
 pytestmark = pytest.mark.timeout(400)
@@ -61,6 +62,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 def tickets(desk: Desk, **wanted: str) -> list[Mapping[str, Any]]:
+    follow_changes(desk.connection_string)
     found = items_of(desk, "/api/v1/tickets?state=all&limit=200")
     return [one for one in found if all(one[name] == value for name, value in wanted.items())]
 

@@ -14,6 +14,7 @@ from functions import api_event_recovery, api_sweeps, api_tickets, sweeps, ticke
 from shared import bootstrap
 from tests.api.calling import Sent
 from tests.functional.test_key_vault_events import CREDENTIAL, STORE, _Passwords, send
+from tests.outbox.settling import settle
 from tests.storage_emulator import Storage
 from tests.tickets.desk import AUTHORIZATION, PASSWORD, PAYLOADS, USERNAME, ingest_afterwards, settings
 from tests.tokens import token_header
@@ -60,6 +61,7 @@ def call(function: Any, method: str, path: str, body: Any = None, **headers: str
 def deliver(name: str) -> None:
     body = (PAYLOADS / name).read_bytes()
     assert send(body=body, aeg_event_type="Notification", Authorization=AUTHORIZATION).status_code == 200
+    settle(bootstrap.gathered_outbox())
 
 
 def test_a_ticket_is_listed_shown_changed_and_noted(desk: None) -> None:
@@ -118,6 +120,7 @@ def test_a_quarantined_event_is_seen_and_recorded_once_its_vault_is_allowed(desk
     assert (status, replayed["recorded"]) == (200, True)
     assert call(api_event_recovery.list_quarantine, "GET", "quarantine")[1]["items"] == []
     assert call(api_event_recovery.show_quarantined, "GET", f"quarantine/{item['id']}")[0] == 404
+    settle(bootstrap.gathered_outbox())
     assert len(call(api_tickets.list_tickets, "GET", "tickets")[1]["items"]) == 1
 
 

@@ -11,11 +11,14 @@ from functions.key_vault_events import answer_delivery
 from lab.emulators.event_grid.subscription import basic_authorization
 from shared import bootstrap
 from shared.errors import DeskbridgeError
+from shared.index.index import Index
+from shared.outbox.gathered import GatheredOutbox
 from shared.rules.rule_set import compile_rules
 from shared.storage.rows import Value
 from shared.storage.tables import Tables, scan
 from shared.tickets.configuration import Configuration
 from shared.tickets.desk.editor import TicketEditor
+from shared.tickets.desk.lists import TicketLists
 from shared.tickets.documents import KeyVaultEvents
 from shared.tickets.domain.model import Note
 from shared.tickets.inbound.ingestor import EventIngestor
@@ -23,10 +26,12 @@ from shared.tickets.inbound.quarantine import Quarantine
 from shared.tickets.inbound.webhook import EventGridWebhook
 from shared.tickets.reconciler import TicketReconciler
 from shared.tickets.store.repository import TicketRepository
+from shared.tickets.store.ticket_index import TicketIndex
 from shared.tickets.transactions import UsesOf
 from shared.vaults.documents.credentials import CredentialReference
 from shared.vaults.model import CredentialUser, SecretValue, UserPassword
 from tests.fakes.tables import MemoryTables
+from tests.outbox.settling import settle
 
 PAYLOADS = Path(__file__).parents[1] / "payloads" / "event_grid"
 VAULT = "acorn-vault"
@@ -110,7 +115,11 @@ class Desk:
         self.now = now
         self.changed_secrets: list[tuple[str, str]] = []
         table = self.tables.table("tickets")
-        self.repository = TicketRepository(table)
+        self.index = Index(self.tables.table("index"))
+        follows = TicketIndex(self.index, self.tables, lambda: self.now)
+        self.outbox = GatheredOutbox(self.tables, {"tickets": follows.carry_out}, lambda: self.now)
+        self.repository = TicketRepository(table, self.outbox)
+        self.lists = TicketLists(self.index, self.outbox, self.repository, lambda: self.now)
         self.quarantine = Quarantine(table, lambda: self.now)
         self.reconciler = TicketReconciler(
             self.repository,
@@ -127,13 +136,17 @@ class Desk:
         )
         self.webhook = EventGridWebhook(lambda: self.configured, self.passwords, self.ingestor, body_limit=body_limit)
 
+    def settle(self) -> None:
+        """Carry out what is to follow from what was written: lists show it from then on."""
+        settle(self.outbox)
+
     def editor(self, now: Callable[[], datetime]) -> TicketEditor:
         """What people work with."""
 
         def site_fault(site: object) -> str | None:
             return None if site in SITES else f"there is no document sites/{site}: name one of {', '.join(SITES)}"
 
-        return TicketEditor(self.repository, self.reconciler, lambda: self.configured, now, site_fault)
+        return TicketEditor(self.repository, self.lists, self.reconciler, lambda: self.configured, now, site_fault)
 
     def receive(self, method: str, headers: Mapping[str, str], body: bytes) -> WebhookAnswer:
         """One request, through the trigger's own translation."""
@@ -161,6 +174,12 @@ class Desk:
         """All rows of all vaults whose row key begins so, in key order."""
         table = self.tables.table("tickets")
         return [dict(row.values) for row in scan(table, []) if row.row_key.startswith(prefix)]
+
+    def listed(self, name: str) -> list[dict[str, Value]]:
+        """The rows of the list of all tickets (`open`, `due`, `done`), once the index has followed."""
+        self.settle()
+        rows = scan(self.tables.table("index"), [])
+        return [dict(row.values) for row in rows if row.partition_key.startswith(f"tickets:{name}:all:")]
 
     def tickets(self) -> list[dict[str, Value]]:
         return sorted(self.rows("ticket:"), key=lambda row: (str(row["object_name"]), str(row["ticket_key"])))

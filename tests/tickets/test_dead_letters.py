@@ -169,11 +169,12 @@ def test_storage_that_does_not_answer_is_told_as_passing() -> None:
 def test_receipts_are_removed_after_30_days_and_the_quarantine_after_90() -> None:
     desk = Desk()
     desk.post_file("batch_with_one_bad_event.json")
-    keeper = TicketHousekeeping(desk.repository, desk.quarantine, lambda: desk.now)
+    desk.settle()
+    keeper = TicketHousekeeping(desk.repository, desk.index, desk.quarantine, lambda: desk.now)
     tickets = desk.tickets()
     desk.now = NOW + timedelta(days=30)
     assert keeper.remove_old() == 0
-    desk.now = NOW + timedelta(days=30, seconds=1)
+    desk.now = NOW + timedelta(days=31)
     assert keeper.remove_old() == 2
     assert (desk.rows("event:"), len(desk.rows("item:"))) == ([], 1)
     desk.now = NOW + timedelta(days=91)
@@ -185,9 +186,11 @@ def test_receipts_are_removed_after_30_days_and_the_quarantine_after_90() -> Non
 def test_a_delivery_that_comes_after_its_receipt_was_removed_changes_no_ticket() -> None:
     desk = Desk(now=AFTERWARDS)
     desk.post_file("batch_life_of_one_secret.json")
+    desk.settle()
     tickets = desk.tickets()
-    desk.now = NOW + timedelta(days=40)
-    TicketHousekeeping(desk.repository, desk.quarantine, lambda: desk.now).remove_old()
+    desk.now = AFTERWARDS + timedelta(days=40)
+    TicketHousekeeping(desk.repository, desk.index, desk.quarantine, lambda: desk.now).remove_old()
+    assert desk.rows("event:") == []
     desk.post_file("batch_life_of_one_secret.json")
     assert desk.tickets() == tickets
 
@@ -198,6 +201,7 @@ def test_many_old_rows_are_removed_in_transactions_of_their_size() -> None:
     for start in range(0, 250, 50):
         batch = ",".join(event.strip()[1:-1].replace("000000000002", f"{start + n:012d}") for n in range(50))
         assert desk.post(f"[{batch}]").status == 200
+    desk.settle()
     assert len(desk.rows("event:")) == 250
     desk.now = NOW + timedelta(days=31)
-    assert TicketHousekeeping(desk.repository, desk.quarantine, lambda: desk.now).remove_old() == 250
+    assert TicketHousekeeping(desk.repository, desk.index, desk.quarantine, lambda: desk.now).remove_old() == 250

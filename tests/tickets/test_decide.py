@@ -84,7 +84,7 @@ def test_a_near_expiry_that_arrives_after_its_successor_yields_its_ticket_alread
     ticket = desk.ticket("mail")
     assert ticket["status"] == "resolved"
     assert ticket["finished_at"] == days(61)
-    assert desk.rows("open:")[0]["kind"] == "new_version"
+    assert desk.listed("open")[0]["kind"] == "new_version"
 
 
 def test_a_version_whose_creation_was_never_seen_is_not_taken_for_older_than_it_was() -> None:
@@ -305,7 +305,7 @@ def test_an_object_with_hundreds_of_versions_stays_small_and_its_oldest_tickets_
         "closed",
         ["Changed status from open to closed.", "Old."],
     )
-    assert (len(desk.rows("open:")), len(desk.rows("done:"))) == (249, 1)
+    assert (len(desk.listed("open")), len(desk.listed("done"))) == (249, 1)
 
 
 def test_merging_observations_twice_changes_nothing() -> None:

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.tickets.desk import opener
-from shared.tickets.desk.lists import TicketQuery, list_tickets
+from shared.tickets.desk.lists import TicketQuery
 from shared.tickets.desk.opener import TicketOpener, TicketRequest
 from shared.tickets.domain.model import ObjectType, Priority, TicketKind
-from shared.tickets.store.repository import TicketRepository
 from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
+from tests.tickets.desk import Desk
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 ASKED = TicketRequest(
@@ -30,17 +30,19 @@ ASKED = TicketRequest(
 )
 
 
-def listed(repository: TicketRepository) -> list[str]:
-    items, _ = list_tickets(repository, TicketQuery(), AT + timedelta(days=1))
-    return [ticket.ticket_id for ticket in items]
+def listed(tables: MemoryTables) -> list[str]:
+    desk = Desk(tables, now=AT + timedelta(days=1))
+    desk.settle()
+    return [ticket.ticket_id for ticket in desk.lists.page(TicketQuery()).items]
 
 
 def test_a_condition_has_one_ticket_however_often_it_is_asked_for() -> None:
-    repository = TicketRepository(MemoryTables().table("tickets"))
+    tables = MemoryTables()
+    repository = Desk(tables).repository
     first = TicketOpener(repository).open(ASKED)
     assert TicketOpener(repository).open(replace(ASKED, summary="In other words", at=AT + timedelta(days=2))) == first
     other = TicketOpener(repository).open(replace(ASKED, condition="another"))
-    assert sorted(listed(repository)) == sorted([first, other])
+    assert sorted(listed(tables)) == sorted([first, other])
     ticket = repository.find_ticket(ASKED.partition_key, first)
     assert ticket is not None
     (note,) = repository.notes(ticket)
@@ -52,20 +54,20 @@ def test_two_conditions_of_one_id_get_a_ticket_each(monkeypatch: pytest.MonkeyPa
         return f"{prefix}-AAAAA-AAAAA" + "B" * int(str(parts[-1]))
 
     monkeypatch.setattr(opener, "ticket_id", same_id)
-    repository = TicketRepository(MemoryTables().table("tickets"))
+    repository = Desk(MemoryTables()).repository
     found = [TicketOpener(repository).open(replace(ASKED, condition=condition)) for condition in ("one", "two", "one")]
     assert found == ["AR-AAAAA-AAAAA", "AR-AAAAA-AAAAABB", "AR-AAAAA-AAAAA"]
 
 
 def test_long_texts_are_cut() -> None:
-    repository = TicketRepository(MemoryTables().table("tickets"))
-    TicketOpener(repository).open(replace(ASKED, summary="x" * 9_000, details="y" * 90_000))
-    assert len(listed(repository)) == 1
+    tables = MemoryTables()
+    TicketOpener(Desk(tables).repository).open(replace(ASKED, summary="x" * 9_000, details="y" * 90_000))
+    assert len(listed(tables)) == 1
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_at_any_storage_call_and_asked_for_again_there_is_one_ticket(when: str) -> None:
-    for number in range(3):
+    for number in range(4):
         tables = MemoryTables()
         left = [number]
 
@@ -75,7 +77,6 @@ def test_killed_at_any_storage_call_and_asked_for_again_there_is_one_ticket(when
                 raise KilledError
 
         with pytest.raises(KilledError):
-            TicketOpener(TicketRepository(WatchedTables(tables, kill).table("tickets"))).open(ASKED)
-        repository = TicketRepository(tables.table("tickets"))
-        TicketOpener(repository).open(ASKED)
-        assert len(listed(repository)) == 1
+            TicketOpener(Desk(WatchedTables(tables, kill)).repository).open(ASKED)
+        TicketOpener(Desk(tables).repository).open(ASKED)
+        assert len(listed(tables)) == 1

@@ -22,6 +22,7 @@ from shared.tickets.inbound.sweep_rows import sweep_row
 from shared.tickets.inbound.sweeps import Sweeps
 from shared.tickets.inbound.vault_rows import KnownVault
 from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
+from tests.outbox.settling import settled
 from tests.tickets.desk import VAULT, Desk, configuration
 from tests.tickets.interleaving import Interleaving
 from tests.tickets.test_convergence import deliver
@@ -131,8 +132,10 @@ def _sweep(worker: Worker) -> None:
     worker.sweep()
 
 
-def tickets_of(tables: MemoryTables) -> dict[tuple[str, str], Any]:
-    return tables.contents()["tickets"]
+def tickets_of(tables: MemoryTables) -> dict[str, Any]:
+    """The tickets, and the index once it has followed."""
+    contents = settled(Desk(tables).outbox, tables)
+    return {name: contents.get(name) for name in ("tickets", "index")}
 
 
 def swept_configuration(**sweep: Any) -> Configuration:
@@ -494,7 +497,7 @@ def test_a_sweep_killed_at_any_storage_call_ends_in_the_same_tables_when_its_mes
 
 def comparable(tables: MemoryTables) -> dict[str, Any]:
     """What people see. How much a sweep found to do is not the same when it did it twice."""
-    found: dict[str, Any] = {name: dict(rows) for name, rows in tables.contents().items()}
+    found: dict[str, Any] = {name: dict(rows) for name, rows in settled(Desk(tables).outbox, tables).items()}
     for row in found["vaults"].values():
         row.pop("gone", None)
     return found

@@ -61,10 +61,10 @@ def test_a_finished_ticket_leaves_the_open_list_and_a_later_event_that_says_some
 ) -> None:
     office = Office()
     office.change(status=status)
-    assert (office.desk.rows("open:"), len(office.desk.rows("done:"))) == ([], 1)
+    assert (office.desk.listed("open"), len(office.desk.listed("done"))) == ([], 1)
     ticket = office.expired()
     assert (ticket["status"], ticket["priority"]) == ("open", "high")
-    assert (len(office.desk.rows("open:")), office.desk.rows("done:")) == (1, [])
+    assert (len(office.desk.listed("open")), office.desk.listed("done")) == (1, [])
     assert (
         "Reopened, because something new occurred: This version expired on 2026-09-01 00:00 UTC."
         in office.desk.texts(office.ticket_id)
@@ -191,8 +191,8 @@ def test_a_change_whose_answer_was_lost_is_told_as_503_and_took_place() -> None:
     tables = MemoryTables()
     office = Office(Desk(tables))
 
-    def lose(_table: str, verb: str, when: str) -> None:
-        if (verb, when) == ("transact", "after"):
+    def lose(table: str, verb: str, when: str) -> None:
+        if (table, verb, when) == ("tickets", "transact", "after"):
             raise TryLaterError(Reason.STORAGE_UNAVAILABLE, "The answer was lost.")
 
     watched = Desk(WatchedTables(tables, lose))

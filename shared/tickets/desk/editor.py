@@ -1,6 +1,5 @@
 """What people do with a ticket: look at it, change it, write a note. What they decide stands until news comes."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from shared.reasons import Reason
 from shared.storage.etags import check_version, short_etag
 from shared.storage.rows import Operation, Row
 from shared.tickets.configuration import Configuration
+from shared.tickets.desk.lists import TicketLists
 from shared.tickets.domain.model import (
     FINISHED,
     ConditionState,
@@ -25,14 +25,12 @@ from shared.tickets.domain.model import (
     Priority,
     Status,
     Ticket,
-    may_be_of,
 )
 from shared.tickets.reconciler import EditTicket, TicketEdit, TicketReconciler, object_key
-from shared.tickets.store.repository import TicketRepository, create_note, rewrite, ticket_of
+from shared.tickets.store.index_rows import TicketMoved
+from shared.tickets.store.repository import TicketRepository, create_note, rewrite, stored_of, ticket_of
 
 E = TypeVar("E")
-
-_TICKET_ID = re.compile(r"[A-Z]{2}-[0-9A-Z]{5}-[0-9A-Z]{5,12}")
 
 # The fields that people can change; None takes back what they decided, so that the rules' value shows.
 Changes = Mapping[str, str | datetime | None]
@@ -54,6 +52,7 @@ class TicketEditor:
     def __init__(
         self,
         repository: TicketRepository,
+        lists: TicketLists,
         reconciler: TicketReconciler,
         configuration: Callable[[], Configuration | None],
         now: Callable[[], datetime],
@@ -61,6 +60,7 @@ class TicketEditor:
         audit: Audit = UNAUDITED,
     ) -> None:
         self._repository = repository
+        self._lists = lists
         self._reconciler = reconciler
         self._configuration = configuration
         self._now = now
@@ -86,7 +86,7 @@ class TicketEditor:
 
         def edit(override: ManualOverride | None, desired: DesiredTicket) -> TicketEdit | None:
             # Read after the object's row, whose ETag guards the write: so nobody comes in between.
-            present = self._find(ticket_id)
+            present = self._again(row)
             check_version(f"The ticket {found_id}", if_match, short_etag(present.etag))
             return _edit(override, desired, changes, by, self._now(), note, found_id)
 
@@ -95,9 +95,10 @@ class TicketEditor:
         key = object_key(ObjectType(row.text("object_type")), row.text("object_name"))
         changed = self._reconciler.edit(key, row.text("ticket_key"), edit, context)
         if changed is None:
-            self._edit_row(ticket_id, edit)
+            self._edit_row(self._again(row), edit)
+        self._repository.carry_out(scope)
         if changed is None or changed.row is None:
-            return self.get(found_id)
+            return self._stored(self._again(row))
         # Not read again: what is there by now may be somebody else's, and its ETag must not stand for this change.
         return self._stored(changed.row)
 
@@ -116,9 +117,8 @@ class TicketEditor:
     def _stored(self, row: Row) -> StoredTicket:
         return StoredTicket(ticket_of(row), short_etag(row.etag), tuple(self._repository.notes(row)))
 
-    def _edit_row(self, ticket_id: str, edit: EditTicket) -> None:
+    def _edit_row(self, row: Row, edit: EditTicket) -> None:
         """Edit a ticket of which nothing more is known than the ticket itself: of another source, or very old."""
-        row = self._find(ticket_id)
         ticket = ticket_of(row)
         condition = ConditionState(Phase.OPEN, 0, ticket.expires_at)
         edited = edit(
@@ -142,17 +142,22 @@ class TicketEditor:
         )
         notes = [create_note(row.partition_key, ticket.ticket_id, note) for note in edited.notes]
         with self._recording(row.partition_key, edited.change) as audited:
-            self._repository.table.transact(row.partition_key, [*rewrite(row, changed), *notes, *audited])
+            stored = stored_of(row)
+            moved = TicketMoved(ticket.ticket_id, ticket.object_name, stored.list_keys, stored.site)
+            self._repository.write(row.partition_key, [rewrite(row, changed), *notes, *audited], [moved])
 
     def _find(self, ticket_id: str) -> Row:
-        wanted = ticket_id.strip().upper()
-        if _TICKET_ID.fullmatch(wanted):
-            for scope in self._repository.scopes():
-                if may_be_of(scope, wanted):
-                    row = self._repository.find_ticket(scope, wanted)
-                    if row is not None:
-                        return row
-        raise NotFoundError(Reason.NOT_FOUND, f"There is no ticket {ticket_id[:40]!r}.")
+        return self._there(self._lists.find(ticket_id), ticket_id)
+
+    def _again(self, row: Row) -> Row:
+        """The ticket's row as it is now."""
+        ticket_id = row.text("ticket_id")
+        return self._there(self._repository.find_ticket(row.partition_key, ticket_id), ticket_id)
+
+    def _there(self, row: Row | None, ticket_id: str) -> Row:
+        if row is None:
+            raise NotFoundError(Reason.NOT_FOUND, f"There is no ticket {ticket_id[:40]!r}.")
+        return row
 
 
 def _edit(

@@ -5,33 +5,46 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from shared.errors import ChangedMeanwhileError
-from shared.storage.limits import OPERATIONS_PER_TRANSACTION
+from shared.index.index import Index, IndexKey
+from shared.storage.limits import OPERATIONS_PER_TRANSACTION, ROWS_PER_PAGE
 from shared.storage.rows import Condition, Delete, partition, row_key_prefix
 from shared.storage.tables import scan
 from shared.tickets.inbound.quarantine import PARTITION, Quarantine
+from shared.tickets.store.index_rows import old_receipts
 from shared.tickets.store.repository import TicketRepository
 
 # Event Grid tries for a day; dead letters are replayed every few minutes. The decision itself forgets nothing.
 RECEIPTS_FOR = timedelta(days=30)
 QUARANTINE_FOR = timedelta(days=90)
+# A function ends after 30 minutes.
+_LONGEST = timedelta(minutes=15)
 
 
 class TicketHousekeeping:
     """Old rows of the table `tickets`."""
 
-    def __init__(self, repository: TicketRepository, quarantine: Quarantine, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, repository: TicketRepository, index: Index, quarantine: Quarantine, now: Callable[[], datetime]
+    ) -> None:
         self._repository = repository
+        self._index = index
         self._quarantine = quarantine
         self._now = now
 
     def remove_old(self) -> int:
-        """Answers with the number of rows that were removed. Two at once do no harm."""
+        """Answers with the number of rows that were removed. Two at once do no harm; what time is short for is removed
+        the next time."""
         removed = 0
-        received_before = Condition("received_at", "lt", self._now() - RECEIPTS_FOR)
-        for scope in self._repository.scopes():
+        until, oldest = self._now() + _LONGEST, self._now() - RECEIPTS_FOR
+        received_before = Condition("received_at", "lt", oldest)
+        for noted in self._index.merged([old_receipts(oldest)], ROWS_PER_PAGE):
+            scope = noted.text("partition")
             where = [partition(scope), *row_key_prefix("event:"), received_before]
             keys = [row.row_key for row in scan(self._repository.table, where, select=["received_at"])]
             removed += self._remove(scope, ([key] for key in keys))
+            self._index.replace({}, [IndexKey(noted.partition_key, noted.row_key)])
+            if self._now() > until:
+                break
         return removed + self._remove(PARTITION, self._quarantine.older_than(self._now() - QUARANTINE_FOR))
 
     def _remove(self, partition_key: str, groups: Iterable[Iterable[str]]) -> int:

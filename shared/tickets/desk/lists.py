@@ -1,26 +1,47 @@
-"""Lists of tickets over all scopes, page by page: each scope's list is in order already, so they are merged.
+"""Lists of tickets over all scopes, page by page, from the index; and tickets found by their id.
 
-Open tickets have rows of their own, so nothing that is closed is read for them.
+What may have changed since the index followed is read from its own row before it is shown.
 """
 
-import heapq
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from shared.errors import Fault, InvalidInputError
+from shared.index.index import Index, Stream
+from shared.index.terms import SearchWords, fold, partition_of_term, search_words
+from shared.outbox.gathered import GatheredOutbox, MarkedPartition, Unsettled
 from shared.reasons import Reason
+from shared.storage.continuation import invalid_continuation_token
 from shared.storage.cursors import decode_cursor, encode_cursor
-from shared.storage.rows import Condition, Row, partition, row_key_prefix
-from shared.storage.tables import Table
-from shared.tickets.domain.model import Status, Ticket
-from shared.tickets.store.repository import DONE, DUE, OPEN, TicketRepository, ticket_of
+from shared.storage.rows import Row
+from shared.storage.tables import find_rows
+from shared.text import ascending, escape_key
+from shared.tickets.domain.model import Status, Ticket, may_be_of
+from shared.tickets.store.index_rows import (
+    DONE,
+    DUE,
+    OPEN,
+    SHARDS,
+    TERMS,
+    by_scope,
+    by_site,
+    list_partition,
+    scope_of,
+    ticket_terms,
+)
+from shared.tickets.store.repository import TicketRepository, ticket_of
 
 # A filter that matches little must not read a whole desk in one call; the page is then short and has a `next`.
 _MOST_EXAMINED = 2_000
+# Of more sites the lists are not merged: the list of all is filtered.
+_MOST_SITES_MERGED = 8
+_FIRST, _LAST = " ", "\uffff"
+_TICKET_ID = re.compile(r"[A-Z]{2}-[0-9A-Z]{5}-[0-9A-Z]{5,12}")
 
-# What a row is sorted by: its key without the name of the list, the list, the scope.
-_Place = tuple[str, str, str]
+# What a row is sorted by: its key, the partition.
+_Place = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -31,9 +52,21 @@ class TicketQuery:
     order: str = "newest"
     snoozed: str = "hide"
     scope: str | None = None
+    words: SearchWords | None = None
+    expires_before: datetime | None = None
+    updated_after: datetime | None = None
     filters: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
     size: int = 50
     after: str | None = None
+
+
+@dataclass(frozen=True)
+class TicketPage:
+    """Tickets without their details, where to go on, and up to when changes are surely in it."""
+
+    items: Sequence[Ticket]
+    next: str | None
+    as_of: datetime
 
 
 def query_of(
@@ -45,6 +78,9 @@ def query_of(
     filters: Mapping[str, object],
     size: int,
     after: str | None,
+    q: str | None = None,
+    expires_before: datetime | None = None,
+    updated_after: datetime | None = None,
 ) -> TicketQuery:
     """The query of parameters that are checked one by one; None stands for the default. Raises InvalidInputError."""
     folded: dict[str, frozenset[str]] = {}
@@ -53,19 +89,29 @@ def query_of(
         if values:
             folded[name] = frozenset(str(value).strip().casefold() for value in values)
     only_finished = folded.get("status", frozenset("-")) <= {str(Status.RESOLVED), str(Status.CLOSED)}
+    chosen = state or ("finished" if only_finished else "all" if q else "open")
+    usual = "expiry" if expires_before is not None and chosen == "open" and not q else "newest"
     query = TicketQuery(
-        state=state or ("finished" if only_finished else "open"),
-        order=order or "newest",
-        snoozed=snoozed or "hide",
+        state=chosen,
+        order=order or usual,
+        snoozed=snoozed or ("show" if q else "hide"),
         scope=None if scope is None else scope.strip().casefold(),
+        words=search_words(q) if q else None,
+        expires_before=expires_before,
+        updated_after=updated_after,
         filters=folded,
         size=size,
         after=after,
     )
+    if query.words is not None and order is not None:
+        raise _order_refused("What is found by q comes in the order of the words found.", "goes with no q")
     if query.order == "expiry" and query.state != "open":
-        fault = Fault("order", "by expiry is for open tickets")
-        raise InvalidInputError(Reason.PARAMETER_INVALID, "Only open tickets are listed by expiry.", faults=[fault])
+        raise _order_refused("Only open tickets are listed by expiry.", "by expiry is for open tickets")
     return query
+
+
+def _order_refused(sentence: str, fault: str) -> InvalidInputError:
+    return InvalidInputError(Reason.PARAMETER_INVALID, sentence, faults=[Fault("order", fault)])
 
 
 def of_sites(query: TicketQuery, sites: frozenset[str] | None) -> TicketQuery:
@@ -76,53 +122,124 @@ def of_sites(query: TicketQuery, sites: frozenset[str] | None) -> TicketQuery:
     return replace(query, filters={**query.filters, "site": sites if asked is None else sites & asked})
 
 
-def list_tickets(repository: TicketRepository, query: TicketQuery, now: datetime) -> tuple[list[Ticket], str | None]:
-    """One page of tickets, without their details, and where to go on."""
-    last = None if query.after is None else _place_of(query.after)
-    scopes = repository.scopes()
-    if query.scope is not None:
-        # Another source's partition begins with the source's name.
-        scopes = [scope for scope in scopes if scope.rpartition(":")[2] == query.scope]
-    lists = {"open": [DUE if query.order == "expiry" else OPEN], "finished": [DONE], "all": [OPEN, DONE]}[query.state]
-    streams = [_stream(repository.table, scope, name, last, query.size) for name in lists for scope in scopes]
-    found: list[Ticket] = []
-    place: _Place | None = None
-    for examined, (here, row) in enumerate(heapq.merge(*streams, key=lambda entry: entry[0])):
-        if len(found) == query.size or examined == _MOST_EXAMINED:
-            return found, encode_cursor(*place) if place is not None else None
-        place = here
-        ticket = ticket_of(row)
-        if _matches(ticket, query, now):
-            found.append(ticket)
-    return found, None
+class TicketLists:
+    """Finds tickets in the index."""
+
+    def __init__(
+        self, index: Index, outbox: GatheredOutbox, repository: TicketRepository, now: Callable[[], datetime]
+    ) -> None:
+        self._index = index
+        self._outbox = outbox
+        self._repository = repository
+        self._now = now
+
+    def page(self, query: TicketQuery) -> TicketPage:
+        """One page. Raises InvalidInputError for an `after` of another list."""
+        last: _Place | None = None if query.after is None else _place_of(query.after)
+        unsettled, now = self._outbox.unsettled(), self._now()
+        found: list[Row] = []
+        place: _Place | None = None
+        following: str | None = None
+        for examined, row in enumerate(self._index.merged(_streams(query, last), query.size + 1)):
+            if len(found) == query.size or examined == _MOST_EXAMINED:
+                following = encode_cursor(*place) if place is not None else None
+                break
+            place = (row.row_key, row.partition_key)
+            if _matches(row, query, now):
+                found.append(row)
+        items = [ticket_of(row) for row in self._as_they_are(found, unsettled) if _matches(row, query, now)]
+        return TicketPage(items, following, unsettled.as_of)
+
+    def find(self, ticket_id: str) -> Row | None:
+        """The ticket's row, whether the index has followed or not."""
+        wanted = ticket_id.strip().upper()
+        if not _TICKET_ID.fullmatch(wanted):
+            return None
+        term = fold(wanted)
+        begin = f"{escape_key(term)}|"
+        indexed = self._index.merged([Stream(partition_of_term(TERMS, term), begin, begin + _LAST)], 2)
+        partitions = [row.text("partition") for row in indexed if row.text("ticket_id") == wanted]
+        for partition_key in (*dict.fromkeys(partitions), *self._unsettled_of(wanted)):
+            row = self._repository.find_ticket(partition_key, wanted)
+            if row is not None:
+                return row
+        return None
+
+    # Within
+
+    def _unsettled_of(self, ticket_id: str) -> Iterator[str]:
+        """Partitions that the index may not have followed, and that the ticket can belong to."""
+        for place in self._outbox.marked():
+            if place.table == self._repository.table.name and may_be_of(place.partition, ticket_id):
+                yield place.partition
+
+    def _as_they_are(self, rows: Sequence[Row], unsettled: Unsettled) -> list[Row]:
+        """The rows; instead of one that the index may not have followed, the ticket's own."""
+        table = self._repository.table
+        doubtful: dict[str, list[str]] = {}
+        for row in rows:
+            if unsettled.holds(MarkedPartition(table.name, row.text("partition"))):
+                doubtful.setdefault(row.text("partition"), []).append(f"ticket:{row.text('ticket_id')}")
+        fresh = {partition_key: find_rows(table, partition_key, keys) for partition_key, keys in doubtful.items()}
+        shown: list[Row] = []
+        for row in rows:
+            own = fresh.get(row.text("partition"))
+            present = row if own is None else own.get(f"ticket:{row.text('ticket_id')}")
+            if present is not None:
+                shown.append(present)
+        return shown
 
 
-def _stream(table: Table, scope: str, name: str, last: _Place | None, size: int) -> Iterator[tuple[_Place, Row]]:
-    first, end = row_key_prefix(f"{name}:")
-    if last is not None:
-        # Of rows with one sort key, those of lists and scopes up to the last one have been given out.
-        first = Condition("RowKey", "gt" if (name, scope) <= last[1:] else "ge", f"{name}:{last[0]}")
-    after: str | None = None
-    rows = size + 1
-    while True:
-        page = table.page([partition(scope), first, end], size=min(1000, rows), after=after)
-        # Where a filter lets little through, a short page must not take a thousand readings.
-        rows *= 4
-        for row in page.rows:
-            yield (row.row_key.partition(":")[2], name, scope), row
-        after = page.next
-        if after is None:
-            return
+def _streams(query: TicketQuery, last: _Place | None) -> list[Stream]:
+    if query.words is not None:
+        term = escape_key(query.words.first)
+        streams = [Stream(partition_of_term(TERMS, query.words.first), term, term + _LAST)]
+    else:
+        names = {"open": [DUE if query.order == "expiry" else OPEN], "finished": [DONE], "all": [OPEN, DONE]}
+        sites = query.filters.get("site")
+        listed: Sequence[str] = SHARDS
+        if query.scope is not None:
+            listed = [by_scope(query.scope)]
+        elif sites is not None and len(sites) <= _MOST_SITES_MERGED:
+            listed = [by_site(site) for site in sorted(sites)]
+        until = ascending(query.expires_before) if query.order == "expiry" and query.expires_before else _LAST
+        streams = [Stream(list_partition(name, by), _FIRST, until) for name in names[query.state] for by in listed]
+    if last is None:
+        return streams
+    if last[1] not in {one.partition for one in streams}:
+        raise invalid_continuation_token()
+    # Of rows with one key, those of partitions up to the last one have been given out.
+    return [
+        one._replace(begin=last[0], including=one.partition > last[1]) if last[0] >= one.begin else one
+        for one in streams
+    ]
 
 
-def _matches(ticket: Ticket, query: TicketQuery, now: datetime) -> bool:
+def _matches(row: Row, query: TicketQuery, now: datetime) -> bool:
+    ticket = ticket_of(row)
     for name, values in query.filters.items():
         if str(getattr(ticket, name) or "").casefold() not in values:
+            return False
+    if query.scope is not None and scope_of(ticket.scope).casefold() != query.scope:
+        return False
+    if query.state != "all" and (ticket.finished_at is not None) is not (query.state == "finished"):
+        return False
+    if query.expires_before is not None and (ticket.expires_at is None or ticket.expires_at >= query.expires_before):
+        return False
+    if query.updated_after is not None and ticket.updated_at <= query.updated_after:
+        return False
+    if query.words is not None:
+        terms = ticket_terms(ticket.ticket_id, ticket.object_name, scope_of(ticket.scope))
+        if not query.words.fit(terms):
+            return False
+        # Of several rows that are found, the first alone shows the ticket.
+        first = min(f"{escape_key(term)}|" for term in terms if term.startswith(query.words.first))
+        if "partition" in row.values and not row.row_key.startswith(first):
             return False
     snoozed = ticket.snoozed_until is not None and ticket.snoozed_until > now
     return {"hide": not snoozed, "show": True, "only": snoozed}[query.snoozed]
 
 
 def _place_of(after: str) -> _Place:
-    key, name, scope = decode_cursor(after, str, str, str)
-    return key, name, scope
+    key, partition_key = decode_cursor(after, str, str)
+    return key, partition_key

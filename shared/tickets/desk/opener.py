@@ -17,6 +17,7 @@ from shared.tickets.domain.model import (
     ticket_id,
 )
 from shared.tickets.domain.templates import LONGEST_DETAILS, LONGEST_SUMMARY
+from shared.tickets.store.index_rows import TicketMoved
 from shared.tickets.store.repository import TicketRepository, project
 
 
@@ -66,7 +67,7 @@ class TicketOpener:
             found = ticket_id(*about, longer, prefix=request.id_prefix)
             operations, _ = project(partition_key, "", _desired(request), found, None)
             try:
-                self._repository.write(partition_key, operations)
+                self._repository.write(partition_key, operations, [TicketMoved(found, request.object_name)])
             except AlreadyExistsError:
                 present = self._repository.find_ticket(partition_key, found)
                 if present is not None and present.text("ticket_key") != request.condition:

@@ -276,8 +276,9 @@ class Context:
 
 @dataclass(frozen=True)
 class StoredTicketRows:
-    """Which rows a ticket has in the table, and the digest of what they say: enough to see whether they differ."""
+    """Where a ticket stands in the lists, and the digest of what its row says: enough to see whether they differ."""
 
     ticket_id: str
     digest: str = ""
     list_keys: tuple[str, ...] = ()
+    site: str | None = None

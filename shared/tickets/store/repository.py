@@ -1,10 +1,9 @@
 """Tickets in Table Storage. One partition a scope; the object's row guards all that is derived from it by its ETag.
 
 A scope is a vault, or `<source>:<scope>` for another source. Rows of its partition: `object:<type>:<name>` (what
-`to_members` says), `event:<receipt>`, `ticket:<id>` with the notes of observations in its timeline,
-`note:<ticket>:<time>:<id>` for notes that are never taken back, and the lists: `open:<newest first>:<id>`,
-`due:<soonest first>:<id>` for open tickets, `done:<newest first>:<id>` for finished ones. So a new event is five rows,
-and twenty of them are one transaction.
+`to_members` says), `event:<receipt>`, `ticket:<id>` with the notes of observations in its timeline, and
+`note:<ticket>:<time>:<id>` for notes that are never taken back. Lists are in the index, which follows: a row of the
+outbox names the tickets of a transaction. So a new event is three rows, and 33 of them are one transaction.
 """
 
 import hashlib
@@ -17,7 +16,9 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 
-from shared.errors import AlreadyExistsError
+from shared.errors import AlreadyExistsError, DeskbridgeError
+from shared.outbox.gathered import GatheredOutbox, MarkedPartition
+from shared.outbox.model import FollowUp
 from shared.storage.rows import (
     Condition,
     Create,
@@ -47,11 +48,10 @@ from shared.tickets.domain.model import (
     TicketKind,
 )
 from shared.tickets.domain.observations import ObjectState
+from shared.tickets.store.index_rows import DONE, DUE, FOLLOW_UP, NEVER, OPEN, Told, content_of
 
 # No scope can be named so: a vault's name has no colon, and every other scope has something behind it.
 SCOPES_PARTITION = "scopes:"
-OPEN, DUE, DONE = "open", "due", "done"
-_NEVER = "9" * 18
 # As much of a page as takes as long as asking for one row.
 _ROWS_FOR_A_READ = 20
 _TIMELINE = "timeline"
@@ -69,8 +69,9 @@ _RECORD = TypeAdapter(ObjectRecord)
 class TicketRepository:
     """The rows of the table `tickets`."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, outbox: GatheredOutbox | None = None) -> None:
         self.table = table
+        self._outbox = outbox
         self._known_scopes: set[str] = set()
 
     # Scopes
@@ -85,10 +86,20 @@ class TicketRepository:
                 self.table.transact(SCOPES_PARTITION, [Create(Row(SCOPES_PARTITION, scope, {"name": scope}))])
         self._known_scopes.add(scope)
 
-    def write(self, scope: str, operations: Sequence[Operation]) -> Sequence[str]:
-        """One transaction in the scope's partition, which every list finds from then on; raises as `Table.transact`."""
+    def write(self, scope: str, operations: Sequence[Operation], told: Sequence[Told] = ()) -> Sequence[str]:
+        """One transaction in the scope's partition, and what the index has to follow; raises as `Table.transact`."""
         self.ensure_scope(scope)
-        return self.table.transact(scope, operations)
+        if self._outbox is None or not told:
+            return self.table.transact(scope, operations)
+        follow_ups = [FollowUp(FOLLOW_UP, content_of(told))]
+        follows = self._outbox.following(self.table.name, scope, follow_ups)
+        return self.table.transact(scope, [*operations, follows])[: len(operations)]
+
+    def carry_out(self, scope: str) -> None:
+        """Let the lists follow at once what a person did; what fails here follows by the timer."""
+        if self._outbox is not None:
+            with suppress(DeskbridgeError):
+                self._outbox.carry_out_at(MarkedPartition(self.table.name, scope))
 
     def scopes(self) -> list[str]:
         """The partitions of all scopes."""
@@ -102,7 +113,7 @@ class TicketRepository:
         row = self.table.find(vault, row_key)
         if row is None:
             return ObjectRecord(ObjectState(key[0], name), row_key=row_key)
-        return _record_of(row)
+        return record_of(row)
 
     def load_all(self, vault: str, names: Mapping[ObjectKey, str]) -> Mapping[ObjectKey, ObjectRecord]:
         """As `load` of each, by reading the vault's objects from the first to the last of them.
@@ -118,7 +129,7 @@ class TicketRepository:
         most = _ROWS_FOR_A_READ * len(names)
         for count, row in enumerate(scan(self.table, where), 1):
             if row.row_key in row_keys:
-                found[row_keys[row.row_key]] = _record_of(row)
+                found[row_keys[row.row_key]] = record_of(row)
             if count >= most:
                 return {key: found[key] for row_key, key in row_keys.items() if row_key <= row.row_key}
         return found
@@ -127,7 +138,7 @@ class TicketRepository:
         """All objects of the vault that anything is known about, or those of one type."""
         prefix = "object:" if object_type is None else f"object:{object_type}:"
         for row in scan(self.table, [partition(vault), *row_key_prefix(prefix)]):
-            yield _record_of(row)
+            yield record_of(row)
 
     def known_receipts(self, vault: str, receipts: Sequence[str]) -> set[str]:
         return {
@@ -202,7 +213,6 @@ def project(
     listed = _columns(desired.ticket, ticket_id)
     list_keys = _list_keys(desired.ticket, ticket_id)
     own = {**listed, **_own_columns(desired.ticket, row_key, desired.key, desired.notes)}
-    # It changes whenever a row has to be written: the ticket's own says all that the lists say.
     content = [own, [note_key(note) for note in desired.lasting_notes]]
     digest = hashlib.sha256(to_json(content)).hexdigest()[:16]
     if present is not None and present.digest == digest:
@@ -210,32 +220,26 @@ def project(
     row = Row(partition_key, f"ticket:{ticket_id}", own)
     # A new ticket must not stand on another one's row: then its id has to be longer.
     operations: list[Operation] = [Create(row) if present is None else Save(row)]
-    operations += [Save(Row(partition_key, key, listed)) for key in list_keys]
-    operations += [Delete(key) for key in (present.list_keys if present else ()) if key not in list_keys]
     operations += [create_note(partition_key, ticket_id, note) for note in desired.lasting_notes]
-    return operations, StoredTicketRows(ticket_id, digest, list_keys)
+    return operations, StoredTicketRows(ticket_id, digest, list_keys, desired.ticket.site)
 
 
 def remove(stored: StoredTicketRows) -> list[Operation]:
     """The operations that take a ticket's rows away, but for the notes that people wrote."""
-    return [Delete(key) for key in (f"ticket:{stored.ticket_id}", *stored.list_keys)]
+    return [Delete(f"ticket:{stored.ticket_id}")]
 
 
-def rewrite(row: Row, ticket: Ticket) -> list[Operation]:
-    """The operations that change a `ticket` row by itself, with its places in the lists; `row` as it was read."""
+def rewrite(row: Row, ticket: Ticket) -> Operation:
+    """The operation that changes a `ticket` row by itself; `row` as it was read."""
     listed = _columns(ticket, ticket.ticket_id)
     own = _own_columns(ticket, row.text("object_row"), row.text("ticket_key"), timeline_of(row))
-    before, after = set(list_keys_of(row)), set(_list_keys(ticket, ticket.ticket_id))
-    return [
-        Replace(Row(row.partition_key, row.row_key, {**listed, **own}, row.etag)),
-        *(Save(Row(row.partition_key, key, listed)) for key in sorted(after)),
-        *(Delete(key) for key in sorted(before - after)),
-    ]
+    return Replace(Row(row.partition_key, row.row_key, {**listed, **own}, row.etag))
 
 
-def list_keys_of(row: Row) -> tuple[str, ...]:
-    """The row keys under which the ticket of a `ticket` row stands in the lists."""
-    return _list_keys(ticket_of(row), row.text("ticket_id"))
+def stored_of(row: Row) -> StoredTicketRows:
+    """Where the ticket of a `ticket` row stands in the lists."""
+    ticket = ticket_of(row)
+    return StoredTicketRows(ticket.ticket_id, list_keys=_list_keys(ticket, ticket.ticket_id), site=ticket.site)
 
 
 def ticket_of(row: Row) -> Ticket:
@@ -276,7 +280,7 @@ def note_key(note: Note) -> str:
     return f"{ascending(note.at)}:{note.note_id}"
 
 
-def _record_of(row: Row) -> ObjectRecord:
+def record_of(row: Row) -> ObjectRecord:
     return from_members(unpack(row, "record"), row.row_key, row.etag)
 
 
@@ -308,7 +312,7 @@ def _own_columns(ticket: Ticket, object_row: str, key: str, notes: Iterable[Note
 
 def _list_keys(ticket: Ticket, ticket_id: str) -> tuple[str, ...]:
     newest_first = f"{descending(ticket.opened_at)}:{ticket_id}"
-    due = _NEVER if ticket.expires_at is None else ascending(ticket.expires_at)
+    due = NEVER if ticket.expires_at is None else ascending(ticket.expires_at)
     if ticket.finished_at is not None:
         return (f"{DONE}:{newest_first}",)
     return (f"{OPEN}:{newest_first}", f"{DUE}:{due}:{ticket_id}")

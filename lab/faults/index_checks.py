@@ -1,0 +1,37 @@
+"""The index in the end: it shows what is stored, nothing else, and nothing waits to follow."""
+
+from collections.abc import Iterator
+
+from lab.fakes.tables import MemoryTables
+from lab.faults.comparison import Rows
+from shared.outbox.gathered import LATER, MARKED
+from shared.storage.names import INDEX_TABLE, OUTBOX_TABLE, TICKETS_TABLE
+from shared.tickets.store.index_rows import RECEIPTS
+from shared.tickets.store.ticket_index import index_rows
+
+_MOST_SHOWN = 5
+
+
+def index_faults(tables: MemoryTables) -> list[str]:
+    """Where the index differs from what it is to follow, in words."""
+    expected: Rows = {}
+    for row in tables.table(TICKETS_TABLE).rows.values():
+        if row.row_key.startswith(("ticket:", "object:")):
+            expected.update(((key.partition, key.row), columns) for key, columns in index_rows(row).items())
+    found = {
+        key: dict(row.values) for key, row in tables.table(INDEX_TABLE).rows.items() if row.partition_key != RECEIPTS
+    }
+    return [*_left(tables), *_differing(expected, found)][:_MOST_SHOWN]
+
+
+def _left(tables: MemoryTables) -> Iterator[str]:
+    for name, table in tables.tables.items():
+        for row in table.rows.values():
+            if row.row_key.startswith(f"{LATER}:") or (name == OUTBOX_TABLE and row.partition_key == MARKED):
+                yield f"still to follow: {row.partition_key} {row.row_key} in {name}"
+
+
+def _differing(expected: Rows, found: Rows) -> Iterator[str]:
+    for key in sorted({*expected, *found}):
+        if expected.get(key) != found.get(key):
+            yield f"the index at {key} shows {found.get(key)!r} instead of {expected.get(key)!r}"

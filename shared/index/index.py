@@ -1,0 +1,80 @@
+"""The rows of the table `index`: written as what follows from changes, read in order over several partitions."""
+
+import heapq
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from shared.errors import ChangedMeanwhileError
+from shared.storage.limits import in_transactions
+from shared.storage.rows import Condition, Delete, Operation, Row, Save, Value, partition
+from shared.storage.tables import Table
+
+# Where a filter lets little through, a short page must not take a thousand readings.
+_GROWTH = 4
+
+
+class IndexKey(NamedTuple):
+    """Where a row of the index stands."""
+
+    partition: str
+    row: str
+
+
+class Stream(NamedTuple):
+    """A part of a partition, in order: from a row key (without it, unless `including`) up to another."""
+
+    partition: str
+    begin: str
+    end: str
+    including: bool = True
+
+
+class Index:
+    """The table `index`."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def replace(self, rows: Mapping[IndexKey, Mapping[str, Value]], gone: Collection[IndexKey]) -> None:
+        """Save rows, and take away those that are gone unless they are saved. Doing it again changes nothing."""
+        by_partition: dict[str, list[Operation]] = {}
+        for key, values in rows.items():
+            by_partition.setdefault(key.partition, []).append(Save(Row(*key, values)))
+        for key in sorted({*gone} - rows.keys()):
+            by_partition.setdefault(key.partition, []).append(Delete(key.row))
+        for partition_key, operations in by_partition.items():
+            for together in in_transactions((one, [one]) for one in operations):
+                self._write(partition_key, together)
+
+    def merged(self, streams: Sequence[Stream], size: int) -> Iterator[Row]:
+        """The rows of all streams in the order of their row keys; `size` is how many are likely asked for."""
+        yield from heapq.merge(
+            *(self._rows(one, size) for one in streams), key=lambda row: (row.row_key, row.partition_key)
+        )
+
+    # Within
+
+    def _write(self, partition_key: str, operations: list[Operation]) -> None:
+        while operations:
+            try:
+                self._table.transact(partition_key, operations)
+            except ChangedMeanwhileError as error:
+                # Carried out before: the row is gone already.
+                left = [one for one in operations if not (isinstance(one, Delete) and one.row_key == error.row_key)]
+                if len(left) == len(operations):
+                    raise
+                operations = left
+            else:
+                return
+
+    def _rows(self, stream: Stream, size: int) -> Iterator[Row]:
+        begin = Condition("RowKey", "ge" if stream.including else "gt", stream.begin)
+        where = [partition(stream.partition), begin, Condition("RowKey", "lt", stream.end)]
+        after: str | None = None
+        while True:
+            page = self._table.page(where, size=min(1000, size), after=after)
+            size *= _GROWTH
+            yield from page.rows
+            after = page.next
+            if after is None:
+                return

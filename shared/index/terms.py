@@ -1,0 +1,71 @@
+"""What people type to find a thing: the beginnings of its names, words, numbers, ids and addresses, folded."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from shared.errors import Fault, InvalidInputError
+from shared.reasons import Reason
+from shared.text import LONE_SURROGATE, escape_key
+
+# A thing's terms, at most; what comes first is kept.
+MOST_TERMS = 12
+_LONGEST = 64
+_SHORTEST = 2
+_MOST_WORDS = 5
+# Nearly all ids of a kind begin so: the characters behind it tell them apart.
+_COMMON = re.compile("i-0(?=[0-9a-f])|usr_")
+_APART = re.compile(r"[\s,;:/\\()\[\]<>\"'|]+")
+_INNER = re.compile(r"[-_.@]+")
+
+
+class SearchWords(NamedTuple):
+    """What was typed, as terms: `first` finds, and `others` must fit too."""
+
+    first: str
+    others: tuple[str, ...]
+
+    def fit(self, terms: Sequence[str]) -> bool:
+        """Whether each word begins one of the terms."""
+        return all(any(term.startswith(word) for term in terms) for word in (self.first, *self.others))
+
+
+def fold(text: str) -> str:
+    """The text as it is compared: without case, and no longer than a term."""
+    return LONE_SURROGATE.sub("\ufffd", text.strip().casefold())[:_LONGEST]
+
+
+def terms_of(texts: Iterable[str | None]) -> tuple[str, ...]:
+    """The terms of a thing: each text whole, each of its words, and what stands behind a dash, dot or underscore.
+
+    Nothing of one character is a term, and no number that is a part of something.
+    """
+    whole = [fold(text) for text in texts if text]
+    words = [word for text in whole for word in _APART.split(text)]
+    inner = [part for word in words if not _COMMON.match(word) for part in _INNER.split(word) if not part.isdigit()]
+    found = dict.fromkeys(term for term in (*whole, *words, *inner) if len(term) >= _SHORTEST)
+    return tuple(found)[:MOST_TERMS]
+
+
+def search_words(text: str) -> SearchWords:
+    """What was typed, its longest word first. Raises InvalidInputError for what is too short to find anything by."""
+    words = sorted(set(filter(None, _APART.split(fold(text)))), key=lambda word: (-len(word), word))[:_MOST_WORDS]
+    needed = _SHORTEST
+    if words and (common := _COMMON.match(words[0])):
+        needed += common.end()
+    if not words or len(words[0]) < needed:
+        message = f"must have a word of at least {needed} characters"
+        raise InvalidInputError(
+            Reason.PARAMETER_INVALID,
+            f"q {message}.",
+            remedy="Type more of the name, number, id or address.",
+            faults=[Fault("q", message)],
+        )
+    return SearchWords(words[0], tuple(words[1:]))
+
+
+def partition_of_term(kind: str, term: str) -> str:
+    """Where the rows of a term stand. Any longer term that begins with it stands in the same partition."""
+    common = _COMMON.match(term)
+    begin = common.end() if common is not None and len(term) >= common.end() + _SHORTEST else 0
+    return f"{kind}:find:{escape_key(term[begin : begin + _SHORTEST])}"

@@ -1,0 +1,287 @@
+"""Follow-ups that wait for others of their partition: no row and no message a change, so that an event stays cheap.
+
+1. A *marker* says "this partition changes in this minute". It is saved before the change, and only for the first change
+   of a worker in that minute.
+2. The change's transaction carries one row `~later:<id>` with what is to follow.
+3. A timer reads the markers and sends a message for twenty of them. Whoever gets it carries out all that the partitions
+   hold, and removes those rows.
+4. A marker whose minute is safely over and whose partition holds nothing is *settled*. When no worker can live that
+   still relies on it, its partition is looked at once more, and the marker goes.
+
+A lease in the partition lets one worker carry out at a time, so that none writes what another has seen to be old.
+"""
+
+import hashlib
+import json
+import logging
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from shared.errors import ChangedMeanwhileError, ConflictError, DeskbridgeError, InvalidInputError
+from shared.outbox.model import FollowUp, follow_ups_of
+from shared.reasons import Reason
+from shared.storage.names import OUTBOX_TABLE
+from shared.storage.rows import Condition, Create, Delete, Operation, Replace, Row, Save, Value, pack, partition
+from shared.storage.tables import Table, Tables, scan
+from shared.text import ascending
+
+logger = logging.getLogger(__name__)
+
+# Behind all other rows of a partition, where no list and no import looks.
+LATER = "~later"
+# Partitions of the table `outbox`. Their rows sort by time, oldest first.
+MARKED = "marked"
+SETTLED = "settled"
+
+# No storage call lasts as long from the marker to the change.
+_SETTLES_AFTER = timedelta(minutes=3)
+# No worker lives as long: a function ends after 30 minutes.
+_SURELY_OVER = timedelta(hours=2)
+# Longer than clocks of workers differ, and than a thousand records take.
+_LEASED_FOR = timedelta(minutes=15)
+# A lease is renewed with each so many rows; they name some thousand records.
+_ROWS_AT_ONCE = 20
+_MARKERS_A_MESSAGE = 20
+_PAGES_A_TIMER = 20
+_FAR_BEHIND = timedelta(minutes=15)
+
+# Carries out what follows in one partition: table, partition, what each follow-up says. Again must change nothing.
+GatheredHandler = Callable[[str, str, Sequence[Mapping[str, Any]]], None]
+
+
+class MarkedPartition(NamedTuple):
+    """A partition in which something may have changed."""
+
+    table: str
+    partition: str
+
+
+@dataclass(frozen=True)
+class Marker:
+    """What leads to a partition that changes. `at` is the beginning of its minute."""
+
+    place: MarkedPartition
+    at: datetime
+    settled: bool = False
+
+    @property
+    def row_key(self) -> str:
+        return f"{ascending(self.at)}:{hashlib.sha256('|'.join(self.place).encode()).hexdigest()[:20]}"
+
+    @property
+    def row(self) -> Row:
+        values: dict[str, Value] = {"table": self.place.table, "scope": self.place.partition, "at": self.at}
+        return Row(SETTLED if self.settled else MARKED, self.row_key, values)
+
+    @classmethod
+    def of(cls, row: Row) -> "Marker":
+        at = row.time("at")
+        assert at is not None  # noqa: S101 - written with every row
+        return cls(MarkedPartition(row.text("table"), row.text("scope")), at, row.partition_key == SETTLED)
+
+
+@dataclass(frozen=True)
+class MarkersMessage:
+    """Which markers the queue speaks of."""
+
+    markers: tuple[Marker, ...]
+
+    @property
+    def text(self) -> str:
+        return json.dumps({"markers": [[*one.place, one.at.isoformat(), one.settled] for one in self.markers]})
+
+    @classmethod
+    def parse(cls, content: Any) -> "MarkersMessage":
+        """Raises InvalidInputError for what no outbox sent."""
+        try:
+            return cls(
+                tuple(
+                    Marker(
+                        MarkedPartition(str(table), str(scope)),
+                        datetime.fromisoformat(at).astimezone(UTC),
+                        bool(settled),
+                    )
+                    for table, scope, at, settled in content["markers"]
+                )
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidInputError(Reason.BODY_INVALID, "The message is none of the outbox.") from error
+
+
+@dataclass(frozen=True)
+class Unsettled:
+    """Where something may not be carried out yet. `places` None: in too many partitions to tell.
+
+    All that was written before `as_of` is carried out, wherever it was written.
+    """
+
+    as_of: datetime
+    places: frozenset[MarkedPartition] | None
+
+    def holds(self, place: MarkedPartition) -> bool:
+        return self.places is None or place in self.places
+
+
+class GatheredOutbox:
+    """Keeps follow-ups and carries them out, partition by partition."""
+
+    def __init__(self, tables: Tables, handlers: Mapping[str, GatheredHandler], now: Callable[[], datetime]) -> None:
+        self._tables = tables
+        self._markers = tables.table(OUTBOX_TABLE)
+        self._handlers = handlers
+        self._now = now
+        # Of the present minute: what this worker has marked.
+        self._marked: tuple[datetime, set[MarkedPartition]] = (datetime.min.replace(tzinfo=UTC), set())
+
+    def following(self, table: str, partition_key: str, follow_ups: Sequence[FollowUp]) -> Create:
+        """Mark the partition; the operation that goes into the change's own transaction, to be written at once."""
+        place, now = MarkedPartition(table, partition_key), self._now()
+        minute = now.replace(second=0, microsecond=0)
+        if self._marked[0] != minute:
+            self._marked = (minute, set())
+        marked = self._marked[1]
+        if place not in marked:
+            self._markers.transact(MARKED, [Save(Marker(place, minute).row)])
+            marked.add(place)
+        told = [{"kind": one.kind, "content": one.content} for one in follow_ups]
+        key = f"{LATER}:{ascending(now)}-{secrets.token_hex(4)}"
+        return Create(Row(partition_key, key, pack("follow_ups", told)))
+
+    def due(self) -> list[MarkersMessage]:
+        """The messages to send, oldest markers first: some twenty thousand markers at most."""
+        over = Condition("RowKey", "lt", ascending(self._now() - _SURELY_OVER))
+        found: list[Marker] = []
+        for where in ([partition(MARKED)], [partition(SETTLED), over]):
+            after: str | None = None
+            for _ in range(_PAGES_A_TIMER):
+                page = self._markers.page(where, after=after)
+                found += map(Marker.of, page.rows)
+                after = page.next
+                if after is None:
+                    break
+        # A partition's markers of several minutes are one look.
+        found.sort(key=lambda one: (one.place, one.at))
+        starts = range(0, len(found), _MARKERS_A_MESSAGE)
+        return [MarkersMessage(tuple(found[start : start + _MARKERS_A_MESSAGE])) for start in starts]
+
+    def unsettled(self) -> Unsettled:
+        """What may not be carried out yet: one call."""
+        now = self._now()
+        page = self._markers.page([partition(MARKED)])
+        markers = list(map(Marker.of, page.rows))
+        as_of = min([now, *(one.at for one in markers)])
+        return Unsettled(as_of, None if page.next else frozenset(one.place for one in markers))
+
+    def marked(self) -> Iterator[MarkedPartition]:
+        """Every partition where something may not be carried out yet."""
+        for row in scan(self._markers, [partition(MARKED)]):
+            yield Marker.of(row).place
+
+    def behind(self) -> timedelta | None:
+        """By how much the carrying out is late, when it is far too late; None when all is well."""
+        late = self._now() - self.unsettled().as_of
+        return late if late > _FAR_BEHIND else None
+
+    def carry_out(self, message: MarkersMessage) -> None:
+        """Carry out what the partitions hold. One that fails keeps its marker, and stops no other.
+
+        Raises the first failure at the end: then the queue gives the message again.
+        """
+        began = self._now()
+        by_place: dict[MarkedPartition, list[Marker]] = {}
+        for marker in message.markers:
+            by_place.setdefault(marker.place, []).append(marker)
+        done: list[Marker] = []
+        failures: list[Exception] = []
+        for place, markers in by_place.items():
+            try:
+                if self.carry_out_at(place):
+                    done += [one for one in markers if one.at + _SETTLES_AFTER <= began]
+            except Exception as error:  # noqa: BLE001 - raised below, once the others had their turn
+                logger.warning("What follows in %s of %s is not carried out: %s", place.partition, place.table, error)
+                failures.append(error)
+        self._settle(done, began)
+        if failures:
+            raise failures[0]
+
+    def carry_out_at(self, place: MarkedPartition) -> bool:
+        """Carry out what one partition holds; whether nothing was left at a moment after the call."""
+        table = self._tables.table(place.table)
+        where = [partition(place.partition), Condition("RowKey", "ge", LATER), Condition("RowKey", "lt", LATER + ";")]
+        lease: Row | None = None
+        while True:
+            rows = table.page(where, size=_ROWS_AT_ONCE + 1).rows
+            present = next((row for row in rows if row.row_key == LATER), None)
+            held = [row for row in rows if row.row_key != LATER][:_ROWS_AT_ONCE]
+            if not held:
+                if lease is not None:
+                    self._release(table, lease)
+                return True
+            lease = self._lease(table, place, present, lease)
+            if lease is None:
+                return False
+            try:
+                self._do(place, held)
+                table.transact(place.partition, [Delete(row.row_key) for row in held])
+            except Exception:
+                # Whoever tries again need not wait for the lease to end.
+                self._release(table, lease)
+                raise
+
+    # Within
+
+    def _release(self, table: Table, lease: Row) -> None:
+        with suppress(DeskbridgeError):
+            table.transact(lease.partition_key, [Delete(LATER, lease.etag)])
+
+    def _do(self, place: MarkedPartition, rows: Iterable[Row]) -> None:
+        by_kind: dict[str, list[Mapping[str, Any]]] = {}
+        for row in rows:
+            for follow_up in follow_ups_of(row):
+                by_kind.setdefault(follow_up.kind, []).append(follow_up.content)
+        for kind, contents in by_kind.items():
+            self._handlers[kind](*place, contents)
+
+    def _lease(self, table: Table, place: MarkedPartition, present: Row | None, own: Row | None) -> Row | None:
+        """The lease as it was written; None while another worker has it."""
+        now = self._now()
+        until = present.time("until") if present is not None else None
+        if until is not None and until > now and (own is None or present is None or present.etag != own.etag):
+            return None
+        row = Row(place.partition, LATER, {"until": now + _LEASED_FOR}, present.etag if present is not None else "")
+        operation: Operation = Replace(row) if row.etag else Create(row)
+        try:
+            return replace(row, etag=table.transact(place.partition, [operation])[0])
+        except ConflictError:
+            return None
+
+    def _settle(self, done: Sequence[Marker], began: datetime) -> None:
+        """Markers of partitions that held nothing: they wait for the last look, or go after it."""
+        settling = [one for one in done if not one.settled and one.at + _SURELY_OVER > began]
+        if settling:
+            self._markers.transact(SETTLED, [Save(replace(one, settled=True).row) for one in settling])
+        for partition_key in (MARKED, SETTLED):
+            going = [Delete(one.row_key) for one in done if one.row.partition_key == partition_key]
+            if partition_key == SETTLED:
+                over = {one.row_key for one in done if one.at + _SURELY_OVER <= began}
+                going = [one for one in going if one.row_key in over]
+            delete_present(self._markers, partition_key, going)
+
+
+def delete_present(table: Table, partition_key: str, deletes: Sequence[Delete]) -> None:
+    """Delete those of the rows that are there, at most a hundred."""
+    left = list(deletes)
+    while left:
+        try:
+            table.transact(partition_key, left)
+        except ChangedMeanwhileError as error:
+            # Somebody else was faster with this one.
+            if not any(one.row_key == error.row_key for one in left):
+                raise
+            left = [one for one in left if one.row_key != error.row_key]
+        else:
+            return

@@ -1,0 +1,84 @@
+"""What follows in the index from changes of tickets and objects: it shows them as they are now, whatever was told."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from shared.index.index import Index, IndexKey
+from shared.storage.rows import Row, Value
+from shared.storage.tables import Tables, find_rows
+from shared.tickets.domain.model import ObjectType
+from shared.tickets.store.index_rows import (
+    Expiry,
+    ExpiryMoved,
+    TicketMoved,
+    expiry_columns,
+    expiry_key,
+    expiry_of,
+    key_of_expiry,
+    key_of_receipts,
+    keys_of_ticket,
+    told_of,
+)
+from shared.tickets.store.repository import record_of, stored_of
+
+# Of a ticket's own row; lists show none of it.
+_NOT_LISTED = ("details", "object_row", "ticket_key")
+IndexRows = dict[IndexKey, dict[str, Value]]
+
+
+class TicketIndex:
+    """Carries out what the outbox of a partition of tickets says."""
+
+    def __init__(self, index: Index, tables: Tables, now: Callable[[], datetime]) -> None:
+        self._index = index
+        self._tables = tables
+        self._now = now
+
+    def carry_out(self, table: str, partition_key: str, contents: Sequence[Mapping[str, Any]]) -> None:
+        """Bring the index to the rows as they are now. Doing it again changes nothing."""
+        told = [one for content in contents for one in told_of(content)]
+        gone: set[IndexKey] = set()
+        wanted: set[str] = set()
+        for one in told:
+            if isinstance(one, ExpiryMoved):
+                wanted.add(one.row_key)
+                gone.update([expiry_key(one.before)] if one.before else [])
+            else:
+                wanted.add(f"ticket:{one.ticket_id}")
+                gone.update(keys_of_ticket(partition_key, one))
+        rows: IndexRows = {key_of_receipts(partition_key, self._now()): {"partition": partition_key}}
+        for row in find_rows(self._tables.table(table), partition_key, wanted).values():
+            rows.update(index_rows(row))
+        self._index.replace(rows, gone)
+
+
+def index_rows(row: Row) -> IndexRows:
+    """The index rows of a ticket's or an object's row."""
+    if row.row_key.startswith("ticket:"):
+        return dict(_of_ticket(row))
+    expiry = expiry_of(row.partition_key, record_of(row))
+    return {} if expiry is None else {key_of_expiry(expiry, row.row_key): expiry_columns(expiry)}
+
+
+def _of_ticket(row: Row) -> Iterator[tuple[IndexKey, dict[str, Value]]]:
+    shown = {column: value for column, value in row.values.items() if column not in _NOT_LISTED}
+    columns = {column: value for column, value in shown.items() if not column.startswith("timeline")}
+    stored = stored_of(row)
+    moved = TicketMoved(stored.ticket_id, row.text("object_name"), stored.list_keys, stored.site)
+    for key in keys_of_ticket(row.partition_key, moved):
+        yield key, {**columns, "partition": row.partition_key}
+
+
+def expiry_in(row: Row) -> Expiry:
+    """The expiry that an index row shows."""
+    return Expiry(
+        row.text("vault"),
+        ObjectType(row.text("object_type")),
+        row.text("object_name"),
+        row.text("version"),
+        row.time("expires_at"),
+        tuple(json.loads(row.text("sites"))),
+        tuple(json.loads(row.text("teams"))),
+    )
