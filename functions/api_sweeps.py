@@ -111,7 +111,7 @@ def list_vaults(req: func.HttpRequest) -> func.HttpResponse:
     items, following = bootstrap.sweeps().vaults.page(*page_asked(req))
     shown = [
         {name: value for name, value in asdict(vault).items() if name in VaultAnswer.model_fields}
-        | {name: getattr(vault, name) or None for name in ("store", "site", "owner", "reason")}
+        | {name: getattr(vault, name) or None for name in ("store", "site", "owner", "resource_id", "reason")}
         for vault in items
     ]
     return answer(200, {"items": shown, "next": following})

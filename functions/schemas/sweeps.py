@@ -73,8 +73,9 @@ class VaultAnswer(Answer):
     store: str | None = Field(description="The credential store that lists it; null for a vault that is not swept.")
     site: str | None
     owner: str | None
+    resource_id: str | None = Field(description="As an event or the settings say it.")
     first_seen_at: datetime
-    last_event_at: datetime | None = Field(description="To the hour.")
+    last_event_at: datetime | None = Field(description="To the hour; only of a vault that a pattern allows.")
     tried_at: datetime | None = Field(description="When the last sweep came to it.")
     swept_at: datetime | None = Field(description="When a sweep last read it to its end.")
     vanished_at: datetime | None

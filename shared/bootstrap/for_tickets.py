@@ -81,13 +81,17 @@ def ticket_reconciler() -> "TicketReconciler":
 
 @singleton
 def event_ingestor() -> "EventIngestor":
+    from shared.storage.names import VAULTS_TABLE
     from shared.tickets.inbound.ingestor import EventIngestor
+    from shared.tickets.inbound.known_vaults import KnownVaults, SeenVaults
 
+    vaults = KnownVaults(bootstrap.tables().table(VAULTS_TABLE))
     return EventIngestor(
         bootstrap.ticket_reconciler(),
         bootstrap.quarantine(),
         now=bootstrap.now,
         secret_changed=bootstrap.credentials().secret_changed,
+        seen=SeenVaults(vaults, bootstrap.now).note,
     )
 
 
@@ -144,8 +148,8 @@ def sweeps() -> "Sweeps":
         # Key Vault's clients load when a vault is swept, and not when the last sweeps are shown.
         from shared.tickets.inbound.vault_listing import KeyVaultLister
 
-        del vault
-        return KeyVaultLister(bootstrap.vaults(), store_name, bootstrap.credentials().store(store_name, fresh=True))
+        store = bootstrap.credentials().store(store_name, fresh=True)
+        return KeyVaultLister(bootstrap.vaults(), store_name, store, bootstrap.allowed_hosts(), vault)
 
     def later(text: str, seconds: float) -> None:
         bootstrap.queues().send(SWEEPS_QUEUE, text, seconds)

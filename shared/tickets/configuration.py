@@ -3,13 +3,14 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 from shared.rules.rule_set import RuleSet, compile_rules
 from shared.settings.store import SettingsStore
 from shared.tickets.documents import NAME, AllowedVault, KeyVaultEvents
 from shared.tickets.domain.model import Context, RuleRecord, RuleResult
 from shared.vaults.documents.credentials import CredentialReference
+from shared.wildcards import fits
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Configuration:
 
     def allowed(self, vault: str, source: str) -> bool:
         """Whether events of that vault (its name and its resource id, both in lower case) are taken."""
-        entry = self.entry(vault)
+        entry = self.entry(vault, source)
         return entry is not None and (entry.resource_id is None or entry.resource_id == source)
 
     def allows_topic(self, topic: str) -> bool:
@@ -57,10 +58,20 @@ class Configuration:
         if found["type"] == "microsoft.keyvault/vaults":
             return self.allowed(found["name"], topic)
         entries = self._entries.values()
-        return any(one.resource_id is None or one.resource_id.startswith(f"{found[1]}/") for one in entries)
+        return any(one.resource_id is None or one.resource_id.startswith(f"{found[1]}/") for one in entries) or any(
+            fits(pattern.subscription, found[1].removeprefix("/subscriptions/"))
+            for pattern in self.document.vault_patterns
+        )
 
-    def entry(self, vault: str) -> AllowedVault | None:
-        return self._entries.get(vault.casefold())
+    def entry(self, vault: str, source: str = "") -> AllowedVault | None:
+        """What the settings say of a vault: by its name, or else by the first pattern that its resource id fits."""
+        named = self._entries.get(vault.casefold())
+        if named is not None or not source.endswith(f"/{vault.casefold()}"):
+            return named
+        pattern = next((one for one in self.document.vault_patterns if one.allows(source)), None)
+        if pattern is None:
+            return None
+        return AllowedVault(name=vault, resource_id=source, store=pattern.store, site=pattern.site, owner=pattern.owner)
 
     @cached_property
     def pairs(self) -> Mapping[CredentialReference, Sender]:
@@ -82,13 +93,12 @@ class Configuration:
     def _entries(self) -> dict[str, AllowedVault]:
         return {entry.name.casefold(): entry for entry in reversed(self.document.allowed_vaults)}
 
-    def context(self, vault: str) -> Context:
-        """What the decision needs to know of the vault's settings."""
-        return Context(vault, self.document.sweep.include_disabled, self.evaluate)
+    def context(self, vault: str, source: str = "") -> Context:
+        """What the decision needs to know of the vault's settings; `source` is its resource id, where it is known."""
+        return Context(vault, self.document.sweep.include_disabled, partial(self._evaluate, self.entry(vault, source)))
 
-    def evaluate(self, record: RuleRecord) -> RuleResult:
+    def _evaluate(self, entry: AllowedVault | None, record: RuleRecord) -> RuleResult:
         """What the ticket rules decide, and the vault's site where they name none."""
-        entry = self.entry(str(record["vault"]))
         result = self.rules.outcome(record) or RuleResult()
         return result if entry is None or not entry.site or result.site else replace(result, site=entry.site)
 

@@ -17,6 +17,7 @@ from shared.tickets.domain.templates import PLACEHOLDERS, unknown_placeholders
 from shared.vaults.documents.credential_stores import parse_authority
 from shared.vaults.documents.credentials import WebhookCredentials
 from shared.vaults.documents.vault_addresses import CLOUDS, host_of
+from shared.wildcards import fits
 
 NAME = "default"
 # Event Grid as Entra ID knows it, in Microsoft's public cloud.
@@ -28,7 +29,8 @@ RULE_FIELDS = ("event", "event_type", "vault", "object_type", "object_name", "da
 
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _RESOURCE_ID = re.compile(
-    r"/subscriptions/[^/\s]+/resourcegroups/[^/\s]+/providers/microsoft\.keyvault/vaults/(?P<name>[a-z0-9-]+)"
+    r"/subscriptions/(?P<subscription>[^/\s]+)/resourcegroups/(?P<group>[^/\s]+)"
+    r"/providers/microsoft\.keyvault/vaults/(?P<name>[a-z0-9-]+)"
 )
 
 
@@ -57,6 +59,8 @@ def _template(text: str) -> str:
 
 
 VaultName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{1,62}$")]
+# Characters of names in Azure, with `*` and `?`.
+Pattern = Annotated[str, StringConstraints(pattern=r"^[\w().*?-]{1,90}$")]
 ShortText = Annotated[Text, StringConstraints(max_length=200)]
 Summary = Annotated[Text, StringConstraints(max_length=500), AfterValidator(_template)]
 Details = Annotated[Text, StringConstraints(max_length=8_000), AfterValidator(_template)]
@@ -75,6 +79,7 @@ class AllowedVault(Document):
     resource_id: Annotated[Text, AfterValidator(_vault_id)] | None = None
     store: DocumentName | None = None
     site: DocumentName | None = None
+    owner: ShortText | None = None
     credentials: WebhookCredentials | None = None
 
     @model_validator(mode="after")
@@ -83,6 +88,35 @@ class AllowedVault(Document):
         if match is not None and match["name"] != self.name.casefold():
             raise ValueError(f"is named {self.name}, but its resource_id names {match['name']}")
         return self
+
+
+class VaultPattern(Document):
+    """Vaults that are allowed without being named: all that is given must fit the vault's resource id.
+
+    `store` names the credential store whose identity lists them. The address of each vault follows from its name and
+    the store's cloud.
+    """
+
+    subscription: Pattern = "*"
+    resource_group: Pattern = "*"
+    name: Pattern = "*"
+    store: DocumentName | None = None
+    site: DocumentName | None = None
+    owner: ShortText | None = None
+
+    @model_validator(mode="after")
+    def _narrows(self) -> Self:
+        if not (self.subscription + self.resource_group + self.name).strip("*?"):
+            raise ValueError("allows every vault of anybody: give a subscription, a resource_group or a name")
+        return self
+
+    def allows(self, resource_id: str) -> bool:
+        """Whether a vault's resource id, in lower case, fits."""
+        found = _RESOURCE_ID.fullmatch(resource_id)
+        if found is None:
+            return False
+        pairs = ((self.subscription, "subscription"), (self.resource_group, "group"), (self.name, "name"))
+        return all(fits(pattern, found[part]) for pattern, part in pairs)
 
 
 class EntraDelivery(Document):
@@ -156,6 +190,7 @@ class KeyVaultEvents(SettingsDocument):
     credentials: WebhookCredentials
     entra: EntraDelivery | None = None
     allowed_vaults: tuple[AllowedVault, ...] = ()
+    vault_patterns: Annotated[tuple[VaultPattern, ...], Field(max_length=100)] = ()
     subscriptions: tuple[ShortText, ...] = ()
     strict_handshake: bool = False
     allowed_origins: tuple[ShortText, ...] = (DEFAULT_ORIGIN,)
@@ -189,7 +224,13 @@ class KeyVaultEvents(SettingsDocument):
             for index, vault in enumerate(self.allowed_vaults)
             if vault.store is not None
         ]
-        sites = [(f"allowed_vaults.{index}.site", vault.site) for index, vault in enumerate(self.allowed_vaults)]
+        found += [
+            Reference(f"vault_patterns.{index}.store", "credential-stores", pattern.store)
+            for index, pattern in enumerate(self.vault_patterns)
+            if pattern.store is not None
+        ]
+        sites = [(f"vault_patterns.{index}.site", pattern.site) for index, pattern in enumerate(self.vault_patterns)]
+        sites += [(f"allowed_vaults.{index}.site", vault.site) for index, vault in enumerate(self.allowed_vaults)]
         sites += [(f"ticket_rules.{index}.site", rule.site) for index, rule in enumerate(self.ticket_rules)]
         found += [Reference(path, SiteDocument.kind, site) for path, site in sites if site is not None]
         return found

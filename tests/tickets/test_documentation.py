@@ -17,6 +17,7 @@ from shared.tickets.documents import (
     KeyVaultEvents,
     SweepSettings,
     TicketRule,
+    VaultPattern,
 )
 from shared.tickets.domain.templates import PLACEHOLDERS
 from tests.tickets.desk import AUTHORIZATION, settings
@@ -55,6 +56,7 @@ def test_every_setting_criterion_and_placeholder_is_on_the_page() -> None:
     names = [
         *KeyVaultEvents.model_fields,
         *AllowedVault.model_fields,
+        *VaultPattern.model_fields,
         *EntraDelivery.model_fields,
         *SweepSettings.model_fields,
     ]

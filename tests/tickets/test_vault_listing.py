@@ -10,6 +10,7 @@ from azure.keyvault.secrets._shared import http_challenge_cache
 from lab.emulators.key_vault import VaultLab
 from shared.environment import Environment, load_environment
 from shared.errors import MisconfiguredError
+from shared.hosts import AllowedHosts
 from shared.tickets.documents import SweepSettings
 from shared.tickets.domain.model import ObjectType
 from shared.tickets.inbound.sweep import VaultProgress, VaultSweep
@@ -46,7 +47,7 @@ def environment(lab: VaultLab) -> Environment:
 
 def listed(lab: VaultLab) -> KeyVaultLister:
     store = CredentialStore.model_validate({"vault_url": lab.vault("acorn-vault").url, "method": "system_assigned"})
-    return KeyVaultLister(KeyVaultClients(environment(lab)), "acorn", store)
+    return KeyVaultLister(KeyVaultClients(environment(lab)), "acorn", store, AllowedHosts())
 
 
 def swept_vault(lab: VaultLab, desk: Desk) -> VaultProgress:

@@ -42,11 +42,14 @@ class EventIngestor:
         *,
         now: Callable[[], datetime],
         secret_changed: Callable[[str, str], None],
+        seen: Callable[[str, str, Configuration], None] = lambda _vault, _source, _configuration: None,
     ) -> None:
+        """`seen` is told of each vault that no entry names, with its resource id, before its events are stored."""
         self._reconciler = reconciler
         self._quarantine = quarantine
         self._now = now
         self._secret_changed = secret_changed
+        self._seen = seen
 
     def record(
         self, members: Iterable[Any], configuration: Configuration, sender: Sender | None = None
@@ -92,7 +95,11 @@ class EventIngestor:
             count += 1
         quarantined = keep(refused) if refused else []
         for vault, found in by_vault.items():
-            if unstorable := self._reconcile(found, configuration.context(vault)):
+            # All of them are of the one vault of that name that is allowed.
+            source = found[0][0].source
+            if vault not in configuration.named_vaults:
+                self._seen(vault, source, configuration)
+            if unstorable := self._reconcile(found, configuration.context(vault, source)):
                 quarantined += keep([Refused(member, error.reason, error.message) for member, error in unstorable])
                 count -= len(unstorable)
         return IngestResult(count, tuple(quarantined))
@@ -132,7 +139,7 @@ def _event_of(member: Any, configuration: Configuration, sender: Sender | None, 
         raise EventRefusedError(
             Reason.VAULT_NOT_ALLOWED, f"The vault {event.vault} ({event.source}) is not an allowed one."
         )
-    entry = configuration.entry(event.vault)
+    entry = configuration.entry(event.vault, event.source)
     if sender is not None and entry is not None and not sender.may_report(entry):
         raise EventRefusedError(
             Reason.SENDER_NOT_ALLOWED, f"The credential of its delivery is not one of the vault {event.vault}."

@@ -8,6 +8,7 @@ All rows stand in one partition of the table `vaults`, so that what belongs toge
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 
@@ -25,6 +26,7 @@ from shared.storage.rows import (
 )
 from shared.storage.tables import Table, scan
 from shared.text import ascending
+from shared.tickets.configuration import Configuration
 from shared.tickets.inbound.vault_rows import (
     LANES,
     VAULTS_PARTITION,
@@ -36,6 +38,7 @@ from shared.tickets.inbound.vault_rows import (
     count_key,
     counted_vault,
     kept_vault,
+    known_vault,
     swept_vault,
     to_report,
     to_vault,
@@ -44,6 +47,31 @@ from shared.tickets.inbound.vault_rows import (
 # A counter of a lane is written by all workers: a try takes milliseconds.
 _TRIES = 40
 _ASKED_ONE_BY_ONE = 100
+# A worker remembers so many vaults.
+_REMEMBERED_HOURS = 20_000
+
+
+class SeenVaults:
+    """Has a row of each vault that sent an event and that no entry of the settings names, so that it is swept.
+
+    A worker looks at a vault once an hour: the events of a vault cost no more than that.
+    """
+
+    def __init__(self, vaults: "KnownVaults", now: Callable[[], datetime]) -> None:
+        self._vaults = vaults
+        self._now = now
+        self._hours: dict[str, datetime] = {}
+
+    def note(self, vault: str, source: str, configuration: Configuration) -> None:
+        """Called when the sender may report the vault. `source` is the vault's resource id."""
+        hour = self._now().replace(minute=0, second=0, microsecond=0)
+        entry = configuration.entry(vault, source)
+        if entry is None or self._hours.get(vault) == hour:
+            return
+        self._vaults.keep([replace(known_vault(vault, entry, self._now()), last_event_at=hour)])
+        if len(self._hours) >= _REMEMBERED_HOURS:
+            self._hours.clear()
+        self._hours[vault] = hour
 
 
 class KnownVaults:

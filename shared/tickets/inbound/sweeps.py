@@ -44,7 +44,7 @@ from shared.tickets.inbound.sweep_rows import (
     to_sweep,
     to_vault_progress,
 )
-from shared.tickets.inbound.vault_rows import LANES, KnownVault, SweptVault
+from shared.tickets.inbound.vault_rows import LANES, KnownVault, SweptVault, known_vault
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ _KEPT_FOR = timedelta(days=30)
 _LOOKED_AT = 50
 _LONGEST_ID = 100
 
-# From a vault's store and name to the vault's objects.
+# From a store and a vault's name to the vault's objects; without a name the vault is the store's own.
 Opener = Callable[[str, str], VaultObjects]
 
 
@@ -169,14 +169,16 @@ class Sweeps:
     def _target(self, name: str) -> KnownVault:
         """The vault as the settings have it. Raises ConflictError when it is not swept."""
         configuration = self._configuration()
-        entry = configuration.entry(name) if configuration is not None else None
+        known = None if configuration is None or name in configuration.named_vaults else self.vaults.find(name)
+        source = "" if known is None else known.resource_id
+        entry = configuration.entry(name, source) if configuration is not None else None
         if entry is None or entry.store is None:
             raise ConflictError(
                 Reason.VAULT_NOT_SWEPT,
                 f"The vault {name[:64]} is not an allowed one, or has no store to list it with.",
                 remedy="Name it in allowed_vaults of key-vault-events/default, with its store.",
             )
-        return KnownVault(name, self._now(), entry.store, entry.site or "")
+        return known_vault(name, entry, self._now())
 
     def _messages(self, sweep: Sweep, *, left_only: bool = False) -> list[str]:
         """What a sweep begins with; with `left_only` without the vaults that it has done."""
@@ -193,9 +195,7 @@ class Sweeps:
         some = [name for name in names if name > after][:REGISTERED_AT_ONCE]
         if configuration is not None:
             entries = [(name, configuration.named_vaults[name]) for name in some]
-            self.vaults.keep(
-                [KnownVault(name, self._now(), entry.store or "", entry.site or "") for name, entry in entries]
-            )
+            self.vaults.keep([known_vault(name, entry, self._now()) for name, entry in entries])
         if some and some[-1] != names[-1]:
             return [message_text(sweep, after=some[-1])]
         if not sweep.registered:
@@ -220,14 +220,17 @@ class Sweeps:
         try:
             target = self._target(vault)
             assert configuration is not None  # noqa: S101 - or there is no target
-            source = self._open_vault(target.store, vault)
+            named = vault in configuration.named_vaults
+            source = self._open_vault(target.store, "" if named else vault)
         except TryLaterError:
             # It is the desk's own storage that does not answer.
             raise
         except DeskbridgeError as error:
             return self._finish(sweep, vault, row, replace(before, refusals=(_refused_whole(error),)))
         try:
-            after = self._vault_sweep.step(source, configuration.context(vault), configuration.document.sweep, before)
+            after = self._vault_sweep.step(
+                source, configuration.context(vault, target.resource_id), configuration.document.sweep, before
+            )
         except VaultThrottledError as throttled:
             return self._wait(sweep, vault, row, throttled, text)
         if after.done:

@@ -19,11 +19,12 @@ from azure.keyvault.keys import KeyClient
 from azure.keyvault.secrets import SecretClient
 
 from shared.errors import MisconfiguredError, TryLaterError
+from shared.hosts import AllowedHosts
 from shared.reasons import Reason
 from shared.tickets.domain.model import ObjectType
 from shared.tickets.inbound.sweep import ObjectProperties, ObjectsPage
 from shared.vaults.documents.credential_stores import CredentialStore
-from shared.vaults.documents.vault_addresses import host_and_port
+from shared.vaults.documents.vault_addresses import beside, host_and_port
 from shared.vaults.key_vault import KeyVaultClients
 from shared.vaults.remediation import command
 
@@ -36,10 +37,17 @@ _NAME = re.compile(r"[0-9A-Za-z-]{1,127}")
 class KeyVaultLister:
     """One vault, listed with the identity of its store."""
 
-    def __init__(self, vaults: KeyVaultClients, store_name: str, store: CredentialStore) -> None:
+    def __init__(
+        self, vaults: KeyVaultClients, store_name: str, store: CredentialStore, hosts: AllowedHosts, vault: str = ""
+    ) -> None:
+        """The vault of that name in the store's cloud; without one the store's own."""
+        identity = vaults.identity(store_name, store)
+        if vault:
+            url = beside(store.vault_url, vault)
+            store = store.model_copy(update={"vault_url": url, "vault_name": None})
+            hosts.check(f"credential-stores/{store_name}", store.host_uses())
         self._store_name = store_name
         self._store = store
-        identity = vaults.identity(store_name, store)
         options = {"api_version": store.api_version, **vaults.client_options()}
         secrets = SecretClient(store.vault_url, identity, **options)
         keys = KeyClient(store.vault_url, identity, **options)

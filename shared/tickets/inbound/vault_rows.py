@@ -9,6 +9,7 @@ from typing import Any
 
 from shared.storage.rows import Create, Delete, Operation, Replace, Row, Save, Value
 from shared.text import ascending
+from shared.tickets.documents import AllowedVault
 
 VAULTS_PARTITION = "vaults"
 LANES = 8
@@ -40,6 +41,7 @@ class KnownVault:
     store: str = ""
     site: str = ""
     owner: str = ""
+    resource_id: str = ""
     last_event_at: datetime | None = None
     tried_at: datetime | None = None
     swept_at: datetime | None = None
@@ -55,6 +57,12 @@ class KnownVault:
     @property
     def is_swept(self) -> bool:
         return bool(self.store) and self.vanished_at is None
+
+
+def known_vault(name: str, entry: AllowedVault, now: datetime) -> KnownVault:
+    """The vault as the settings have it."""
+    resource_id = entry.resource_id or ""
+    return KnownVault(name, now, entry.store or "", entry.site or "", entry.owner or "", resource_id)
 
 
 @dataclass(frozen=True)
@@ -106,7 +114,9 @@ def kept_vault(known: KnownVault | None, wanted: KnownVault) -> list[Operation]:
     """The operations that bring a vault up to what the settings say; none when nothing changed."""
     if known is None:
         return changed_vault(None, wanted)
-    after = replace(known, store=wanted.store, site=wanted.site, owner=wanted.owner)
+    after = replace(known, store=wanted.store, site=wanted.site, owner=wanted.owner, resource_id=wanted.resource_id)
+    if wanted.last_event_at is not None:
+        after = replace(after, last_event_at=max(wanted.last_event_at, known.last_event_at or wanted.last_event_at))
     return [] if after == known else changed_vault(known, after)
 
 
@@ -197,6 +207,6 @@ def to_report(row: Row) -> VaultReport:
     return VaultReport(row.text("vault"), row.text("what"), row.text("reason"), row.text("message"))
 
 
-_TEXTS = ("store", "site", "owner", "reason", "message")
+_TEXTS = ("store", "site", "owner", "resource_id", "reason", "message")
 _NUMBERS = ("objects", "near_or_past_expiry", "gone")
 _MOMENTS = ("first_seen_at", "last_event_at", "tried_at", "swept_at", "vanished_at")

@@ -47,6 +47,12 @@ def host_and_port(address: str) -> str:
     return f"{'localhost' if is_loopback(host) else host}:{port}"
 
 
+def beside(vault_url: str, vault: str) -> str:
+    """The address of another vault of the same cloud."""
+    _, dot, rest = vault_url.removeprefix("https://").partition(".")
+    return f"https://{vault}{dot}{rest}"
+
+
 def cloud_of(host: str) -> Cloud | None:
     """The cloud whose vaults have such host names."""
     return next((cloud for cloud in CLOUDS if host.endswith(f".{cloud.vault_domain}")), None)
