@@ -103,8 +103,8 @@ def assemble(
     from shared.tickets.inbound.sweeps import Sweeps
     from shared.users.source import Clock, Realms
 
-    def open_vault(_store: str, vault: str) -> SimulatedVaultObjects:
-        return SimulatedVaultObjects(scenario, vault, simulation, disturbances)
+    def open_vault(store: str, _vault: str) -> SimulatedVaultObjects:
+        return SimulatedVaultObjects(scenario, store.removeprefix("of-"), simulation, disturbances)
 
     def later(text: str, seconds: float) -> None:
         raise AssertionError(f"no simulated vault asks to wait: {text} for {seconds} s")
