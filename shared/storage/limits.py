@@ -50,12 +50,6 @@ def check_transaction(partition_key: str, operations: Sequence[Operation]) -> No
         raise RowRefusedError(Reason.STORAGE_LIMIT, f"The transaction has {size} bytes; at most 4 MiB are allowed.")
 
 
-def split_transactions(groups: Iterable[Sequence[Operation]]) -> list[list[Operation]]:
-    """Pack groups of operations, each of which must stay whole, into as few transactions as their order allows."""
-    packed = in_transactions((group, group) for group in groups)
-    return [[operation for group in together for operation in group] for together in packed]
-
-
 def in_transactions(items: Iterable[tuple[T, Sequence[Operation]]], *, reserved: int = 0) -> Iterator[list[T]]:
     """The items, each with its operations that must stay whole, in lists whose operations fit into one transaction.
 

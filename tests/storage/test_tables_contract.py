@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, InvalidInputError, RowRefusedError, TooLargeError
-from shared.storage.limits import split_transactions
+from shared.storage.limits import in_transactions
 from shared.storage.rest_tables import RestTables
 from shared.storage.rows import (
     AnyOf,
@@ -222,8 +222,9 @@ def test_any_text_fits_as_a_key(table: Table) -> None:
 def test_operations_are_packed_so_that_each_transaction_is_taken(table: Table) -> None:
     rows = [Row("p", f"r{n}", {f"c{column}": "東" * 30_000 for column in range(17)}) for n in range(6)]
     small = [Row("p", f"s{n}", {"n": n}) for n in range(150)]
-    packed = split_transactions([[Create(row)] for row in rows + small])
-    assert [operation for transaction in packed for operation in transaction] == [Create(row) for row in rows + small]
+    creates = [Create(row) for row in rows + small]
+    packed = list(in_transactions((create, [create]) for create in creates))
+    assert [operation for transaction in packed for operation in transaction] == creates
     assert 4 <= len(packed) <= 6
     for transaction in packed:
         table.transact("p", transaction)
@@ -232,5 +233,5 @@ def test_operations_are_packed_so_that_each_transaction_is_taken(table: Table) -
 
 def test_a_group_stays_whole_when_operations_are_packed() -> None:
     groups = [[Create(Row("p", f"{group}-{n}")) for n in range(3)] for group in range(50)]
-    packed = split_transactions(groups)
-    assert [len(transaction) for transaction in packed] == [99, 51]
+    packed = in_transactions((group, group) for group in groups)
+    assert [len(together) for together in packed] == [33, 17]

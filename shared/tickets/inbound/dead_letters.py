@@ -132,7 +132,7 @@ class DeadLetters:
                 raise
             content = b""  # an empty blob has no range
         try:
-            members = parse_delivery(content).members
+            members = parse_delivery(content)
         except (InvalidInputError, TooLargeError) as error:
             text = content[:100_000].decode("utf-8", "replace")
             self._quarantine.keep(

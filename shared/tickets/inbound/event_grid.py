@@ -3,8 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -14,8 +13,7 @@ from shared.errors import InvalidInputError, TooLargeError
 from shared.reasons import Reason
 from shared.tickets.domain.model import ChangeType, KeyVaultEvent, ObjectType
 
-VALIDATION_EVENT = "microsoft.eventgrid.subscriptionvalidationevent"
-DELETION_EVENT = "microsoft.eventgrid.subscriptiondeletedevent"
+_VALIDATION_EVENT = "microsoft.eventgrid.subscriptionvalidationevent"
 
 _PREFIX = "microsoft.keyvault."
 _VAULT_ID = re.compile(
@@ -70,26 +68,17 @@ class EventRefusedError(Exception):
         self.message = message
 
 
-@dataclass(frozen=True)
-class Delivery:
-    """A readable body: its members, each an event or something that is none."""
+def parse_delivery(body: bytes) -> list[Any]:
+    """The members of an array, or the one bare object: each an event or something that is none.
 
-    members: tuple[Any, ...]
-
-    @property
-    def event_types(self) -> tuple[str, ...]:
-        return tuple(_type_of(member) for member in self.members if isinstance(member, dict))
-
-
-def parse_delivery(body: bytes) -> Delivery:
-    """The members of an array, or the one bare object; raises InvalidInputError for a body that is neither, and
-    TooLargeError for more than 5,000 events."""
+    Raises InvalidInputError for a body that is neither, and TooLargeError for more than 5,000 events.
+    """
     try:
         content = json.loads(body.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise InvalidInputError(Reason.BODY_NOT_READABLE, "The body is not JSON in UTF-8.") from error
     if isinstance(content, dict):
-        return Delivery((content,))
+        return [content]
     if isinstance(content, list):
         if len(content) > MOST_EVENTS:
             raise TooLargeError(
@@ -97,25 +86,30 @@ def parse_delivery(body: bytes) -> Delivery:
                 f"The body has {len(content)} events; at most {MOST_EVENTS} are read.",
                 remedy="Lower the batch size of the event subscription.",
             )
-        return Delivery(tuple(content))
+        return content
     raise InvalidInputError(Reason.BODY_NOT_READABLE, "The body is neither an array of events nor one event.")
 
 
-def validation_topic(delivery: Delivery) -> str:
+def asks_for_validation(members: Sequence[Any]) -> bool:
+    """Whether one of the members is a subscription's handshake."""
+    return any(isinstance(member, dict) and _type_of(member) == _VALIDATION_EVENT for member in members)
+
+
+def validation_topic(members: Sequence[Any]) -> str:
     """What the subscription of a handshake listens to, as it is compared; empty when it is not said."""
-    for member in delivery.members:
+    for member in members:
         topic = _folded(member).get("topic") if isinstance(member, dict) else None
         if isinstance(topic, str):
             return topic.casefold().rstrip("/")
     return ""
 
 
-def validation_code(delivery: Delivery) -> str:
+def validation_code(members: Sequence[Any]) -> str:
     """The code of a subscription's handshake; raises InvalidInputError unless it is exactly one such event."""
-    if len(delivery.members) == 1 and isinstance(delivery.members[0], dict):
-        event = _folded(delivery.members[0])
+    if len(members) == 1 and isinstance(members[0], dict):
+        event = _folded(members[0])
         data = _data(event)
-        if _event_type(event) == VALIDATION_EVENT and data is not None:
+        if _event_type(event) == _VALIDATION_EVENT and data is not None:
             code = data.get("validationcode")
             if isinstance(code, str) and _VALIDATION_CODE.fullmatch(code):
                 return code
@@ -124,9 +118,9 @@ def validation_code(delivery: Delivery) -> str:
     )
 
 
-def deleted_subscription(delivery: Delivery) -> str:
+def deleted_subscription(members: Sequence[Any]) -> str:
     """The id of the subscription that is gone, for the log; empty when it is not said."""
-    for member in delivery.members:
+    for member in members:
         data = _data(_folded(member)) if isinstance(member, dict) else None
         if data is not None and isinstance(data.get("eventsubscriptionid"), str):
             return _clean(str(data["eventsubscriptionid"]))[: _LONGEST["source"]]

@@ -32,7 +32,7 @@ class QueuedEvents:
         Raises MisconfiguredError and TryLaterError: then the queue shall give the message again.
         """
         try:
-            delivery = parse_delivery(content)
+            members = parse_delivery(content)
         except (InvalidInputError, TooLargeError) as error:
             kept = self._quarantine.keep(content.decode("utf-8", "replace"), error.reason, error.message)
             return IngestResult(0, (kept,))
@@ -43,7 +43,7 @@ class QueuedEvents:
                 "Events wait in the queue, and there is no document key-vault-events/default.",
                 remedy="Apply the settings: docs/deploy.md, Settings.",
             )
-        return self._ingestor.record(delivery.members, configuration)
+        return self._ingestor.record(members, configuration)
 
     def give_up(self, content: bytes) -> IngestResult:
         """A message that failed for good: try it once more, else quarantine it, where it can be seen and replayed.
@@ -59,8 +59,8 @@ class QueuedEvents:
             logger.exception("An event of the queue meets a bug each time; it is quarantined.")
             message = f"It met a bug each time that the queue gave it ({type(error).__name__})."
         try:
-            members = parse_delivery(content).members
+            members = parse_delivery(content)
         except (InvalidInputError, TooLargeError):
-            members = (content.decode("utf-8", "replace"),)
+            members = [content.decode("utf-8", "replace")]
         refused = [Refused(each, Reason.MAX_DELIVERIES_EXCEEDED, message) for each in members]
         return IngestResult(0, tuple(self._quarantine.keep_all(refused)))

@@ -13,8 +13,8 @@ from shared.reasons import Reason
 from shared.tickets.configuration import Configuration, Sender, joined
 from shared.tickets.documents import NAME, KeyVaultEvents
 from shared.tickets.inbound.event_grid import (
-    VALIDATION_EVENT,
     MessageKind,
+    asks_for_validation,
     deleted_subscription,
     parse_delivery,
     validation_code,
@@ -118,16 +118,16 @@ class EventGridWebhook:
                 f"The body has {len(body)} bytes; at most {self._body_limit} are read.",
                 remedy="Lower the batch size of the event subscription.",
             )
-        delivery = parse_delivery(body)
-        if kind == MessageKind.VALIDATION or VALIDATION_EVENT in delivery.event_types:
-            code = validation_code(delivery)
-            self._check_topic(validation_topic(delivery), configuration, sender)
+        members = parse_delivery(body)
+        if kind == MessageKind.VALIDATION or asks_for_validation(members):
+            code = validation_code(members)
+            self._check_topic(validation_topic(members), configuration, sender)
             logger.info("The event subscription %s was validated.", headers.get("aeg-subscription-name", "?"))
             return SubscriptionValidated(code)
         if kind == MessageKind.DELETION:
-            logger.warning("An event subscription was deleted: %s", deleted_subscription(delivery) or "it has no id")
+            logger.warning("An event subscription was deleted: %s", deleted_subscription(members) or "it has no id")
             return DeliveryRecorded(0, 0)
-        result = self._ingestor.record(delivery.members, configuration, sender)
+        result = self._ingestor.record(members, configuration, sender)
         return DeliveryRecorded(result.events, len(result.quarantined))
 
     def _check_topic(self, topic: str, configuration: Configuration, sender: Sender) -> None:
