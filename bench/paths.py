@@ -147,7 +147,7 @@ class _Part:
     def start(self) -> list[Any]:
         self.now += timedelta(days=1)
         started = RunStarter(self.runner).start("aws-tenants", "acorn", trigger=Trigger.SCHEDULED, by="paths")
-        return list(started.messages)
+        return self.runner.do_part(started.messages[0])
 
     def work(self, messages: list[Any]) -> None:
         while messages:

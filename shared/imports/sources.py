@@ -29,7 +29,7 @@ class SyncSource(Protocol):
     def parts(self) -> Sequence[str]:
         """The parts of an import. Known without asking the source; asked again for each piece of a large run.
 
-        No name begins with "list of parts": so the parts are called that lay others.
+        No name begins with "list of parts": so the parts are called that create others.
         """
         ...
 

@@ -91,9 +91,11 @@ def _run(table: Table, parts: dict[str, str]) -> RunRepository:
     """A closed run with these parts, each with the token of the attempt that counts."""
     runs = RunRepository(table)
     runs.add(Run(RUN, "aws-tenants", "acorn", Mode.PREVIEW, "manual", BEGAN, "test"))
-    laying = runs.parts.begin(Part(RUN, "list of parts", PartState.RUNNING, BEGAN, lays=True))
-    assert laying is not None
-    runs.parts.lay(laying, [Part(RUN, name, PartState.QUEUED, BEGAN) for name in parts])
+    first = Part(RUN, "list of parts", PartState.RUNNING, BEGAN, fans_out=True)
+    runs.parts.begin(first)
+    found = runs.parts.find(RUN, first.name)
+    assert found is not None
+    runs.parts.fan_out(found, [Part(RUN, name, PartState.QUEUED, BEGAN) for name in parts])
     for part in list(runs.parts.all(RUN)):
         runs.parts.finish(replace(part, state=PartState.DONE, attempt_id=parts[part.name]))
     return runs

@@ -52,8 +52,11 @@ class Desk:
     def deliver(self, *, dequeue_count: int = 1) -> None:
         """Give every waiting message to the import, and what that sends, until none is left."""
         while self.queue:
-            text = self.queue.pop(0)
-            self.call("import_part", message=_Message(text, dequeue_count))
+            self.deliver_one(dequeue_count=dequeue_count)
+
+    def deliver_one(self, *, dequeue_count: int = 1) -> None:
+        """Give the first waiting message to the import, and keep what that sends."""
+        self.call("import_part", message=_Message(self.queue.pop(0), dequeue_count))
 
     def poison(self, text: str) -> None:
         self.call("fail_import_part", message=_Message(text, 6))

@@ -197,6 +197,7 @@ def test_without_the_password_nothing_is_imported_and_nothing_deactivated(desk: 
 def test_a_part_that_the_queue_gives_up_on_is_failed_in_its_run(desk: Desk, fleet: MotoFleet) -> None:
     _settle(fleet)
     desk.timer("import_ec2_assets")
+    desk.deliver_one()
     [message] = [one for one in desk.queue if json.loads(one)["part"] == f"{ACORN}:{LONDON}"]
     others = [one for one in desk.queue if one != message]
     fleet.refuse(ACORN, LONDON, "InternalError")
@@ -219,6 +220,11 @@ def test_a_part_that_the_queue_gives_up_on_is_failed_in_its_run(desk: Desk, flee
 def test_a_lost_message_is_sent_again_by_housekeeping(desk: Desk, fleet: MotoFleet) -> None:
     _settle(fleet)
     desk.timer("import_ec2_assets")
+    desk.queue.clear()
+    desk.clock.advance(minutes=16)
+    desk.timer("keep_house")
+    assert [json.loads(one)["part"] for one in desk.queue] == ["list of parts"]
+    desk.deliver_one()
     desk.queue.clear()
     desk.clock.advance(minutes=16)
     desk.timer("keep_house")

@@ -11,7 +11,7 @@ from shared.assets.accounts import OrganizationAccount, OrganizationAccounts
 from shared.assets.aws.keys import Caller
 from shared.assets.documents.aws_tenants import ALL_REGIONS, AccountDocument, AwsTenantDocument
 from shared.errors import MisconfiguredError
-from shared.imports.runs import layout
+from shared.imports.runs import fan_out
 from shared.imports.runs.model import PartState, Run, RunState
 from shared.reasons import Reason
 from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
@@ -306,8 +306,8 @@ def test_two_tenants_do_not_share_a_region_that_one_has_by_its_organization() ->
 
 @pytest.fixture
 def pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layout, "PARTS_AT_ONCE", 2)
-    monkeypatch.setattr(layout, "PIECES_AT_ONCE", 2)
+    monkeypatch.setattr(fan_out, "PARTS_AT_ONCE", 2)
+    monkeypatch.setattr(fan_out, "PIECES_AT_ONCE", 2)
 
 
 @pytest.mark.usefixtures("pieces")

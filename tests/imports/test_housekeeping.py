@@ -54,9 +54,10 @@ def run_of(world: World, parts: int, mode: Mode = Mode.IMPORT, state: RunState =
         for number in range(parts)
     ]
     if open_:
-        first = world.starter._first_part(run)
+        [message] = world.starter.resume(run)
+        first = world.runs.parts.find(run.id, message["part"])
         assert first is not None
-        world.runs.parts.lay(first, made)
+        world.runs.parts.fan_out(first, made)
         return run
     table = world.tables.table("runs")
     values: dict[str, Value] = {

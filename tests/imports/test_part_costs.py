@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.bootstrap.kinds import KINDS
-from shared.imports.runs.layout import PARTS_AT_ONCE, PIECES_AT_ONCE
+from shared.imports.runs.fan_out import PARTS_AT_ONCE, PIECES_AT_ONCE
 from shared.imports.runs.model import RunState
 from shared.settings.store import SettingsStore
 from shared.storage.rows import Operation, Page, Row, Where
@@ -55,7 +55,7 @@ class _CountedTable:
 
 
 class Costs:
-    """What a whole run costs beside its records: its laying, its parts, its counting. `steps` are rows read in each."""
+    """What a run costs beside its records: fan-out, parts, counting. `steps` are rows read in each."""
 
     def __init__(self, accounts: int) -> None:
         self._tables = CountedTables(MemoryTables())

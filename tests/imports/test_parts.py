@@ -1,20 +1,21 @@
-"""Parts of large runs: laid by queue, each once, and the last one closes the run."""
+"""Parts of large runs: created by queue, each once, and the last one closes the run."""
 
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import Mock, patch
 
 import pytest
 
 from shared.assets.source import TenantSource
 from shared.errors import MisconfiguredError
 from shared.imports.plan.model import Trigger
-from shared.imports.runs import housekeeping, layout, runner
+from shared.imports.runs import fan_out, housekeeping, runner
 from shared.imports.runs.model import Run, RunState
 from shared.imports.runs.reports import RunReports
 from shared.imports.runs.repository import RunRepository
 from shared.imports.runs.runner import PartMessage
+from shared.imports.sources import Expansion
 from shared.reasons import Reason
 from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
 from tests.imports.worlds import Ec2Case, World
@@ -36,9 +37,9 @@ def tenant_of(accounts: int, tables: Any = None) -> World:
 
 @pytest.fixture
 def pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pieces so small that nine parts are laid by queue, over several turns."""
-    monkeypatch.setattr(layout, "PARTS_AT_ONCE", 2)
-    monkeypatch.setattr(layout, "PIECES_AT_ONCE", 2)
+    """Pieces so small that nine parts are created by queue, over several turns."""
+    monkeypatch.setattr(fan_out, "PARTS_AT_ONCE", 2)
+    monkeypatch.setattr(fan_out, "PIECES_AT_ONCE", 2)
 
 
 def nine_parts() -> World:
@@ -52,12 +53,12 @@ def part_names(world: World) -> list[str]:
     return sorted(f"{one['account']}:{region}" for one in world.case.accounts for region in world.case.regions)  # type: ignore[attr-defined] # a tenant's
 
 
-def names_laid(world: World, run_id: str) -> list[str]:
+def names_created(world: World, run_id: str) -> list[str]:
     return [part.name for part in world.runs.parts.all(run_id)]
 
 
 @pytest.mark.usefixtures("pieces")
-def test_a_large_run_is_laid_in_pieces_and_each_part_once() -> None:
+def test_the_parts_of_a_large_run_are_created_in_pieces_and_each_once() -> None:
     world = nine_parts()
     run_id, messages = world.start()
     assert [message["part"] for message in messages] == [
@@ -73,7 +74,7 @@ def test_a_large_run_is_laid_in_pieces_and_each_part_once() -> None:
         todo += world.runner.do_part(message)
     run = world.runs.get(run_id)
     assert (run.state, run.counts["parts"], run.counts["create"]) == (RunState.SUCCEEDED, 9, 9)
-    assert names_laid(world, run_id) == part_names(world)
+    assert names_created(world, run_id) == part_names(world)
     assert Counter(name for name in done if not name.startswith("list of")) == Counter(part_names(world))
 
 
@@ -128,7 +129,7 @@ def test_a_run_of_many_parts_killed_at_any_storage_call_ends_as_if_undisturbed(w
         finish(world)
         run = world.runs.get(run_id)
         assert (run.state, run.counts) == (RunState.SUCCEEDED, expected), number
-        assert names_laid(world, run_id) == part_names(world), number
+        assert names_created(world, run_id) == part_names(world), number
         assert not world.runs.parts.any_open(run_id), number
         assert records_of(world) == records_of(calm), number
         number += 1
@@ -136,7 +137,7 @@ def test_a_run_of_many_parts_killed_at_any_storage_call_ends_as_if_undisturbed(w
 
 
 @pytest.mark.usefixtures("pieces")
-def test_two_workers_that_lay_one_piece_lay_each_part_once() -> None:
+def test_two_workers_on_one_piece_create_each_part_once() -> None:
     number, met = 0, True
     while met:
         world = nine_parts()
@@ -158,9 +159,46 @@ def test_two_workers_that_lay_one_piece_lay_each_part_once() -> None:
         # Nothing was lost between the two: without housekeeping all is done.
         run = world.runs.get(run_id)
         assert (run.state, run.counts["parts"], run.counts["create"]) == (RunState.SUCCEEDED, 9, 9), number
-        assert names_laid(world, run_id) == part_names(world), number
+        assert names_created(world, run_id) == part_names(world), number
         number += 1
     assert number > 5
+
+
+def test_a_host_killed_while_it_sends_the_messages_of_a_fan_out_sends_the_others_when_it_is_back() -> None:
+    world = nine_parts()
+    run_id, message = world.begin()
+    sent = world.runner.do_part(message)
+    assert [one["part"] for one in sent] == part_names(world)
+    # Four were sent, and two of those parts are done, when the host dies. What it had is given again.
+    drain(world, sent[:2])
+    again = world.runner.do_part(message, redelivered=True)
+    assert [one["part"] for one in again] == part_names(world)[2:]
+    drain(world, [*sent[2:4], *again])
+    run = world.runs.get(run_id)
+    assert (run.state, run.counts["parts"], run.counts["create"]) == (RunState.SUCCEEDED, 9, 9)
+    assert world.runner.do_part(message, redelivered=True) == []
+
+
+def test_a_host_killed_while_it_sends_the_messages_of_a_part_that_led_to_others_sends_the_others_too() -> None:
+    world = tenant_of(1)
+    [account] = world.case.accounts  # type: ignore[attr-defined] # a tenant's
+    names = [f"{account['account']}:{region}" for region in REGIONS]
+    with patch.multiple(
+        TenantSource,
+        parts=lambda _: ["regions of the account"],
+        expand=lambda _, part: Expansion(names) if part.startswith("regions") else None,
+    ):
+        run_id, [message] = world.start()
+        assert [one["part"] for one in world.runner.do_part(message)] == names
+        drain(world, world.runner.do_part(message, redelivered=True))
+    run = world.runs.get(run_id)
+    assert (run.state, run.counts["parts"], run.counts["create"]) == (RunState.SUCCEEDED, 8, 8)
+
+
+def test_a_start_sends_one_message_so_that_no_part_is_at_work_before_all_are_sent() -> None:
+    world = nine_parts()
+    [message] = world.starter.start_scheduled(world.case.kind)
+    assert message["part"] == "list of parts"
 
 
 class _Closings(RunRepository):
@@ -207,7 +245,7 @@ def test_of_two_workers_that_finish_the_last_two_parts_at_once_exactly_one_close
 
 
 @pytest.mark.usefixtures("pieces")
-def test_a_piece_that_cannot_be_laid_is_a_failed_part_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_piece_whose_parts_cannot_be_told_is_a_failed_part_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     world = nine_parts()
     run_id, [first, *others] = world.start()
     drain(world, [first])

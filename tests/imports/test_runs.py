@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import pytest
 
@@ -114,14 +114,9 @@ def test_no_run_stays_open_for_ever(world: World) -> None:
     assert world.run().state is RunState.SUCCEEDED
 
 
-def test_a_start_that_housekeeping_was_faster_than_lays_nothing(world: World) -> None:
+def test_a_start_that_housekeeping_was_faster_than_does_nothing_twice(world: World) -> None:
+    world.far.put("i-1")
     housekeeper = World(world.case, tables=world.tables, far=world.far, clock=world.clock)
-
-    def refuse(_: str) -> Any:
-        raise MisconfiguredError(Reason.DOCUMENT_INVALID, "Its site is not there.", remedy="Make it.")
-
-    source: Any = SimpleNamespace(scheduled=list, source=refuse)
-    housekeeper.runner.sources = {world.case.kind: source}
     written: list[int] = []
 
     def stand_still(table: str, verb: str, when: str) -> None:
@@ -130,11 +125,24 @@ def test_a_start_that_housekeeping_was_faster_than_lays_nothing(world: World) ->
             written.append(1)
             if len(written) == 3:
                 world.clock.advance(minutes=16)
-                assert housekeeper.keeper.run() == []
+                housekeeper.work(housekeeper.keeper.run())
 
     world.rebuild(WatchedTables(world.tables, stand_still))  # type: ignore[arg-type] # in memory, here
-    run_id, messages = world.start()
-    assert (messages, len(written)) == ([], 3)
+    run_id, message = world.begin()
+    before = world.runs.get(run_id)
+    assert (before.state, before.counts["create"], len(written)) == (RunState.SUCCEEDED, 1, 3)
+    contents = world.contents()
+    world.work([message])
+    assert (world.runs.get(run_id), world.contents()) == (before, contents)
+    assert not world.runs.parts.any_open(run_id)
+
+
+def test_a_run_whose_parts_cannot_be_told_fails_with_the_reason(world: World) -> None:
+    run_id, message = world.begin()
+    refusal = MisconfiguredError(Reason.DOCUMENT_INVALID, "Its site is not there.", remedy="Make it.")
+    source: Any = SimpleNamespace(scheduled=list, source=Mock(side_effect=refusal))
+    world.runner.sources = {world.case.kind: source}
+    world.work([message])
     shown = RunReports(world.runner).run(run_id)
     assert (shown["status"], shown["reason"], shown["message"], shown["remedy"]) == (
         "failed",
@@ -166,7 +174,7 @@ def test_a_message_of_a_run_that_is_not_there_any_more_is_dropped(world: World) 
 def test_a_run_whose_parts_cannot_be_stored_fails_and_keeps_no_other_from_starting(world: World) -> None:
     world.far.put("i-1")
     refusal = RowRefusedError(Reason.STORAGE_LIMIT, "They do not fit.")
-    with patch.object(PartRepository, "lay", side_effect=refusal), pytest.raises(RowRefusedError):
+    with patch.object(PartRepository, "fan_out", side_effect=refusal):
         world.start()
     [run] = world.runs.page("", "", 10, None)[0]
     assert (run.state, run.reason, run.message) == (RunState.FAILED, "storage_limit", "They do not fit.")

@@ -321,9 +321,16 @@ class World:
     def settle(self, **policies: Any) -> None:
         self.case.settle(self.settings, **policies)
 
-    def start(self, trigger: Trigger = Trigger.SCHEDULED, **how: Any) -> tuple[str, list[PartMessage]]:
+    def begin(self, trigger: Trigger = Trigger.SCHEDULED, **how: Any) -> tuple[str, PartMessage]:
+        """A run, and the message of its fan-out."""
         started = self.starter.start(self.case.kind, self.case.document, trigger=trigger, by="test", **how)
-        return started.run.id, list(started.messages)
+        [message] = started.messages
+        return started.run.id, message
+
+    def start(self, trigger: Trigger = Trigger.SCHEDULED, **how: Any) -> tuple[str, list[PartMessage]]:
+        """A run, and the messages of what its fan-out led to."""
+        run_id, message = self.begin(trigger, **how)
+        return run_id, self.runner.do_part(message)
 
     def work(self, messages: list[PartMessage], *, redelivered: bool = False) -> None:
         todo = list(messages)

@@ -102,8 +102,9 @@ class Contractors:
 
     def run(self, trigger: Trigger = Trigger.SCHEDULED, **how: Any) -> Summary:
         started = RunStarter(self.runner).start("contractor-lists", "builders", trigger=trigger, by="test", **how)
-        for message in started.messages:
-            self.runner.do_part(message)
+        messages = list(started.messages)
+        while messages:
+            messages += self.runner.do_part(messages.pop())
         return self.runner.summary(started.run.id)
 
     def people(self) -> dict[str, tuple[object, object, object]]:

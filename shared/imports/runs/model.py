@@ -37,8 +37,8 @@ class RunState(StrEnum):
 class Part:
     """One part of a run. `attempt_id` names the attempt that has it, whose entries count.
 
-    A part that `lays` reads no records: it lays the parts whose names come after `after`, up to `until`; of all parts
-    of the source, or of those that the part `beneath` led to.
+    A part that `fans_out` reads no records: it creates the parts whose names come after `after`, up to `until`; of all
+    parts of the source, or of those that the part `beneath` led to.
     """
 
     run_id: str
@@ -52,7 +52,7 @@ class Part:
     heartbeat_at: datetime | None = None
     finished_at: datetime | None = None
     expanded: bool = False
-    lays: bool = False
+    fans_out: bool = False
     after: str = ""
     until: str = ""
     beneath: str = ""

@@ -1,11 +1,13 @@
 """The parts of runs in a table, and a row for each that is open: one page of one row says whether a run is complete.
 
-Both rows are written together, and the open row goes with the transaction that ends its part. Whoever lays parts holds
-an open part, and each of its transactions shows that it still does. So a run without an open part never gets one again.
+Both rows are written together, and the open row goes with the transaction that ends its part. Whoever creates parts
+holds an open part, and each of its transactions shows that it still does. So a run without an open part never gets one
+again.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -23,16 +25,20 @@ from shared.storage.rows import (
     Row,
     Save,
     Value,
+    pack,
     partition,
     row_key_prefix,
+    unpack,
 )
 from shared.storage.tables import Table, scan
 from shared.text import escape_key
 
 _OPEN = "open:"
 _LONGEST_SENTENCE = 4_000
-# A part is two rows; the two others are of the part that lays it.
-_LAID_TOGETHER = (OPERATIONS_PER_TRANSACTION - 2) // 2
+# Of a part that led to others: their names, for the case that their messages were not all sent.
+_CHILDREN = "children:"
+# A part is two rows; the three others are of the part that creates it.
+_CREATED_TOGETHER = (OPERATIONS_PER_TRANSACTION - 3) // 2
 
 
 class PartRepository:
@@ -70,8 +76,8 @@ class PartRepository:
         if until:
             end = Condition("RowKey", "le", PART + escape_key(until))
         found: list[str] = []
-        for row in scan(self._table, [partition(run_id), begin, end], select=("name", "expanded", "lays")):
-            if not row.values.get("expanded") and not row.values.get("lays"):
+        for row in scan(self._table, [partition(run_id), begin, end], select=("name", "expanded", "fans_out")):
+            if not row.values.get("expanded") and not row.values.get("fans_out"):
                 found.append(row.text("name"))
             if len(found) == most:
                 break
@@ -96,17 +102,18 @@ class PartRepository:
             if part is not None and part.is_open:
                 yield part
 
+    def queued_children(self, run_id: str, name: str) -> list[str]:
+        """The names of the parts that a part has led to and nobody has begun."""
+        row = self._table.find(run_id, _CHILDREN + escape_key(name))
+        children = () if row is None else (self.find(run_id, child) for child in unpack(row, "names"))
+        return [child.name for child in children if child is not None and child.state is PartState.QUEUED]
+
     # Writing
 
-    def begin(self, first: Part) -> Part | None:
-        """The first part of a run, with the attempt that has it; None when another attempt has begun the run."""
-        try:
-            etag = self._table.transact(first.run_id, _created([first]))[0]
-        except AlreadyExistsError:
-            # Or this one has, and the answer was lost: what is sent again is then refused because of itself.
-            present = self.find(first.run_id, first.name)
-            return present if present is not None and present.attempt_id == first.attempt_id else None
-        return replace(first, etag=etag)
+    def begin(self, first: Part) -> None:
+        """The first part of a run, unless it is there already."""
+        with suppress(AlreadyExistsError):
+            self._table.transact(first.run_id, _created([first]))
 
     def save(self, part: Part) -> Part:
         """A part that stays open. Raises ChangedMeanwhileError: another attempt has it."""
@@ -122,19 +129,21 @@ class PartRepository:
         row = _part_row(part)
         self._end(part, [Replace(row), _delete_open(row)], ())
 
-    def lay(self, parent: Part, children: Sequence[Part]) -> None:
-        """The children stand, and the parent has ended. One that lays goes; one that expanded stays to be seen.
+    def fan_out(self, parent: Part, children: Sequence[Part]) -> None:
+        """The children stand, and the parent has ended. One that fans out goes; one that expanded stays to be seen.
 
         Raises ChangedMeanwhileError: another attempt has the parent.
         """
         left = list(children)
-        while len(left) > _LAID_TOGETHER:
-            etag = self._transact(parent, [Replace(_part_row(parent))], left[:_LAID_TOGETHER])
-            parent, left = replace(parent, etag=etag), left[_LAID_TOGETHER:]
+        while len(left) > _CREATED_TOGETHER:
+            etag = self._transact(parent, [Replace(_part_row(parent))], left[:_CREATED_TOGETHER])
+            parent, left = replace(parent, etag=etag), left[_CREATED_TOGETHER:]
         row = _part_row(replace(parent, state=PartState.DONE, expanded=True))
-        # What laid nothing stays: a run without any part was never begun.
-        goes = parent.lays and children
-        self._end(parent, [Delete(row.row_key, row.etag) if goes else Replace(row), _delete_open(row)], left)
+        # What led to nothing stays: a run without any part was never begun.
+        own = Delete(row.row_key, row.etag) if parent.fans_out and children else Replace(row)
+        names = pack("names", [child.name for child in children])
+        kept = Save(Row(parent.run_id, _CHILDREN + escape_key(parent.name), names))
+        self._end(parent, [own, _delete_open(row), kept], left)
 
     def _end(self, part: Part, own: Sequence[Operation], children: Sequence[Part]) -> None:
         try:
@@ -191,7 +200,7 @@ def _part_row(part: Part) -> Row:
             "heartbeat_at": part.heartbeat_at,
             "finished_at": part.finished_at,
             "expanded": part.expanded,
-            "lays": part.lays,
+            "fans_out": part.fans_out,
             "after": part.after,
             "until": part.until,
             "beneath": part.beneath,
@@ -218,7 +227,7 @@ def _to_part(row: Row) -> Part:
         heartbeat_at=values.get("heartbeat_at"),
         finished_at=values.get("finished_at"),
         expanded=values["expanded"],
-        lays=values["lays"],
+        fans_out=values["fans_out"],
         after=values.get("after", ""),
         until=values.get("until", ""),
         beneath=values.get("beneath", ""),

@@ -17,7 +17,7 @@ from shared.errors import (
 )
 from shared.imports.part_import import PartImport
 from shared.imports.plan.model import Action, Trigger
-from shared.imports.runs.layout import FIRST, children_of, children_of_expanded
+from shared.imports.runs.fan_out import FIRST, children_of, children_of_expanded
 from shared.imports.runs.model import (
     SILENT_AFTER,
     Mode,
@@ -30,7 +30,7 @@ from shared.imports.runs.model import (
     state_at_end,
 )
 from shared.imports.runs.repository import RunRepository
-from shared.imports.sources import SourceType, SyncSource
+from shared.imports.sources import SourceType
 from shared.reasons import Reason
 from shared.telemetry import span
 
@@ -71,9 +71,10 @@ class ImportRunner:
             return []
         part = self.runs.parts.find(run.id, message["part"])
         if part is None or not part.is_open:
-            # Whoever did it may have been killed before it looked whether the run is complete.
-            self.close_if_complete(run)
-            return []
+            # Whoever did it may have been killed before it looked whether the run is complete, or before the host
+            # had sent all messages of the parts that it led to.
+            run = self.close_if_complete(run)
+            return messages_of(run, self.runs.parts.queued_children(run.id, message["part"])) if run.is_open else []
         now = self.now()
         heard_at = part.heartbeat_at or part.started_at
         if part.state is PartState.RUNNING and not redelivered and heard_at and now - heard_at < SILENT_AFTER:
@@ -157,15 +158,6 @@ class ImportRunner:
         counts = count_parts(parts) if run.is_open and following is None else run.counts
         return Summary(run, counts, parts)
 
-    def lay(self, run: Run, part: Part, source: SyncSource) -> list[PartMessage]:
-        """What a part that lays leads to; the messages to send."""
-        return self._lay(run, part, children_of(self.runs.parts, run, part, source, self.now()))
-
-    def _lay(self, run: Run, part: Part, children: Sequence[Part]) -> list[PartMessage]:
-        self.runs.parts.lay(replace(part, finished_at=self.now()), children)
-        self.close_if_complete(run)
-        return [PartMessage(run_id=run.id, part=child.name) for child in children]
-
     def _work(self, run: Run, part: Part) -> list[PartMessage]:
         try:
             return self._read_and_write(run, part)
@@ -175,7 +167,7 @@ class ImportRunner:
             self._note(part, error.reason, error.message)
             raise
         except DeskbridgeError as error:
-            self.finish_failed(run, self.fresh(part), error.reason, error.message, error.remedy)
+            self.finish_failed(run, self._fresh(part), error.reason, error.message, error.remedy)
             return []
         except Exception as error:
             # A bug: noted for the run, and left to the queue, which gives the message again and then up.
@@ -187,12 +179,12 @@ class ImportRunner:
             raise MisconfiguredError(Reason.RUN_SUPERSEDED, "Another import of the same document took over.")
         source_type = self.source_type(run.kind)
         source = source_type.source(run.name)
-        if part.lays:
-            return self.lay(run, part, source)
+        if part.fans_out:
+            return self._fan_out(run, part, children_of(self.runs.parts, run, part, source, self.now()))
         expansion = source.expand(part.name)
         if expansion is not None:
             told = replace(part, reason="", message=expansion.message)
-            return self._lay(run, told, children_of_expanded(part, expansion.parts, self.now()))
+            return self._fan_out(run, told, children_of_expanded(part, expansion.parts, self.now()))
         policy = source.policy(Trigger(run.trigger))
         if run.confirms:
             policy = replace(policy, confirmed=self._held_back(run.confirms, part.name))
@@ -206,7 +198,12 @@ class ImportRunner:
         self.close_if_complete(run)
         return []
 
-    def fresh(self, part: Part) -> Part:
+    def _fan_out(self, run: Run, part: Part, children: Sequence[Part]) -> list[PartMessage]:
+        self.runs.parts.fan_out(replace(part, finished_at=self.now()), children)
+        self.close_if_complete(run)
+        return messages_of(run, [child.name for child in children])
+
+    def _fresh(self, part: Part) -> Part:
         """The part as it stands, if this attempt still has it."""
         current = self.runs.parts.find(part.run_id, part.name)
         if current is None or current.attempt_id != part.attempt_id:
@@ -245,6 +242,10 @@ class ImportRunner:
         """Whether the run may import its document."""
         lease = self.runs.find_lease(run.kind, run.name)
         return lease is not None and lease.run_id == run.id
+
+
+def messages_of(run: Run, names: Sequence[str]) -> list[PartMessage]:
+    return [PartMessage(run_id=run.id, part=name) for name in names]
 
 
 def to_message(message: Any) -> PartMessage:

@@ -1,7 +1,6 @@
-"""How a run begins: checked, leased, its first parts laid. What was interrupted in between is resumed."""
+"""How a run begins: checked, leased, its fan-out queued. What was interrupted in between is resumed."""
 
 import logging
-import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -9,11 +8,10 @@ from dataclasses import dataclass, replace
 from shared.access.audit import UNAUDITED, Audit, AuditedChange, AuditedField, AuditKind
 from shared.errors import ChangedMeanwhileError, ConflictError, DeskbridgeError, InvalidInputError, TryLaterError
 from shared.imports.plan.model import Trigger
-from shared.imports.runs.layout import first_laying
-from shared.imports.runs.model import Mode, Part, PartState, Run, RunState
+from shared.imports.runs.fan_out import first_fan_out
+from shared.imports.runs.model import Mode, Run, RunState
 from shared.imports.runs.repository import RUNS_PARTITION
-from shared.imports.runs.runner import ImportRunner, PartMessage
-from shared.imports.sources import SyncSource
+from shared.imports.runs.runner import ImportRunner, PartMessage, messages_of
 from shared.reasons import Reason
 from shared.storage.names import RUNS_TABLE
 from shared.storage.rows import Create, Delete, Operation
@@ -61,22 +59,22 @@ class RunStarter:
             raise InvalidInputError(
                 Reason.BODY_INVALID, "A run is a preview, applies one, or confirms one: only one of them."
             )
-        source = self._runner.source_type(kind).source(name)
+        self._runner.source_type(kind).source(name)
         run = replace(
             self._new_run(kind, name, self._trigger_of(kind, name, trigger, apply, confirm), by),
             mode=Mode.PREVIEW if preview else Mode.IMPORT,
             applies=apply,
             confirms=confirm,
         )
-        return self._begin(run, source, self._add_audited)
+        return self._begin(run, self._add_audited)
 
     def start_scheduled(self, kind: str) -> list[PartMessage]:
         """A run of every document whose schedule is on. One that cannot start does not keep the others from it."""
         messages: list[PartMessage] = []
         for name, _ in self._runner.source_type(kind).scheduled():
             try:
-                source = self._runner.source_type(kind).source(name)
-                started = self._begin(self._new_run(kind, name, Trigger.SCHEDULED, _SCHEDULE), source, self._add)
+                self._runner.source_type(kind).source(name)
+                started = self._begin(self._new_run(kind, name, Trigger.SCHEDULED, _SCHEDULE), self._add)
             except TryLaterError:
                 raise
             except DeskbridgeError as error:
@@ -89,22 +87,11 @@ class RunStarter:
 
     def resume(self, run: Run) -> list[PartMessage]:
         """Begin a run whose start was interrupted; the messages to send."""
-        first = self._first_part(run)
-        if first is None:
-            # Another one has begun it.
-            return []
-        try:
-            source = self._runner.source_type(run.kind).source(run.name)
-            if run.mode is Mode.IMPORT and not self._runner.has_lease(run):
+        if run.mode is Mode.IMPORT and not self._runner.has_lease(run):
+            # Where another import has it, the run's first part says so, and fails.
+            with suppress(ConflictError):
                 self._take_lease(run)
-            return self._runner.lay(run, first, source)
-        except ChangedMeanwhileError:
-            return []
-        except TryLaterError:
-            raise
-        except DeskbridgeError as error:
-            self._fail(run, first, error)
-            return []
+        return self._first_messages(run)
 
     # Within
 
@@ -120,34 +107,17 @@ class RunStarter:
             started_by=by,
         )
 
-    def _begin(self, run: Run, source: SyncSource, add: Callable[[Run], Run]) -> StartedRun:
+    def _begin(self, run: Run, add: Callable[[Run], Run]) -> StartedRun:
         if run.mode is Mode.IMPORT:
             self._check_lease(run)
         run = add(run)
-        first = self._first_part(run)
-        if first is None:
-            # Housekeeping has begun it, and sends the messages.
-            return StartedRun(run, [])
-        try:
-            return StartedRun(run, self._runner.lay(run, first, source))
-        except (TryLaterError, ChangedMeanwhileError):
-            # Housekeeping goes on with it, or another attempt has.
-            raise
-        except DeskbridgeError as error:
-            # It would fail housekeeping too; open until then, it would keep every other import from starting.
-            self._fail(run, first, error)
-            raise
+        return StartedRun(run, self._first_messages(run))
 
-    def _first_part(self, run: Run) -> Part | None:
-        """The part that a run begins with, at work here; None when another worker has it."""
-        now = self._runner.now()
-        first = replace(first_laying(run.id, now), attempt_id=secrets.token_hex(6), attempts=1)
-        return self._runs.parts.begin(replace(first, state=PartState.RUNNING, started_at=now, heartbeat_at=now))
-
-    def _fail(self, run: Run, first: Part, error: DeskbridgeError) -> None:
-        with suppress(ChangedMeanwhileError):
-            fresh = self._runner.fresh(first)
-            self._runner.finish_failed(run, fresh, error.reason, error.message, error.remedy)
+    def _first_messages(self, run: Run) -> list[PartMessage]:
+        """One message, whatever the run has to do: nothing of it begins before the host has sent all that there is."""
+        first = first_fan_out(run.id, self._runner.now())
+        self._runs.parts.begin(first)
+        return messages_of(run, [first.name])
 
     def _trigger_of(self, kind: str, name: str, trigger: Trigger, apply: str, confirm: str) -> Trigger:
         """A run that stands on another one does what that one would have done."""

@@ -1,4 +1,4 @@
-"""Laying the parts of a run, piece by piece: a large run's names are split until a piece of them fits into one step."""
+"""The fan-out of a run: its parts are created piece by piece, each piece small enough for one step of the queue."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,52 +8,52 @@ from shared.imports.runs.parts import PartRepository
 from shared.imports.sources import SyncSource
 from shared.text import escape_key
 
-# So many parts one step lays: a step sends a message a part, and the host sends them one after the other.
+# So many parts one step creates: a step sends a message a part, and the host sends them one after the other.
 PARTS_AT_ONCE = 200
 # So many pieces one step splits off, and leaves the rest to another step.
 PIECES_AT_ONCE = 5
-# What the parts that lay are called, and no part of a source.
+# What the parts that fan out are called, and no part of a source.
 FIRST = "list of parts"
 
 
-def first_laying(run_id: str, now: datetime) -> Part:
+def first_fan_out(run_id: str, now: datetime) -> Part:
     """The part that a run begins with."""
-    return _laying(run_id, now, "", "", "")
+    return _fan_out(run_id, now, "", "", "")
 
 
-def children_of(parts: PartRepository, run: Run, laying: Part, source: SyncSource, now: datetime) -> Sequence[Part]:
-    """What a part that lays leads to: the parts of its piece, or smaller pieces."""
+def children_of(parts: PartRepository, run: Run, part: Part, source: SyncSource, now: datetime) -> Sequence[Part]:
+    """What a part that fans out leads to: the parts of its piece, or smaller pieces."""
     before = run.applies or run.confirms
     if before:
-        return _split(laying, parts.names(before, laying.after, laying.until, PARTS_AT_ONCE * PIECES_AT_ONCE + 1), now)
-    if laying.beneath:
-        expansion = source.expand(laying.beneath)
+        return _split(part, parts.names(before, part.after, part.until, PARTS_AT_ONCE * PIECES_AT_ONCE + 1), now)
+    if part.beneath:
+        expansion = source.expand(part.beneath)
         names = expansion.parts if expansion is not None else ()
     else:
         names = source.parts()
-    return _split(laying, _names_between(names, laying.after, laying.until)[: PARTS_AT_ONCE * PIECES_AT_ONCE + 1], now)
+    return _split(part, _names_between(names, part.after, part.until)[: PARTS_AT_ONCE * PIECES_AT_ONCE + 1], now)
 
 
 def children_of_expanded(part: Part, names: Sequence[str], now: datetime) -> Sequence[Part]:
     """What a part leads to that found these names: parts, or pieces when they are many."""
     if len(names) <= PARTS_AT_ONCE:
         return _queued(part.run_id, names, now)
-    whole = _laying(part.run_id, now, part.name, "", "")
+    whole = _fan_out(part.run_id, now, part.name, "", "")
     return _split(whole, _names_between(names, "", "")[: PARTS_AT_ONCE * PIECES_AT_ONCE + 1], now)
 
 
-def _split(laying: Part, names: Sequence[str], now: datetime) -> Sequence[Part]:
+def _split(part: Part, names: Sequence[str], now: datetime) -> Sequence[Part]:
     """The parts of these names, or pieces of them: `names` are the first of the piece, and one more than can be split
     at once when there are."""
     if len(names) <= PARTS_AT_ONCE:
-        return _queued(laying.run_id, names, now)
+        return _queued(part.run_id, names, now)
     most = PARTS_AT_ONCE * PIECES_AT_ONCE
     ends = names[PARTS_AT_ONCE - 1 : most : PARTS_AT_ONCE]
     if len(names) <= most:
-        # The last piece goes to the end of the range: a name that comes to it meanwhile is laid too.
+        # The last piece goes to the end of the range: a name that comes to it meanwhile is part of it too.
         ends = ends[: (len(names) - 1) // PARTS_AT_ONCE]
-    pieces = zip([laying.after, *ends], [*ends, laying.until], strict=True)
-    return [_laying(laying.run_id, now, laying.beneath, *piece) for piece in pieces]
+    pieces = zip([part.after, *ends], [*ends, part.until], strict=True)
+    return [_fan_out(part.run_id, now, part.beneath, *piece) for piece in pieces]
 
 
 def _queued(run_id: str, names: Sequence[str], now: datetime) -> Sequence[Part]:
@@ -61,11 +61,11 @@ def _queued(run_id: str, names: Sequence[str], now: datetime) -> Sequence[Part]:
     return [Part(run_id, name, PartState.QUEUED, now) for name in dict.fromkeys(names)]
 
 
-def _laying(run_id: str, now: datetime, beneath: str, after: str, until: str) -> Part:
+def _fan_out(run_id: str, now: datetime, beneath: str, after: str, until: str) -> Part:
     name = FIRST + "".join(
         f" {word} {text}" for word, text in (("beneath", beneath), ("after", after), ("up to", until)) if text
     )
-    return Part(run_id, name, PartState.QUEUED, now, lays=True, after=after, until=until, beneath=beneath)
+    return Part(run_id, name, PartState.QUEUED, now, fans_out=True, after=after, until=until, beneath=beneath)
 
 
 def _names_between(names: Sequence[str], after: str, until: str) -> list[str]:
