@@ -17,6 +17,7 @@ from shared.imports.plan.model import DesiredRecord, MatchOn, Policy, Trigger
 from shared.imports.plan.safety import Brake
 from shared.imports.sources import Expansion
 from shared.reasons import Reason
+from shared.records.comparison import comparable
 from shared.records.documents.sites import customers_by_site
 from shared.records.model import CUSTOM, SITE, TYPE, column_of
 from shared.settings.store import SettingsStore
@@ -71,7 +72,8 @@ class TenantSource:
             only_on_create.add(SITE)
         matching: tuple[MatchOn, ...] = ()
         if document.matching_field is not None:
-            matching = (MatchOn(column_of(document.matching_field), document.matching_ignores_case),)
+            serial = column_of("serial-number")
+            matching = (MatchOn(column_of(document.matching_field), document.matching_ignores_case, (serial,)),)
         deactivates = document.deactivate_deleted and trigger is Trigger.SCHEDULED
         why_not = "The tenant leaves such assets active."
         if document.deactivate_deleted:
@@ -88,7 +90,12 @@ class TenantSource:
             matching=matching,
             columns=frozenset(field.column for field in fields) | {TYPE, SITE},
             customers=customers_by_site(self._settings),
+            others=frozenset() if document.match_other_tenants else self._other_tenants(),
+            never_match=frozenset(comparable(one, ignore_case=True) for one in document.never_match),
         )
+
+    def _other_tenants(self) -> frozenset[str]:
+        return frozenset(one.name for one in self._settings.list(AwsTenantDocument)) - {self.name}
 
     def read(self, part: str) -> Iterator[Sequence[Any]]:
         account_id, region = _place_of(part)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from shared.imports.plan.matcher import OF_CANDIDATES, columns_of
 from shared.imports.plan.model import (
     ACTIVATING,
     ALIASED,
@@ -27,7 +28,7 @@ from shared.imports.plan.model import (
 )
 from shared.imports.prefilter import MatchPrefilter
 from shared.records import history
-from shared.records.model import SITE, Key, merged
+from shared.records.model import Key, merged
 from shared.records.table import IS_RECORD, is_alias, records_of, with_line
 from shared.storage.rows import Create, Merge, Operation, Replace, Row, Value, pack, partition
 from shared.storage.tables import Table, scan
@@ -35,7 +36,7 @@ from shared.text import LONE_SURROGATE
 
 _INDEX = ("active", "hash", "alias_of", "claimed_by", "gone_since", "last_run", "last_action")
 # What every change of a record needs, beside the values that it has.
-_KEPT = ("source_id", "f_name", "locks", history.COUNT)
+_KEPT = ("source_id", "f_name", "locks", "typed", history.COUNT)
 # More is not asked for by name: an address has its limits, and such rows are too near theirs to be written in parts.
 _MOST_KEPT = 150
 _LONGEST_SELECT = 4_000
@@ -134,7 +135,7 @@ class PartRows:
         """The rows of all partitions whose column has one of the folded values. Reads the whole table, narrowly."""
         asked = set(values)
         found: dict[str, list[Candidate]] = {}
-        select = tuple(dict.fromkeys((match.column, "f_name", "source_id", "active", "claimed_by", "alias_of", SITE)))
+        select = tuple(dict.fromkeys((*columns_of(match), *OF_CANDIDATES, "alias_of")))
         for row in scan(self._table, [IS_RECORD], select=select):
             value = match.fold(row.values.get(match.column))
             if value in asked and not is_alias(row):

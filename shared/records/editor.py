@@ -16,6 +16,8 @@ from shared.text import LONE_SURROGATE
 
 # Of an edit, while others write the same record.
 _TRIES = 10
+# Among the fields to release: every one that is held.
+ALL = "*"
 # A sentence about what is wrong with a value of a field, or None.
 FieldCheck = Callable[[str, object], str | None]
 # Other letters sort behind the history rows, where no list and no import looks.
@@ -38,7 +40,8 @@ class RecordEditor:
     def edit(
         self, key: Key, values: Mapping[str, Any], release: Sequence[str], *, by: str, if_match: str | None
     ) -> Row:
-        """Set fields, which are this person's from now on, and release others: the next import sets those again.
+        """Set fields, which are this person's from now on, and release others, or ALL: the next import sets those again
+        where the source has a value.
 
         Raises InvalidInputError with every fault, ChangedMeanwhileError, NotFoundError.
         """
@@ -54,6 +57,8 @@ class RecordEditor:
         row = self.get(key)
         check_version(f"The record {key.row}", if_match, short_etag(row.etag))
         locks = set(row.text("locks").split())
+        if ALL in release:
+            release = [field_of(column) or column for column in sorted(locks)]
         faults = self._faults(values)
         faults += [
             Fault(f"release.{index}", f"{field} is not held by a person")
@@ -78,6 +83,8 @@ class RecordEditor:
         if release:
             # The next import must look at the row again, though the source did not change.
             assign["hash"] = ""
+            let_go = {column_of(field) for field in release} - {ACTIVE, *map(column_of, values)}
+            assign["typed"] = " ".join(sorted(let_go | set(row.text("typed").split()))) or None
         changes += [FieldChange(f"lock:{column}", None, by) for column in sorted(held - locks)]
         changes += [FieldChange(f"lock:{column}", by, None) for column in sorted(locks - held)]
         # Not read again: what is there by now may be somebody else's, and its ETag must not stand for this change.
@@ -87,7 +94,8 @@ class RecordEditor:
             raise _OvertakenError(f"The record {key.row} was written meanwhile.") from error
 
     def add(self, record_id: str, values: Mapping[str, Any], *, by: str) -> Row:
-        """A record made by hand. Raises ConflictError when the id is taken."""
+        """A record made by hand: its values are that person's, as with `edit`. Raises ConflictError when the id is
+        taken."""
         faults = self._faults(values)
         if not re.fullmatch(RECORD_ID.removesuffix("$"), record_id):
             wanted = "1 to 100 ASCII characters without / \\ # ? % ~ and colons, with no blank at its ends"
@@ -95,6 +103,7 @@ class RecordEditor:
         _raise(faults)
         columns: dict[str, Value | None] = {column_of(field): value for field, value in values.items()}
         changes = [FieldChange(column, None, value) for column, value in columns.items()]
+        columns["locks"] = " ".join(sorted(column for column, value in columns.items() if value is not None)) or None
         now = self._now()
         row = Row(MANUAL_PARTITION, record_id, {"active": True, "source_id": record_id, "created_at": now})
         try:

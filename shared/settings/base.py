@@ -27,6 +27,7 @@ def _only_text(value: Any) -> Any:
 
 
 Text = Annotated[str, BeforeValidator(_only_text), StringConstraints(strip_whitespace=True, min_length=1)]
+ShortText = Annotated[Text, StringConstraints(max_length=200)]
 
 
 class Document(BaseModel):

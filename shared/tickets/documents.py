@@ -11,7 +11,7 @@ from shared.hosts import HostUse, Service
 from shared.records.documents.sites import SiteDocument
 from shared.rules.documents import CriterionDocument, to_criteria
 from shared.rules.model import Rule
-from shared.settings.base import Document, DocumentName, Reference, SettingsDocument, Text, standing_twice
+from shared.settings.base import Document, DocumentName, Reference, SettingsDocument, ShortText, Text, standing_twice
 from shared.tickets.domain.model import Priority, RuleResult
 from shared.tickets.domain.templates import PLACEHOLDERS, unknown_placeholders
 from shared.vaults.documents.credential_stores import parse_authority
@@ -61,7 +61,6 @@ def _template(text: str) -> str:
 VaultName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{1,62}$")]
 # Characters of names in Azure, with `*` and `?`.
 Pattern = Annotated[str, StringConstraints(pattern=r"^[\w().*?-]{1,90}$")]
-ShortText = Annotated[Text, StringConstraints(max_length=200)]
 Summary = Annotated[Text, StringConstraints(max_length=500), AfterValidator(_template)]
 Details = Annotated[Text, StringConstraints(max_length=8_000), AfterValidator(_template)]
 Days = Annotated[int, Field(ge=1, le=3_650)]

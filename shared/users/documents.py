@@ -9,9 +9,10 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 
 from shared.hosts import HostUse, Service
 from shared.imports.documents import RAW, BrakeDocument, SiteRuleDocument
+from shared.records.comparison import MEANINGLESS
 from shared.records.documents.sites import SiteDocument
 from shared.rules.expressions import ExpressionError, compile_expression
-from shared.settings.base import Document, DocumentName, Reference, SettingsDocument, Text, standing_twice
+from shared.settings.base import Document, DocumentName, Reference, SettingsDocument, ShortText, Text, standing_twice
 from shared.vaults.documents.credentials import CredentialReference, WebhookCredentials
 
 _REALM = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -138,6 +139,9 @@ class AuthRocketRealmDocument(SettingsDocument):
         default=(MatchDocument(field="email"), MatchDocument(field="reference", ignore_case=False)),
         validate_default=True,
     )
+    match_unverified_email: bool = False
+    match_other_realms: bool = False
+    never_match: tuple[ShortText, ...] = Field(default=MEANINGLESS, max_length=200)
     default_site: DocumentName
     site_rules: tuple[SiteRuleDocument, ...] = ()
     organisations: bool = False

@@ -94,10 +94,18 @@ class UserMapper:
             values,
             label=label,
             source=source,
+            unproven=self._unproven(user),
             explain=lambda: tuple(self._reasons(tried)),
             grants=self._document.ticket_on_admin_grant,
             settled=self._settled,
         )
+
+    def _unproven(self, user: SourceUser) -> Mapping[str, str]:
+        """The address, while its owner has not answered a message to it: anybody can type another's."""
+        found = user.fields.get("email_verification")
+        if self._document.match_unverified_email or found in (None, "verified"):
+            return {}
+        return {column_of("email"): f"AuthRocket says that the e-mail address is not verified ({found})."}
 
     def explain_fields(self, user: SourceUser) -> Iterator[dict[str, Any]]:
         """Each mapping with what it reads from the user."""

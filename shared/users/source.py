@@ -14,6 +14,7 @@ from shared.imports.runs.repository import RunRepository
 from shared.imports.sources import Expansion
 from shared.outbound import Outbound
 from shared.reasons import Reason
+from shared.records.comparison import comparable
 from shared.records.documents.sites import customers_by_site
 from shared.records.model import column_of
 from shared.settings.store import SettingsStore
@@ -99,6 +100,7 @@ class RealmSource:
         *,
         settled: bool,
         customers: Mapping[str, str],
+        others: frozenset[str],
     ) -> None:
         self.name = name
         self.document = document
@@ -106,6 +108,7 @@ class RealmSource:
         self._realms = realms
         self._deliver = deliver
         self._customers = customers
+        self._others = others
         self._memberships: dict[str, list[Membership]] | None = None
 
     def parts(self) -> Sequence[str]:
@@ -131,8 +134,13 @@ class RealmSource:
             only_on_create=self.mapper.only_on_create(),
             may_blank=self.mapper.may_blank(),
             columns=self.mapper.columns(),
-            matching=tuple(MatchOn(column_of(one.field), one.ignore_case) for one in document.match_order),
+            matching=tuple(
+                MatchOn(column_of(one.field), one.ignore_case, (column_of("reference"),))
+                for one in document.match_order
+            ),
             customers=self._customers,
+            others=frozenset() if document.match_other_realms else self._others,
+            never_match=frozenset(comparable(one, ignore_case=True) for one in document.never_match),
         )
 
     def read(self, part: str) -> Iterator[Sequence[SourceUser]]:  # noqa: ARG002 - a realm has one part
@@ -189,5 +197,13 @@ class RealmSourceType:
     def source(self, name: str) -> RealmSource:
         document = self._realms.document(name, fresh=True)
         settled = self._runs.find_success(KIND, name) is not None
-        customers = customers_by_site(self._settings)
-        return RealmSource(name, document, self._realms, self._deliver, settled=settled, customers=customers)
+        others = frozenset(one.name for one in self._settings.list(AuthRocketRealmDocument)) - {name}
+        return RealmSource(
+            name,
+            document,
+            self._realms,
+            self._deliver,
+            settled=settled,
+            customers=customers_by_site(self._settings),
+            others=others,
+        )

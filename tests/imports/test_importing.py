@@ -161,7 +161,13 @@ def test_a_record_matches_one_made_by_hand_and_follows_it_from_then_on(world: Wo
     world.add("M-1", name="by hand", number="SERV-1", note="under the desk")
     world.far.put("i-1", name="web", number="SERV-1", note="rack 7")
     assert _counts(world) == {"update": 1}
+    # What a person typed is theirs, until they let go of it.
+    assert world.field("M-1", "name") == "by hand"
+    assert _counts(world) == {"unchanged": 1}
+    world.let_go("M-1")
+    assert _counts(world) == {"update": 1}
     assert world.field("M-1", "name") == "web"
+    assert world.field("M-1", "note") == "rack 7"
     assert world.active() == {"M-1"}
     assert _counts(world) == {"unchanged": 1}
     # AWS-13: from now on by its id, whatever the matching field says.
@@ -178,7 +184,7 @@ def test_matching_is_exact_unless_case_is_to_be_ignored(world: World) -> None:
     world.add("M-2", name="by hand", number="serv-2")
     world.far.put("i-2", name="web", number="SERV-2")
     world.run()
-    assert world.field("M-2", "name") == "web"
+    assert world.rows()["M-2"]["claimed_by"] == world.key("i-2").text
 
 
 def test_two_candidates_are_an_error_that_names_both_and_touches_neither(world: World) -> None:

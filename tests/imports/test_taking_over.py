@@ -119,6 +119,7 @@ def test_a_value_that_the_run_itself_writes_is_matched_whatever_the_order(
     monkeypatch.setattr(parts, "OPERATIONS_PER_TRANSACTION", written_at_once)
     world.far.page_size = 1
     world.add("M-1", name="by hand", number="S-1")
+    world.let_go("M-1")
     world.far.put(follower, number="S-1")
     _run(world)
     world.far.put(follower, number="S-2")

@@ -21,9 +21,9 @@ from shared.imports.runs.repository import RunRepository
 from shared.imports.runs.runner import ImportRunner, PartMessage
 from shared.imports.runs.starter import RunStarter
 from shared.imports.sources import SourceType
-from shared.records.editor import RecordEditor
+from shared.records.editor import ALL, RecordEditor
 from shared.records.history import HISTORY
-from shared.records.model import Key, column_of
+from shared.records.model import MANUAL_PARTITION, Key, column_of
 from shared.records.table import RecordTable
 from shared.settings.store import SettingsStore
 from shared.storage.rows import Value
@@ -46,6 +46,10 @@ class FarRecord:
     number: str = ""
     note: str = ""
     gone: bool = False
+    email: str = ""
+    verification: str = "verified"
+    # Where a machine is; everywhere when it is empty.
+    region: str = ""
 
 
 class FarSide:
@@ -128,6 +132,7 @@ class FakeEc2:
                     "region": region,
                 }
                 for record_id, record in page
+                if record.region in ("", region)
             ]
 
 
@@ -220,7 +225,13 @@ class _FarRealms(Realms):
                 SourceUser(
                     record_id,
                     not record.gone,
-                    {"name": record.name, "reference": record.number, "custom": {"note": record.note}},
+                    {
+                        "name": record.name,
+                        "reference": record.number,
+                        "custom": {"note": record.note},
+                        "email": record.email,
+                        "email_verification": record.verification,
+                    },
                 )
                 for record_id, record in page
             ]
@@ -364,6 +375,10 @@ class World:
 
     def add(self, record_id: str, **values: Any) -> None:
         self.editing.add(record_id, {self.case.fields[name]: value for name, value in values.items()}, by="jim")
+
+    def let_go(self, record_id: str) -> None:
+        """Release all that a person holds of a record made by hand."""
+        self.editing.edit(Key(MANUAL_PARTITION, record_id), {}, [ALL], by="jim", if_match="*")
 
     def rows(self) -> dict[str, dict[str, Value]]:
         """The records by row key (the manual ones too), without history."""

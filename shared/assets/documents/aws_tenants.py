@@ -17,10 +17,11 @@ from shared.assets.documents.aws_accounts import (
     RoleArn,
 )
 from shared.imports.documents import RAW, BrakeDocument, SiteRuleDocument
+from shared.records.comparison import MEANINGLESS
 from shared.records.documents.sites import SiteDocument
 from shared.rules.documents import CriterionDocument
 from shared.rules.expressions import ExpressionError, Read, compile_expression
-from shared.settings.base import Document, DocumentName, Reference, SettingsDocument, Text, standing_twice
+from shared.settings.base import Document, DocumentName, Reference, SettingsDocument, ShortText, Text, standing_twice
 
 ALL_REGIONS = "all"
 _ACCOUNT = re.compile(r"\d{12}", re.ASCII)
@@ -182,6 +183,8 @@ class AwsTenantDocument(SettingsDocument):
     field_mappings: tuple[FieldMappingDocument, ...] = Field(min_length=1)
     matching_field: Text | None = None
     matching_ignores_case: bool = False
+    match_other_tenants: bool = False
+    never_match: tuple[ShortText, ...] = Field(default=MEANINGLESS, max_length=200)
     asset_type: AssetTypeChoiceDocument
     default_site: DocumentName
     site_rules: tuple[SiteRuleDocument, ...] = ()

@@ -1,6 +1,7 @@
 """Which existing row a record without a row of its own takes: found by the matching fields, claimed by one alone."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from shared.imports.plan.model import (
@@ -13,18 +14,20 @@ from shared.imports.plan.model import (
     PlanEntry,
     Policy,
 )
-from shared.records.model import MANUAL_PARTITION, SITE, FieldValue, Key
+from shared.records.model import MANUAL_PARTITION, SITE, FieldValue, Key, field_of
 
 # Columns that say what a candidate is.
-_OF_CANDIDATES = ("f_name", "active", "claimed_by", SITE)
+OF_CANDIDATES = ("f_name", "source_id", "active", "claimed_by", "gone_since", "document", SITE)
 IsSeen = Callable[[str], bool]
 
 
 class Match(NamedTuple):
-    """What the matching says of a record: a row, that there is none, or an error."""
+    """What the matching says of a record: a row, that there is none, or an error. `notes` are sentences about rows that
+    were passed over."""
 
     desired: DesiredRecord
     found: Candidate | PlanEntry | None
+    notes: tuple[str, ...] = ()
 
 
 class Matcher:
@@ -43,7 +46,7 @@ class Matcher:
         if entry.existing is None:
             return
         after = {**entry.existing.values, **entry.assign}
-        columns = {*_OF_CANDIDATES, *(match.column for match in self._policy.matching)}
+        columns = {*OF_CANDIDATES, *(one for match in self._policy.matching for one in columns_of(match))}
         self._changed[entry.existing.key] = {
             column: value for column in columns if (value := after.get(column)) is not None
         }
@@ -52,14 +55,22 @@ class Matcher:
         """For each record what the first matching column finds that finds anything."""
         results: list[Match] = []
         open_records = list(records)
+        notes: dict[str, list[str]] = {}
         for match in self._policy.matching:
-            keyed = [(desired, match.fold(desired.values.get(match.column))) for desired in open_records]
+            keyed = [(desired, self._policy.matching_value(match, desired)) for desired in open_records]
             values = sorted({value for _, value in keyed if value})
             found = self._found(match, values) if values else {}
             open_records = []
             for desired, value in keyed:
                 same = found.get(value, ()) if value else ()
-                free = [one for one in same if not self._is_owned(one) and self._policy.may_take(desired, one)]
+                free: list[Candidate] = []
+                for one in same:
+                    if self._is_owned(one):
+                        continue
+                    if why_not := self._policy.why_not_take(match, desired, one):
+                        notes.setdefault(desired.row_key, []).append(why_not)
+                    else:
+                        free.append(one)
                 if not free:
                     open_records.append(desired)
                 elif len(free) == 1:
@@ -68,7 +79,26 @@ class Matcher:
                     names = " and ".join(sorted(candidate.label for candidate in free))
                     message = f"{len(free)} records have the same value in the matching field: {names}."
                     results.append(Match(desired, PlanEntry.about(desired, Action.ERROR, "ambiguous", message)))
-        return results + [Match(desired, None) for desired in open_records]
+        return results + [Match(desired, None, tuple(notes.get(desired.row_key, ()))) for desired in open_records]
+
+    def recheck(self, entries: Sequence[PlanEntry]) -> list[PlanEntry]:
+        """Updates of records that have rows of their own, and get other values in matching columns: an error where
+        another record has such a value, because two rows would then be one person or machine."""
+        for entry in entries:
+            self.remember(entry)
+        others: dict[str, str] = {}
+        for match in self._policy.matching:
+            changed = [entry for entry in entries if match.column in entry.assign]
+            keyed = [(one, desired, self._policy.matching_value(match, desired)) for one, desired in _desired(changed)]
+            values = sorted({value for _, _, value in keyed if value})
+            found = self._found(match, values) if values else {}
+            for entry, desired, value in keyed:
+                for one in found.get(value, ()) if value else ():
+                    own = entry.existing is not None and one.key == entry.existing.key
+                    if not own and not self._policy.why_not_take(match, desired, one):
+                        said = f"{field_of(match.column)} is now {value!r}, which {one.label} has too."
+                        others.setdefault(entry.row_key, said)
+        return [_refused(entry, others[entry.row_key]) if entry.row_key in others else entry for entry in entries]
 
     def _found(self, match: MatchOn, values: Sequence[str]) -> Mapping[str, Sequence[Candidate]]:
         """What there is with these values once this run's changes are written: a preview, which writes none, and an
@@ -87,26 +117,40 @@ class Matcher:
         """Whether the candidate's own record is alive: then that one has it by its id, which is checked first."""
         if candidate.key.partition == self._partition:
             # One that was taken over goes back to its own record, when that of the other is not there any more.
-            claimed = candidate.claimed_by and self.is_live(Key.parse(candidate.claimed_by), candidate.active)
+            claimed = candidate.claimed_by and self.is_live(Key.parse(candidate.claimed_by), candidate.alive)
             return self._is_seen(candidate.key.row) and not claimed
-        return candidate.owned and candidate.active and not candidate.claimed_by
+        return candidate.owned and candidate.alive and not candidate.claimed_by
 
-    def is_live(self, holder: Key, active: bool) -> bool:
-        """Whether the record that holds a row is alive; of another part only the row's state can tell."""
-        return self._is_seen(holder.row) if holder.partition == self._partition else active
+    def is_live(self, holder: Key, alive: bool) -> bool:
+        """Whether the record that holds a row is alive; of another part only the row can tell, by `alive`."""
+        return self._is_seen(holder.row) if holder.partition == self._partition else alive
 
     def other_holder(self, own: Key, existing: ExistingRecord) -> str:
         """The living record, other than this one, that has a row to which this one is led; empty for none."""
         holder = existing.claimed_by
         if existing.key == own or holder == own.text:
             return ""
-        if holder and self.is_live(Key.parse(holder), existing.active):
+        if holder and self.is_live(Key.parse(holder), existing.alive):
             return holder
         if existing.key.partition == self._partition:
             is_owned = self._is_seen(existing.key.row)
         else:
-            is_owned = existing.active and not holder and existing.key.partition != MANUAL_PARTITION
+            is_owned = existing.alive and not holder and existing.key.partition != MANUAL_PARTITION
         return existing.key.text if is_owned else ""
+
+
+def columns_of(match: MatchOn) -> tuple[str, ...]:
+    """The columns that the matching by one column looks at."""
+    return (match.column, *match.identifying)
+
+
+def _desired(entries: Sequence[PlanEntry]) -> list[tuple[PlanEntry, DesiredRecord]]:
+    return [(entry, entry.desired) for entry in entries if entry.desired is not None]
+
+
+def _refused(entry: PlanEntry, said: str) -> PlanEntry:
+    message = f"{said} Correct one of them, or deactivate the record that is not needed."
+    return replace(entry, action=Action.ERROR, reason="matches_another", message=message, assign={}, differences=())
 
 
 def refuse_all(claimants: Sequence[DesiredRecord], label: str) -> list[PlanEntry]:

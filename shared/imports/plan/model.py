@@ -11,7 +11,8 @@ from typing import Protocol
 
 from shared.imports.plan.safety import Brake
 from shared.reasons import Reason
-from shared.records.model import MANUAL_PARTITION, SITE, FieldChange, FieldValue, Key, Values, plain_value
+from shared.records.comparison import comparable
+from shared.records.model import MANUAL_PARTITION, SITE, FieldChange, FieldValue, Key, Values, field_of, plain_value
 from shared.text import escape_key
 
 
@@ -56,7 +57,8 @@ class DesiredRecord:
     `values` are by column; None means that the source has nothing there. `gone` says in a word why a record that is
     still listed counts as gone (`terminated`, `inactive`). `skip` and `error` are sentences that keep it from being
     imported. `source` is the record as read, for `explain`. `prerequisites` are what must be made before the record is
-    written, each with the column whose value asks for it, or an empty text for any.
+    written, each with the column whose value asks for it, or an empty text for any. `unproven` are columns whose value
+    nobody has shown to be the record's own, each with a sentence: none is found by them.
     """
 
     id: str
@@ -68,6 +70,7 @@ class DesiredRecord:
     error_reason: Reason | None = None
     source: Mapping[str, object] | None = field(default=None, repr=False)
     prerequisites: Mapping[str, str] = field(default_factory=dict[str, str])
+    unproven: Mapping[str, str] = field(default_factory=dict[str, str])
     explain: Callable[[], tuple[str, ...]] = field(default=no_explanation, repr=False, compare=False)
 
     @cached_property
@@ -113,12 +116,22 @@ class ExistingRecord:
         return bool(self.values.get("active", True))
 
     @property
+    def alive(self) -> bool:
+        """Whether its record is still there, as far as the row says."""
+        return self.active and self.gone_since is None
+
+    @property
     def claimed_by(self) -> str:
         return str(self.values.get("claimed_by", ""))
 
     @property
     def locks(self) -> frozenset[str]:
         return frozenset(str(self.values.get("locks", "")).split())
+
+    @property
+    def typed(self) -> frozenset[str]:
+        """Columns whose value a person wrote and let go of, and no import has written since."""
+        return frozenset(str(self.values.get("typed", "")).split())
 
     @property
     def gone_since(self) -> datetime | None:
@@ -133,34 +146,37 @@ class ExistingRecord:
 
 @dataclass(frozen=True)
 class MatchOn:
-    """A column by which a record without a row of its own finds one."""
+    """A column by which a record without a row of its own finds one. `identifying` are columns that must not differ
+    where both have a value: another reference is another person."""
 
     column: str
     ignore_case: bool = False
+    identifying: tuple[str, ...] = ()
 
     def fold(self, value: object) -> str:
-        text = value if isinstance(value, str) else "" if value is None else str(value)
-        text = text.strip()
-        return text.casefold() if self.ignore_case else text
+        return comparable(value, ignore_case=self.ignore_case)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A row that the matching found. `owned` when its own source has it still, as far as its row says."""
+    """A row that the matching found, with the values that were asked for. `owned` when it is a source's; `alive` when
+    its record is still there, as far as the row says."""
 
     key: Key
     label: str
-    active: bool
+    alive: bool
     owned: bool
-    claimed_by: str = ""
-    site: str = ""
+    values: Mapping[str, FieldValue] = field(repr=False)
+
+    @property
+    def claimed_by(self) -> str:
+        return str(self.values.get("claimed_by", ""))
 
     @classmethod
     def of(cls, key: Key, values: Mapping[str, FieldValue]) -> "Candidate":
         label = f"{values.get('f_name') or key.row!s} ({key.partition}, {key.row})"
-        active = bool(values.get("active", True))
-        owned, site = key.partition != MANUAL_PARTITION, str(values.get(SITE) or "")
-        return cls(key, label, active, owned, str(values.get("claimed_by", "")), site)
+        alive = bool(values.get("active", True)) and values.get("gone_since") is None
+        return cls(key, label, alive, key.partition != MANUAL_PARTITION, values)
 
 
 @dataclass(frozen=True)
@@ -169,7 +185,9 @@ class Policy:
 
     `columns` are those that the import's records have, as far as that is known before they are read: what stands there
     is kept with the index, so that a changed row need not be read again. `confirmed` are the ids that a person
-    confirmed after the brake: those alone are deactivated, and no brake holds. `customers` says whose each site is.
+    confirmed after the brake: those alone are deactivated, and no brake holds. `customers` says whose each site is;
+    `others` are the documents whose records are not taken over. Values of `never_match` mean nothing: they are as
+    `comparable` makes them, without case.
     """
 
     create: bool = True
@@ -186,13 +204,42 @@ class Policy:
     columns: frozenset[str] = frozenset()
     confirmed: frozenset[str] | None = None
     customers: Mapping[str, str] = field(default_factory=dict[str, str])
+    others: frozenset[str] = frozenset()
+    never_match: frozenset[str] = frozenset()
 
-    def may_take(self, desired: DesiredRecord, candidate: "Candidate") -> bool:
-        """Whether the record may take over that row. Whoever is limited to one customer could otherwise lay out a row
-        with another's e-mail address, and read there what the import brings. A record at nobody's site takes none of
-        a customer's; a row at nobody's site is free, as nobody limited can make or read it."""
-        wanted, present = (self.customers.get(str(site)) for site in (desired.values.get(SITE), candidate.site))
-        return present is None or wanted == present
+    def matching_value(self, match: MatchOn, desired: DesiredRecord) -> str:
+        """The folded value by which the record may find a row; empty for none."""
+        value = "" if match.column in desired.unproven else match.fold(desired.values.get(match.column))
+        return "" if self._means_nothing(value) else value
+
+    def why_unmatched(self, desired: DesiredRecord) -> list[str]:
+        """A sentence for each value that is there, and by which the record finds nothing."""
+        said = [desired.unproven[match.column] for match in self.matching if match.column in desired.unproven]
+        for match in self.matching:
+            value = match.fold(desired.values.get(match.column))
+            if value and self._means_nothing(value):
+                said.append(f"{field_of(match.column)} is {value!r}, which never matches.")
+        return said
+
+    def why_not_take(self, match: MatchOn, desired: DesiredRecord, candidate: "Candidate") -> str:
+        """A sentence when the record may not take over that row; empty when it may."""
+        site = candidate.values.get(SITE)
+        wanted, present = (self.customers.get(str(one)) for one in (desired.values.get(SITE), site))
+        if present is not None and wanted != present:
+            # Whoever is limited to one customer could otherwise prepare a row with another's e-mail address, and read
+            # there what the import brings. A row at nobody's site is free: nobody limited can make or read it.
+            return f"{candidate.label} is another customer's."
+        document = str(candidate.values.get("document", ""))
+        if document in self.others:
+            return f"{candidate.label} is imported by {document}."
+        for column in set(match.identifying) - {match.column}:
+            mine, theirs = comparable(desired.values.get(column)), comparable(candidate.values.get(column))
+            if mine != theirs and not self._means_nothing(mine) and not self._means_nothing(theirs):
+                return f"{candidate.label} has another {field_of(column)}: {theirs}."
+        return ""
+
+    def _means_nothing(self, value: str) -> bool:
+        return not value or comparable(value, ignore_case=True) in self.never_match
 
     @cached_property
     def fingerprint(self) -> str:

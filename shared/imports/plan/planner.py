@@ -53,6 +53,8 @@ class PartPlanner:
         self._seen = dict.fromkeys(index, False)
         self._gone: dict[str, str] = {}
         self._held: list[DesiredRecord] = []
+        # Updates that change a value by which records are matched: others may change theirs too.
+        self._changed_matches: list[PlanEntry] = []
         # Rows that a record of this part takes over, with its key.
         self._taken: dict[Key, str] = {}
 
@@ -92,7 +94,8 @@ class PartPlanner:
 
     def finish(self, *, read_to_the_end: bool) -> list[PlanEntry]:
         """The rest of the plan. Nothing is deactivated unless the part was read to its end."""
-        entries = self._matched() if self._held else []
+        entries = self._matcher.recheck(self._changed_matches) if self._changed_matches else []
+        entries += self._matched() if self._held else []
         missing = [row_key for row_key in self._index if not self._stays(row_key)]
         if missing:
             entries += self._removals.entries(missing, self._gone, read_to_the_end=read_to_the_end)
@@ -113,6 +116,8 @@ class PartPlanner:
             return replace(
                 entry, action=Action.UNCHANGED, assign={}, differences=(), message="It is not there any more."
             )
+        if entry.action is Action.SKIP and entry.reason == "gone":
+            return self._removals.stay(own.row, fresh, entry.message)
         if entry.action is Action.SKIP:
             return self._removals.wait(own.row, fresh, "It is gone.")
         return self._removals.deactivate(own.row, fresh, entry.message)
@@ -141,7 +146,7 @@ class PartPlanner:
         return any(
             value and (self._has_aliases or self._may_match(match, value))
             for match in self._policy.matching
-            for value in (match.fold(desired.values.get(match.column)),)
+            for value in (self._policy.matching_value(match, desired),)
         )
 
     @cached_property
@@ -165,7 +170,11 @@ class PartPlanner:
         entries: list[PlanEntry] = []
         for desired in records:
             existing = loaded.get(self._own(desired))
-            entries.append(self._new(desired, None) if existing is None else self._followed(desired, existing))
+            entry = self._new(desired, None) if existing is None else self._followed(desired, existing)
+            if entry.action is Action.UPDATE and any(match.column in entry.assign for match in self._policy.matching):
+                self._changed_matches.append(entry)
+            else:
+                entries.append(entry)
         return entries
 
     def _followed(self, desired: DesiredRecord, existing: ExistingRecord) -> PlanEntry:
@@ -183,16 +192,18 @@ class PartPlanner:
 
     # Records that are not there
 
-    def _new(self, desired: DesiredRecord, target: ExistingRecord | None) -> PlanEntry:
+    def _new(self, desired: DesiredRecord, target: ExistingRecord | None, notes: Sequence[str] = ()) -> PlanEntry:
         if target is not None:
             entry = self._update(desired, target, matched=True)
             return replace(entry, make_alias=True) if entry.action is Action.UPDATE else entry
+        why = " ".join([*self._policy.why_unmatched(desired), *notes])
         if not self._policy.create:
-            message = "It matches nothing, and creating is turned off."
+            message = f"It matches nothing, and creating is turned off. {why}".rstrip()
             return PlanEntry.about(desired, Action.SKIP, "create_off", message)
         values = {column: value for column, value in desired.values.items() if value is not None}
         assign: dict[str, FieldValue | None] = {**values, "active": True, "hash": self._policy.hash_of(desired)}
-        return PlanEntry.about(desired, Action.CREATE, "new", "It matches nothing that is there.", None, assign)
+        message = f"It matches nothing that is there. {why}".rstrip()
+        return PlanEntry.about(desired, Action.CREATE, "new", message, None, assign)
 
     def _matched(self) -> list[PlanEntry]:
         """Entries of the records that were held back until all of the part was seen."""
@@ -211,11 +222,11 @@ class PartPlanner:
                 astray.append(desired)
         entries += self._led_back(astray)
         claims: dict[Key, list[tuple[DesiredRecord, Candidate]]] = {}
-        for desired, found in self._matcher.matches(unmatched):
+        for desired, found, notes in self._matcher.matches(unmatched):
             if isinstance(found, PlanEntry):
                 entries.append(found)
             elif found is None:
-                entries.append(self._new(desired, None))
+                entries.append(self._new(desired, None, notes))
             else:
                 claims.setdefault(found.key, []).append((desired, found))
         for key, claimants in claims.items():
@@ -230,7 +241,7 @@ class PartPlanner:
         if key in self._taken:
             return refuse_claimed(desired, candidate.label, self._taken[key])
         holder = Key.parse(candidate.claimed_by)
-        if candidate.claimed_by and holder != self._own(desired) and self._matcher.is_live(holder, candidate.active):
+        if candidate.claimed_by and holder != self._own(desired) and self._matcher.is_live(holder, candidate.alive):
             return refuse_claimed(desired, candidate.label, candidate.claimed_by)
         # It is taken over here: it is not gone with the record that it had before.
         self._taken[key] = self._own(desired).text
@@ -261,7 +272,7 @@ class PartPlanner:
 
     def _returned(self, desired: DesiredRecord, indexed: IndexEntry) -> PlanEntry:
         """A record whose row another record took over meanwhile."""
-        if self._matcher.is_live(Key.parse(indexed.claimed_by), indexed.active):
+        if self._matcher.is_live(Key.parse(indexed.claimed_by), indexed.active and indexed.gone_since is None):
             return refuse_claimed(desired, desired.label or desired.id, indexed.claimed_by)
         return self._compared([desired])[0]
 
@@ -305,7 +316,8 @@ def plan_update(
         # Shown and kept in the history: it says which record of the source an asset follows.
         assign["claimed_by"] = claimed_by
         changes.append(FieldChange("claimed_by", holder, claimed_by))
-    technical: dict[str, FieldValue | None] = {"hash": policy.hash_of(desired), "gone_since": None}
+    typed = " ".join(sorted(column for column in existing.typed if assign.get(column) is None)) or None
+    technical: dict[str, FieldValue | None] = {"hash": policy.hash_of(desired), "gone_since": None, "typed": typed}
     assign |= {column: value for column, value in technical.items() if existing.values.get(column) != value}
     stays = f"A person's values stay in {', '.join(locked)}." if locked else ""
     if not changes:
@@ -327,13 +339,15 @@ def _differences(
     """What the source changes of the values, and the fields in which a person's value stays in its way."""
     changes: list[FieldChange] = []
     locked: list[str] = []
-    locks = existing.locks
+    locks, typed = existing.locks, existing.typed
     for column, value in desired.values.items():
         before = existing.values.get(column)
         if value == before and type(value) is type(before):
             continue
         if column in locks:
             locked.append(field_of(column) or column)
-        elif column not in policy.only_on_create and (value is not None or column in policy.may_blank):
+        elif column not in policy.only_on_create and (
+            value is not None or (column in policy.may_blank and column not in typed)
+        ):
             changes.append(FieldChange(column, before, value))
     return changes, sorted(locked)

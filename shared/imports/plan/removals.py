@@ -1,10 +1,13 @@
 """Rows whose record the source has no more: deactivated, kept for a grace period, or held back by the brake."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from shared.imports.plan.model import DEACTIVATED, Action, ExistingRecord, IndexEntry, Loader, PlanEntry, Policy
 from shared.records.model import ACTIVE, FieldChange, FieldValue, Key
+
+# What becomes of one row, for a sentence that says why.
+_Step = Callable[[str, ExistingRecord, str], PlanEntry]
 
 
 class RemovalPlanner:
@@ -24,10 +27,9 @@ class RemovalPlanner:
 
         Nothing is deactivated unless the part was read to its end.
         """
-        policy = self._policy
         entries: list[PlanEntry] = []
+        steps: dict[str, tuple[_Step, str]] = {}
         due: dict[str, str] = {}
-        waiting: dict[str, str] = {}
         done = 0
         for row_key in missing:
             indexed, listed = self._index[row_key], gone.get(row_key)
@@ -38,28 +40,38 @@ class RemovalPlanner:
                 if indexed.done == DEACTIVATED:
                     done += 1
                     entries.append(PlanEntry(row_key, Action.DEACTIVATE, "gone", why, done=True))
+            elif self._policy.confirmed is not None and row_key not in self._policy.confirmed:
                 continue
-            if policy.confirmed is not None and row_key not in policy.confirmed:
-                continue
-            if not (policy.deactivate_listed if listed else policy.deactivate_vanished) or not read_to_the_end:
-                without = policy.why_not_deactivated if read_to_the_end else "The part was not read to its end."
-                entries.append(PlanEntry(row_key, Action.SKIP, "gone", f"{why} {without}"))
-            elif policy.grace and policy.confirmed is None and not self._grace_is_over(indexed):
-                waiting[row_key] = why
+            elif not read_to_the_end:
+                entries.append(PlanEntry(row_key, Action.SKIP, "gone", f"{why} The part was not read to its end."))
+            elif self._stays_active(listed):
+                why = f"{why} {self._policy.why_not_deactivated}"
+                if indexed.gone_since is None:
+                    steps[row_key] = self.stay, why
+                else:
+                    entries.append(PlanEntry(row_key, Action.SKIP, "gone", why))
+            elif self._is_in_grace(indexed):
+                steps[row_key] = self.wait, why
             else:
                 due[row_key] = why
-        if due and policy.confirmed is None:
+        if due and self._policy.confirmed is None:
             active = self._active_before()
-            if policy.brake.holds(len(due) + done, active):
+            if self._policy.brake.holds(len(due) + done, active):
                 return entries + self._held_back(due, active)
-        loaded = self._load([Key(self._partition, row_key) for row_key in [*due, *waiting]], ())
-        for row_key, why in due.items():
+        steps |= {row_key: (self.deactivate, why) for row_key, why in due.items()}
+        loaded = self._load([Key(self._partition, row_key) for row_key in steps], ())
+        for row_key, (step, why) in steps.items():
             if existing := loaded.get(Key(self._partition, row_key)):
-                entries.append(self.deactivate(row_key, existing, why))
-        for row_key, why in waiting.items():
-            if existing := loaded.get(Key(self._partition, row_key)):
-                entries.append(self.wait(row_key, existing, why))
+                entries.append(step(row_key, existing, why))
         return entries
+
+    def _stays_active(self, listed: str | None) -> bool:
+        return not (self._policy.deactivate_listed if listed else self._policy.deactivate_vanished)
+
+    def _is_in_grace(self, indexed: IndexEntry) -> bool:
+        if not self._policy.grace or self._policy.confirmed is not None:
+            return False
+        return indexed.gone_since is None or self._now - indexed.gone_since < self._policy.grace
 
     def _active_before(self) -> int:
         """How many records were active when the run began."""
@@ -72,9 +84,6 @@ class RemovalPlanner:
             f"{self._policy.brake.share:.0%}. Look at the run, and confirm it if that is right."
         )
         return [PlanEntry(row_key, Action.HELD_BACK, "brake", f"{why} {message}") for row_key, why in due.items()]
-
-    def _grace_is_over(self, indexed: IndexEntry) -> bool:
-        return indexed.gone_since is not None and self._now - indexed.gone_since >= self._policy.grace
 
     def deactivate(self, row_key: str, existing: ExistingRecord, why: str) -> PlanEntry:
         """The row becomes inactive, unless a person holds it active."""
@@ -93,6 +102,12 @@ class RemovalPlanner:
         until = (since or self._now) + self._policy.grace
         message = f"{why} It is deactivated from {until:%Y-%m-%d %H:%M} UTC on."
         return _about(existing, Action.SKIP, "grace", message, {} if since else {"gone_since": self._now})
+
+    def stay(self, row_key: str, existing: ExistingRecord, why: str) -> PlanEntry:
+        """The row stays active. It says that its record is gone, so that another part may take it over."""
+        if (settled := self._settled_meanwhile(row_key, existing)) is not None:
+            return settled
+        return _about(existing, Action.SKIP, "gone", why, {} if existing.gone_since else {"gone_since": self._now})
 
     def _settled_meanwhile(self, row_key: str, existing: ExistingRecord) -> PlanEntry | None:
         """The row is younger than the index that the decision stands on: another attempt or part may have been here."""
