@@ -158,7 +158,8 @@ def _declare_edit(blueprint: func.Blueprint, records: Records) -> Any:
     )
     @named(
         f"edit_{records.one}",
-        "`fields` then stay as they are set, whatever the source says; `release` gives fields back to the import.",
+        "`fields` then stay as they are set, whatever the source says; `release` gives fields back to the import, "
+        "`*` all of them.",
     )
     def edit_record(req: func.HttpRequest) -> func.HttpResponse:
         from functions.schemas.records import RecordEdit

@@ -3,7 +3,7 @@
 import pytest
 
 from lab.emulators.authrocket import AuthRocketLab
-from shared.imports.plan.model import Candidate, DesiredRecord, Policy
+from shared.imports.plan.model import Candidate, DesiredRecord, MatchOn, Policy
 from shared.records.documents.sites import SiteDocument
 from shared.records.model import Key
 from shared.storage.rows import Create, Row, Save, Value
@@ -77,7 +77,8 @@ def test_a_user_at_a_site_that_is_nobodys_takes_no_row_of_a_customer(desk: Desk)
 def test_a_user_without_a_site_takes_no_row_of_a_customer() -> None:
     policy = Policy(customers={"oak-yard": "oak"})
     for site, may in (("oak-yard", False), ("", True), ("no-such-site", True)):
-        assert policy.may_take(DesiredRecord("jim"), Candidate.of(Key("manual", "jim"), {"site": site})) is may
+        candidate = Candidate.of(Key("manual", "jim"), {"site": site})
+        assert (policy.why_not_take(MatchOn("f_email"), DesiredRecord("jim"), candidate) == "") is may
 
 
 @pytest.mark.parametrize("site", ["", "no-such-site"])
