@@ -17,7 +17,6 @@ from shared.imports.plan.model import DesiredRecord, MatchOn, Policy, Trigger
 from shared.imports.plan.safety import Brake
 from shared.imports.sources import Expansion
 from shared.reasons import Reason
-from shared.records.comparison import comparable
 from shared.records.documents.sites import customers_by_site
 from shared.records.model import CUSTOM, SITE, TYPE, column_of
 from shared.settings.store import SettingsStore
@@ -90,8 +89,8 @@ class TenantSource:
             matching=matching,
             columns=frozenset(field.column for field in fields) | {TYPE, SITE},
             customers=customers_by_site(self._settings),
-            others=frozenset() if document.match_other_tenants else self._other_tenants(),
-            never_match=frozenset(comparable(one, ignore_case=True) for one in document.never_match),
+            others=frozenset if document.match_other_tenants else self._other_tenants,
+            never_match=document.never_match,
         )
 
     def _other_tenants(self) -> frozenset[str]:

@@ -14,7 +14,6 @@ from shared.imports.runs.repository import RunRepository
 from shared.imports.sources import Expansion
 from shared.outbound import Outbound
 from shared.reasons import Reason
-from shared.records.comparison import comparable
 from shared.records.documents.sites import customers_by_site
 from shared.records.model import column_of
 from shared.settings.store import SettingsStore
@@ -100,7 +99,7 @@ class RealmSource:
         *,
         settled: bool,
         customers: Mapping[str, str],
-        others: frozenset[str],
+        others: Callable[[], frozenset[str]],
     ) -> None:
         self.name = name
         self.document = document
@@ -139,8 +138,8 @@ class RealmSource:
                 for one in document.match_order
             ),
             customers=self._customers,
-            others=frozenset() if document.match_other_realms else self._others,
-            never_match=frozenset(comparable(one, ignore_case=True) for one in document.never_match),
+            others=frozenset if document.match_other_realms else self._others,
+            never_match=document.never_match,
         )
 
     def read(self, part: str) -> Iterator[Sequence[SourceUser]]:  # noqa: ARG002 - a realm has one part
@@ -197,7 +196,10 @@ class RealmSourceType:
     def source(self, name: str) -> RealmSource:
         document = self._realms.document(name, fresh=True)
         settled = self._runs.find_success(KIND, name) is not None
-        others = frozenset(one.name for one in self._settings.list(AuthRocketRealmDocument)) - {name}
+
+        def others() -> frozenset[str]:
+            return frozenset(one.name for one in self._settings.list(AuthRocketRealmDocument)) - {name}
+
         return RealmSource(
             name,
             document,

@@ -14,6 +14,7 @@ from shared.imports.plan.model import (
     PlanEntry,
     Policy,
 )
+from shared.records.comparison import comparable
 from shared.records.model import MANUAL_PARTITION, SITE, FieldValue, Key, field_of
 
 # Columns that say what a candidate is.
@@ -57,7 +58,7 @@ class Matcher:
         open_records = list(records)
         notes: dict[str, list[str]] = {}
         for match in self._policy.matching:
-            keyed = [(desired, self._policy.matching_value(match, desired)) for desired in open_records]
+            keyed = [(desired, matching_value(self._policy, match, desired)) for desired in open_records]
             values = sorted({value for _, value in keyed if value})
             found = self._found(match, values) if values else {}
             open_records = []
@@ -67,7 +68,7 @@ class Matcher:
                 for one in same:
                     if self._is_owned(one):
                         continue
-                    if why_not := self._policy.why_not_take(match, desired, one):
+                    if why_not := why_not_take(self._policy, match, desired, one):
                         notes.setdefault(desired.row_key, []).append(why_not)
                     else:
                         free.append(one)
@@ -89,13 +90,13 @@ class Matcher:
         others: dict[str, str] = {}
         for match in self._policy.matching:
             changed = [entry for entry in entries if match.column in entry.assign]
-            keyed = [(one, desired, self._policy.matching_value(match, desired)) for one, desired in _desired(changed)]
+            keyed = [(one, desired, matching_value(self._policy, match, desired)) for one, desired in _desired(changed)]
             values = sorted({value for _, _, value in keyed if value})
             found = self._found(match, values) if values else {}
             for entry, desired, value in keyed:
                 for one in found.get(value, ()) if value else ():
                     own = entry.existing is not None and one.key == entry.existing.key
-                    if not own and not self._policy.why_not_take(match, desired, one):
+                    if not own and not why_not_take(self._policy, match, desired, one):
                         said = f"{field_of(match.column)} is now {value!r}, which {one.label} has too."
                         others.setdefault(entry.row_key, said)
         return [_refused(entry, others[entry.row_key]) if entry.row_key in others else entry for entry in entries]
@@ -137,6 +138,44 @@ class Matcher:
         else:
             is_owned = existing.alive and not holder and existing.key.partition != MANUAL_PARTITION
         return existing.key.text if is_owned else ""
+
+
+def matching_value(policy: Policy, match: MatchOn, desired: DesiredRecord) -> str:
+    """The folded value by which the record may find a row; empty for none."""
+    value = "" if match.column in desired.unproven else match.fold(desired.values.get(match.column))
+    return "" if _means_nothing(policy, value) else value
+
+
+def why_unmatched(policy: Policy, desired: DesiredRecord) -> list[str]:
+    """A sentence for each value that is there, and by which the record finds nothing."""
+    said = [desired.unproven[match.column] for match in policy.matching if match.column in desired.unproven]
+    for match in policy.matching:
+        value = match.fold(desired.values.get(match.column))
+        if value and _means_nothing(policy, value):
+            said.append(f"{field_of(match.column)} is {value!r}, which never matches.")
+    return said
+
+
+def why_not_take(policy: Policy, match: MatchOn, desired: DesiredRecord, candidate: Candidate) -> str:
+    """A sentence when the record may not take over that row; empty when it may."""
+    sites = (desired.values.get(SITE), candidate.values.get(SITE))
+    wanted, present = (policy.customers.get(str(site)) for site in sites)
+    if present is not None and wanted != present:
+        # Whoever is limited to one customer could otherwise prepare a row with another's e-mail address, and read there
+        # what the import brings. A row at nobody's site is free: nobody limited can make or read it.
+        return f"{candidate.label} is another customer's."
+    document = str(candidate.values.get("document", ""))
+    if document and document in policy.others():
+        return f"{candidate.label} is imported by {document}."
+    for column in set(match.identifying) - {match.column}:
+        mine, theirs = comparable(desired.values.get(column)), comparable(candidate.values.get(column))
+        if mine != theirs and not _means_nothing(policy, mine) and not _means_nothing(policy, theirs):
+            return f"{candidate.label} has another {field_of(column)}: {theirs}."
+    return ""
+
+
+def _means_nothing(policy: Policy, value: str) -> bool:
+    return not value or comparable(value, ignore_case=True) in policy.meaningless
 
 
 def columns_of(match: MatchOn) -> tuple[str, ...]:

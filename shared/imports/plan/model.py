@@ -12,7 +12,7 @@ from typing import Protocol
 from shared.imports.plan.safety import Brake
 from shared.reasons import Reason
 from shared.records.comparison import comparable
-from shared.records.model import MANUAL_PARTITION, SITE, FieldChange, FieldValue, Key, Values, field_of, plain_value
+from shared.records.model import MANUAL_PARTITION, FieldChange, FieldValue, Key, Values, plain_value
 from shared.text import escape_key
 
 
@@ -129,11 +129,6 @@ class ExistingRecord:
         return frozenset(str(self.values.get("locks", "")).split())
 
     @property
-    def typed(self) -> frozenset[str]:
-        """Columns whose value a person wrote and let go of, and no import has written since."""
-        return frozenset(str(self.values.get("typed", "")).split())
-
-    @property
     def gone_since(self) -> datetime | None:
         since = self.values.get("gone_since")
         return since if isinstance(since, datetime) else None
@@ -186,8 +181,7 @@ class Policy:
     `columns` are those that the import's records have, as far as that is known before they are read: what stands there
     is kept with the index, so that a changed row need not be read again. `confirmed` are the ids that a person
     confirmed after the brake: those alone are deactivated, and no brake holds. `customers` says whose each site is;
-    `others` are the documents whose records are not taken over. Values of `never_match` mean nothing: they are as
-    `comparable` makes them, without case.
+    `others` gives the documents whose records are not taken over. Values of `never_match` mean nothing.
     """
 
     create: bool = True
@@ -204,42 +198,13 @@ class Policy:
     columns: frozenset[str] = frozenset()
     confirmed: frozenset[str] | None = None
     customers: Mapping[str, str] = field(default_factory=dict[str, str])
-    others: frozenset[str] = frozenset()
-    never_match: frozenset[str] = frozenset()
+    others: Callable[[], Collection[str]] = frozenset
+    never_match: tuple[str, ...] = ()
 
-    def matching_value(self, match: MatchOn, desired: DesiredRecord) -> str:
-        """The folded value by which the record may find a row; empty for none."""
-        value = "" if match.column in desired.unproven else match.fold(desired.values.get(match.column))
-        return "" if self._means_nothing(value) else value
-
-    def why_unmatched(self, desired: DesiredRecord) -> list[str]:
-        """A sentence for each value that is there, and by which the record finds nothing."""
-        said = [desired.unproven[match.column] for match in self.matching if match.column in desired.unproven]
-        for match in self.matching:
-            value = match.fold(desired.values.get(match.column))
-            if value and self._means_nothing(value):
-                said.append(f"{field_of(match.column)} is {value!r}, which never matches.")
-        return said
-
-    def why_not_take(self, match: MatchOn, desired: DesiredRecord, candidate: "Candidate") -> str:
-        """A sentence when the record may not take over that row; empty when it may."""
-        site = candidate.values.get(SITE)
-        wanted, present = (self.customers.get(str(one)) for one in (desired.values.get(SITE), site))
-        if present is not None and wanted != present:
-            # Whoever is limited to one customer could otherwise prepare a row with another's e-mail address, and read
-            # there what the import brings. A row at nobody's site is free: nobody limited can make or read it.
-            return f"{candidate.label} is another customer's."
-        document = str(candidate.values.get("document", ""))
-        if document in self.others:
-            return f"{candidate.label} is imported by {document}."
-        for column in set(match.identifying) - {match.column}:
-            mine, theirs = comparable(desired.values.get(column)), comparable(candidate.values.get(column))
-            if mine != theirs and not self._means_nothing(mine) and not self._means_nothing(theirs):
-                return f"{candidate.label} has another {field_of(column)}: {theirs}."
-        return ""
-
-    def _means_nothing(self, value: str) -> bool:
-        return not value or comparable(value, ignore_case=True) in self.never_match
+    @cached_property
+    def meaningless(self) -> frozenset[str]:
+        """`never_match` as `comparable` makes it, without case, with the empty text."""
+        return frozenset({"", *(comparable(one, ignore_case=True) for one in self.never_match)})
 
     @cached_property
     def fingerprint(self) -> str:

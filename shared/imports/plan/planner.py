@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 
-from shared.imports.plan.matcher import Matcher, refuse_all, refuse_claimed
+from shared.imports.plan.matcher import Matcher, matching_value, refuse_all, refuse_claimed, why_unmatched
 from shared.imports.plan.model import (
     DONE_AS,
     Action,
@@ -49,19 +49,18 @@ class PartPlanner:
         self._load = load
         self._find = find
         self._may_match = may_match
-        # Whether the source has the record, by row key. Made of the index, so that it shares the texts of the keys.
+        # Whether the source has the record, by row key of the index.
         self._seen = dict.fromkeys(index, False)
         self._gone: dict[str, str] = {}
         self._held: list[DesiredRecord] = []
-        # Updates that change a value by which records are matched: others may change theirs too.
+        # Updates of values by which records are matched: others may change theirs too.
         self._changed_matches: list[PlanEntry] = []
         # Rows that a record of this part takes over, with its key.
         self._taken: dict[Key, str] = {}
 
     def take(self, records: Iterable[DesiredRecord]) -> list[PlanEntry]:
         """The entries that can be decided now. A record that was seen before in this part is passed over."""
-        entries: list[PlanEntry] = []
-        compare: list[DesiredRecord] = []
+        entries, compare = list[PlanEntry](), list[DesiredRecord]()
         for desired in records:
             key = desired.row_key
             if self._seen.get(key) or key in self._gone:
@@ -116,10 +115,9 @@ class PartPlanner:
             return replace(
                 entry, action=Action.UNCHANGED, assign={}, differences=(), message="It is not there any more."
             )
-        if entry.action is Action.SKIP and entry.reason == "gone":
-            return self._removals.stay(own.row, fresh, entry.message)
         if entry.action is Action.SKIP:
-            return self._removals.wait(own.row, fresh, "It is gone.")
+            again = self._removals.stay if entry.reason == "gone" else self._removals.wait
+            return again(own.row, fresh, "It is gone.")
         return self._removals.deactivate(own.row, fresh, entry.message)
 
     # Most parts have neither a record to match nor one that is gone.
@@ -146,7 +144,7 @@ class PartPlanner:
         return any(
             value and (self._has_aliases or self._may_match(match, value))
             for match in self._policy.matching
-            for value in (self._policy.matching_value(match, desired),)
+            for value in (matching_value(self._policy, match, desired),)
         )
 
     @cached_property
@@ -171,7 +169,7 @@ class PartPlanner:
         for desired in records:
             existing = loaded.get(self._own(desired))
             entry = self._new(desired, None) if existing is None else self._followed(desired, existing)
-            if entry.action is Action.UPDATE and any(match.column in entry.assign for match in self._policy.matching):
+            if entry.action is Action.UPDATE and [one for one in self._policy.matching if one.column in entry.assign]:
                 self._changed_matches.append(entry)
             else:
                 entries.append(entry)
@@ -196,7 +194,7 @@ class PartPlanner:
         if target is not None:
             entry = self._update(desired, target, matched=True)
             return replace(entry, make_alias=True) if entry.action is Action.UPDATE else entry
-        why = " ".join([*self._policy.why_unmatched(desired), *notes])
+        why = " ".join([*why_unmatched(self._policy, desired), *notes])
         if not self._policy.create:
             message = f"It matches nothing, and creating is turned off. {why}".rstrip()
             return PlanEntry.about(desired, Action.SKIP, "create_off", message)
@@ -297,8 +295,9 @@ def plan_update(
     own: Key, desired: DesiredRecord, existing: ExistingRecord, policy: Policy, *, matched: bool = False
 ) -> PlanEntry:
     """The entry that brings the row of a record to what is desired: its own row, of the key `own`, or one that it
-    follows. `matched` says that it has just been found by the matching field."""
-    changes, locked = _differences(desired, existing, policy)
+    follows. `matched` says that it has just been found. `typed` are columns that a person wrote and let go of."""
+    typed = frozenset(str(existing.values.get("typed", "")).split())
+    changes, locked = _differences(desired, existing, policy, typed)
     assign: dict[str, FieldValue | None] = {change.column: change.after for change in changes}
     if not existing.active:
         message = "A person made it inactive." if ACTIVE in existing.locks else ""
@@ -316,8 +315,8 @@ def plan_update(
         # Shown and kept in the history: it says which record of the source an asset follows.
         assign["claimed_by"] = claimed_by
         changes.append(FieldChange("claimed_by", holder, claimed_by))
-    typed = " ".join(sorted(column for column in existing.typed if assign.get(column) is None)) or None
-    technical: dict[str, FieldValue | None] = {"hash": policy.hash_of(desired), "gone_since": None, "typed": typed}
+    still = " ".join(sorted([column for column in typed if assign.get(column) is None])) or None
+    technical: dict[str, FieldValue | None] = {"hash": policy.hash_of(desired), "gone_since": None, "typed": still}
     assign |= {column: value for column, value in technical.items() if existing.values.get(column) != value}
     stays = f"A person's values stay in {', '.join(locked)}." if locked else ""
     if not changes:
@@ -334,20 +333,18 @@ def plan_update(
 
 
 def _differences(
-    desired: DesiredRecord, existing: ExistingRecord, policy: Policy
+    desired: DesiredRecord, existing: ExistingRecord, policy: Policy, typed: frozenset[str]
 ) -> tuple[list[FieldChange], list[str]]:
     """What the source changes of the values, and the fields in which a person's value stays in its way."""
     changes: list[FieldChange] = []
     locked: list[str] = []
-    locks, typed = existing.locks, existing.typed
+    locks, may_blank = existing.locks, policy.may_blank - typed
     for column, value in desired.values.items():
         before = existing.values.get(column)
         if value == before and type(value) is type(before):
             continue
         if column in locks:
             locked.append(field_of(column) or column)
-        elif column not in policy.only_on_create and (
-            value is not None or (column in policy.may_blank and column not in typed)
-        ):
+        elif column not in policy.only_on_create and (value is not None or column in may_blank):
             changes.append(FieldChange(column, before, value))
     return changes, sorted(locked)
