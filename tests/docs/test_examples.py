@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from shared.bootstrap.kinds import KINDS
 from shared.settings.validation import parse_document
-from shared.tickets.documents import AllowedVault, TicketRule
+from shared.tickets.documents import AllowedVault, TicketRule, VaultPattern
 from shared.vaults.documents.credential_stores import CredentialStore
 from shared.vaults.documents.credentials import CredentialReference
 from tests.docs.blocks import ABOUT_AZURE, NEEDS_AZURE, PAGES, ROOT, Block, blocks, runs_here
@@ -38,6 +38,8 @@ def test_every_yaml_block_is_a_document_or_a_part_of_one(block: Block) -> None:
             TypeAdapter(list[TicketRule]).validate_json(json.dumps(entry["ticket_rules"]))
         elif "allowed_vaults" in entry:
             TypeAdapter(list[AllowedVault]).validate_json(json.dumps(entry["allowed_vaults"]))
+        elif "vault_patterns" in entry:
+            TypeAdapter(list[VaultPattern]).validate_json(json.dumps(entry["vault_patterns"]))
         else:
             assert set(entry) == {"secret"}
             CredentialReference.model_validate(entry["secret"])
