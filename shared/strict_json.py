@@ -8,12 +8,12 @@ from typing import Any
 def parse_json(text: str | bytes) -> Any:
     """The value of a JSON text (RFC 8259). Raises ValueError with a sentence on what is wrong.
 
-    Refused too: duplicate members, of which all but one would be lost; NaN and Infinity; an unpaired surrogate, which
-    can be neither stored nor answered.
+    Refused too: duplicate members, of which all but one would be lost; NaN, Infinity and a number that becomes one; an
+    unpaired surrogate, which can be neither stored nor answered.
     """
     try:
         content = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_object)
-        json.dumps(content, ensure_ascii=False).encode()
+        json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
     except _DuplicateMemberError:
         raise
     except (ValueError, RecursionError) as error:

@@ -6,7 +6,7 @@ from typing import Any
 from shared.assets.documents.asset_fields import STANDARD_FIELDS, AssetFieldDocument
 from shared.assets.documents.asset_types import AssetTypeDocument
 from shared.assets.documents.aws_tenants import AwsTenantDocument
-from shared.assets.mapping import AssetMapping, with_tags
+from shared.assets.mapping import AssetMapping, completed
 from shared.assets.model import asset_id_of, parse_asset_id
 from shared.records.desk import RecordDesk
 from shared.records.documents.sites import site_fault
@@ -52,7 +52,7 @@ class AssetDesk(RecordDesk):
         values: list[dict[str, Any]] = []
         explanation: tuple[str, ...] = ()
         if source is not None:
-            source = with_tags(source)
+            source = completed(source, source["account"], source["region"])
         if source is not None and stored is not None:
             types = {one.document.title: one.name for one in self._settings.list(AssetTypeDocument)}
             mapping = AssetMapping(stored.document, types, frozenset())

@@ -1,5 +1,6 @@
 """From an instance to the asset that a tenant's document wants: mapped values, type and site, each with its reason."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -21,6 +22,8 @@ from shared.storage.rows import Value
 # States in which an instance is on its way out, or a corpse that EC2 lists for another hour.
 GONE_STATES = frozenset({"shutting-down", "terminated"})
 TAGS = "tags"
+# Where an instance says what is wrong with it; such a one is an error, and the others of its page come in.
+FAULT = "deskbridge:fault"
 FIELD_NEED = "field:"
 TYPE_NEED = "type:"
 
@@ -43,10 +46,42 @@ class Explained:
     value: Value | None
 
 
-def with_tags(instance: dict[str, Any]) -> dict[str, Any]:
-    """The instance, with its tags as names and values beside EC2's list of them."""
-    instance[TAGS] = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", ())}
+def completed(instance: dict[str, Any], account: str, region: str) -> dict[str, Any]:
+    """The instance with `account`, `region` and `tags` (names and values), and its lists in an order of their own.
+
+    EC2 keeps sets, and gives them in any order: that order is no change.
+    """
+    instance["account"], instance["region"] = account, region
+    _put_in_order(instance)
+    tags = instance.get("Tags", ())
+    instance[TAGS] = {tag["Key"]: tag["Value"] for tag in tags if "Key" in tag and "Value" in tag}
+    if len(instance[TAGS]) < len(tags):
+        # A tag without its key or value, or one that stands twice.
+        instance.setdefault(FAULT, "EC2 gives a tag of it without a key or a value, or twice.")
     return instance
+
+
+def _put_in_order(value: Any) -> None:
+    """Every list within, at any depth."""
+    for member in value.values() if isinstance(value, dict) else value:
+        if isinstance(member, dict):
+            _put_in_order(member)
+        elif isinstance(member, list) and member:
+            if isinstance(member[0], dict):
+                _put_in_order(member)
+            if len(member) > 1:
+                member.sort(key=_place)
+
+
+def _place(member: Any) -> tuple[Any, ...]:
+    """Where a member of a set stands: what is first on the machine first, then by its key or name."""
+    if not isinstance(member, dict):
+        return (str(member),)
+    key = member.get("Key")
+    if key is not None:
+        return (False, 0, key)
+    device = (member.get("Attachment") or {}).get("DeviceIndex", 0)
+    return (not member.get("Primary"), device, json.dumps(member, sort_keys=True, default=str))
 
 
 class AssetMapping:
@@ -86,6 +121,8 @@ class AssetMapping:
         state = str((instance.get("State") or {}).get("Name", ""))
         if state in GONE_STATES:
             return DesiredRecord(instance_id, gone=state)
+        if FAULT in instance:
+            return DesiredRecord(instance_id, error=str(instance[FAULT]), error_reason=Reason.VALUE_UNREADABLE)
         values: dict[str, Value | None] = {}
         record: dict[str, object] = {}
         found: list[Any] = []

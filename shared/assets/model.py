@@ -11,7 +11,7 @@ STANDARD_SOURCES: Mapping[str, str] = {
     "InstanceId": "The instance's id, such as i-0abc…: the AWS ID of the matching.",
     "account": "The 12-digit id of the account that owns it.",
     "region": "The region that it runs in, such as eu-west-2.",
-    "tags.Name": "The tag Name. Any tag: `tags.<key>`, also with odd characters, such as `tags.cost:centre`.",
+    "tags.Name": "The tag Name. Any tag: `tags.<key>`, such as `tags.cost:centre`, with odd characters in quotes.",
     "InstanceType": "Its size, such as t3.medium.",
     "Architecture": "i386, x86_64, arm64, x86_64_mac or arm64_mac.",
     "State.Name": "pending, running, stopping or stopped.",

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Any
 
 from shared.reasons import Reason
@@ -52,6 +53,8 @@ def storable(field: str, found: Any) -> Value | None:
             raise ValueFaultError(
                 Reason.VALUE_UNREADABLE, f"{field}: the value holds an unpaired surrogate (invalid Unicode)."
             )
+    if isinstance(value, float) and not isfinite(value):
+        raise ValueFaultError(Reason.VALUE_UNREADABLE, f"{field}: {value} is no number that an answer can say.")
     if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**63:
         raise ValueFaultError(Reason.VALUE_TOO_LONG, f"{field}: the number is over 64 bits.")
     return value

@@ -1,11 +1,12 @@
 """Expressions over a record as its source gives it: JMESPath, with plain paths read without it."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jmespath
-from jmespath.exceptions import JMESPathError
+from jmespath.exceptions import JMESPathError, JMESPathTypeError
 from jmespath.functions import Functions
 
 from shared.rules.bounded_interpreter import BoundedInterpreter, ResultTooLargeError
@@ -40,6 +41,20 @@ def compile_expression(expression: str, *, literal_under: str = "") -> Read:
         return lambda record: (record.get(literal_under) or {}).get(key)
     if _PATH.fullmatch(expression):
         return _read_path(expression.split("."))
+    if not literal_under or not expression.startswith(f"{literal_under}."):
+        return _compile(expression)
+    fault = "looks for something within a tag, which is a text"
+    try:
+        read = _compile(expression)
+        if not _looks_within(jmespath.compile(expression).parsed, literal_under):
+            return read
+    except ExpressionError as error:
+        fault = str(error)
+    quoted = json.dumps(expression.removeprefix(f"{literal_under}."), ensure_ascii=False)
+    raise ExpressionError(f"{fault}. For the tag of that key write {literal_under}.{quoted}")
+
+
+def _compile(expression: str) -> Read:
     if (brackets := _deepest_brackets(expression)) > DEEPEST_EXPRESSION:
         raise ExpressionError(f"nests {brackets} deep: at most {DEEPEST_EXPRESSION} levels are read")
     try:
@@ -59,6 +74,11 @@ def compile_expression(expression: str, *, literal_under: str = "") -> Read:
     def read(record: Mapping[str, Any]) -> Any:
         try:
             return BoundedInterpreter().visit(compiled.parsed, record)
+        except JMESPathTypeError as error:
+            if error.actual_type == "null":
+                # A function of what the record has not gives what it has not: sort(SecurityGroups[].GroupName).
+                return None
+            raise ExpressionError(f"{expression} cannot be worked out: {str(error).splitlines()[0]}") from error
         except JMESPathError as error:
             raise ExpressionError(f"{expression} cannot be worked out: {str(error).splitlines()[0]}") from error
         except ResultTooLargeError as error:
@@ -67,6 +87,33 @@ def compile_expression(expression: str, *, literal_under: str = "") -> Read:
             raise ExpressionError(f"{expression[:80]}… cannot be worked out: it is nested too deeply") from error
 
     return read
+
+
+# What goes on from the result of its first child.
+_GOING_ON = frozenset({"index_expression", "projection", "filter_projection", "flatten"})
+
+
+def _looks_within(node: Any, texts: str) -> bool:
+    """Whether an expression asks a member of `texts` for something within."""
+    children: list[Any] = node["children"]
+    if node["type"] in _GOING_ON and _is_member(children[0], texts):
+        return True
+    if node["type"] == "pipe" and children[1]["type"] == "field" and _is_member(children[0], texts):
+        return True
+    if [child["type"] for child in children] == ["field", "index_expression"] and children[0]["value"] == texts:
+        return True
+    if node["type"] == "subexpression" and len(children) > 2 and _is_member({**node, "children": children[:2]}, texts):
+        return True
+    return any(_looks_within(child, texts) for child in children)
+
+
+def _is_member(node: Any, texts: str) -> bool:
+    children = node["children"]
+    return (
+        node["type"] == "subexpression"
+        and [child["type"] for child in children] == ["field", "field"]
+        and children[0]["value"] == texts
+    )
 
 
 def _deepest_brackets(expression: str) -> int:

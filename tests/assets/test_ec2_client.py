@@ -3,11 +3,16 @@
 import gc
 import json
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import botocore.session
 import pytest
+from botocore.exceptions import ClientError
+from botocore.retries import standard
 
 from lab.emulators.ec2.accounts import (
     ACORN,
@@ -23,9 +28,10 @@ from lab.emulators.ec2.accounts import ST_JOHNS as OTHER
 from lab.emulators.ec2.identity import Role
 from lab.emulators.ec2.records import Listed, Record
 from lab.emulators.ec2.server import EC2Lab
+from shared.assets.aws import sessions
 from shared.assets.aws.client import Ec2
 from shared.assets.aws.clients import AwsClients
-from shared.assets.aws.errors import CODES
+from shared.assets.aws.errors import CODES, AccessContext, classify
 from shared.assets.checks import check_tenant
 from shared.assets.documents.aws_tenants import AccountDocument, AwsTenantDocument
 from shared.errors import DeskbridgeError, MisconfiguredError, TryLaterError
@@ -343,3 +349,110 @@ def test_of_many_accounts_only_so_many_clients_stay(
     gc.collect()
     assert len(made) > 100
     assert sum(client() is not None for client in made) <= 32
+
+
+def test_whatever_botocore_tries_again_passes() -> None:
+    """By its own lists: those of its standard mode, and those of its data for the services that are asked."""
+    loader: Any = botocore.session.get_session().get_component("data_loader")
+    found: set[str] = {
+        *standard.TransientRetryableChecker._TRANSIENT_ERROR_CODES,  # type: ignore[attr-defined] # the stubs lack them
+        *standard.ThrottledRetryableChecker._THROTTLED_ERROR_CODES,  # type: ignore[attr-defined]
+    }
+    data = loader.load_data("_retry")
+    nodes: list[Any] = [data["definitions"]]
+    nodes += [data["retry"][service] for service in ("__default__", "ec2", "sts", "organizations")]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, dict):
+            if "service_error_code" in node:
+                found.add(node["service_error_code"])
+            nodes += node.values()
+    assert len(found) > 15
+    assert {code for code in found if code not in CODES or not CODES[code].passes} == set()
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "reason"),
+    [
+        ("EC2ThrottledException", 503, Reason.AWS_THROTTLED),
+        ("RequestThrottled", 400, Reason.AWS_THROTTLED),
+        ("NeverHeardOfIt", 429, Reason.AWS_THROTTLED),
+        ("NeverHeardOfIt", 502, Reason.AWS_FAILED),
+        ("InvalidInstanceID.NotFound", 400, Reason.AWS_ANSWER_BROKEN),
+        ("InvalidNetworkInterfaceID.NotFound", 400, Reason.AWS_ANSWER_BROKEN),
+        ("RequestInTheFuture", 400, Reason.AWS_CLOCK_SKEWED),
+    ],
+)
+def test_what_passes_is_left_to_the_queue(code: str, status: int, reason: Reason) -> None:
+    answer: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    context = AccessContext(ACORN, LONDON, "ec2:DescribeInstances", "arn")
+    error = classify(ClientError(answer, "DescribeInstances"), context)
+    assert (type(error), error.reason) == (TryLaterError, reason)
+
+
+def test_sts_is_asked_once_an_account_and_hour_and_not_for_each_region(
+    lab: EC2Lab, credentials: FakeCredentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = datetime.now(UTC)
+    monkeypatch.setattr(lab.directory, "now", lambda: at)
+    ec2 = Ec2(credentials, _token, lambda: at, attempts=3)
+    document = _document(
+        accounts=[{"account": ACORN}, {"account": OTHER, "role": ROLE_ARN, "external_id": EXTERNAL_ID}],
+        regions=list(REGIONS),
+    )
+
+    def asked() -> Counter[str]:
+        lab.journal.clear()
+        # Many workers' parts at once, and then one after the other.
+        with ThreadPoolExecutor(8) as pool:
+            parts = [(account, region) for account in document.accounts for region in REGIONS] * 2
+            list(pool.map(lambda part: list(ec2.read_instances(document, *part)), parts))
+        return Counter(call.action for call in lab.journal if call.service == "sts")
+
+    assert asked() == {"GetCallerIdentity": 1, "AssumeRole": 1}
+    at += timedelta(minutes=45)
+    assert asked() == {}
+    # Ten minutes before a role's keys end, others are asked for: a large region takes its time.
+    at += timedelta(minutes=6)
+    assert asked() == {"AssumeRole": 1}
+    at += timedelta(minutes=10)
+    assert asked() == {"GetCallerIdentity": 1}
+
+
+def test_a_key_that_is_switched_off_within_the_hour_is_told_from_a_region_that_is(
+    lab: EC2Lab, ec2: Ec2, credentials: FakeCredentials
+) -> None:
+    assert len(_read(ec2, _document())) == 230
+    keys = lab.directory.keys.pop(lab.credentials().access_key_id)
+    try:
+        assert _refused(lambda: _read(ec2, _document())).reason is Reason.AWS_ACCESS_KEY_UNKNOWN
+        assert credentials.refused_names == ["aws-acorn"]
+    finally:
+        lab.directory.add_keys([keys])
+
+
+def test_of_very_many_sessions_only_so_many_are_kept(
+    lab: EC2Lab, credentials: FakeCredentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "_MOST_SESSIONS", 3)
+    ec2 = Ec2(credentials, _token, lambda: datetime.now(UTC), attempts=3)
+    roles = [f"arn:aws:iam::{number:012}:role/reader" for number in range(1, 6)]
+    lab.service.directory.add_roles(Role(role, trusted_accounts=(ACORN,)) for role in roles)
+    for role in roles:
+        account = role.split(":")[4]
+        document = _document(accounts=[{"account": account, "role": role}])
+        assert ec2.caller(document, document.accounts[0]).account == account
+    assert len(ec2._sessions._sessions) == 3
+
+
+@pytest.mark.parametrize("home", ["eu-west-2", None])
+def test_sts_and_the_list_of_regions_are_asked_where_the_tenant_is_at_home(
+    lab: EC2Lab, ec2: Ec2, home: str | None
+) -> None:
+    lab.deny("DescribeRegions", ACORN, "us-east-1")
+    document = _document(regions="all", home_region=home)
+    if home is None:
+        assert _refused(lambda: ec2.regions(document, document.accounts[0])).reason is Reason.AWS_PERMISSION_MISSING
+    else:
+        assert set(ec2.regions(document, document.accounts[0])) == set(REGIONS)
+        assert {call.region for call in lab.journal} == {home}

@@ -4,7 +4,7 @@ import gzip
 import random
 import string
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from xml.sax.saxutils import escape
@@ -24,6 +24,7 @@ from shared.assets.aws import parser
 from shared.assets.aws.client import Ec2
 from shared.assets.aws.parser import EC2Parser, members_of
 from shared.assets.documents.aws_tenants import AwsTenantDocument
+from shared.assets.mapping import FAULT, completed
 from shared.rules.expressions import compile_expression, names_in
 from tests.assets.tenants import FakeCredentials, tenant
 
@@ -160,12 +161,21 @@ def _outcome(read: Callable[[], dict[str, Any]]) -> Any:
         return type(error)
 
 
+def _check_agreed(ours: Any, botocores: Any) -> None:
+    """Equal. But one value that cannot be read costs botocore the page, and here the instance alone."""
+    if botocores is ValueError:
+        faults = [FAULT in one for reservation in ours["Reservations"] for one in reservation.get("Instances", ())]
+        assert any(faults)
+    else:
+        assert ours == botocores
+
+
 @settings(max_examples=300)
 @given(_answers(), st.booleans(), st.integers(300, 5_000))
 def test_any_answer_is_read_as_botocore_reads_it(body: bytes, zipped: bool, piece: int) -> None:
     before, parser._PIECE = parser._PIECE, piece
     try:
-        assert _outcome(lambda: _read(body, zipped=zipped)) == _outcome(lambda: _read_by_botocore(body))
+        _check_agreed(_outcome(lambda: _read(body, zipped=zipped)), _outcome(lambda: _read_by_botocore(body)))
     finally:
         parser._PIECE = before
 
@@ -314,19 +324,15 @@ def test_the_client_reads_what_boto3_reads_and_asks_for_gzip(monkeypatch: pytest
         members = members_of(document, _INSTANCE)
         expected = [
             [
-                {name: value for name, value in instance.items() if name in members}
+                completed({name: value for name, value in instance.items() if name in members}, ACORN, LONDON)
                 for reservation in page["Reservations"]
                 for instance in reservation.get("Instances", ())
             ]
             for page in asked
         ]
         added = {"account", "region", "tags"}
-        assert [[_without(instance, added) for instance in page] for page in pages] == expected
+        assert pages == expected
         assert {"SecurityGroups", *added} <= set(pages[0][0])
-
-
-def _without(instance: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
-    return {name: value for name, value in instance.items() if name not in names}
 
 
 def test_times_are_in_utc_whichever_way_they_are_read() -> None:
@@ -337,4 +343,7 @@ def test_times_are_in_utc_whichever_way_they_are_read() -> None:
             f"<R><reservationSet><item><instancesSet><item><launchTime>{text}</launchTime></item></instancesSet></item>"
             "</reservationSet><requestId>1</requestId></R>"
         ).encode()
-        assert _outcome(lambda body=body: _read(body)) == _outcome(lambda body=body: _read_by_botocore(body))  # type: ignore[misc] # bound at once
+        _check_agreed(
+            _outcome(lambda body=body: _read(body)),  # type: ignore[misc] # bound at once
+            _outcome(lambda body=body: _read_by_botocore(body)),  # type: ignore[misc] # bound at once
+        )

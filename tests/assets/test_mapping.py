@@ -189,7 +189,7 @@ def test_a_value_of_the_largest_size_is_stored() -> None:
 def test_an_expression_that_an_instance_does_not_bear_is_an_error_of_that_instance() -> None:
     mappings = [{"source": "join(', ', tags.list)", "field": "notes"}]
     changes: dict[str, Any] = {"asset_type": {"default": "server"}, "site_rules": [], "matching_field": None}
-    wanted = _want(_instance(), field_mappings=mappings, **changes)
+    wanted = _want(_instance({"list": "one text"}), field_mappings=mappings, **changes)
     assert wanted.error.startswith("notes:")
     assert wanted.error_reason is Reason.VALUE_UNREADABLE
 

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import botocore.session
 import pytest
 
-from shared.assets.documents.aws_tenants import AwsTenantDocument
+from shared.assets.documents.aws_accounts import PARTITIONS
+from shared.assets.documents.aws_tenants import AwsTenantDocument, partition_of
 from shared.bootstrap.kinds import KINDS
 from shared.errors import ConflictError, InvalidInputError
 from shared.settings.store import SettingsStore
@@ -175,3 +177,42 @@ def test_nothing_that_a_tenant_uses_can_be_removed_by_accident(settings: Setting
         with pytest.raises(ConflictError) as refused:
             settings.delete(kind, name, by="test", if_match="*")
         assert "aws-tenants/acorn" in refused.value.message
+
+
+def test_every_partition_that_botocore_knows_is_known_with_its_regions() -> None:
+    session = botocore.session.get_session()
+    assert set(session.get_available_partitions()) == set(PARTITIONS)
+    for partition, (home, _) in PARTITIONS.items():
+        regions = session.get_available_regions("ec2", partition)
+        assert home in regions
+        assert {partition_of(region) for region in regions} == {partition}
+        for region in regions:
+            role = f"arn:{partition}:iam::{ACCOUNT}:role/desk"
+            content = tenant(partition=partition, regions=[region], accounts=[{"account": ACCOUNT, "role": role}])
+            assert parse_document(AwsTenantDocument, "acorn", content).home == home
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "words"),
+    [
+        ({"regions": ["eusc-de-east-1"]}, "", "regions: eusc-de-east-1 is not in the partition aws"),
+        ({"partition": "aws-eusc"}, "", "regions: eu-west-2 is not in the partition aws-eusc"),
+        ({"home_region": "cn-north-1"}, "", "home_region: cn-north-1 is not in the partition aws"),
+        ({"except_regions": ["eu-west-1"]}, "", "except_regions: are used with regions: all only"),
+        ({"organization": {}}, "organization.account_role", "is missing"),
+        ({"organization": {"account_role": "arn:aws:iam::1:role/x"}}, "organization.account_role", "name of a role"),
+        ({"organization": {"account_role": "x", "external_id": "y"}}, "organization.external_id", "with a role only"),
+        ({"organization": {"account_role": "x", "accounts": [{}]}}, "organization.accounts.0", "at least one of"),
+        (
+            {"organization": {"account_role": "x", "accounts": [{"id": "1", "value": "y"}]}},
+            "organization.accounts.0",
+            "value is used with a tag only",
+        ),
+        ({"organization": {"account_role": "x", "accounts": [{"id": 1}]}}, "organization.accounts.0.id", "in quotes"),
+        ({"empty_regions_every_days": 31}, "empty_regions_every_days", "at most 30"),
+    ],
+)
+def test_a_fault_of_accounts_and_regions_is_named(changes: dict[str, Any], path: str, words: str) -> None:
+    [(found, message)] = _faults(tenant(**changes))
+    assert found == path
+    assert words in message

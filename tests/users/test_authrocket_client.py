@@ -13,7 +13,14 @@ from lab.emulators.key_vault.authority import CertificateAuthority
 from shared.errors import MisconfiguredError, TryLaterError
 from shared.reasons import Reason
 from shared.users.authrocket.client import AuthRocket, in_order, moment
-from shared.users.authrocket.http import AuthRocketCalls, Deadline, EndpointAccess, SecretProvider
+from shared.users.authrocket.http import (
+    AuthRocketCalls,
+    Deadline,
+    EndpointAccess,
+    SecretProvider,
+    _number,
+    _whole_number,
+)
 from shared.users.model import Membership
 from tests.users.conftest import Connect, Time, Vault
 from tests.users.desk import ON_LOOPBACK
@@ -390,3 +397,13 @@ def test_a_list_that_does_not_say_whether_there_is_more_is_read_to_an_empty_page
 @pytest.mark.parametrize("value", [None, True, "1718270400", float("nan"), float("inf"), 1e30, {}])
 def test_what_is_no_time_is_none(value: object) -> None:
     assert moment(value) is None
+
+
+def test_numbers_that_json_has_not_stay_texts_and_cost_no_other_user(lab: AuthRocketLab, connect: Connect) -> None:
+    odd = lab.add_user(email="odd@acorn.example", custom={"cost": float("inf"), "share": float("nan")})
+    users = {user.id: user for page in connect().users() for user in page}
+    assert len(users) == 251
+    assert users[odd["id"]].fields["custom"] == {"cost": "Infinity", "share": "NaN"}
+    # Written out, they are no number either, and Python refuses to read very long ones at all.
+    assert [_number("1e400"), _whole_number("9" * 5_000)] == ["1e400", "9" * 5_000]
+    assert [_number("1.5"), _whole_number("15")] == [1.5, 15]

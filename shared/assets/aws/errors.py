@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from botocore import exceptions as botocore_errors
 from botocore.exceptions import (
@@ -123,16 +124,29 @@ _WEB_IDENTITY = AwsRefusal(
     "and the role's trust policy must name it with the identity's object id as `sub`.",
 )
 
+# Codes that pass: all that botocore itself tries again (`retries/standard.py`, `data/_retry.json`), where the queue
+# goes on when it gives up, and those of AWS's pages "Error codes for the Amazon EC2 API" and "Common error types".
+# What ends in `.NotFound` is judged below.
+_PASSING: Mapping[AwsRefusal, str] = {
+    _THROTTLED: "Throttling ThrottlingException ThrottledException RequestThrottledException RequestThrottled SlowDown "
+    "TooManyRequestsException ProvisionedThroughputExceededException RequestLimitExceeded BandwidthLimitExceeded "
+    "LimitExceededException EC2ThrottledException TransactionInProgressException PriorRequestNotComplete "
+    "Client.RequestLimitExceeded RequestRateTooHigh",
+    _FAILED: "RequestTimeout RequestTimeoutException IDPCommunicationError InternalError InternalFailure "
+    "InternalServiceError InternalServerError ServerInternal ServiceException ServiceFailure Unavailable "
+    "ServiceUnavailable ServiceUnavailableException",
+    _BROKEN: "InvalidNextToken InvalidPaginationToken ExpiredNextToken ExpiredPaginationToken NextTokenExpired",
+    _EXPIRED: "ExpiredToken ExpiredTokenException RequestExpired",
+    _SKEWED: "RequestTimeTooSkewed RequestInTheFuture",
+}
 CODES: Mapping[str, AwsRefusal] = {
+    **{code: refusal for refusal, codes in _PASSING.items() for code in codes.split()},
     "AuthFailure": _UNKNOWN_KEY,
     "InvalidClientTokenId": _UNKNOWN_KEY,
     "UnrecognizedClientException": _UNKNOWN_KEY,
     "SignatureDoesNotMatch": _WRONG_SECRET,
+    "InvalidSignatureException": _WRONG_SECRET,
     "IncompleteSignature": _WRONG_SECRET,
-    "ExpiredToken": _EXPIRED,
-    "ExpiredTokenException": _EXPIRED,
-    "RequestExpired": _EXPIRED,
-    "RequestTimeTooSkewed": _SKEWED,
     "UnauthorizedOperation": _DENIED,
     "AccessDenied": _DENIED,
     "AccessDeniedException": _DENIED,
@@ -143,21 +157,8 @@ CODES: Mapping[str, AwsRefusal] = {
     "PendingVerification": _BLOCKED,
     "InvalidParameterValue": _FILTER,
     "FilterLimitExceeded": _FILTER,
-    "InvalidNextToken": _BROKEN,
-    "InvalidPaginationToken": _BROKEN,
-    "RequestLimitExceeded": _THROTTLED,
-    "Throttling": _THROTTLED,
-    "ThrottlingException": _THROTTLED,
-    "TooManyRequestsException": _THROTTLED,
-    "InternalError": _FAILED,
-    "InternalFailure": _FAILED,
-    "ServiceException": _FAILED,
-    "Unavailable": _FAILED,
-    "ServiceUnavailable": _FAILED,
-    "RequestTimeout": _FAILED,
     "InvalidIdentityToken": _WEB_IDENTITY,
     "IDPRejectedClaim": _WEB_IDENTITY,
-    "IDPCommunicationError": _FAILED,
 }
 _REFUSED_KEYS = frozenset({Reason.AWS_ACCESS_KEY_UNKNOWN, Reason.AWS_SECRET_KEY_WRONG})
 
@@ -204,8 +205,13 @@ def _refusal_of(code: str, error: ClientError, context: AccessContext) -> AwsRef
         return _DISABLED
     if code in CODES:
         return CODES[code]
+    if context.action == "ec2:DescribeInstances" and code.endswith(".NotFound"):
+        # Nobody named a thing: what EC2 misses went while it put its page together.
+        return _BROKEN
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if status >= 500:
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return _THROTTLED
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return _FAILED
     return AwsRefusal(
         Reason.AWS_FAILED, f"AWS refused {{action}} ({{where}}): {code}.", "Look the code up in the EC2 API reference."

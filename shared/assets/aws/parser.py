@@ -7,6 +7,7 @@ The values are those that botocore gives, and botocore reads all other answers.
 import base64
 import gzip
 import io
+import json
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +19,9 @@ from botocore.model import ListShape, Shape, StructureShape
 from botocore.parsers import EC2QueryParser, ResponseParserError, ResponseParserFactory
 from botocore.utils import parse_timestamp
 
+from shared.assets.aws.readable_xml import UNREADABLE, readable
 from shared.assets.documents.aws_tenants import AwsTenantDocument
+from shared.assets.mapping import FAULT
 from shared.imports.documents import RAW
 from shared.rules.expressions import names_in
 
@@ -96,8 +99,15 @@ class EC2Parser(EC2QueryParser):
     def _do_parse(self, response: Any, shape: Any) -> Any:
         if not _is_listing(shape):
             return super()._do_parse(response, shape)  # type: ignore[misc] # the stubs leave it out
+        reservation = shape.members["Reservations"].member
         try:
-            return self._read(_pieces(response, LARGEST_PAGE), shape.members["Reservations"].member)
+            try:
+                return self._read(_pieces(response, LARGEST_PAGE), reservation)
+            except ParseError:
+                # EC2 gives tags as they were set, with characters that XML has not. Those alone are taken out.
+                parsed = self._read(readable(_pieces(response, LARGEST_PAGE)), reservation)
+                _name_unreadable(parsed)
+                return parsed
         except ParseError as error:
             raise ResponseParserError(f"EC2's answer is no XML that can be read: {error}.") from error
 
@@ -146,6 +156,13 @@ class EC2Parser(EC2QueryParser):
         del present[: len(complete)]
 
 
+def _name_unreadable(parsed: Mapping[str, Any]) -> None:
+    for reservation in parsed["Reservations"]:
+        for instance in reservation.get("Instances", ()):
+            if UNREADABLE in json.dumps(instance, ensure_ascii=False, default=str):
+                instance[FAULT] = "EC2 gives a text of it, such as a tag, with a control character. Set that again."
+
+
 def _is_listing(shape: Shape | None) -> bool:
     return isinstance(shape, StructureShape) and shape.name == f"{_OPERATION}Result"
 
@@ -172,7 +189,31 @@ def _pieces(response: Any, largest: int) -> Iterator[bytes]:
 def _reservation_reader(shape: StructureShape, namespace: str, members: frozenset[str]) -> Read:
     plain = {name for name, member in shape.members.items() if _is_plain(member)}
     instance = _structure(shape.members["Instances"].member, namespace, members)  # type: ignore[attr-defined] # the stubs leave it out
-    return _structure(shape, namespace, frozenset(plain | {"Instances"}), {"Instances": _list_of(instance)})
+    guarded = _list_of(_guarded(instance))
+    return _structure(shape, namespace, frozenset(plain | {"Instances"}), {"Instances": guarded})
+
+
+def _guarded(read: Read) -> Read:
+    """The reader of an instance. What cannot be read of it is left out, and named under FAULT."""
+
+    def read_instance(element: Element) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = read(element)
+        except (ValueError, OverflowError, TypeError):
+            unread: list[str] = []
+            for child in list(element):
+                alone = Element(element.tag)
+                alone.append(child)
+                try:
+                    read(alone)
+                except (ValueError, OverflowError, TypeError):
+                    element.remove(child)
+                    unread.append(child.tag.rpartition("}")[2])
+            found = read(element)
+            found[FAULT] = f"EC2 gives {' and '.join(unread)} in a form that cannot be read."
+        return found
+
+    return read_instance
 
 
 def _structure(

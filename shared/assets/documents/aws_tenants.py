@@ -1,11 +1,12 @@
 """AWS tenants: which accounts and regions are read, and how their instances become assets."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from shared.assets.documents.asset_fields import STANDARD_FIELDS, AssetFieldDocument
 from shared.assets.documents.asset_types import DEFAULT_GROUP, AssetTypeDocument
@@ -72,7 +73,16 @@ def _expression(value: str) -> str:
 AccountId = Annotated[Text, AfterValidator(_account)]
 Region = Annotated[Text, AfterValidator(_region)]
 Regions = Literal["all"] | Annotated[tuple[Region, ...], AfterValidator(_regions)]
-Expression = Annotated[Text, AfterValidator(_expression)]
+
+
+def _whole(value: object) -> object:
+    if isinstance(value, str) and value.startswith("tags.") and value != value.rstrip():
+        key = json.dumps(value.removeprefix("tags."), ensure_ascii=False)
+        raise ValueError(f"ends with a blank. For the tag of a key that does write tags.{key}")
+    return value
+
+
+Expression = Annotated[Text, AfterValidator(_expression), BeforeValidator(_whole)]
 
 
 class AccountDocument(Document):

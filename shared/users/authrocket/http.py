@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from math import isfinite
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -46,6 +47,7 @@ _FIRST_BACKOFF = 0.5
 LARGEST_ANSWER = 64 * 1024 * 1024
 _CHUNK = 64 * 1024
 _MOST_REDIRECTS = 3
+_MOST_DIGITS = 1_000
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -249,7 +251,7 @@ class AuthRocketCalls:
         status = response.status_code
         if status == HTTPStatus.OK:
             try:
-                found = json.loads(body)
+                found = json.loads(body, parse_constant=str, parse_float=_number, parse_int=_whole_number)
                 # Written anew, so that an escape hides nothing.
                 repeated = echo.is_in(json.dumps(found, ensure_ascii=False))
             except (ValueError, RecursionError) as error:
@@ -279,3 +281,14 @@ def _retry_after(response: requests.Response) -> float | None:
         return max(0.0, (until - now).total_seconds())
     except (ValueError, TypeError, KeyError):
         return None
+
+
+def _number(text: str) -> float | str:
+    """A number that is too large to be one stays the text that it is: no answer of ours could say it."""
+    found = float(text)
+    return found if isfinite(found) else text
+
+
+def _whole_number(text: str) -> int | str:
+    """As above. Python refuses the whole text for a number of over 4,300 digits."""
+    return int(text) if len(text) <= _MOST_DIGITS else text
