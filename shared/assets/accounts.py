@@ -4,7 +4,7 @@ Kept in the table of runs, in a partition of the tenant. It is all asked again; 
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ from typing import Any
 
 from shared.errors import ChangedMeanwhileError
 from shared.storage.limits import in_transactions
-from shared.storage.rows import Delete, Operation, Row, Save, partition, row_key_prefix
+from shared.storage.rows import Condition, Delete, Operation, Row, Save, partition, row_key_prefix
 from shared.storage.tables import Table, scan
 
 # So long what an account or its organization said is taken as true. Shorter than from one daily run to the next.
@@ -22,6 +22,8 @@ _ACCOUNT = "account:"
 _ANSWERS = "answers:"
 _EMPTY = "empty:"
 _NAMES_TOLD = 5
+# With some regions each, as many as a step of a run asks for.
+_ACCOUNTS_AT_ONCE = 100
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,14 @@ class AccountDirectory:
     def account(self, tenant: str, account_id: str) -> KnownAccount | None:
         row = self._table.find(_partition(tenant), _ACCOUNT + account_id)
         return None if row is None else _to_account(row)
+
+    def present(self, tenant: str, begin: str) -> Iterator[KnownAccount]:
+        """The accounts in use from this one on, by their ids; page after small page."""
+        end = row_key_prefix(_ACCOUNT)[1]
+        where = [partition(_partition(tenant)), Condition("RowKey", "ge", _ACCOUNT + begin), end]
+        for account in map(_to_account, scan(self._table, where, size=_ACCOUNTS_AT_ONCE)):
+            if account.vanished_at is None:
+                yield account
 
     def renew(self, tenant: str, found: OrganizationAccounts) -> AccountListing:
         """The listing as it is now. Cut short and begun again, it tells the same accounts as new."""

@@ -54,8 +54,8 @@ class TenantSource:
     def parts(self) -> Sequence[str]:
         return self._accounts.parts()
 
-    def expand(self, part: str) -> Expansion | None:
-        return None if _names_region(part) else self._accounts.expand(part)
+    def expand(self, part: str, after: str = "", most: int | None = None) -> Expansion | None:
+        return None if _names_region(part) else self._accounts.expand(part, after, most)
 
     def partition_key(self, part: str) -> str:
         # A part is named by account and region; ids in addresses begin with this (see `parse_asset_id`).

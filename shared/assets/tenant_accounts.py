@@ -10,6 +10,7 @@ from shared.assets.documents.aws_tenants import ALL_REGIONS, AccountDocument, Aw
 from shared.errors import NotFoundError
 from shared.imports.sources import Expansion
 from shared.reasons import Reason
+from shared.text import escape_key
 
 if TYPE_CHECKING:
     from shared.assets.aws.client import Ec2
@@ -41,10 +42,10 @@ class TenantAccounts:
             found += self._parts_of(account, asks=False)
         return found
 
-    def expand(self, part: str) -> Expansion:
-        """The parts that a part finds which is no region."""
+    def expand(self, part: str, after: str = "", most: int | None = None) -> Expansion:
+        """The parts that a part finds which is no region. `after` and `most` are as `SyncSource` says."""
         if part == _ORGANIZATION:
-            return self._in_organization()
+            return self._in_organization(after, most)
         account_id = part.removeprefix(_REGIONS)
         if account_id == _OWN_ACCOUNT:
             return self._regions_of(self.ec2().caller(self.document, None, tenant=self.tenant).account, None)
@@ -91,17 +92,21 @@ class TenantAccounts:
             return None
         return AccountDocument(account=known.id) if known.own else self.document.account_found(known.id)
 
-    def _in_organization(self) -> Expansion:
+    def _in_organization(self, after: str, most: int | None) -> Expansion:
         organization = self.document.organization
         if organization is None:
             return Expansion(())
-        listing = self._listing()
+        # Whoever goes on after a name has the listing of whoever began.
+        message = "" if after else self._listing().message
         asks = organization.asks_of_each
         found: list[str] = []
-        for known in listing.present:
+        for known in self.directory.present(self.tenant, after.removeprefix(_REGIONS).partition(":")[0]):
             if known.id not in self.document.named_accounts and organization.may_include(known.id, known.name):
-                found += self._parts_of(self.document.account_found(known.id), asks=asks)
-        return Expansion(found, listing.message)
+                names = self._parts_of(self.document.account_found(known.id), asks=asks)
+                found += [name for name in names if escape_key(name) > escape_key(after)]
+            if most is not None and len(found) >= most:
+                break
+        return Expansion(found, message)
 
     def _listing(self) -> AccountListing:
         listing = self.directory.listing(self.tenant)

@@ -33,10 +33,11 @@ class SyncSource(Protocol):
         """
         ...
 
-    def expand(self, part: str) -> Expansion | None:
+    def expand(self, part: str, after: str = "", most: int | None = None) -> Expansion | None:
         """For a part that only finds out which parts there are: those. None for a part with records.
 
-        When they are very many, it is asked again for each piece of them, and should then know them by itself.
+        When they are very many, it is asked again for each piece of them, and should then know them by itself: those
+        whose keys come after that of the name `after`, and of these at least the first `most`.
         """
         ...
 

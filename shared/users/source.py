@@ -113,7 +113,7 @@ class RealmSource:
     def parts(self) -> Sequence[str]:
         return (self.document.realm,)
 
-    def expand(self, part: str) -> Expansion | None:  # noqa: ARG002 - a realm has one part
+    def expand(self, part: str, after: str = "", most: int | None = None) -> Expansion | None:  # noqa: ARG002 - a realm has one part
         return None
 
     def partition_key(self, part: str) -> str:

@@ -1,6 +1,6 @@
 """Which accounts and regions an import reads: listed, by pattern, found in an organization, asked once a day."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -148,6 +148,26 @@ def test_every_account_of_the_organization_is_read_by_its_role() -> None:
     assert run.state is RunState.SUCCEEDED
     assert desk.parts(run) == in_regions(A, B)
     assert desk.case.made.readers == {one: f"arn:aws:iam::{one}:role/{ROLE}" for one in (A, B)}
+
+
+def test_no_piece_of_a_large_organization_reads_the_accounts_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fan_out, "PARTS_AT_ONCE", 20)
+    monkeypatch.setattr(fan_out, "PIECES_AT_ONCE", 2)
+    ids = [f"{number:012}" for number in range(1, 401)]
+    counted = CountedTables(MemoryTables())
+    desk = Desk(*ids, tables=counted)
+    desk.world.clock.advance(days=1)
+    run_id, [message] = desk.world.start()
+    todo, rows = deque(desk.world.runner.do_part(message)), list[int]()
+    while todo:
+        before = counted.rows["runs"]
+        todo += desk.world.runner.do_part(todo.popleft())
+        rows.append(counted.rows["runs"] - before)
+    assert desk.parts(desk.world.runs.get(run_id)) == in_regions(*ids)
+    # The first step keeps what the organization said. Then a page of accounts, and the part's own; at the end a count.
+    _, *earlier, last = rows
+    assert max(earlier) <= 100 + 10 < last
+    assert desk.far.asked["accounts"] == 1
 
 
 def test_the_access_key_reads_its_own_account_without_a_role() -> None:

@@ -23,15 +23,20 @@ def first_fan_out(run_id: str, now: datetime) -> Part:
 
 def children_of(parts: PartRepository, run: Run, part: Part, source: SyncSource, now: datetime) -> Sequence[Part]:
     """What a part that fans out leads to: the parts of its piece, or smaller pieces."""
-    before = run.applies or run.confirms
+    before, most = run.applies or run.confirms, names_asked_for()
     if before:
-        return _split(part, parts.names(before, part.after, part.until, PARTS_AT_ONCE * PIECES_AT_ONCE + 1), now)
+        return _split(part, parts.names(before, part.after, part.until, most), now)
     if part.beneath:
-        expansion = source.expand(part.beneath)
+        expansion = source.expand(part.beneath, part.after, most)
         names = expansion.parts if expansion is not None else ()
     else:
         names = source.parts()
-    return _split(part, _names_between(names, part.after, part.until)[: PARTS_AT_ONCE * PIECES_AT_ONCE + 1], now)
+    return _split(part, _names_between(names, part.after, part.until)[:most], now)
+
+
+def names_asked_for() -> int:
+    """As many as one step splits, and one more, which says that there are others."""
+    return PARTS_AT_ONCE * PIECES_AT_ONCE + 1
 
 
 def children_of_expanded(part: Part, names: Sequence[str], now: datetime) -> Sequence[Part]:
@@ -39,7 +44,7 @@ def children_of_expanded(part: Part, names: Sequence[str], now: datetime) -> Seq
     if len(names) <= PARTS_AT_ONCE:
         return _queued(part.run_id, names, now)
     whole = _fan_out(part.run_id, now, part.name, "", "")
-    return _split(whole, _names_between(names, "", "")[: PARTS_AT_ONCE * PIECES_AT_ONCE + 1], now)
+    return _split(whole, _names_between(names, "", "")[: names_asked_for()], now)
 
 
 def _split(part: Part, names: Sequence[str], now: datetime) -> Sequence[Part]:
