@@ -14,6 +14,7 @@ from azure.keyvault.secrets import KeyVaultSecret, SecretClient
 
 from shared.bounded_answers import bounded_transport
 from shared.environment import Environment
+from shared.moments import date_of
 from shared.vaults.bounded_retry import CONNECT_SECONDS, READ_SECONDS, BoundedRetryPolicy
 from shared.vaults.documents.credential_stores import CredentialStore
 from shared.vaults.documents.vault_addresses import SecretAddress
@@ -97,7 +98,7 @@ class KeyVaultClients:
             vault_name=store.name_of_vault,
             secret_name=properties.name or address.name,
             version=properties.version or "",
-            expires_at=properties.expires_on,
+            expires_at=date_of(properties.expires_on),
         )
 
 

@@ -4,12 +4,13 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from lab.emulators.key_vault import VaultInterface, VaultLab
 from shared.errors import MisconfiguredError, TryLaterError
+from shared.moments import FAR_AWAY, LONG_AGO
 from shared.reasons import Reason
 from shared.vaults.documents.credentials import CredentialReference
 from tests.vaults.conftest import Desk, secret
@@ -273,3 +274,15 @@ def test_a_changed_store_is_used_at_once_with_its_new_identity(
     desk.store("main", vault, method="user_assigned", client_id=ids["reader"])
     desk.read(secret("main", "ec2-key"))
     assert [entry.principal for entry in lab.values_read()] == ["host", "reader"]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"), [(253_402_300_799, FAR_AWAY), (10**20, FAR_AWAY), ("n/a", None), (-11_644_473_600, LONG_AGO)]
+)
+def test_a_secret_whose_dates_are_extreme_or_none_is_read(
+    vault: VaultInterface, desk: Desk, said: object, expected: datetime | None
+) -> None:
+    vault.add_secret("ec2-key", "s3cret", attributes={"exp": said, "nbf": said})
+    desk.store("main", vault)
+    read = desk.read(secret("main", "ec2-key"))
+    assert (read.text, read.expires_at) == ("s3cret", expected)

@@ -23,6 +23,7 @@ def attributes(vault: Vault, held: ObjectVersion) -> dict[str, Any]:
         "updated": epoch(held.updated_at),
         "recoveryLevel": vault.settings.recovery_level,
         "recoverableDays": vault.settings.recoverable_days,
+        **held.attributes,
     }
 
 

@@ -1,7 +1,7 @@
 """What the lab is told, in a file or by a call: tenants, identities, applications, vaults, objects, faults."""
 
 import uuid
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -86,7 +86,10 @@ class ApplicationDocument(Document):
 
 
 class SecretDocument(Document):
-    """One version of a secret; naming a secret again adds a version."""
+    """One version of a secret; naming a secret again adds a version.
+
+    `attributes` are said as they stand here, of each type: vaults hold numbers and texts that are no dates.
+    """
 
     name: ObjectName
     value: str = Field(repr=False)
@@ -97,6 +100,7 @@ class SecretDocument(Document):
     enabled: bool = True
     content_type: str | None = None
     tags: dict[str, str] = {}
+    attributes: dict[str, Any] = {}
 
 
 class KeyDocument(Document):
@@ -108,6 +112,7 @@ class KeyDocument(Document):
     created_at: When | None = None
     enabled: bool = True
     tags: dict[str, str] = {}
+    attributes: dict[str, Any] = {}
 
 
 class CertificateDocument(Document):
@@ -121,6 +126,7 @@ class CertificateDocument(Document):
     created_at: When | None = None
     enabled: bool = True
     tags: dict[str, str] = {}
+    attributes: dict[str, Any] = {}
 
 
 class GrantDocument(Document):

@@ -114,6 +114,8 @@ class VaultInterface:
         enabled: bool = True,
         content_type: str | None = None,
         tags: dict[str, str] | None = None,
+        created_at: Moment = None,
+        attributes: dict[str, Any] | None = None,
     ) -> str:
         """Add a secret, or another version of it (a rotation); answers the version."""
         return self._add(
@@ -126,6 +128,8 @@ class VaultInterface:
             enabled=enabled,
             content_type=content_type,
             tags=tags or {},
+            created_at=written(created_at),
+            attributes=attributes or {},
         )
 
     def add_key(
@@ -138,6 +142,8 @@ class VaultInterface:
         not_before: Moment = None,
         enabled: bool = True,
         tags: dict[str, str] | None = None,
+        created_at: Moment = None,
+        attributes: dict[str, Any] | None = None,
     ) -> str:
         """Add a key, or another version of it; answers the version."""
         return self._add(
@@ -149,6 +155,8 @@ class VaultInterface:
             not_before=written(not_before),
             enabled=enabled,
             tags=tags or {},
+            created_at=written(created_at),
+            attributes=attributes or {},
         )
 
     def add_certificate(
@@ -161,6 +169,8 @@ class VaultInterface:
         not_before: Moment = None,
         enabled: bool = True,
         tags: dict[str, str] | None = None,
+        created_at: Moment = None,
+        attributes: dict[str, Any] | None = None,
     ) -> str:
         """Add a certificate with its managed key and secret, or another version of all three; answers the version."""
         return self._add(
@@ -172,6 +182,8 @@ class VaultInterface:
             not_before=written(not_before),
             enabled=enabled,
             tags=tags or {},
+            created_at=written(created_at),
+            attributes=attributes or {},
         )
 
     def _add(self, operation: str, /, **arguments: Any) -> str:

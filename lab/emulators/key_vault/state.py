@@ -4,6 +4,7 @@ import hashlib
 import threading
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from lab.emulators.key_vault.documents import (
     ApplicationDocument,
@@ -39,6 +40,7 @@ class ObjectVersion:
     value: str | None = field(default=None, repr=False)
     jwk: dict[str, object] = field(default_factory=dict, repr=False)
     certificate: CertificateMaterial | None = field(default=None, repr=False)
+    attributes: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -157,6 +159,7 @@ class LabState:
             not_before=resolve(document.not_before, anchor),
             expires_at=resolve(document.expires_at, anchor),
             tags=dict(document.tags),
+            attributes=dict(document.attributes),
         )
         with self.lock:
             if isinstance(document, SecretDocument):
@@ -178,7 +181,7 @@ def _append_certificate(vault: Vault, document: CertificateDocument, made: Objec
     made.certificate = material
     _append(vault, "certificates", document.name, made)
     shared = {name: getattr(made, name) for name in ("version", "created_at", "updated_at", "enabled")}
-    shared |= {name: getattr(made, name) for name in ("not_before", "expires_at")}
+    shared |= {name: getattr(made, name) for name in ("not_before", "expires_at", "attributes")}
     key = ObjectVersion(**shared, tags=dict(made.tags), jwk=material.jwk)
     secret = ObjectVersion(
         **shared, tags=dict(made.tags), value=material.pkcs12_base64, content_type="application/x-pkcs12"

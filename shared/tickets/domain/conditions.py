@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from shared.moments import FAR_AWAY
 from shared.tickets.domain.model import (
     ChangeType,
     ConditionState,
@@ -204,7 +205,7 @@ def _record(state: ObjectState, occurrence: Occurrence, context: Context) -> Rul
 
 def _expiry_note(occurrence: Occurrence) -> Note:
     author = _author(occurrence.reported_by)
-    known = "" if occurrence.expires_at is None else f"on {moment_text(occurrence.expires_at)}"
+    known = "" if occurrence.expires_at is None else date_text(occurrence.expires_at)
     if occurrence.change is ChangeType.EXPIRED:
         return Note(occurrence.at, author, f"This version expired{known and ' '}{known}.")
     ahead = "1 day" if occurrence.days == 1 else f"{occurrence.days} days"
@@ -216,7 +217,12 @@ def _author(reported_by: tuple[str, ...]) -> str:
 
 
 def _expires(expires_at: datetime | None) -> str:
-    return "has no expiry date" if expires_at is None else f"expires on {moment_text(expires_at)}"
+    return "has no expiry date" if expires_at is None else f"expires {date_text(expires_at)}"
+
+
+def date_text(date: datetime) -> str:
+    """The date of an expiry for a person, after `expires`."""
+    return "in the far future" if date >= FAR_AWAY else f"on {moment_text(date)}"
 
 
 def moment_text(moment: datetime) -> str:

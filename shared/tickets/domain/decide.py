@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from shared.moments import FAR_AWAY
 from shared.tickets.domain.conditions import TicketCondition, conditions_of, moment_text
 from shared.tickets.domain.model import (
     FINISHED,
@@ -235,7 +236,7 @@ def _template_values(
         "object_type": str(state.object_type),
         "object_name": state.name,
         "version": version,
-        "expires_at": "the date is not known" if expires_at is None else moment_text(expires_at),
+        "expires_at": _expiry_text(expires_at),
         "expires_on": expires_on if expires_at is None else f"on {expires_at.astimezone(UTC):%Y-%m-%d}",
         "days_to_expiry": str(occurrence.days),
         "changed_on": changed_on,
@@ -243,6 +244,12 @@ def _template_values(
         "event": str(occurrence.change),
         "at": moment_text(occurrence.at),
     }
+
+
+def _expiry_text(expires_at: datetime | None) -> str:
+    if expires_at is None:
+        return "the date is not known"
+    return "in the far future" if expires_at >= FAR_AWAY else moment_text(expires_at)
 
 
 def _render(template: str, values: Mapping[str, str], longest: int) -> str:

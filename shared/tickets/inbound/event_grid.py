@@ -1,15 +1,15 @@
 """Event Grid deliveries to events: both schemas, every spelling. The only place that knows their field names."""
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
 from shared.errors import InvalidInputError, TooLargeError
+from shared.moments import FAR_AWAY, LONG_AGO, date_of
 from shared.reasons import Reason
 from shared.tickets.domain.model import ChangeType, KeyVaultEvent, ObjectType
 
@@ -45,10 +45,6 @@ _LONE_SURROGATES = re.compile("[\ud800-\udfff]")
 _VALIDATION_CODE = re.compile(r"[0-9A-Za-z-]{8,64}")
 # What Event Grid can be told to put into one delivery.
 MOST_EVENTS = 5_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# What table columns and ISO dates can hold, with room for a calculation beyond either end.
-_EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
-_LATEST = datetime(9990, 1, 1, tzinfo=UTC)
 
 
 class MessageKind(StrEnum):
@@ -160,8 +156,8 @@ def parse_event(member: Any) -> KeyVaultEvent:
         object_name=_required({**event, **data}, ("objectname", "subject"), "name"),
         version=_version(data),
         at=at,
-        not_before=_epoch(data, "nbf"),
-        expires_at=_epoch(data, "exp"),
+        not_before=date_of(data.get("nbf")),
+        expires_at=date_of(data.get("exp")),
     )
 
 
@@ -237,25 +233,6 @@ def _time(text: str) -> datetime:
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise EventRefusedError(Reason.EVENT_NOT_READABLE, "Its time is none.") from error
-    return _storable(moment)
-
-
-def _epoch(data: Mapping[str, Any], name: str) -> datetime | None:
-    value = data.get(name)
-    if value is None or value == "":
-        return None
-    try:
-        if isinstance(value, bool) or not isinstance(value, int | float | str):
-            raise ValueError(name)  # noqa: TRY301, TRY004 - one way out for all that is no number
-        seconds = float(value)
-        if not math.isfinite(seconds):
-            raise ValueError(name)  # noqa: TRY301 - as above
-        return _storable(_EPOCH + timedelta(seconds=int(seconds)))
-    except (ValueError, OverflowError) as error:
-        raise EventRefusedError(Reason.EVENT_NOT_READABLE, f"Its `{name.upper()}` is no date.") from error
-
-
-def _storable(moment: datetime) -> datetime:
-    if not _EARLIEST <= moment <= _LATEST:
-        raise EventRefusedError(Reason.EVENT_NOT_READABLE, "One of its times lies outside of what can be stored.")
+    if not LONG_AGO <= moment <= FAR_AWAY:
+        raise EventRefusedError(Reason.EVENT_NOT_READABLE, "Its time lies outside of what can be stored.")
     return moment

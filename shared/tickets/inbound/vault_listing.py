@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 from azure.core.exceptions import (
@@ -20,6 +19,7 @@ from azure.keyvault.secrets import SecretClient
 
 from shared.errors import MisconfiguredError, TryLaterError
 from shared.hosts import AllowedHosts
+from shared.moments import LONG_AGO, date_of
 from shared.reasons import Reason
 from shared.tickets.domain.model import ObjectType
 from shared.tickets.inbound.sweep import ObjectProperties, ObjectsPage
@@ -30,7 +30,6 @@ from shared.vaults.remediation import command
 
 _PASSING = frozenset({408, 429})
 _SERVER_ERRORS = 500
-_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _NAME = re.compile(r"[0-9A-Za-z-]{1,127}")
 
 
@@ -130,22 +129,18 @@ class KeyVaultLister:
 
 
 def _listed(properties: Any) -> ObjectProperties:
-    created_at = _aware(properties.created_on) or _BEGINNING
+    created_at = date_of(properties.created_on) or LONG_AGO
     return ObjectProperties(
         name=properties.name,
         # A list leaves `enabled` out for what always was.
         enabled=properties.enabled is not False,
         created_at=created_at,
-        updated_at=_aware(properties.updated_on) or created_at,
+        updated_at=date_of(properties.updated_on) or created_at,
         version=(properties.version or "").casefold(),
-        not_before=_aware(properties.not_before),
-        expires_at=_aware(properties.expires_on),
+        not_before=date_of(properties.not_before),
+        expires_at=date_of(properties.expires_on),
         managed=bool(getattr(properties, "managed", False)),
     )
-
-
-def _aware(moment: datetime | None) -> datetime | None:
-    return None if moment is None else moment.astimezone(UTC)
 
 
 def _retry_after(error: HttpResponseError) -> float | None:
