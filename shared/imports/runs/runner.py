@@ -121,17 +121,17 @@ class ImportRunner:
                 remedy=remedy,
             )
         )
-        self.close_if_complete(run)
+        self.close_if_complete(run, begun=True)
 
-    def close_if_complete(self, run: Run) -> Run:
-        """The run; it is closed when no part is open any more. Of all who see that at once, one closes it."""
+    def close_if_complete(self, run: Run, *, begun: bool = False) -> Run:
+        """The run; it is closed when no part is open any more. Of all who see that at once, one closes it.
+
+        `begun` says that the caller has seen a part of it: only a run without any may get one after none was open.
+        """
         if not run.is_open or self.runs.parts.any_open(run.id):
             return run
-        if not self.runs.parts.any(run.id):
-            # Its start was interrupted: housekeeping begins it.
-            return run
-        if self.runs.parts.any_open(run.id):
-            # It was begun between the two looks.
+        if not begun and (not self.runs.parts.any(run.id) or self.runs.parts.any_open(run.id)):
+            # Its start was interrupted, and housekeeping begins it; or it was begun between the two looks.
             return run
         counts = count_parts(self.runs.parts.all(run.id))
         state, now = state_at_end(counts), self.now()
@@ -195,12 +195,12 @@ class ImportRunner:
             source.finish(part.name, counts)
         done = replace(work.part, state=PartState.DONE, finished_at=self.now(), counts=counts, reason="", message="")
         self.runs.parts.finish(done)
-        self.close_if_complete(run)
+        self.close_if_complete(run, begun=True)
         return []
 
     def _fan_out(self, run: Run, part: Part, children: Sequence[Part]) -> list[PartMessage]:
         self.runs.parts.fan_out(replace(part, finished_at=self.now()), children)
-        self.close_if_complete(run)
+        self.close_if_complete(run, begun=True)
         return messages_of(run, [child.name for child in children])
 
     def _fresh(self, part: Part) -> Part:
