@@ -111,7 +111,7 @@ def test_deactivating_after_a_reading_that_broke_off_is_found() -> None:
 
 def test_a_worker_that_stood_still_and_goes_on_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PartImport, "_check_that_it_is_ours", lambda _: None)
-    assert _found(range(130, 160), "users", "was answered as done", profile="queue")
+    assert _found(range(60, 120), "users", "was answered as done", profile="queue")
 
 
 def test_an_answer_that_takes_a_lost_write_for_done_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
