@@ -101,7 +101,7 @@ def test_a_write_that_is_given_up_silently_is_found(monkeypatch: pytest.MonkeyPa
             return True
 
     monkeypatch.setattr(Applier, "_write", careless)
-    assert _found(range(16, 47), "ec2", "counts", profile="storage")
+    assert _found(range(46, 90), "ec2", "counts", profile="storage")
 
 
 def test_deactivating_after_a_reading_that_broke_off_is_found() -> None:
