@@ -186,7 +186,7 @@ def test_a_host_killed_while_it_sends_the_messages_of_a_part_that_led_to_others_
     with patch.multiple(
         TenantSource,
         parts=lambda _: ["regions of the account"],
-        expand=lambda _, part: Expansion(names) if part.startswith("regions") else None,
+        expand=lambda _, part, **_how: Expansion(names) if part.startswith("regions") else None,
     ):
         run_id, [message] = world.start()
         assert [one["part"] for one in world.runner.do_part(message)] == names

@@ -17,7 +17,8 @@ from shared.errors import (
 )
 from shared.imports.part_import import PartImport
 from shared.imports.plan.model import Action, Trigger
-from shared.imports.runs.fan_out import FIRST, children_of, children_of_expanded, names_asked_for
+from shared.imports.runs import fan_out
+from shared.imports.runs.fan_out import FIRST, children_of, children_of_expanded
 from shared.imports.runs.model import (
     SILENT_AFTER,
     Mode,
@@ -181,7 +182,9 @@ class ImportRunner:
         source = source_type.source(run.name)
         if part.fans_out:
             return self._fan_out(run, part, children_of(self.runs.parts, run, part, source, self.now()))
-        expansion = source.expand(part.name, most=names_asked_for())
+        # One more than a step splits says that there are others.
+        most = fan_out.PARTS_AT_ONCE * fan_out.PIECES_AT_ONCE + 1
+        expansion = source.expand(part.name, most=most)
         if expansion is not None:
             told = replace(part, reason="", message=expansion.message)
             return self._fan_out(run, told, children_of_expanded(part, expansion.parts, self.now()))
