@@ -36,7 +36,7 @@ from shared.text import LONE_SURROGATE
 
 _INDEX = ("active", "hash", "alias_of", "claimed_by", "gone_since", "last_run", "last_action")
 # What every change of a record needs, beside the values that it has.
-_KEPT = ("source_id", "f_name", "locks", "typed", history.COUNT)
+_KEPT = ("source_id", "f_name", "locks", history.COUNT)
 # More is not asked for by name: an address has its limits, and such rows are too near theirs to be written in parts.
 _MOST_KEPT = 150
 _LONGEST_SELECT = 4_000

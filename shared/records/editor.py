@@ -40,8 +40,7 @@ class RecordEditor:
     def edit(
         self, key: Key, values: Mapping[str, Any], release: Sequence[str], *, by: str, if_match: str | None
     ) -> Row:
-        """Set fields, which are this person's from now on, and release others, or ALL: the next import sets those again
-        where the source has a value.
+        """Set fields, which are this person's from now on, and release others, or ALL: the next import sets them again.
 
         Raises InvalidInputError with every fault, ChangedMeanwhileError, NotFoundError.
         """
@@ -83,8 +82,6 @@ class RecordEditor:
         if release:
             # The next import must look at the row again, though the source did not change.
             assign["hash"] = ""
-            let_go = {column_of(field) for field in release} - {ACTIVE, *map(column_of, values)}
-            assign["typed"] = " ".join(sorted(let_go | set(row.text("typed").split()))) or None
         changes += [FieldChange(f"lock:{column}", None, by) for column in sorted(held - locks)]
         changes += [FieldChange(f"lock:{column}", by, None) for column in sorted(locks - held)]
         # Not read again: what is there by now may be somebody else's, and its ETag must not stand for this change.

@@ -295,9 +295,8 @@ def plan_update(
     own: Key, desired: DesiredRecord, existing: ExistingRecord, policy: Policy, *, matched: bool = False
 ) -> PlanEntry:
     """The entry that brings the row of a record to what is desired: its own row, of the key `own`, or one that it
-    follows. `matched` says that it has just been found. `typed` are columns that a person wrote and let go of."""
-    typed = frozenset(str(existing.values.get("typed", "")).split())
-    changes, locked = _differences(desired, existing, policy, typed)
+    follows. `matched` says that it has just been found by the matching field."""
+    changes, locked = _differences(desired, existing, policy)
     assign: dict[str, FieldValue | None] = {change.column: change.after for change in changes}
     if not existing.active:
         message = "A person made it inactive." if ACTIVE in existing.locks else ""
@@ -315,8 +314,7 @@ def plan_update(
         # Shown and kept in the history: it says which record of the source an asset follows.
         assign["claimed_by"] = claimed_by
         changes.append(FieldChange("claimed_by", holder, claimed_by))
-    still = " ".join(sorted([column for column in typed if assign.get(column) is None])) or None
-    technical: dict[str, FieldValue | None] = {"hash": policy.hash_of(desired), "gone_since": None, "typed": still}
+    technical: dict[str, FieldValue | None] = {"hash": policy.hash_of(desired), "gone_since": None}
     assign |= {column: value for column, value in technical.items() if existing.values.get(column) != value}
     stays = f"A person's values stay in {', '.join(locked)}." if locked else ""
     if not changes:
@@ -333,18 +331,18 @@ def plan_update(
 
 
 def _differences(
-    desired: DesiredRecord, existing: ExistingRecord, policy: Policy, typed: frozenset[str]
+    desired: DesiredRecord, existing: ExistingRecord, policy: Policy
 ) -> tuple[list[FieldChange], list[str]]:
     """What the source changes of the values, and the fields in which a person's value stays in its way."""
     changes: list[FieldChange] = []
     locked: list[str] = []
-    locks, may_blank = existing.locks, policy.may_blank - typed
+    locks = existing.locks
     for column, value in desired.values.items():
         before = existing.values.get(column)
         if value == before and type(value) is type(before):
             continue
         if column in locks:
             locked.append(field_of(column) or column)
-        elif column not in policy.only_on_create and (value is not None or column in may_blank):
+        elif column not in policy.only_on_create and (value is not None or column in policy.may_blank):
             changes.append(FieldChange(column, before, value))
     return changes, sorted(locked)
