@@ -1,7 +1,7 @@
 """Runs over HTTP: start and test imports, follow runs, read errors and plans."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 import azure.functions as func
 
@@ -84,9 +84,14 @@ def check_aws_tenant(req: func.HttpRequest) -> func.HttpResponse:
     """Who reads each account and region, what is missing, and what to do."""
     from shared.assets.checks import check_tenant
     from shared.assets.documents.aws_tenants import AwsTenantDocument
+    from shared.assets.source import KIND, TenantSource
 
     stored = bootstrap.settings().get(AwsTenantDocument, req.route_params["name"], fresh=True)
-    findings = list(check_tenant(stored.name, stored.document, bootstrap.ec2()))
+
+    def open_source() -> TenantSource:
+        return cast("TenantSource", bootstrap.imports().source_type(KIND).source(stored.name))
+
+    findings = list(check_tenant(open_source, bootstrap.ec2()))
     return answer(
         200, {"ok": all(finding.ok for finding in findings), "items": [asdict(finding) for finding in findings]}
     )

@@ -109,6 +109,7 @@ class Reason(StrEnum):
     PREVIEW_UNUSABLE = "preview_unusable"
     PART_ABANDONED = "part_abandoned"
     PART_FAILED = "part_failed"
+    RECORDS_ALL_REFUSED = "records_all_refused"
     RUN_SUPERSEDED = "run_superseded"
     RECORD_INVALID = "record_invalid"
     VALUE_TOO_LONG = "value_too_long"

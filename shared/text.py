@@ -3,6 +3,7 @@ start light."""
 
 import hashlib
 import re
+from collections.abc import Sequence
 from datetime import datetime
 
 # `/ \ # ?` and control characters are refused; `%` is taken by some layers and broken by others.
@@ -12,6 +13,8 @@ LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPE = "~"
 # The service takes 1,024 characters, the emulator 512: the hash and the escapes stay below both.
 _LONGEST_KEY = 400
+_NAMES_TOLD = 5
+_LONGEST_NAME = 100
 # Table Storage sorts ascending only, so newest first needs a number that falls with time.
 _LAST_MICROSECOND = 10**18
 
@@ -41,3 +44,11 @@ def descending(moment: datetime | int) -> str:
     """A text that sorts against time: newest first. A number is of microseconds since 1970."""
     number = moment if isinstance(moment, int) else microseconds(moment)
     return f"{_LAST_MICROSECOND - number:018d}"
+
+
+def few(names: Sequence[str]) -> str:
+    """A few of the names, and how many more there are: a sentence about thousands stays one."""
+    told = [name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…" for name in names[:_NAMES_TOLD]]
+    if len(names) > _NAMES_TOLD:
+        told.append(f"{len(names) - _NAMES_TOLD:,} more")
+    return " and ".join([", ".join(told[:-1]), told[-1]] if len(told) > 1 else told)

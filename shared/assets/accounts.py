@@ -14,6 +14,7 @@ from shared.errors import ChangedMeanwhileError
 from shared.storage.limits import in_transactions
 from shared.storage.rows import Condition, Delete, Operation, Row, Save, partition, row_key_prefix
 from shared.storage.tables import Table, scan
+from shared.text import few
 
 # So long what an account or its organization said is taken as true. Shorter than from one daily run to the next.
 ASKED_EVERY = timedelta(hours=20)
@@ -21,7 +22,6 @@ _LISTING = "listing"
 _ACCOUNT = "account:"
 _ANSWERS = "answers:"
 _EMPTY = "empty:"
-_NAMES_TOLD = 5
 # With some regions each, as many as a step of a run asks for.
 _ACCOUNTS_AT_ONCE = 100
 
@@ -218,6 +218,4 @@ def _to_account(row: Row) -> KnownAccount:
 
 def _named(accounts: Sequence[KnownAccount]) -> str:
     """A few by name, and how many there are."""
-    named = ", ".join(f"{one.id} ({one.name})" if one.name else one.id for one in accounts[:_NAMES_TOLD])
-    more = len(accounts) - _NAMES_TOLD
-    return f"{len(accounts)} ({named}{f' and {more} more' if more > 0 else ''})"
+    return f"{len(accounts):,} ({few([f'{one.id} {one.name}'.rstrip() for one in accounts])})"

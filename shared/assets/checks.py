@@ -1,11 +1,15 @@
 """Test configuration: for each account and region of a tenant who reads it, whether it may, and what to do."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from shared.assets.aws.client import Ec2
-from shared.assets.documents.aws_tenants import ALL_REGIONS, AccountDocument, AwsTenantDocument
-from shared.errors import DeskbridgeError
+from shared.assets.documents.aws_tenants import ALL_REGIONS, AccountDocument
+from shared.assets.source import TenantSource
+from shared.errors import DeskbridgeError, NotFoundError
+
+# So many accounts are tried: a request may take 230 seconds, and each region takes two calls.
+_MOST_ACCOUNTS = 20
 
 
 @dataclass(frozen=True)
@@ -21,15 +25,27 @@ class CheckFinding:
     remedy: str = ""
 
 
-def check_tenant(name: str, document: AwsTenantDocument, ec2: Ec2) -> Iterator[CheckFinding]:
-    """Every account and region of the tenant. Never raises what is a finding."""
-    for account in document.accounts or (None,):
-        yield from _check_account(name, document, account, ec2)
+def check_tenant(open_source: Callable[[], TenantSource], ec2: Ec2) -> Iterator[CheckFinding]:
+    """The accounts and regions of a tenant, of very many the first. Never raises what is a finding.
+
+    What makes an import fail at once fails here too: so it asks the tenant's source, as an import does.
+    """
+    try:
+        source = open_source()
+        accounts, told = source.accounts_to_check(ec2, _MOST_ACCOUNTS)
+    except NotFoundError:
+        raise
+    except DeskbridgeError as error:
+        yield _failed("", "", "", error)
+        return
+    if told:
+        yield CheckFinding("", "", ok=True, message=told)
+    for account in accounts:
+        yield from _check_account(source, account, ec2)
 
 
-def _check_account(
-    name: str, document: AwsTenantDocument, account: AccountDocument | None, ec2: Ec2
-) -> Iterator[CheckFinding]:
+def _check_account(source: TenantSource, account: AccountDocument | None, ec2: Ec2) -> Iterator[CheckFinding]:
+    name, document = source.name, source.document
     account_id = account.account if account is not None else ""
     try:
         caller = ec2.caller(document, account, tenant=name)
@@ -38,15 +54,18 @@ def _check_account(
         return
     account_id = caller.account
     try:
-        regions = ec2.regions(document, account, tenant=name)
+        enabled = ec2.regions(document, account, tenant=name)
     except DeskbridgeError as error:
         yield _failed(account_id, "", caller.arn, error)
         return
+    regions = [region for region in enabled if document.reads(account, region)]
     if document.regions_of(account) == ALL_REGIONS:
-        message = f"{len(regions)} regions are enabled."
+        left_out = len(enabled) - len(regions)
+        message = f"{len(enabled)} regions are enabled{f', and {left_out} of them left out' if left_out else ''}."
         yield CheckFinding(account_id, "", ok=True, message=message, identity=caller.arn)
     for region in regions:
         try:
+            source.check_alone(account_id, region)
             found = next(ec2.read_instances(document, account, region, tenant=name, page_size=SMALLEST_PAGE), [])
         except DeskbridgeError as error:
             yield _failed(account_id, region, caller.arn, error)

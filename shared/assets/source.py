@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from shared.assets.accounts import AccountDirectory
 from shared.assets.documents.asset_fields import STANDARD_FIELDS, AssetFieldDocument
 from shared.assets.documents.asset_types import AssetTypeDocument
-from shared.assets.documents.aws_tenants import AwsTenantDocument
+from shared.assets.documents.aws_tenants import AccountDocument, AwsTenantDocument
 from shared.assets.mapping import FIELD_NEED, TYPE_NEED, AssetMapping
 from shared.assets.tenant_accounts import TenantAccounts
 from shared.errors import ConflictError, MisconfiguredError
@@ -98,7 +98,7 @@ class TenantSource:
 
     def read(self, part: str) -> Iterator[Sequence[Any]]:
         account_id, region = _place_of(part)
-        self._check_alone(account_id, region)
+        self.check_alone(account_id, region)
         account = self.document.named_accounts.get(account_id) or self._accounts.account(account_id)
         yield from self._ec2().read_instances(self.document, account, region, tenant=self.name)
 
@@ -122,6 +122,28 @@ class TenantSource:
         # Nothing was read, and nothing active is left here.
         if self.document.empty_regions_every_days > 1 and not any(counts.values()):
             self._accounts.found_empty(*_place_of(part))
+
+    def check_alone(self, account_id: str, region: str) -> None:
+        """Two tenants on one region would each deactivate what only the other one's filters let through."""
+        for stored in self._settings.list(AwsTenantDocument):
+            if stored.name == self.name:
+                continue
+            if self._same_own_account(stored.document):
+                shared = stored.document.reads(None, region)
+            else:
+                shared = self._accounts_of(stored).reads(account_id, region)
+            if shared:
+                raise MisconfiguredError(
+                    Reason.AWS_REGION_SHARED,
+                    f"{region} of account {account_id} is imported by the tenant {stored.name} too.",
+                    remedy="Take it off one of the two tenants.",
+                )
+
+    def accounts_to_check(self, ec2: "Ec2", most: int) -> tuple[Sequence[AccountDocument | None], str]:
+        """The first accounts of an import, asked of AWS now, and a sentence on those that are not among them."""
+        if self.document.reads_own_account:
+            return (None,), ""
+        return self._accounts.to_check(ec2, most)
 
     # Within
 
@@ -151,22 +173,6 @@ class TenantSource:
 
     def _accounts_of(self, stored: StoredDocument[AwsTenantDocument]) -> TenantAccounts:
         return TenantAccounts(stored.name, stored.document, stored.changed_at, self._directory, self._ec2)
-
-    def _check_alone(self, account_id: str, region: str) -> None:
-        """Two tenants on one region would each deactivate what only the other one's filters let through."""
-        for stored in self._settings.list(AwsTenantDocument):
-            if stored.name == self.name:
-                continue
-            if self._same_own_account(stored.document):
-                shared = stored.document.reads(None, region)
-            else:
-                shared = self._accounts_of(stored).reads(account_id, region)
-            if shared:
-                raise MisconfiguredError(
-                    Reason.AWS_REGION_SHARED,
-                    f"{region} of account {account_id} is imported by the tenant {stored.name} too.",
-                    remedy="Take it off one of the two tenants.",
-                )
 
     def _same_own_account(self, other: AwsTenantDocument) -> bool:
         """Whether both read the access key's own account alone, by the same access."""

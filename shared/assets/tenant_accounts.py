@@ -76,6 +76,23 @@ class TenantAccounts:
                     return False
         return account is not None and self.document.reads(account, region)
 
+    def to_check(self, ec2: "Ec2", most: int) -> tuple[Sequence[AccountDocument], str]:
+        """The first of all accounts, and a sentence on the organization and on the others."""
+        document, organization = self.document, self.document.organization
+        accounts, said = list(document.accounts), list[str]()
+        if organization is not None:
+            listed = ec2.organization.accounts(document, self.tenant).accounts
+            fitting = [one for one in listed if organization.may_include(one.id, one.name)]
+            said.append(f"The organization has {len(listed):,} accounts in use, of which {len(fitting):,} may be read.")
+            accounts += [
+                AccountDocument(account=one.id) if one.own else document.account_found(one.id)
+                for one in fitting
+                if one.id not in document.named_accounts
+            ]
+        if len(accounts) > most:
+            said.append(f"Of {len(accounts):,} accounts the first {most} were tried.")
+        return accounts[:most], " ".join(said)
+
     def found_empty(self, account_id: str, region: str) -> None:
         """Notes it, to save asking."""
         self.directory.save_empty(self.tenant, account_id, region)

@@ -17,7 +17,6 @@ from botocore.retries import standard
 from lab.emulators.ec2.accounts import (
     ACORN,
     EXTERNAL_ID,
-    IRELAND,
     KEYLESS_AUDIENCE,
     KEYLESS_ROLE_ARN,
     LONDON,
@@ -32,7 +31,6 @@ from shared.assets.aws import sessions
 from shared.assets.aws.client import Ec2
 from shared.assets.aws.clients import AwsClients
 from shared.assets.aws.errors import CODES, AccessContext, classify
-from shared.assets.checks import check_tenant
 from shared.assets.documents.aws_tenants import AccountDocument, AwsTenantDocument
 from shared.errors import DeskbridgeError, MisconfiguredError, TryLaterError
 from shared.reasons import Reason
@@ -293,32 +291,6 @@ def test_a_code_that_nobody_knows_is_named(lab: EC2Lab, ec2: Ec2) -> None:
     error = _refused(lambda: _read(ec2, _document()))
     assert error.reason is Reason.AWS_FAILED
     assert "NeverHeardOfIt" in error.message
-
-
-def test_the_test_of_a_configuration_names_each_account_and_region(lab: EC2Lab, ec2: Ec2) -> None:  # AWS-07
-    lab.deny("DescribeInstances", ACORN, IRELAND)
-    document = _document(
-        accounts=[
-            {"account": ACORN},
-            {"account": OTHER, "role": ROLE_ARN, "external_id": "wrong"},
-        ],
-        regions=[LONDON, IRELAND, "af-south-1"],
-    )
-    found = {(one.account, one.region): (one.ok, one.reason) for one in check_tenant("acorn", document, ec2)}
-    assert found == {
-        (ACORN, LONDON): (True, ""),
-        (ACORN, IRELAND): (False, "aws_permission_missing"),
-        (ACORN, "af-south-1"): (False, "aws_region_disabled"),
-        (OTHER, ""): (False, "aws_role_refused"),
-    }
-    [london] = [one for one in check_tenant("acorn", document, ec2) if one.region == LONDON]
-    assert london.identity == "arn:aws:iam::111122223333:user/deskbridge"
-
-
-def test_the_test_of_a_tenant_for_all_regions_says_how_many_there_are(lab: EC2Lab, ec2: Ec2) -> None:
-    found = list(check_tenant("acorn", _document(regions="all"), ec2))
-    assert found[0].message == "3 regions are enabled."
-    assert {one.region for one in found if one.region} == set(REGIONS)
 
 
 def test_no_secret_shows_in_the_keys_that_are_held(lab: EC2Lab, ec2: Ec2) -> None:

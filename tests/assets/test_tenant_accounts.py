@@ -218,11 +218,11 @@ def test_new_and_vanished_accounts_are_told_in_the_next_run_by_name_and_number()
     assert desk.parts(second) == in_regions(A, C)
     assert "Left out, as they are suspended, closed or not there yet: 1." in desk.told(second)
     assert "New since" in desk.told(second)
-    assert f"1 ({C} (team-3))" in desk.told(second)
-    assert f"No longer in use since 2026-03-02 02:00 UTC: 1 ({B} (team-2))." in desk.told(second)
+    assert f"1 ({C} team-3)" in desk.told(second)
+    assert f"No longer in use since 2026-03-02 02:00 UTC: 1 ({B} team-2)." in desk.told(second)
     assert "since" not in desk.told(desk.run())
     desk.far.suspended = set()
-    assert f"1 ({B} (team-2))" in desk.told(desk.run())
+    assert f"1 ({B} team-2)" in desk.told(desk.run())
 
 
 def test_of_very_many_new_accounts_a_few_are_named() -> None:

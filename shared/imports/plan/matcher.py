@@ -16,6 +16,7 @@ from shared.imports.plan.model import (
 )
 from shared.records.comparison import comparable
 from shared.records.model import MANUAL_PARTITION, SITE, FieldValue, Key, field_of
+from shared.text import few
 
 # Columns that say what a candidate is.
 OF_CANDIDATES = ("f_name", "source_id", "active", "claimed_by", "gone_since", "document", SITE)
@@ -77,7 +78,7 @@ class Matcher:
                 elif len(free) == 1:
                     results.append(Match(desired, free[0]))
                 else:
-                    names = " and ".join(sorted(candidate.label for candidate in free))
+                    names = few(sorted(candidate.label for candidate in free))
                     message = f"{len(free)} records have the same value in the matching field: {names}."
                     results.append(Match(desired, PlanEntry.about(desired, Action.ERROR, "ambiguous", message)))
         return results + [Match(desired, None, tuple(notes.get(desired.row_key, ()))) for desired in open_records]
@@ -194,8 +195,9 @@ def _refused(entry: PlanEntry, said: str) -> PlanEntry:
 
 def refuse_all(claimants: Sequence[DesiredRecord], label: str) -> list[PlanEntry]:
     """Several records claim one row: none has it."""
-    names = " and ".join(desired.id for desired in claimants)
-    message = f"{names} both match {label}: neither is imported."
+    names = few([desired.id for desired in claimants])
+    both, neither = ("both", "neither") if len(claimants) == 2 else ("all", "none")
+    message = f"{names} {both} match {label}: {neither} is imported."
     return [PlanEntry.about(desired, Action.ERROR, "claimed", message) for desired in claimants]
 
 

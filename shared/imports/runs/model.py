@@ -116,8 +116,13 @@ def count_parts(parts: Iterable[Part]) -> Mapping[str, int]:
     return dict(counts)
 
 
+def all_are_errors(counts: Mapping[str, int]) -> bool:
+    """Whether records were read, and not one of them could be imported."""
+    return 0 < counts.get("read", 0) <= counts.get("error", 0)
+
+
 def state_at_end(counts: Mapping[str, int]) -> RunState:
     """The state of a run whose parts have all ended."""
     if not counts["parts_failed"]:
-        return RunState.SUCCEEDED
+        return RunState.FAILED if all_are_errors(counts) else RunState.SUCCEEDED
     return RunState.PARTLY_FAILED if counts["parts_done"] else RunState.FAILED

@@ -27,6 +27,7 @@ from shared.imports.runs.model import (
     Run,
     RunState,
     Summary,
+    all_are_errors,
     count_parts,
     state_at_end,
 )
@@ -140,6 +141,13 @@ class ImportRunner:
         first = self.runs.parts.find(run.id, FIRST) if state is RunState.FAILED else None
         if first is not None:
             run = replace(run, reason=first.reason, message=first.message, remedy=first.remedy)
+        elif state is RunState.FAILED and all_are_errors(counts):
+            run = replace(
+                run,
+                reason=str(Reason.RECORDS_ALL_REFUSED),
+                message=f"Of {counts['read']:,} records not one could be imported.",
+                remedy="Look at the errors of the run: what they have in common is usually one setting.",
+            )
         if state is RunState.SUCCEEDED and run.mode is Mode.IMPORT:
             self.runs.save_success(run, now)
         try:

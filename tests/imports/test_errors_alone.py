@@ -1,0 +1,65 @@
+"""Messages stay short however many records they are about, and a run of errors alone has not succeeded."""
+
+import pytest
+
+from shared.imports.plan.model import Action
+from shared.imports.runs.model import RunState
+from shared.text import few
+from tests.imports.worlds import WORLDS, World
+
+
+@pytest.fixture(params=sorted(WORLDS))
+def world(request: pytest.FixtureRequest) -> World:
+    return World(WORLDS[request.param]())
+
+
+def test_messages_do_not_grow_with_the_number_of_records(world: World) -> None:
+    world.settle()
+    world.add("desk-1", name="one", number="SERV-1")
+    for number in range(300):
+        world.far.put(f"i-{number:04}", number="SERV-1")
+    world.far.put("i-good", number="SERV-2")
+    summary = world.run()
+    entries = world.entries(summary.run.id, Action.ERROR)
+    assert len(entries) == 300
+    assert max(len(entry["message"]) for entry in entries) < 200
+    assert "and 295 more all match" in entries[0]["message"]
+    assert summary.state is RunState.SUCCEEDED
+
+
+def test_many_records_of_one_value_are_told_by_a_few_and_their_number(world: World) -> None:
+    world.settle()
+    for number in range(50):
+        world.add(f"desk-{number}", name=f"desk {number}", number="SERV-1")
+    world.far.put("i-1", number="SERV-1")
+    [entry] = world.entries(world.run().run.id, Action.ERROR)
+    assert entry["message"].startswith("50 records have the same value")
+    assert entry["message"].endswith("and 45 more.")
+
+
+def test_a_run_all_of_whose_records_are_errors_has_failed_and_says_so(world: World) -> None:
+    world.settle()
+    world.add("desk-1", name="one", number="SERV-1")
+    for number in range(3):
+        world.far.put(f"i-{number}", number="SERV-1")
+    run = world.run().run
+    assert (run.state, run.reason) == (RunState.FAILED, "records_all_refused")
+    assert run.message == "Of 3 records not one could be imported."
+    # It is no success, so that the document counts as not imported.
+    [fresh] = world.keeper.freshness()
+    assert fresh.last_success_at is None
+    world.far.put("i-9", number="SERV-9")
+    assert world.run().state is RunState.SUCCEEDED
+
+
+def test_a_run_that_reads_nothing_has_succeeded(world: World) -> None:
+    world.settle()
+    assert world.run().state is RunState.SUCCEEDED
+
+
+def test_two_names_are_both_told_and_long_ones_are_cut() -> None:
+    assert few(["a", "b"]) == "a and b"
+    assert few(["a"]) == "a"
+    assert few([]) == ""
+    assert few(list("abcdefg")) == "a, b, c, d, e and 2 more"
+    assert len(few(["x" * 10_000] * 10_000)) < 600
