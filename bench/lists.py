@@ -1,5 +1,6 @@
 """Lists: the first page and one deep in the list cost the same, however long the list is."""
 
+from datetime import UTC, datetime
 from functools import partial
 from statistics import median
 from typing import Any
@@ -9,6 +10,10 @@ from bench.measuring import Effort, alternately
 from bench.table_service import TableProcess
 from shared.assets.desk import AssetDesk
 from shared.bootstrap.kinds import KINDS
+from shared.index.index import Index
+from shared.outbox.gathered import GatheredOutbox
+from shared.records.desk import RecordFilters
+from shared.records.lists import RecordLists
 from shared.records.table import RecordTable
 from shared.settings.store import SettingsStore
 from shared.storage.rest_tables import RestTables
@@ -24,12 +29,12 @@ def measure(effort: Effort, results: Results) -> None:
         with TableProcess() as service:
             tables = RestTables.from_connection_string(service.connection_string)
             _fill(tables, count)
-            desk: Any = AssetDesk(RecordTable(tables.table("assets")), _settings(tables), _never)
+            desk: Any = _desk(tables)
             token = _token_at(desk, count * 4 // 5)
 
             def page(after: str | None, desk: Any = desk) -> None:
                 for _ in range(10):
-                    items, _ = desk.page({}, size=50, after=after)
+                    items, _, _ = desk.page(RecordFilters(), size=50, after=after)
                     assert len(items) == 50
 
             taken = alternately({"first page": partial(page, None), "deep page": partial(page, token)}, effort.rounds)
@@ -56,6 +61,12 @@ def measure(effort: Effort, results: Results) -> None:
     results.curves.append(Curve("lists", "A page of 50 assets", "rows in the list", "ms CPU a page", costs))
 
 
+def _desk(tables: RestTables) -> AssetDesk:
+    records, outbox = RecordTable(tables.table("assets")), GatheredOutbox(tables, {}, _now)
+    lists = RecordLists("assets", records, Index(tables.table("index")), outbox, _now)
+    return AssetDesk(records, lists, _settings(tables), _never)
+
+
 def _fill(tables: RestTables, count: int) -> None:
     table = tables.table("assets")
     partition_key = "aws:111122223333:eu-west-2"
@@ -73,12 +84,16 @@ def _token_at(desk: Any, deep: int) -> str | None:
     """The token of the page that begins behind that many rows."""
     token: str | None = None
     for _ in range(deep // 200):
-        _, token = desk.page({}, size=200, after=token)
+        _, token, _ = desk.page(RecordFilters(), size=200, after=token)
     return token
 
 
 def _settings(tables: RestTables) -> SettingsStore:
     return SettingsStore(tables.table("settings"), KINDS, _never)
+
+
+def _now() -> datetime:
+    return datetime(2026, 12, 1, tzinfo=UTC)
 
 
 def _never() -> Any:

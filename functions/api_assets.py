@@ -4,7 +4,7 @@ import azure.functions as func
 
 from functions.http.answers import answer
 from functions.http.endpoints import PAGED, endpoint
-from functions.http.query import FIELD, PAGE, VALUE, one_of, page_asked, text
+from functions.http.query import FIELD, PAGE, VALUE, page_asked, text
 from functions.http.record_endpoints import Records, declare_records
 from shared import bootstrap
 from shared.access.roles import Role
@@ -22,9 +22,14 @@ list_assets, add_asset, show_asset, edit_asset, list_asset_history, explain_asse
         filters=(
             text("account", "Only those of this AWS account.", example="111122223333"),
             text("region", "With `account`: only those of this region.", example="eu-west-2"),
-            text("type", "Only those of this asset type, by the name of its document.", example="application-server"),
-            text("site", "Only those of this site, by the name of its document.", example="london-hq"),
-            one_of("active", "Only those that are, or are not, active.", ("true", "false")),
+            text(
+                "type",
+                "Only those of these asset types, by name.",
+                example="application-server",
+            ),
+            text("site", "Only those of these sites, by name.", example="london-hq"),
+            text("tenant", "Only those that this tenant's imports made or follow.", example="acorn"),
+            text("owner", "Only those with this text in the field `owner`.", example="platform"),
             FIELD,
             VALUE,
         ),
@@ -34,7 +39,10 @@ list_assets, add_asset, show_asset, edit_asset, list_asset_history, explain_asse
         ),
         new={"id": "SERV-100", "fields": {"name": "Rack 4 switch", "type": "application-server"}},
         edit={"fields": {"name": "Web server 1"}, "release": []},
-        about_list="By account, region and id. A page may be short, even empty, while `next` says that there is more.",
+        about_list=(
+            "By account, region and id; what `q` finds by the words found. A page may be short, even empty, while "
+            "`next` says that there is more. What changed after `as_of` may be missing."
+        ),
         about_add="An import may find it by the matching field, and then keeps it.",
         about_history="From, to, when, by which run or person; newest first.",
         about_explain=(

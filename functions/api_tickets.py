@@ -11,7 +11,7 @@ from functions.http.bodies import read_body
 from functions.http.customers import check_site, find_seen, next_shown, page_seen, sites_asked, version_asked
 from functions.http.endpoints import BODY, MOVED, PAGED, UNKNOWN, Content, Refusals, endpoint
 from functions.http.if_match import if_match_of
-from functions.http.query import PAGE, SEARCH, UPDATED_AFTER, Query, moment, one_of, some_of, text
+from functions.http.query import CUSTOMER, PAGE, SEARCH, UPDATED_AFTER, Query, moment, one_of, some_of, text
 from shared import bootstrap
 from shared.access.roles import Role
 from shared.reasons import Reason
@@ -28,7 +28,6 @@ _VERSION = {"ETag": "The ticket's version in quotes, for `If-Match`."}
 _STATE = one_of("state", "Open ones, finished ones (resolved, closed), or all.", ("open", "finished", "all"))
 _ORDER = one_of("order", "Newest first, or by expiry, soonest first (open ones only).", ("newest", "expiry"))
 _SNOOZED = one_of("snoozed", "Whether tickets that are snoozed at present are shown.", ("hide", "show", "only"))
-_CUSTOMER = text("customer", "Of this customer's sites.", example="st-johns")
 _EXPIRES_BEFORE = moment("expires_before", "Whose object expires before; then by expiry, unless `order` says else.")
 _SCOPE = text("scope", "Of this vault, or of this realm.", longest=200, example="acorn-vault")
 _FILTERS: tuple[Query[Any], ...] = (
@@ -56,7 +55,7 @@ _FILTERS: tuple[Query[Any], ...] = (
     access=Role.READER,
     by_customer=True,
     summary="List tickets",
-    query=(SEARCH, _STATE, _ORDER, _SNOOZED, _SCOPE, _CUSTOMER, _EXPIRES_BEFORE, UPDATED_AFTER, *_FILTERS, *PAGE),
+    query=(SEARCH, _STATE, _ORDER, _SNOOZED, _SCOPE, CUSTOMER, _EXPIRES_BEFORE, UPDATED_AFTER, *_FILTERS, *PAGE),
     answers={200: "tickets:TicketPage"},
     refusals=[PAGED],
 )
@@ -78,7 +77,7 @@ def list_tickets(req: func.HttpRequest) -> func.HttpResponse:
         expires_before=_EXPIRES_BEFORE.read(req),
         updated_after=UPDATED_AFTER.read(req),
     )
-    page = bootstrap.ticket_lists().page(lists.of_sites(query, sites_asked(_CUSTOMER.read(req))))
+    page = bootstrap.ticket_lists().page(lists.of_sites(query, sites_asked(CUSTOMER.read(req))))
     items = [_shown(ticket) for ticket in page.items]
     return answer(200, {"items": items, "next": next_shown(page.next), "as_of": page.as_of})
 

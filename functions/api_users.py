@@ -6,7 +6,7 @@ import azure.functions as func
 
 from functions.http.answers import answer
 from functions.http.endpoints import STORED, UNKNOWN, endpoint
-from functions.http.query import FIELD, VALUE, one_of, text
+from functions.http.query import FIELD, VALUE, text
 from functions.http.record_endpoints import Records, declare_records
 from shared import bootstrap
 from shared.access.roles import Role
@@ -23,8 +23,7 @@ list_users, add_user, show_user, edit_user, list_user_history, explain_user = de
         desk=bootstrap.user_desk,
         filters=(
             text("realm", "Only those of this realm, by its id in AuthRocket.", example="rl_0v1zUreYgzlPDH4BMjVpQ4"),
-            text("site", "Only those of this site, by the name of its document.", example="london-hq"),
-            one_of("active", "Only those that are, or are not, active.", ("true", "false")),
+            text("site", "Only those of these sites, by name.", example="london-hq"),
             text("email", "Only those of this e-mail address.", example="jim@acorn.example"),
             FIELD,
             VALUE,
@@ -35,7 +34,10 @@ list_users, add_user, show_user, edit_user, list_user_history, explain_user = de
         ),
         new={"id": "reception", "fields": {"name": "Reception desk", "email": "reception@acorn.example"}},
         edit={"fields": {"name": "Jim Shorts"}, "release": []},
-        about_list="By realm and id. A page may be short, even empty, while `next` says that there is more.",
+        about_list=(
+            "By realm and id; what `q` finds by the words found. A page may be short, even empty, while `next` "
+            "says that there is more. What changed after `as_of` may be missing."
+        ),
         about_add="An import may find it by e-mail address or reference, and then keeps it.",
         about_history="From, to, when, by which run, event or person; newest first.",
         about_explain=(

@@ -5,9 +5,11 @@ from datetime import UTC, datetime
 
 from shared.index.index import Index
 from shared.outbox.gathered import GatheredOutbox
+from shared.records import index_rows as record_rows
+from shared.records.index_rows import RecordIndex
 from shared.storage.names import INDEX_TABLE
 from shared.storage.rest_tables import RestTables
-from shared.tickets.store.index_rows import FOLLOW_UP
+from shared.tickets.store import index_rows
 from shared.tickets.store.ticket_index import TicketIndex
 
 _SECONDS = 30
@@ -17,7 +19,9 @@ def follow_changes(connection_string: str) -> None:
     """Carry out what is to follow from what was written until now, or wait while the desk does so itself."""
     tables = RestTables.from_connection_string(connection_string)
     tickets = TicketIndex(Index(tables.table(INDEX_TABLE)), tables, _now)
-    outbox = GatheredOutbox(tables, {FOLLOW_UP: tickets.carry_out}, _now)
+    records = RecordIndex(Index(tables.table(INDEX_TABLE)), tables)
+    handlers = {index_rows.FOLLOW_UP: tickets.carry_out, record_rows.FOLLOW_UP: records.carry_out}
+    outbox = GatheredOutbox(tables, handlers, _now)
     until = time.monotonic() + _SECONDS
     for marked in frozenset(outbox.marked()):
         while not outbox.carry_out_at(marked) and time.monotonic() < until:

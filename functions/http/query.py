@@ -151,6 +151,7 @@ SEARCH = text(
     longest=100,
     example="mail-pass",
 )
+CUSTOMER = text("customer", "Of this customer's sites.", example="st-johns")
 UPDATED_AFTER = moment("updated_after", "Changed after this moment.")
 PAGE: tuple[Query[Any], ...] = (LIMIT, AFTER)
 # It becomes the name of a column in a filter, so it must be one.

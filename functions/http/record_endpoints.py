@@ -9,16 +9,19 @@ import azure.functions as func
 from functions.http.access import caller
 from functions.http.answers import answer
 from functions.http.bodies import read_body
-from functions.http.customers import check_site, find_seen, next_shown, page_seen, sites_seen, version_asked
+from functions.http.customers import check_site, find_seen, next_shown, page_seen, sites_asked, version_asked
 from functions.http.endpoints import BODY, MOVED, PAGED, STORABLE, STORED, UNKNOWN, Content, endpoint, named
 from functions.http.if_match import if_match_of
-from functions.http.query import PAGE, Query, filters_of
+from functions.http.query import CUSTOMER, PAGE, SEARCH, UPDATED_AFTER, Query, filters_of, one_of
 from shared.access.roles import Role
 from shared.reasons import Reason
 
 if TYPE_CHECKING:
     from shared.assets.desk import AssetDesk
     from shared.users.desk import UserDesk
+
+
+_ACTIVE = one_of("active", "Only those that are, or are not, active.", ("true", "false"))
 
 
 class Records(NamedTuple):
@@ -78,17 +81,25 @@ def _declare_list(blueprint: func.Blueprint, records: Records) -> Any:
         access=Role.READER,
         by_customer=True,
         summary=f"List {records.many}",
-        query=(*PAGE, *records.filters),
+        query=(*PAGE, SEARCH, *records.filters, _ACTIVE, CUSTOMER, UPDATED_AFTER),
         answers={200: f"records:{records.model}Page"},
         refusals=[PAGED],
     )
     @named(f"list_{records.many}", records.about_list)
     def list_records(req: func.HttpRequest) -> func.HttpResponse:
         limit, after = page_seen(req)
-        sites = sites_seen()
-        filters = filters_of(req, records.filters)
-        items, following = records.desk().page(filters, size=limit, after=after, sites=sites)
-        return answer(200, {"items": items, "next": next_shown(following)})
+        from shared.records.desk import RecordFilters
+
+        active = _ACTIVE.read(req)
+        filters = RecordFilters(
+            filters_of(req, records.filters),
+            q=SEARCH.read(req),
+            active=None if active is None else active == "true",
+            updated_after=UPDATED_AFTER.read(req),
+        )
+        sites = sites_asked(CUSTOMER.read(req))
+        items, following, as_of = records.desk().page(filters, size=limit, after=after, sites=sites)
+        return answer(200, {"items": items, "next": next_shown(following), "as_of": as_of})
 
     return list_records
 

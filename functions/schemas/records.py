@@ -36,6 +36,7 @@ class AssetAnswer(_Record):
 class AssetPage(Answer):
     items: list[AssetAnswer]
     next: str | None
+    as_of: datetime
 
 
 class AssetSource(Answer):
@@ -68,6 +69,7 @@ class UserAnswer(_Record):
 class UserPage(Answer):
     items: list[UserAnswer]
     next: str | None
+    as_of: datetime
 
 
 class HistoryPage(Answer):

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 from lab.fakes.tables import MemoryTables
 from lab.faults.comparison import Rows
+from lab.faults.histories import HISTORY
 from shared.outbox.gathered import LATER, MARKED
-from shared.storage.names import INDEX_TABLE, OUTBOX_TABLE, TICKETS_TABLE
+from shared.records import index_rows as record_rows
+from shared.storage.names import ASSETS_TABLE, INDEX_TABLE, OUTBOX_TABLE, TICKETS_TABLE, USERS_TABLE
 from shared.tickets.store.index_rows import RECEIPTS
 from shared.tickets.store.ticket_index import index_rows
 
@@ -18,6 +20,11 @@ def index_faults(tables: MemoryTables) -> list[str]:
     for row in tables.table(TICKETS_TABLE).rows.values():
         if row.row_key.startswith(("ticket:", "object:")):
             expected.update(((key.partition, key.row), columns) for key, columns in index_rows(row).items())
+    for kind in (ASSETS_TABLE, USERS_TABLE):
+        for row in tables.table(kind).rows.values():
+            if row.row_key < HISTORY:
+                rows = record_rows.index_rows(kind, row)
+                expected.update(((key.partition, key.row), dict(columns)) for key, columns in rows.items())
     found = {
         key: dict(row.values) for key, row in tables.table(INDEX_TABLE).rows.items() if row.partition_key != RECEIPTS
     }

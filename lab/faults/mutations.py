@@ -120,12 +120,12 @@ def _edit_without_etag() -> AbstractContextManager[Any]:
 def _rows_without_etag() -> AbstractContextManager[Any]:
     real = Applier._write
 
-    def blind(self: Applier, partition_key: str, operations: Sequence[Operation]) -> bool:
+    def blind(self: Applier, partition_key: str, operations: Sequence[Operation], *told: Any) -> bool:
         now = [
             one if isinstance(one, Delete) or not one.row.etag else replace(one, row=_as_it_is_now(self._rows, one.row))
             for one in operations
         ]
-        return real(self, partition_key, now)
+        return real(self, partition_key, now, *told)
 
     return patch.object(Applier, "_write", blind)
 

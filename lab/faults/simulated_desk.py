@@ -23,7 +23,10 @@ from shared.access.strangers import REFUSALS
 from shared.bootstrap.kinds import KINDS
 from shared.environment import load_environment
 from shared.hosts import AllowedHosts, Service
+from shared.imports.part_rows import PartRows
+from shared.outbox.gathered import GatheredOutbox
 from shared.reasons import Reason
+from shared.records.index_rows import moved_by
 from shared.records.model import MANUAL_PARTITION, column_of
 from shared.settings.store import SettingsStore
 from shared.storage.names import TICKETS_TABLE, VAULTS_TABLE
@@ -63,7 +66,9 @@ def write_settings(tables: MemoryTables, scenario: Scenario) -> None:
     for name, number in scenario.manual_assets.items():
         columns: dict[str, Value] = {"active": True, "source_id": name, "created_at": BEGINS}
         columns |= {column_of("name"): name, column_of("asset-number"): number}
-        tables.table("assets").transact(MANUAL_PARTITION, [Create(Row(MANUAL_PARTITION, name, columns))])
+        rows = PartRows(tables.table("assets"), GatheredOutbox(tables, {}, lambda: BEGINS))
+        moved = [one for one in [moved_by(name, {}, columns, is_new=True)] if one is not None]
+        rows.write(MANUAL_PARTITION, [Create(Row(MANUAL_PARTITION, name, columns))], moved)
 
 
 def _leave_old_rows(tables: MemoryTables) -> None:

@@ -12,33 +12,17 @@ from shared.records.desk import RecordDesk
 from shared.records.documents.sites import site_fault
 from shared.records.editor import record_as_json
 from shared.records.model import ACTIVE, CUSTOM, SITE, TYPE, Key, column_of
-from shared.storage.rows import AnyOf, Condition, Row, unpack
+from shared.storage.rows import Row, unpack
 
 
 class AssetDesk(RecordDesk):
     """The desk of assets."""
 
-    def page(
-        self, filters: Mapping[str, str], *, size: int, after: str | None, sites: frozenset[str] | None = None
-    ) -> tuple[list[dict[str, Any]], str | None]:
-        """Assets, by account, region and id. Filters: account, region, type, site, active, and `field` with `value`."""
-        where: list[Condition | AnyOf] = []
-        account, region = filters.get("account", ""), filters.get("region", "")
+    def _partitions(self, texts: Mapping[str, str]) -> tuple[str, str]:
+        account, region = texts.get("account", ""), texts.get("region", "")
         if account and region:
-            where.append(Condition("PartitionKey", "eq", f"aws:{account}:{region}"))
-        elif account:
-            where += [
-                Condition("PartitionKey", "ge", f"aws:{account}:"),
-                Condition("PartitionKey", "lt", f"aws:{account};"),
-            ]
-        for name in (TYPE, SITE):
-            if name in filters:
-                where.append(Condition(name, "eq", filters[name]))
-        if ACTIVE in filters:
-            where.append(Condition(ACTIVE, "eq", filters[ACTIVE] == "true"))
-        if "field" in filters:
-            where.append(Condition(column_of(filters["field"]), "eq", filters.get("value", "")))
-        return self._page(where, size, after, sites)
+            return f"aws:{account}:{region}", ""
+        return (f"aws:{account}:", f"aws:{account};") if account else ("", "")
 
     def explain(self, asset_id: str) -> dict[str, Any]:
         """The instance as last read, each value with its expression, what gave type and site, and the history.

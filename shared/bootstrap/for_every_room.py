@@ -235,6 +235,7 @@ def gathered_outbox() -> "GatheredOutbox":
     # By what a follow-up is called, and who carries it out.
     handlers: Mapping[str, GatheredHandler] = {
         "tickets": lambda *told: bootstrap.ticket_index().carry_out(*told),
+        "records": lambda *told: bootstrap.record_index().carry_out(*told),
     }
     return GatheredOutbox(bootstrap.tables(), handlers, bootstrap.now)
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from shared.imports.runs.repository import RunRepository
     from shared.imports.runs.runner import ImportRunner
     from shared.imports.runs.starter import RunStarter
+    from shared.records.index_rows import RecordIndex
+    from shared.records.lists import RecordLists
     from shared.records.table import RecordTable
     from shared.users.desk import UserDesk
     from shared.users.grants import GrantTickets
@@ -39,7 +41,7 @@ def assets() -> "RecordTable":
     from shared.records.table import RecordTable
     from shared.storage.names import ASSETS_TABLE
 
-    return RecordTable(bootstrap.tables().table(ASSETS_TABLE), bootstrap.audit())
+    return RecordTable(bootstrap.tables().table(ASSETS_TABLE), bootstrap.audit(), bootstrap.gathered_outbox())
 
 
 @singleton
@@ -47,7 +49,20 @@ def asset_rows() -> "PartRows":
     from shared.imports.part_rows import PartRows
     from shared.storage.names import ASSETS_TABLE
 
-    return PartRows(bootstrap.tables().table(ASSETS_TABLE))
+    return PartRows(bootstrap.tables().table(ASSETS_TABLE), bootstrap.gathered_outbox())
+
+
+@singleton
+def record_index() -> "RecordIndex":
+    from shared.records.index_rows import RecordIndex
+
+    return RecordIndex(bootstrap.index(), bootstrap.tables())
+
+
+def _record_lists(kind: str, records: "RecordTable") -> "RecordLists":
+    from shared.records.lists import RecordLists
+
+    return RecordLists(kind, records, bootstrap.index(), bootstrap.gathered_outbox(), bootstrap.now)
 
 
 @singleton
@@ -82,7 +97,7 @@ def users() -> "RecordTable":
     from shared.records.table import RecordTable
     from shared.storage.names import USERS_TABLE
 
-    return RecordTable(bootstrap.tables().table(USERS_TABLE), bootstrap.audit())
+    return RecordTable(bootstrap.tables().table(USERS_TABLE), bootstrap.audit(), bootstrap.gathered_outbox())
 
 
 @singleton
@@ -90,7 +105,7 @@ def user_rows() -> "PartRows":
     from shared.storage.names import USERS_TABLE
     from shared.users.grants import UserRows
 
-    return UserRows(bootstrap.tables().table(USERS_TABLE))
+    return UserRows(bootstrap.tables().table(USERS_TABLE), bootstrap.gathered_outbox())
 
 
 @singleton
@@ -127,7 +142,8 @@ def grant_tickets() -> "GrantTickets":
 def user_desk() -> "UserDesk":
     from shared.users.desk import UserDesk
 
-    return UserDesk(bootstrap.users(), bootstrap.settings(), bootstrap.now)
+    lists = _record_lists("users", bootstrap.users())
+    return UserDesk(bootstrap.users(), lists, bootstrap.settings(), bootstrap.now)
 
 
 @singleton
@@ -173,7 +189,8 @@ def run_reports() -> "RunReports":
 def asset_desk() -> "AssetDesk":
     from shared.assets.desk import AssetDesk
 
-    return AssetDesk(bootstrap.assets(), bootstrap.settings(), bootstrap.now)
+    lists = _record_lists("assets", bootstrap.assets())
+    return AssetDesk(bootstrap.assets(), lists, bootstrap.settings(), bootstrap.now)
 
 
 @singleton

@@ -16,9 +16,12 @@ from shared.errors import (
 from shared.imports.part_rows import Groups, PartRows
 from shared.imports.plan.model import DONE_AS, Action, PlanEntry
 from shared.reasons import Reason
+from shared.records.index_rows import RecordMoved, moved_by
 from shared.storage.limits import in_transactions
 from shared.storage.rows import Delete, Merge, Operation, check_row
 
+# What a transaction carries beside the records: what the index has to follow.
+ROWS_BESIDE = 1
 # Another writer of the same rows is a person or a second worker on the same part: a few rounds always end.
 _ROUNDS = 8
 
@@ -105,20 +108,25 @@ class Applier:
                     # Two records that lead to one row: the second is decided anew, once the first has written it.
                     conflicted.append(entry)
             else:
-                written = all(self._write(partition_key, operations) for partition_key, operations in groups)
+                own = entry.existing.key.partition if entry.existing is not None else self._partition
+                written = all(
+                    self._write(partition_key, operations, [entry] if partition_key == own else [])
+                    for partition_key, operations in groups
+                )
                 (done if written else conflicted).append(entry)
-        for members in in_transactions([(member, member[1]) for member in together]):
-            if self._write(self._partition, [operation for _, operations in members for operation in operations]):
+        for members in in_transactions([(member, member[1]) for member in together], reserved=ROWS_BESIDE):
+            operations = [operation for _, operations in members for operation in operations]
+            if self._write(self._partition, operations, [entry for entry, _ in members]):
                 done += [entry for entry, _ in members]
                 continue
             # One row of the hundred changed: each alone, so that the others are not held up by it.
             for entry, operations in members:
-                (done if self._write(self._partition, operations) else conflicted).append(entry)
+                (done if self._write(self._partition, operations, [entry]) else conflicted).append(entry)
         return done, conflicted
 
-    def _write(self, partition_key: str, operations: Sequence[Operation]) -> bool:
+    def _write(self, partition_key: str, operations: Sequence[Operation], entries: Sequence[PlanEntry]) -> bool:
         try:
-            self._rows.write(partition_key, operations)
+            self._rows.write(partition_key, operations, [moved for entry in entries if (moved := _moved(entry))])
         except (AlreadyExistsError, ChangedMeanwhileError):
             return False
         except (RowRefusedError, TooLargeError):
@@ -127,6 +135,12 @@ class Applier:
                 return False
             raise
         return True
+
+
+def _moved(entry: PlanEntry) -> RecordMoved | None:
+    if entry.existing is None:
+        return moved_by(entry.row_key, {}, entry.assign, is_new=True)
+    return moved_by(entry.existing.key.row, entry.existing.values, entry.assign, is_new=False)
 
 
 def _row_key_of(operation: Operation) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared.errors import ChangedMeanwhileError, RowRefusedError, TooLargeError
-from shared.imports.applier import Applier, PreparedEntry
+from shared.imports.applier import ROWS_BESIDE, Applier, PreparedEntry
 from shared.imports.part_rows import PartRows
 from shared.imports.plan.model import Action, ExistingRecord, MatchOn, PlanEntry, Policy
 from shared.imports.plan.planner import PartPlanner
@@ -25,6 +25,7 @@ from shared.telemetry import spanned
 _SHOWN = frozenset({Action.ERROR, Action.HELD_BACK, Action.CHANGED_SINCE_PREVIEW})
 _WRITING = frozenset({Action.CREATE, Action.UPDATE, Action.DEACTIVATE})
 _BATCH = 50
+_WRITTEN_TOGETHER = OPERATIONS_PER_TRANSACTION - ROWS_BESIDE
 # Of the entries that wait for the end of the reading; a page has as many.
 _AT_ONCE = 1000
 _HEARTBEAT_EVERY = timedelta(seconds=20)
@@ -114,7 +115,7 @@ class PartImport:
     def _write(self, *, everything: bool = False) -> None:
         """Write by full transactions, whatever pages the entries come from."""
         count = len(self._unwritten)
-        due = self._unwritten[: count if everything else count - count % OPERATIONS_PER_TRANSACTION]
+        due = self._unwritten[: count if everything else count - count % _WRITTEN_TOGETHER]
         if not due:
             return
         del self._unwritten[: len(due)]

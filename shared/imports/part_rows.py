@@ -27,7 +27,9 @@ from shared.imports.plan.model import (
     PlanEntry,
 )
 from shared.imports.prefilter import MatchPrefilter
+from shared.outbox.gathered import GatheredOutbox
 from shared.records import history
+from shared.records.index_rows import RecordMoved, follow_up_of
 from shared.records.model import Key, merged
 from shared.records.table import IS_RECORD, is_alias, records_of, with_line
 from shared.storage.rows import Create, Merge, Operation, Replace, Row, Value, pack, partition
@@ -83,8 +85,9 @@ class PartIndex(dict[str, IndexEntry]):
 class PartRows:
     """Reads and writes the rows of parts in one table."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, outbox: GatheredOutbox | None = None) -> None:
         self._table = table
+        self._outbox = outbox
 
     # Reading
 
@@ -165,8 +168,11 @@ class PartRows:
 
     # Writing
 
-    def write(self, partition_key: str, operations: Sequence[Operation]) -> None:
-        """One transaction; raises as `Table.transact`."""
+    def write(self, partition_key: str, operations: Sequence[Operation], moved: Sequence[RecordMoved] = ()) -> None:
+        """One transaction, and what the index has to follow; raises as `Table.transact`."""
+        if self._outbox is not None and moved:
+            follows = self._outbox.following(self._table.name, partition_key, [follow_up_of(moved)])
+            operations = [*operations, follows]
         self._table.transact(partition_key, operations)
 
     def operations(self, partition_key: str, entry: PlanEntry, run_id: str, document: str, now: datetime) -> Groups:

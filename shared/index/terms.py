@@ -8,13 +8,13 @@ from shared.errors import Fault, InvalidInputError
 from shared.reasons import Reason
 from shared.text import LONE_SURROGATE, escape_key
 
-# A thing's terms, at most; what comes first is kept.
-MOST_TERMS = 12
+# Of one text: itself, and what comes first of its words.
+_MOST_OF_A_TEXT = 6
 _LONGEST = 64
 _SHORTEST = 2
 _MOST_WORDS = 5
 # Nearly all ids of a kind begin so: the characters behind it tell them apart.
-_COMMON = re.compile("i-0(?=[0-9a-f])|usr_")
+_COMMON = re.compile(r"i-0(?=[0-9a-f]|\Z)|usr_")
 _APART = re.compile(r"[\s,;:/\\()\[\]<>\"'|]+")
 _INNER = re.compile(r"[-_.@]+")
 
@@ -26,8 +26,9 @@ class SearchWords(NamedTuple):
     others: tuple[str, ...]
 
     def fit(self, terms: Sequence[str]) -> bool:
-        """Whether each word begins one of the terms."""
-        return all(any(term.startswith(word) for term in terms) for word in (self.first, *self.others))
+        """Whether each word begins one of the terms, or a word in one."""
+        words = {*terms, *(word for term in terms for word in _APART.split(term))}
+        return all(any(word.startswith(asked) for word in words) for asked in (self.first, *self.others))
 
 
 def fold(text: str) -> str:
@@ -40,11 +41,14 @@ def terms_of(texts: Iterable[str | None]) -> tuple[str, ...]:
 
     Nothing of one character is a term, and no number that is a part of something.
     """
-    whole = [fold(text) for text in texts if text]
-    words = [word for text in whole for word in _APART.split(text)]
+    return tuple(dict.fromkeys(term for text in texts if text for term in _terms_of_text(fold(text))))
+
+
+def _terms_of_text(whole: str) -> list[str]:
+    words = _APART.split(whole)
     inner = [part for word in words if not _COMMON.match(word) for part in _INNER.split(word) if not part.isdigit()]
-    found = dict.fromkeys(term for term in (*whole, *words, *inner) if len(term) >= _SHORTEST)
-    return tuple(found)[:MOST_TERMS]
+    found = dict.fromkeys(term for term in (whole, *words, *inner) if len(term) >= _SHORTEST)
+    return list(found)[:_MOST_OF_A_TEXT]
 
 
 def search_words(text: str) -> SearchWords:

@@ -1,28 +1,60 @@
 """Records as people use them: shown, added by hand, edited, with their history. What a record is, its feature says."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from shared.index.terms import search_words
 from shared.records.editor import RecordEditor
-from shared.records.model import SITE, Key
+from shared.records.lists import RecordLists, RecordQuery
+from shared.records.model import ACTIVE, SITE, TYPE, Key, column_of
 from shared.records.table import RecordTable
 from shared.settings.store import SettingsStore
 from shared.storage.etags import short_etag
-from shared.storage.rows import AnyOf, Condition, Row
+from shared.storage.rows import AnyOf, Condition, Row, partition
 
 # As many changes as an explanation shows; the rest stands in the history.
 NEWEST_CHANGES = 50
-# A query of the table service takes 15 comparisons, and the caller's own filters are among them.
-_MOST_SITES_ASKED = 8
+# Of parameters that take several values, with commas between them.
+_COLUMNS = {TYPE: TYPE, SITE: SITE, "tenant": "document", "owner": column_of("owner")}
+
+
+@dataclass(frozen=True)
+class RecordFilters:
+    """What a list is asked for: texts by parameter (several values with commas between them), and the others."""
+
+    texts: Mapping[str, str] = field(default_factory=dict[str, str])
+    q: str | None = None
+    active: bool | None = None
+    updated_after: datetime | None = None
+
+    @property
+    def sites(self) -> frozenset[str] | None:
+        """The sites that are asked for; None for all."""
+        return frozenset(self.texts[SITE].split(",")) if SITE in self.texts else None
+
+    def accepted(self) -> Iterator[tuple[str, frozenset[str]]]:
+        """The accepted texts by column."""
+        for name, column in _COLUMNS.items():
+            if name in self.texts:
+                yield column, frozenset(self.texts[name].split(","))
+        if "email" in self.texts:
+            # Imports store addresses in lower case.
+            yield column_of("email"), frozenset({self.texts["email"].strip().lower()})
+        if "field" in self.texts:
+            yield column_of(self.texts["field"]), frozenset({self.texts.get("value", "")})
 
 
 class RecordDesk(ABC):
     """What is the same for every feature's records. Ids are as they stand in addresses."""
 
-    def __init__(self, records: RecordTable, settings: SettingsStore, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, records: RecordTable, lists: RecordLists, settings: SettingsStore, now: Callable[[], datetime]
+    ) -> None:
         self._records = records
+        self._lists = lists
         self._settings = settings
         self._editing = RecordEditor(records, now, self._fault_of)
 
@@ -53,19 +85,40 @@ class RecordDesk(ABC):
             {"action": one.action, "at": one.at, "by": one.by, "changes": one.changes} for one in entries
         ], following
 
-    def _page(
-        self, where: Sequence[Condition | AnyOf], size: int, after: str | None, sites: frozenset[str] | None
-    ) -> tuple[list[dict[str, Any]], str | None]:
-        """A page of records of these sites; None is all, those of no site too."""
-        if sites is None:
-            page = self._records.page(where, size, after)
-            return [self._shown(row) for row in page.rows], page.next
-        if not sites:
-            return [], None
-        if len(sites) <= _MOST_SITES_ASKED:
-            where = [*where, AnyOf([Condition(SITE, "eq", site) for site in sorted(sites)])]
-        page = self._records.page(where, size, after)
-        return [self._shown(row) for row in page.rows if row.text(SITE) in sites], page.next
+    def page(
+        self, filters: RecordFilters, *, size: int, after: str | None, sites: frozenset[str] | None = None
+    ) -> tuple[list[dict[str, Any]], str | None, datetime]:
+        """Records of these sites (None is all, those of no site too), where to go on, and as of when."""
+        page = self._lists.page(self._query(filters, size, after, sites))
+        return [self._shown(row) for row in page.rows], page.next, page.as_of
+
+    def _query(self, filters: RecordFilters, size: int, after: str | None, sites: frozenset[str] | None) -> RecordQuery:
+        begin, end = self._partitions(filters.texts)
+        where: list[Condition | AnyOf] = []
+        if end:
+            where += [Condition("PartitionKey", "ge", begin), Condition("PartitionKey", "lt", end)]
+        elif begin:
+            where.append(partition(begin))
+        equal = {column: accepted for column, accepted in filters.accepted() if column != SITE}
+        for column, accepted in equal.items():
+            if len(accepted) == 1:
+                where.append(Condition(column, "eq", *accepted))
+        if filters.active is not None:
+            where.append(Condition(ACTIVE, "eq", filters.active))
+        if filters.updated_after is not None:
+            where.append(Condition("changed_at", "gt", filters.updated_after))
+        asked = filters.sites
+        if asked is not None:
+            sites = asked if sites is None else sites & asked
+        words = search_words(filters.q) if filters.q else None
+        return RecordQuery(
+            tuple(where), (begin, end), words, equal, filters.active, sites, filters.updated_after, size, after
+        )
+
+    @abstractmethod
+    def _partitions(self, texts: Mapping[str, str]) -> tuple[str, str]:
+        """The partitions that the filters of this feature lead to: from one up to another, or one alone (and an empty
+        text), or all (two empty texts)."""
 
     @abstractmethod
     def _key_of(self, record_id: str) -> Key:

@@ -5,14 +5,17 @@ change and its history are one transaction. A row that is an alias only says whi
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
 from shared.access.audit import UNAUDITED, Audit, AuditedChange, AuditedField, AuditKind
-from shared.errors import NotFoundError, RowRefusedError, TooLargeError
+from shared.errors import DeskbridgeError, NotFoundError, RowRefusedError, TooLargeError
+from shared.outbox.gathered import GatheredOutbox, MarkedPartition
 from shared.reasons import Reason
 from shared.records import history
 from shared.records.history import HISTORY, HistoryEntry
+from shared.records.index_rows import follow_up_of, moved_by
 from shared.records.model import FieldChange, Key, merged
 from shared.storage.rows import (
     CHARACTERS_PER_KEY,
@@ -26,7 +29,7 @@ from shared.storage.rows import (
     check_row,
     partition,
 )
-from shared.storage.tables import Table, scan
+from shared.storage.tables import Table, find_rows, scan
 from shared.text import KEY_FORBIDDEN
 
 IS_RECORD = Condition("RowKey", "lt", HISTORY)
@@ -44,9 +47,10 @@ def is_alias(row: Row) -> bool:
 class RecordTable:
     """The rows of one kind of record (assets, users)."""
 
-    def __init__(self, table: Table, audit: Audit = UNAUDITED) -> None:
+    def __init__(self, table: Table, audit: Audit = UNAUDITED, outbox: GatheredOutbox | None = None) -> None:
         self._table = table
         self._audit = audit
+        self._outbox = outbox
 
     def get(self, key: Key) -> Row:
         """The row of a record; raises NotFoundError."""
@@ -68,6 +72,21 @@ class RecordTable:
         page = self._table.page([*where, IS_RECORD], size=size, after=after)
         return Page([row for row in page.rows if not is_alias(row)], page.next)
 
+    def find_all(self, keys: Sequence[Key]) -> dict[Key, Row]:
+        """Those of the records that are there; of each partition, all by one call where they stand close together."""
+        found: dict[Key, Row] = {}
+        for partition_key in dict.fromkeys(key.partition for key in keys):
+            left = sorted({key.row for key in keys if key.partition == partition_key})
+            rows: dict[str, Row] = {}
+            if len(left) > 1:
+                between = [Condition("RowKey", "ge", left[0]), Condition("RowKey", "le", left[-1])]
+                page = self._table.page([partition(partition_key), *between])
+                rows = {row.row_key: row for row in page.rows}
+                left = [row_key for row_key in left if page.next and row_key not in rows]
+            rows |= find_rows(self._table, partition_key, left)
+            found.update((Key(partition_key, row_key), row) for row_key, row in rows.items() if not is_alias(row))
+        return found
+
     def history(self, key: Key) -> Iterator[HistoryEntry]:
         """All changes of a record, newest first."""
         return history.entries_of(self._table, self._table.find(*key) or Row(*key))
@@ -84,8 +103,16 @@ class RecordTable:
         row, moved = with_line(before, {**values, "changed_at": now}, line)
         operation = Replace(row) if before.etag else Create(row)
         change = self._audited(before, changes, by)
+        indexed = moved_by(before.row_key, before.values, values, is_new=not before.etag)
+        follows = []
+        if self._outbox is not None and indexed is not None:
+            follows = [self._outbox.following(self._table.name, before.partition_key, [follow_up_of([indexed])])]
         with self._audit.recording(self._table.name, before.partition_key, change) as audited:
-            etag = self._table.transact(before.partition_key, [operation, *moved, *audited])[0]
+            etag = self._table.transact(before.partition_key, [operation, *moved, *follows, *audited])[0]
+        if self._outbox is not None and follows:
+            # At once, for whoever looks for it now; what fails here follows by the timer.
+            with suppress(DeskbridgeError):
+                self._outbox.carry_out_at(MarkedPartition(self._table.name, before.partition_key))
         return replace(row, etag=etag)
 
     def _audited(self, before: Row, changes: Sequence[FieldChange], by: str) -> AuditedChange:

@@ -8,7 +8,7 @@ from shared.records.documents.sites import site_fault
 from shared.records.editor import record_as_json
 from shared.records.model import ACTIVE, CUSTOM, SITE, TYPE, Key, column_of
 from shared.settings.base import NAME_PATTERN
-from shared.storage.rows import AnyOf, Condition, Row, unpack
+from shared.storage.rows import Row, unpack
 from shared.text import escape_key
 from shared.users.documents import STANDARD_FIELDS, AuthRocketRealmDocument
 from shared.users.mapping import ORGANISATIONS, UserMapper
@@ -29,23 +29,8 @@ def parse_user_id(text: str) -> Key:
 class UserDesk(RecordDesk):
     """The desk of users."""
 
-    def page(
-        self, filters: Mapping[str, str], *, size: int, after: str | None, sites: frozenset[str] | None = None
-    ) -> tuple[list[dict[str, Any]], str | None]:
-        """Users by realm and id. Filters: realm (its id), site, active, email, and `field` with `value`."""
-        where: list[Condition | AnyOf] = []
-        if "realm" in filters:
-            where.append(Condition("PartitionKey", "eq", partition_of(escape_key(filters["realm"]))))
-        if SITE in filters:
-            where.append(Condition(SITE, "eq", filters[SITE]))
-        if ACTIVE in filters:
-            where.append(Condition(ACTIVE, "eq", filters[ACTIVE] == "true"))
-        if "email" in filters:
-            # Imports store addresses in lower case.
-            where.append(Condition(column_of("email"), "eq", filters["email"].strip().lower()))
-        if "field" in filters:
-            where.append(Condition(column_of(filters["field"]), "eq", filters.get("value", "")))
-        return self._page(where, size, after, sites)
+    def _partitions(self, texts: Mapping[str, str]) -> tuple[str, str]:
+        return (partition_of(escape_key(texts["realm"])) if "realm" in texts else ""), ""
 
     def explain(self, user_id: str) -> dict[str, Any]:
         """The user as last read, each value with its expression, what gave the site, and the history.

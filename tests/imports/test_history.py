@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import InvalidInputError
+from shared.imports.applier import ROWS_BESIDE
 from shared.records import history
 from shared.records.history import HISTORY, HistoryEntry
 from shared.records.model import FieldChange, Key, column_of
@@ -18,6 +19,7 @@ from shared.text import descending
 from tests.fakes.tables import MemoryTable
 from tests.imports.worlds import World
 
+TOGETHER = OPERATIONS_PER_TRANSACTION - ROWS_BESIDE
 _NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 _KEY = Key("manual", "till-1")
 
@@ -157,12 +159,12 @@ def test_a_change_is_one_row_and_a_hundred_of_them_one_transaction(world: World)
 
     table.transact = watched  # type: ignore[method-assign] # counts what the engine sends
     world.run()
-    assert sizes == [100, 100, 50]
+    assert sizes == [TOGETHER, TOGETHER, 250 - 2 * TOGETHER]
     sizes.clear()
     for number in range(120):
         world.far.put(f"i-{number:03}", name="renamed")
     world.run()
-    assert sizes == [100, 20]
+    assert sizes == [TOGETHER, 120 - TOGETHER]
     assert len(world.contents()) == 250
 
 

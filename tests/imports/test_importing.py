@@ -3,11 +3,15 @@
 import pytest
 
 from shared.errors import InvalidInputError, MisconfiguredError, TryLaterError
+from shared.imports.applier import ROWS_BESIDE
 from shared.imports.plan.model import Trigger
 from shared.imports.runs.model import RunState
 from shared.reasons import Reason
+from shared.storage.limits import OPERATIONS_PER_TRANSACTION
 from tests.fakes.tables import WatchedTables
 from tests.imports.worlds import World
+
+TOGETHER = OPERATIONS_PER_TRANSACTION - ROWS_BESIDE
 
 
 def _counts(world: World, trigger: Trigger = Trigger.SCHEDULED) -> dict[str, int]:
@@ -66,7 +70,7 @@ def test_new_records_that_match_nothing_are_written_while_the_part_is_read(world
     world.far.before_page = lambda: written.append(len(world.rows()) - 1)
     world.run()
     # The one that has a match waits, and finds it.
-    assert written == [0, 0, 0, 100, 100]
+    assert written == [0, 0, TOGETHER, TOGETHER, 2 * TOGETHER]
     assert world.rows()["i-007"]["alias_of"] == "manual|till-1"
 
 

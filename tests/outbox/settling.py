@@ -1,8 +1,13 @@
 """What the timer and the queue of the outbox do, for tests that look at lists, or compare all that is stored."""
 
+from datetime import UTC, datetime
 from typing import Any
 
+from shared.index.index import Index
 from shared.outbox.gathered import GatheredOutbox
+from shared.records.lists import RecordLists
+from shared.records.table import RecordTable
+from shared.storage.tables import Tables
 from tests.fakes.tables import MemoryTables
 
 Contents = dict[str, dict[tuple[str, str], dict[str, Any]]]
@@ -21,3 +26,13 @@ def settled(outbox: GatheredOutbox, tables: MemoryTables) -> Contents:
     waiting = [key for rows in contents.values() for key in rows if key[1].startswith("~later")]
     assert not waiting, waiting
     return {table: rows for table, rows in contents.items() if table != "outbox"}
+
+
+def record_lists(kind: str, tables: Tables, records: RecordTable) -> RecordLists:
+    """Lists of records whose index nothing has followed yet."""
+    outbox = GatheredOutbox(tables, {}, _now)
+    return RecordLists(kind, records, Index(tables.table("index")), outbox, _now)
+
+
+def _now() -> datetime:
+    return datetime(2026, 12, 2, 8, 0, tzinfo=UTC)

@@ -15,6 +15,7 @@ from shared import bootstrap
 from shared.errors import DeskbridgeError
 from shared.vaults.model import UserPassword
 from tests.api.calling import Sent, call
+from tests.outbox.settling import settle
 from tests.registered import FUNCTIONS
 from tests.users.desk import WEBHOOK, Desk
 
@@ -223,6 +224,7 @@ def test_a_granted_admin_permission_is_a_ticket_like_any_other(desk: Desk) -> No
     desk.lab.grant(user, org["id"], ["ar:owner"])
     for event in [*desk.lab.realm().events.values()] * 2:
         assert deliver(event).status == 200
+    settle(bootstrap.gathered_outbox())
     (ticket,) = call("GET", "tickets").json["items"]
     assert ticket["summary"] == f"The Boss was granted ar:owner in {org['name']}"
     assert (ticket["kind"], ticket["object_type"], ticket["object_name"]) == ("admin_grant", "user", user)

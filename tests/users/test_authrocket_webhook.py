@@ -20,6 +20,7 @@ from shared.users.source import KIND
 from shared.users.webhook import AuthRocketWebhook, WebhookOutcome, WebhookResult
 from shared.vaults.model import UserPassword
 from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
+from tests.outbox.settling import record_lists
 from tests.users.desk import WEBHOOK, Desk, copied, killer
 
 PAIR = UserPassword("authrocket", "pass:wörd")
@@ -265,7 +266,8 @@ def test_a_person_wins_over_an_event(webhook: Webhook) -> None:
     from shared.users.desk import UserDesk, user_id_of
 
     jim = webhook.desk.lab.find_user("jim.shorts@acorn.example")["id"]
-    people = UserDesk(webhook.desk.records, webhook.desk.settings, webhook.desk.now)
+    lists = record_lists("users", webhook.desk.tables, webhook.desk.records)
+    people = UserDesk(webhook.desk.records, lists, webhook.desk.settings, webhook.desk.now)
     people.edit(user_id_of(_key(webhook, jim)), {"name": "James"}, [], by="Ann", if_match="*")
     webhook.desk.lab.change_user(jim, name="Jimmy", last_name="Long")
     webhook.send(webhook.events()[0])

@@ -1,0 +1,100 @@
+"""What the index holds of records: by what each is found, where it stands in lists, and how a change is told."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shared.index.index import Index, IndexKey
+from shared.index.terms import partition_of_term, terms_of
+from shared.outbox.model import FollowUp
+from shared.records.model import SITE, TYPE, FieldValue, Key, Values, column_of, plain_value
+from shared.storage.rows import Row, Value
+from shared.storage.tables import Tables, find_rows
+from shared.text import escape_key
+
+# What follows from a change, by its name in the outbox.
+FOLLOW_UP = "records"
+_SEARCHED_FIELDS = ("name", "asset-number", "serial-number", "host-name", "ip-address")
+_SEARCHED_FIELDS_OF_USERS = ("email", "username", "reference", "phone")
+# By the values of these a record is found; matching by one of them asks the index.
+SEARCHED = ("source_id", *map(column_of, (*_SEARCHED_FIELDS, *_SEARCHED_FIELDS_OF_USERS)))
+_LISTED = (SITE, TYPE)
+_INDEXED = frozenset({*SEARCHED, *_LISTED})
+
+
+@dataclass(frozen=True)
+class RecordMoved:
+    """A record of which something changes that the index shows. `before` are the values that are not there any more."""
+
+    row_key: str
+    before: tuple[tuple[str, str], ...] = ()
+
+
+def moved_by(row_key: str, before: Mapping[str, FieldValue], assign: Values, *, is_new: bool) -> RecordMoved | None:
+    """What a change tells the index; None when it shows nothing of it."""
+    changed = [column for column in _INDEXED & assign.keys() if before.get(column) != assign[column]]
+    if not changed and not is_new:
+        return None
+    gone = [(column, _text(before[column])) for column in sorted(changed) if before.get(column) is not None]
+    return RecordMoved(row_key, tuple(gone))
+
+
+def follow_up_of(moved: Iterable[RecordMoved]) -> FollowUp:
+    """What the outbox keeps of changes of one partition."""
+    return FollowUp(FOLLOW_UP, {"records": [[one.row_key, [list(pair) for pair in one.before]] for one in moved]})
+
+
+def terms_of_record(values: Mapping[str, object]) -> tuple[str, ...]:
+    """By what a record is found."""
+    return terms_of(_text(values[column]) for column in SEARCHED if values.get(column) is not None)
+
+
+def site_partition(kind: str, site: str) -> str:
+    return f"{kind}:{SITE}:{escape_key(site)}"
+
+
+def type_partition(kind: str, asset_type: str) -> str:
+    return f"{kind}:{TYPE}:{escape_key(asset_type)}"
+
+
+class RecordIndex:
+    """Carries out what the outbox of a partition of records says."""
+
+    def __init__(self, index: Index, tables: Tables) -> None:
+        self._index = index
+        self._tables = tables
+
+    def carry_out(self, table: str, partition_key: str, contents: Sequence[Mapping[str, Any]]) -> None:
+        """Bring the index to the records as they are now. Doing it again changes nothing."""
+        told = [one for content in contents for one in content["records"]]
+        gone: set[IndexKey] = set()
+        for row_key, before in told:
+            for column, value in before:
+                gone.update(_keys(table, Key(partition_key, row_key), {column: value}))
+        rows: dict[IndexKey, Mapping[str, Value]] = {}
+        select = ("alias_of", *sorted(_INDEXED))
+        wanted = {row_key for row_key, _ in told}
+        for row in find_rows(self._tables.table(table), partition_key, wanted, select).values():
+            rows.update(index_rows(table, row))
+        self._index.replace(rows, gone)
+
+
+def index_rows(kind: str, row: Row) -> dict[IndexKey, Mapping[str, Value]]:
+    """The index rows of a record's row; none of an alias."""
+    if row.values.get("alias_of"):
+        return {}
+    columns: dict[str, Value] = {"partition": row.partition_key, "row": row.row_key}
+    return dict.fromkeys(_keys(kind, Key(row.partition_key, row.row_key), row.values), columns)
+
+
+def _keys(kind: str, key: Key, values: Mapping[str, object]) -> Iterator[IndexKey]:
+    for term in terms_of_record(values):
+        yield IndexKey(partition_of_term(kind, term), f"{escape_key(term)}|{key.text}")
+    listed: tuple[tuple[str, Callable[[str, str], str]], ...] = ((SITE, site_partition), (TYPE, type_partition))
+    for column, partition_of in listed:
+        if values.get(column):
+            yield IndexKey(partition_of(kind, str(values[column])), key.text)
+
+
+def _text(value: object) -> str:
+    return str(plain_value(value))
