@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any, NamedTuple
 
 from shared.errors import ChangedMeanwhileError, ConflictError, DeskbridgeError, InvalidInputError
@@ -47,6 +48,7 @@ _LEASED_FOR = timedelta(minutes=15)
 _ROWS_AT_ONCE = 20
 _MARKERS_A_MESSAGE = 20
 _PAGES_A_TIMER = 20
+_MOST_TOLD = 1_000
 _FAR_BEHIND = timedelta(minutes=15)
 
 # Carries out what follows in one partition: table, partition, what each follow-up says. Again must change nothing.
@@ -169,12 +171,12 @@ class GatheredOutbox:
         return [MarkersMessage(tuple(found[start : start + _MARKERS_A_MESSAGE])) for start in starts]
 
     def unsettled(self) -> Unsettled:
-        """What may not be carried out yet: one call."""
+        """What may not be carried out yet: one call, or two when it is much."""
         now = self._now()
-        page = self._markers.page([partition(MARKED)])
-        markers = list(map(Marker.of, page.rows))
+        rows = islice(scan(self._markers, [partition(MARKED)]), _MOST_TOLD + 1)
+        markers = list(map(Marker.of, rows))
         as_of = min([now, *(one.at for one in markers)])
-        return Unsettled(as_of, None if page.next else frozenset(one.place for one in markers))
+        return Unsettled(as_of, None if len(markers) > _MOST_TOLD else frozenset(one.place for one in markers))
 
     def marked(self) -> Iterator[MarkedPartition]:
         """Every partition where something may not be carried out yet."""
@@ -214,7 +216,8 @@ class GatheredOutbox:
         where = [partition(place.partition), Condition("RowKey", "ge", LATER), Condition("RowKey", "lt", LATER + ";")]
         lease: Row | None = None
         while True:
-            rows = table.page(where, size=_ROWS_AT_ONCE + 1).rows
+            # Not one page: that may be empty while there is more.
+            rows = list(islice(scan(table, where, size=_ROWS_AT_ONCE + 1), _ROWS_AT_ONCE + 1))
             present = next((row for row in rows if row.row_key == LATER), None)
             held = [row for row in rows if row.row_key != LATER][:_ROWS_AT_ONCE]
             if not held:

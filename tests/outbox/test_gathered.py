@@ -7,13 +7,14 @@ from typing import Any, cast
 
 import pytest
 
+from lab.fakes.tables import encode_continuation
 from shared.errors import InvalidInputError, TryLaterError
 from shared.outbox.gathered import LATER, MARKED, SETTLED, GatheredOutbox, MarkedPartition, MarkersMessage
 from shared.outbox.model import FollowUp
 from shared.reasons import Reason
-from shared.storage.rows import Row, Save
+from shared.storage.rows import Page, Row, Save
 from shared.storage.tables import Tables, scan
-from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
+from tests.fakes.tables import KilledError, MemoryTable, MemoryTables, WatchedTables
 
 NOW = datetime(2026, 12, 2, 8, 0, 30, tzinfo=UTC)
 PARTITION = "acorn"
@@ -182,6 +183,27 @@ def test_a_partition_that_fails_keeps_its_marker_and_stops_no_other(caplog: pyte
     assert outbox.behind() is not None
     world.carry_out()
     assert (outbox.behind(), world.copies()) == (None, {"elm:t": 1})
+
+
+def test_an_empty_page_before_the_rows_is_not_taken_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service may answer with an empty page while there is more."""
+    world = World()
+    world.change(world.outbox(), "t", 1)
+    world.time += timedelta(minutes=4)
+    whole, answered = MemoryTable.page, set[str]()
+
+    def empty_first(self: MemoryTable, where: Any, **how: Any) -> Page:
+        page = whole(self, where, **how)
+        if how.get("after") is None and self.name not in answered and page.rows:
+            answered.add(self.name)
+            row = page.rows[0]
+            return Page([], encode_continuation((row.partition_key, row.row_key)))
+        return page
+
+    monkeypatch.setattr(MemoryTable, "page", empty_first)
+    assert world.outbox().unsettled().as_of < world.time
+    world.carry_out()
+    assert (world.copies(), world.left()) == ({"acorn:t": 1}, [SETTLED])
 
 
 def test_a_message_says_the_same_after_the_queue_and_others_are_refused() -> None:
