@@ -2,14 +2,16 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 
 import pytest
 
 from lab.emulators.ec2.accounts import ACORN, LONDON
 from lab.emulators.ec2.server import EC2Lab
-from lab.faults.network_level import network_scenario, run_on_network
+from lab.faults.network_level import network_scenario, of_day, run_on_network
 from lab.faults.network_level_ec2 import read_ec2_on_network
 from lab.faults.network_level_proxy import KINDS
+from lab.faults.scenario import BEGINS
 from tests.storage_emulator import Storage
 
 SERVICES = {"tables", "blobs", "identity", "secrets", "vault", "authrocket"}
@@ -34,6 +36,20 @@ def test_a_story_on_the_wire_has_something_for_every_far_side() -> None:
     )
     assert any(scenario.steps.user_events for scenario in scenarios)
     assert any(scenario.steps.grants for scenario in scenarios)
+
+
+@pytest.mark.parametrize("seed", [2, 4])
+def test_nothing_comes_before_its_time_on_the_wire(seed: int) -> None:
+    """Else it is put aside or taken by how late trouble lets it in."""
+    scenario = network_scenario(seed)
+    came: list[object] = []
+    for number in range(len(scenario.days)):
+        for _, batch, _ in of_day(number, scenario.deliveries):
+            came += batch
+            latest = max(datetime.fromisoformat(event["eventTime"]) for event in batch)
+            assert latest <= BEGINS + timedelta(days=number)
+        came += of_day(number, scenario.steps.dead_letters)
+    assert len(came) == sum(len(batch) for _, batch, _ in scenario.deliveries) + len(scenario.steps.dead_letters)
 
 
 @pytest.fixture(scope="module")

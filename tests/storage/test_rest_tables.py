@@ -327,6 +327,34 @@ _REFUSALS = {
 }
 
 
+_XML = {"Content-Type": "application/xml"}
+
+
+@pytest.mark.parametrize(
+    ("made", "outcome"),
+    [
+        (Answer(503, b"<error><code>ServerBusy</code></error>", _XML), TryLaterError),
+        (Answer(503, b"<html>The server is busy.</html>", {"Content-Type": "text/html"}), TryLaterError),
+        (Answer(403, b"<error><code>AuthorizationFailure</code></error>", _XML), MisconfiguredError),
+        (Answer(409, _odata("TableAlreadyExists", "It is there.").encode(), {}), None),
+        (Answer(204), None),
+    ],
+)
+def test_a_table_that_cannot_be_made_is_told_as_every_refusal(
+    service: Service, made: Answer, outcome: type[DeskbridgeError] | None
+) -> None:
+    service.asked.clear()
+    absent = _batch_answer("404 Not Found", _odata("TableNotFound", "0:The table is not there."))
+    service.answer = lambda _, path: made if path.endswith("/Tables") else absent
+    things = _both(service)[1]
+    # Once it is made, or another has made it, the transaction is sent again: to a table that is still not there.
+    with pytest.raises(outcome or ChangedMeanwhileError):
+        things.transact("p", _TRANSACTION)
+    [body, *_] = [json.loads(body) for _, path, _, body in service.asked if path.endswith("/Tables")]
+    assert body == {"TableName": "things"}
+    assert sum(path.endswith("/$batch") for _, path, _, _ in service.asked) == (2 if outcome is None else 1)
+
+
 @pytest.mark.parametrize("case", _REFUSALS)
 def test_a_refused_transaction_says_the_same_through_both(service: Service, case: str) -> None:
     answer, expected = _REFUSALS[case]
