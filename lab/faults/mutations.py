@@ -6,7 +6,7 @@ Each is what somebody might write who does not know why the line is there.
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from types import SimpleNamespace
@@ -15,13 +15,15 @@ from unittest.mock import patch
 
 from lab.faults.parallel_runs import spread
 from lab.faults.schedule import Outcome, run_seed
-from shared.errors import TryLaterError
+from shared.errors import DeskbridgeError, TryLaterError
+from shared.imports import applier
 from shared.imports.applier import Applier
 from shared.imports.part_import import PartImport
 from shared.imports.part_rows import PartRows
 from shared.imports.plan.model import ExistingRecord
 from shared.imports.plan.planner import PartPlanner
 from shared.imports.plan.safety import Brake
+from shared.outbox.gathered import GatheredOutbox
 from shared.records import history
 from shared.records.table import RecordTable
 from shared.storage.etags import ANY_VERSION
@@ -208,6 +210,26 @@ def _preview_disregarded() -> AbstractContextManager[Any]:
     return patch.object(PartImport, "_as_previewed", blind)
 
 
+def _former_terms_kept() -> AbstractContextManager[Any]:
+    real = applier._moved
+
+    def forgetful(entry: Any) -> Any:
+        moved = real(entry)
+        return None if moved is None else replace(moved, before=())
+
+    return patch.object(applier, "_moved", forgetful)
+
+
+def _failures_of_followers_ignored() -> AbstractContextManager[Any]:
+    real = GatheredOutbox._do
+
+    def careless(self: GatheredOutbox, *about: Any) -> None:
+        with suppress(DeskbridgeError):
+            real(self, *about)
+
+    return patch.object(GatheredOutbox, "_do", careless)
+
+
 MUTATIONS: Mapping[str, Mutation] = {
     "no line of history for an update": Mutation("ec2", _no_history_of_updates),
     "a deleted object's ticket stays open": Mutation("tickets", _gone_taken_for_seen),
@@ -230,5 +252,7 @@ MUTATIONS: Mapping[str, Mutation] = {
     "the webhook of AuthRocket does not ask whether an import runs": Mutation(
         "users", lambda: patch.object(AuthRocketWebhook, "_check_no_import", lambda *_: None)
     ),
+    "the index keeps what an instance was found by before": Mutation("ec2", _former_terms_kept),
+    "what failed to follow is taken for carried out": Mutation("tickets", _failures_of_followers_ignored),
     "confirming the brake also deactivates what came back": Mutation("ec2", _confirmed_whatever_is_there),
 }

@@ -169,6 +169,7 @@ def test_each_mutation_has_its_place_in_the_product(bug: str) -> None:
     [
         ("the webhook of AuthRocket does not ask whether an import runs", "was answered as done", "races"),
         ("confirming the brake also deactivates what came back", "wrongly deactivated", "queue"),
+        ("what failed to follow is taken for carried out", "the index at", "storm"),
         ("applying a preview writes whatever is wanted now", "preview had not shown", "queue"),
     ],
 )
