@@ -147,4 +147,5 @@ class Reason(StrEnum):
     AUTHROCKET_THROTTLED = "authrocket_throttled"
     AUTHROCKET_FAILED = "authrocket_failed"
     AUTHROCKET_PAGING_STUCK = "authrocket_paging_stuck"
+    AUTHROCKET_REALM_DIFFERS = "authrocket_realm_differs"
     AUTHROCKET_EVENT_UNKNOWN = "authrocket_event_unknown"

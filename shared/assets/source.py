@@ -84,6 +84,7 @@ class TenantSource:
             why_not_deactivated=why_not,
             grace=timedelta(days=document.grace_days),
             brake=Brake(document.brake.share, document.brake.at_least),
+            believe_empty_answers=document.believe_empty_answers,
             only_on_create=frozenset(only_on_create),
             may_blank=frozenset(field.column for field in fields if not field.mapping.keep_when_empty),
             matching=matching,

@@ -154,6 +154,7 @@ class AuthRocketRealmDocument(SettingsDocument):
     reactivate: bool = True
     grace_days: int = Field(default=0, ge=0, le=365)
     brake: BrakeDocument = BrakeDocument()
+    believe_empty_answers: bool = False
     webhook: WebhookCredentials | None = None
 
     @field_validator("field_mappings")

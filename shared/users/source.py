@@ -130,6 +130,7 @@ class RealmSource:
             why_not_deactivated="The realm's settings say not to deactivate it.",
             grace=timedelta(days=document.grace_days),
             brake=Brake(document.brake.share, document.brake.at_least),
+            believe_empty_answers=document.believe_empty_answers,
             only_on_create=self.mapper.only_on_create(),
             may_blank=self.mapper.may_blank(),
             columns=self.mapper.columns(),

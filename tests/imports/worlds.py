@@ -185,6 +185,7 @@ class Ec2Case:
             "grace_days": policies.get("grace_days", 0),
             "create_new_assets": policies.get("create", True),
             "brake": {"share": policies.get("share", 0.3), "at_least": policies.get("at_least", 10)},
+            "believe_empty_answers": policies.get("believe_empty_answers", True),
         }
         if policies.get("match", True):
             content |= {"matching_field": "asset-number", "matching_ignores_case": policies.get("ignore_case", False)}
@@ -275,6 +276,7 @@ class AuthRocketCase:
             "grace_days": policies.get("grace_days", 0),
             "create_new_users": policies.get("create", True),
             "brake": {"share": policies.get("share", 0.3), "at_least": policies.get("at_least", 10)},
+            "believe_empty_answers": policies.get("believe_empty_answers", True),
         }
         if policies.get("match", True):
             content["match_order"] = [{"field": "reference", "ignore_case": policies.get("ignore_case", False)}]

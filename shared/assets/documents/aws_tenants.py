@@ -201,6 +201,7 @@ class AwsTenantDocument(SettingsDocument):
     deactivate_deleted: bool = False
     grace_days: int = Field(default=0, ge=0, le=365)
     brake: BrakeDocument = BrakeDocument()
+    believe_empty_answers: bool = False
     create_new_assets: bool = True
     update_asset_type: bool = True
     update_asset_site: bool = True

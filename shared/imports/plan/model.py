@@ -192,6 +192,7 @@ class Policy:
     why_not_deactivated: str = "Deactivating is turned off."
     grace: timedelta = timedelta(0)
     brake: Brake = field(default_factory=Brake)
+    believe_empty_answers: bool = False
     only_on_create: frozenset[str] = frozenset()
     may_blank: frozenset[str] = frozenset()
     matching: tuple[MatchOn, ...] = ()

@@ -20,6 +20,7 @@ from shared.imports.plan.model import (
     Policy,
 )
 from shared.imports.plan.removals import RemovalPlanner
+from shared.imports.plan.withheld import decide_emptied, waits_for_the_end
 from shared.records.model import ACTIVE, FieldChange, FieldValue, Key, field_of
 
 
@@ -55,6 +56,7 @@ class PartPlanner:
         self._held: list[DesiredRecord] = []
         # Updates of values by which records are matched: others may change theirs too.
         self._changed_matches: list[PlanEntry] = []
+        self._emptying: list[PlanEntry] = []
         # Rows that a record of this part takes over, with its key.
         self._taken: dict[Key, str] = {}
 
@@ -95,9 +97,12 @@ class PartPlanner:
         """The rest of the plan. Nothing is deactivated unless the part was read to its end."""
         entries = self._matcher.recheck(self._changed_matches) if self._changed_matches else []
         entries += self._matched() if self._held else []
+        if self._emptying:
+            entries += decide_emptied(self._emptying, self._policy, self._removals.active_before())
         missing = [row_key for row_key in self._index if not self._stays(row_key)]
         if missing:
-            entries += self._removals.entries(missing, self._gone, read_to_the_end=read_to_the_end)
+            empty = not self._gone and not any(self._seen.values())
+            entries += self._removals.entries(missing, self._gone, empty=empty, read_to_the_end=read_to_the_end)
         return entries
 
     def again(self, entry: PlanEntry) -> PlanEntry:
@@ -115,9 +120,9 @@ class PartPlanner:
             return replace(
                 entry, action=Action.UNCHANGED, assign={}, differences=(), message="It is not there any more."
             )
-        if entry.action is Action.SKIP:
-            again = self._removals.stay if entry.reason == "gone" else self._removals.wait
-            return again(own.row, fresh, "It is gone.")
+        steps = {"gone": self._removals.stay, "grace": self._removals.wait, "empty_answer": self._removals.doubt}
+        if entry.action is not Action.DEACTIVATE:
+            return steps[entry.reason](own.row, fresh, "It is gone.")
         return self._removals.deactivate(own.row, fresh, entry.message)
 
     # Most parts have neither a record to match nor one that is gone.
@@ -129,8 +134,6 @@ class PartPlanner:
     @cached_property
     def _removals(self) -> RemovalPlanner:
         return RemovalPlanner(self._partition, self._index, self._policy, now=self._now, load=self._load)
-
-    # Records that are there
 
     def _is_seen(self, row_key: str) -> bool:
         return self._seen.get(row_key, False)
@@ -172,7 +175,8 @@ class PartPlanner:
             if entry.action is Action.UPDATE and [one for one in self._policy.matching if one.column in entry.assign]:
                 self._changed_matches.append(entry)
             else:
-                entries.append(entry)
+                waits = None in entry.assign.values() and waits_for_the_end(entry, self._policy)
+                (self._emptying if waits else entries).append(entry)
         return entries
 
     def _followed(self, desired: DesiredRecord, existing: ExistingRecord) -> PlanEntry:
@@ -187,8 +191,6 @@ class PartPlanner:
         if existing.key != own and (other := self._matcher.other_holder(own, existing)):
             return refuse_claimed(desired, existing.label, other)
         return plan_update(own, desired, existing, self._policy, matched=matched)
-
-    # Records that are not there
 
     def _new(self, desired: DesiredRecord, target: ExistingRecord | None, notes: Sequence[str] = ()) -> PlanEntry:
         if target is not None:

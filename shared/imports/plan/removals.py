@@ -1,6 +1,7 @@
 """Rows whose record the source has no more: deactivated, kept for a grace period, or held back by the brake."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from shared.imports.plan.model import DEACTIVATED, Action, ExistingRecord, IndexEntry, Loader, PlanEntry, Policy
@@ -22,10 +23,13 @@ class RemovalPlanner:
         self._now = now
         self._load = load
 
-    def entries(self, missing: Sequence[str], gone: Mapping[str, str], *, read_to_the_end: bool) -> list[PlanEntry]:
+    def entries(
+        self, missing: Sequence[str], gone: Mapping[str, str], *, empty: bool, read_to_the_end: bool
+    ) -> list[PlanEntry]:
         """What becomes of the rows that miss their record. `gone` says in a word why one that is listed counts as gone.
 
-        Nothing is deactivated unless the part was read to its end.
+        Nothing is deactivated unless the part was read to its end. `empty` says that the source listed nothing at all:
+        that is believed when a reading of a later day says so too, or a person confirms it.
         """
         entries: list[PlanEntry] = []
         steps: dict[str, tuple[_Step, str]] = {}
@@ -52,10 +56,12 @@ class RemovalPlanner:
                     entries.append(PlanEntry(row_key, Action.SKIP, "gone", why))
             elif self._is_in_grace(indexed):
                 steps[row_key] = self.wait, why
+            elif empty and self._is_doubted(indexed):
+                steps[row_key] = self.doubt, why
             else:
                 due[row_key] = why
         if due and self._policy.confirmed is None:
-            active = self._active_before()
+            active = self.active_before()
             if self._policy.brake.holds(len(due) + done, active):
                 return entries + self._held_back(due, active)
         steps |= {row_key: (self.deactivate, why) for row_key, why in due.items()}
@@ -73,7 +79,12 @@ class RemovalPlanner:
             return False
         return indexed.gone_since is None or self._now - indexed.gone_since < self._policy.grace
 
-    def _active_before(self) -> int:
+    def _is_doubted(self, indexed: IndexEntry) -> bool:
+        if self._policy.believe_empty_answers or self._policy.confirmed is not None:
+            return False
+        return indexed.gone_since is None or indexed.gone_since.date() >= self._now.date()
+
+    def active_before(self) -> int:
         """How many records were active when the run began."""
         index = self._index.values()
         return sum((one.active and not one.activated) or one.done == DEACTIVATED for one in index)
@@ -108,6 +119,17 @@ class RemovalPlanner:
         if (settled := self._settled_meanwhile(row_key, existing)) is not None:
             return settled
         return _about(existing, Action.SKIP, "gone", why, {} if existing.gone_since else {"gone_since": self._now})
+
+    def doubt(self, row_key: str, existing: ExistingRecord, why: str) -> PlanEntry:
+        """The source listed nothing at all, for the first day: it may be a wrong key or filter."""
+        if (settled := self._settled_meanwhile(row_key, existing)) is not None:
+            return settled
+        message = (
+            f"{why} It lists nothing at all, which is believed when a reading of a later day says so too. Confirm the "
+            "run if that is right."
+        )
+        assign: dict[str, FieldValue | None] = {} if existing.gone_since else {"gone_since": self._now}
+        return replace(_about(existing, Action.HELD_BACK, "empty_answer", message, assign), id=row_key)
 
     def _settled_meanwhile(self, row_key: str, existing: ExistingRecord) -> PlanEntry | None:
         """The row is younger than the index that the decision stands on: another attempt or part may have been here."""

@@ -43,14 +43,23 @@ class AuthRocket:
         self._page_size = page_size
 
     def users(self) -> Iterator[list[SourceUser]]:
-        """The realm's users, active and inactive, with their custom attributes; a page at a time."""
+        """The realm's users, active and inactive, with their custom attributes; a page at a time.
+
+        Raises MisconfiguredError at the end when all that was listed is of other realms.
+        """
+        own = others = 0
         for page in self._pages("users", {"expand": "custom"}):
-            yield [_user(one) for one in page if _belongs(one, self._realm)]
+            found = [_user(one) for one in page if _belongs(one, self._realm)]
+            own, others = own + len(found), others + len(page) - len(found)
+            yield found
+        self._check_realm(own, others)
 
     def first_users(self) -> list[SourceUser]:
-        """One page of users: what a check reads."""
+        """One page of users: what a check reads. Raises MisconfiguredError when all of it is of other realms."""
         page, _ = self._page("users", {"expand": "custom", "max_results": str(self._page_size)})
-        return [_user(one) for one in page if _belongs(one, self._realm)]
+        found = [_user(one) for one in page if _belongs(one, self._realm)]
+        self._check_realm(len(found), len(page) - len(found))
+        return found
 
     def count_orgs(self) -> int:
         """How many organisations a page has: what a check reads."""
@@ -96,6 +105,15 @@ class AuthRocket:
                     org = self._find("orgs", _text(one.get("org_id")), {}) or {"id": one.get("org_id")}
                 found.append(_membership(one, org))
         return in_order(found)
+
+    def _check_realm(self, own: int, others: int) -> None:
+        if others and not own:
+            raise MisconfiguredError(
+                Reason.AUTHROCKET_REALM_DIFFERS,
+                f"AuthRocket lists {others} users, and none of the realm {self._realm}.",
+                remedy="The API key is of another realm, or the document names another: take both from one page of "
+                "AuthRocket's portal.",
+            )
 
     # Pages
 
