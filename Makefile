@@ -1,6 +1,6 @@
 # `make help` lists the targets. Everything runs from .venv and node_modules, which each target sets up by itself.
 .DEFAULT_GOAL := help
-.PHONY: attack sbom help setup setup-lab setup-test doctor run test check bench paths faults api-load api-test fmt lock settings-apply
+.PHONY: attack sbom help setup setup-lab setup-test doctor run test check bench scale paths faults api-load api-test fmt lock settings-apply
 PY := .venv/bin/python
 list = awk -F ':.*$(1) ' '/^[a-z-]+:.*$(1) / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -68,6 +68,9 @@ api-test: setup-test #- made-up requests (schemathesis) on every operation of th
 
 bench: setup-test #- figures against a floor measured in the same run, into docs/performance.md: some 40 minutes; QUICK=1, ONLY=rules,lists
 	@$(PY) -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
+
+scale: setup-test #- imports and sweeps of a large fleet by a virtual clock, into docs/performance.md: PARTS=… INSTANCES=… VAULTS=… SAMPLE=…
+	@$(PY) -m bench.scale --page docs/performance.md $(if $(PARTS),--parts $(PARTS)) $(if $(INSTANCES),--instances $(INSTANCES)) $(if $(VAULTS),--vaults $(VAULTS)) $(if $(SAMPLE),--sample $(SAMPLE))
 
 paths: setup-test #- files entered, and moves between them, for one event, one unchanged and one changed instance, one document
 	@$(PY) -m bench.paths

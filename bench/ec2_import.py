@@ -10,7 +10,6 @@ from typing import Any
 
 from bench.figures import Curve, Figure, Results
 from bench.measuring import Effort, in_process, ratio
-from bench.report import CPU_OF_UNCHANGED
 from bench.table_service import TableProcess
 from bench.worlds import settle
 from lab.emulators.ec2.accounts import ACORN, LONDON
@@ -68,7 +67,6 @@ Measured = dict[str, Any]
 def measure(effort: Effort, results: Results) -> None:
     lines: dict[str, list[tuple[float, float]]] = {"unchanged": [], "1 % changed": [], "all new": []}
     memory: dict[str, list[tuple[float, float]]] = {"import": [], "boto3's bare loop": []}
-    per_1_000 = 0.0
     for instances in effort.instances:
         with world(instances) as made:
             rounds = [_round(made) for _ in range(effort.rounds)]
@@ -79,10 +77,8 @@ def measure(effort: Effort, results: Results) -> None:
         results.add(Figure(GROUP, f"memory growth, {instances:,} unchanged", growth, "MiB", budget=budget))
         memory["import"].append((instances, growth))
         memory["boto3's bare loop"].append((instances, median(one["loop"]["memory"] for one in rounds)))
-        per_1_000 = median(_cpu(rounds, "unchanged")) / instances * 1e3
         for name, points in lines.items():
             points.append((instances, ratio(_cpu(rounds, name), _cpu(rounds, "loop"))))
-    results.add(Figure(GROUP, CPU_OF_UNCHANGED, per_1_000, "s"))
     results.curves += [
         Curve("import", "EC2 import against boto3's bare loop", "instances", "CPU, × the bare loop", lines),
         Curve("memory", "Memory growth of an unchanged import", "instances", "MiB", memory),

@@ -9,10 +9,8 @@ from html import escape
 from pathlib import Path
 
 from bench.figures import Curve, Figure, Results
-from bench.paper import model
+from bench.scale.report import BEGIN, END
 
-# The figure that `paper.model` reckons with, in seconds.
-CPU_OF_UNCHANGED = "CPU of 1,000 unchanged instances"
 _COLORS = ("#1f6feb", "#d1242f", "#1a7f37", "#9a6700")
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 560, 300, 70, 50, 40, 150
 _PLOT = _WIDTH - _LEFT - _RIGHT
@@ -24,10 +22,6 @@ _PREFACE = """\
 Absolute figures are this machine's \
 ({machine}), with other work beside it. `make bench ONLY=…` measures some groups again, and leaves the others as they \
 were."""
-_ON_PAPER = """\
-A daily import of 1,000,000 instances over 500 accounts, 1 % changed, from documented limits and prices, which \
-`bench/paper.py` names. What a part costs beside its records is counted with the real code \
-(`tests/imports/test_part_costs.py`): 9 storage calls and 7 rows read, among 50 parts as among 5,000."""
 
 
 def to_terminal(results: Results) -> str:
@@ -61,9 +55,13 @@ def to_page(results: Results, folder: Path, *, rounds: int) -> str:
         parts += [f"## {group}", _table([figure for figure in results.figures if figure.group == group])]
     parts.append("## How the figures grow")
     parts += [f"![{one.title}](performance/{one.file}.svg)" for one in sorted(results.curves, key=lambda one: one.file)]
-    parts += ["## A million instances, on paper", _paper(results)]
     if results.left_out:
         parts += ["## Not measured", "\n".join(f"- {one}" for one in results.left_out)]
+    page = folder / "performance.md"
+    before = page.read_text("utf-8") if page.exists() else ""
+    if BEGIN in before:
+        # What `make scale` found stays as it was.
+        parts.append(before[before.index(BEGIN) : before.index(END) + len(END)])
     return "\n\n".join(parts) + "\n"
 
 
@@ -79,21 +77,6 @@ def _table(figures: Sequence[Figure]) -> str:
         about = "; ".join(part for part in (one.absolute, one.note) if part)
         rows.append(f"| {one.name} | {_number(one.value)} {one.unit} | {one.against} | {budget} | {met} | {about} |")
     return "\n".join(rows)
-
-
-def _paper(results: Results) -> str:
-    found = [one.value for one in results.figures if one.name == CPU_OF_UNCHANGED]
-    lines = model(found[0] if found else 0.3)
-    rows = [f"| {line.what} | {line.amount} | {line.follows_from} |" for line in lines]
-    return "\n".join(
-        [
-            _ON_PAPER,
-            "",
-            "| What | How much | From |",
-            "|---|---:|---|",
-            *rows,
-        ]
-    )
 
 
 def _number(value: float) -> str:

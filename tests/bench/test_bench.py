@@ -11,7 +11,6 @@ from bench import ec2_import
 from bench.__main__ import main
 from bench.figures import Curve, Figure, Results
 from bench.measuring import ratio
-from bench.paper import model
 from bench.report import to_page, to_svg, to_terminal
 
 
@@ -70,14 +69,6 @@ def test_a_plot_has_a_line_for_each_name() -> None:
     root = ET.fromstring(to_svg(Curve("f", "Title", "work", "figure", lines)))  # noqa: S314 - our own
     assert len([one for one in root.iter() if one.tag.endswith("polyline")]) == 2
     assert "two & a half" in [one.text for one in root.iter()]
-
-
-def test_on_paper_a_million_instances_stay_within_every_limit() -> None:
-    lines = {line.what: line.amount for line in model(0.2)}
-    taken, _, bucket, _ = lines["EC2's rate limit"].split()
-    assert int(taken) <= int(bucket)
-    used, _, _, _, limit = lines["table limit"].split()
-    assert float(used) < float(limit.replace(",", ""))
 
 
 def test_measuring_some_keeps_the_figures_of_the_others() -> None:

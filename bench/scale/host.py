@@ -1,0 +1,166 @@
+"""The host at any number of instances: queues in order, so many messages at once, each at its virtual moment.
+
+Each function has instances of its own, as Flex Consumption scales them. Executions are played one after the
+other, in the order of their beginnings: limits and processors are shared, and races are not looked for here.
+"""
+
+import heapq
+import itertools
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.scale.capacity import Processor
+from bench.scale.engine import Engine
+from bench.scale.stated import FIRST_LOOK, FUNCTION_SECONDS
+from bench.scale.storage import message_to
+from functions.import_parts import PARTS_AT_ONCE
+from shared.storage.names import IMPORT_PARTS_QUEUE
+
+_QUEUES = json.loads((Path(__file__).resolve().parents[2] / "host.json").read_text("utf-8"))["extensions"]["queues"]
+# So many messages of a queue at once; what the function itself lets in, where that is less.
+AT_ONCE: int = _QUEUES["batchSize"]
+_LET_IN = {IMPORT_PARTS_QUEUE: PARTS_AT_ONCE}
+_LONGEST_LOOK = sum(
+    float(part) * unit for part, unit in zip(_QUEUES["maxPollingInterval"].split(":"), (3600, 60, 1), strict=True)
+)
+_HIDDEN = sum(
+    float(part) * unit for part, unit in zip(_QUEUES["visibilityTimeout"].split(":"), (3600, 60, 1), strict=True)
+)
+_DELIVERIES: int = _QUEUES["maxDequeueCount"]
+
+
+@dataclass
+class Message:
+    """One message. `key` names it over several runs of the host: where it came from, and as the how manieth."""
+
+    queue: str
+    text: str
+    key: tuple[int, ...]
+    deliveries: int = 0
+
+
+@dataclass
+class Ran:
+    """How an execution went: the messages that it sent, whether it failed, and the most memory it held."""
+
+    sent: list[tuple[str, str]]
+    failed: bool = False
+    memory: float = 0
+
+
+# Plays a message on an instance of its function; the engine's moment is then its end.
+Play = Callable[[Message, int, Processor], Ran]
+
+
+@dataclass
+class _Pool:
+    """The instances of one function, and what waits for them."""
+
+    free: list[tuple[float, int, int]]
+    waiting: list[tuple[float, int, Message]] = field(default_factory=list[tuple[float, int, Message]])
+    processors: dict[int, Processor] = field(default_factory=lambda: defaultdict(Processor))
+    running: dict[int, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
+    ends: dict[int, float] = field(default_factory=dict[int, float])
+    begins: float = -1.0
+
+    def next(self) -> float:
+        return max(self.free[0][0], self.waiting[0][0])
+
+
+@dataclass
+class Outcome:
+    """What a run of the host came to."""
+
+    ends: float = 0
+    executions: Counter[str] = field(default_factory=Counter[str])
+    poisoned: list[Message] = field(default_factory=list[Message])
+    retried: int = 0
+    too_long: int = 0
+    memory: float = 0
+    instance_seconds: float = 0
+
+
+class Host:
+    """`instances` of every function; `play` does the work."""
+
+    def __init__(self, engine: Engine, instances: int, play: Play) -> None:
+        self._engine = engine
+        self._instances = instances
+        self._play = play
+        self._pools: dict[str, _Pool] = {}
+        self._numbers = itertools.count()
+        self.outcome = Outcome()
+
+    def put(self, message: Message, at: float) -> None:
+        if message.queue not in self._pools:
+            # Slot by slot: the first messages go to different instances, as they do in truth.
+            free = [
+                (0.0, one, slot)
+                for slot in range(_LET_IN.get(message.queue, AT_ONCE))
+                for one in range(self._instances)
+            ]
+            heapq.heapify(free)
+            self._pools[message.queue] = _Pool(free)
+        heapq.heappush(self._pools[message.queue].waiting, (at, next(self._numbers), message))
+
+    def left(self, queue: str) -> int:
+        return len(self._pools[queue].waiting)
+
+    def run(self) -> Outcome:
+        """Until no message is left."""
+        while True:
+            due = [(pool.next(), name) for name, pool in self._pools.items() if pool.waiting]
+            if not due:
+                break
+            self._step(self._pools[min(due)[1]])
+        for pool in self._pools.values():
+            # An instance is paid for from the first message to its own last one.
+            self.outcome.instance_seconds += sum(end - pool.begins for end in pool.ends.values())
+        return self.outcome
+
+    def _step(self, pool: _Pool) -> None:
+        visible, _, message = heapq.heappop(pool.waiting)
+        free, instance, slot = heapq.heappop(pool.free)
+        # Whoever found nothing looks again after twice the time: on average the half of its waiting is waited on top.
+        looked = min(_LONGEST_LOOK, max(0.0, visible - free)) / 2 if visible > free else 0.0
+        begins = max(free, visible) + max(looked if pool.begins >= 0 else FIRST_LOOK, 0.0)
+        if pool.begins < 0:
+            pool.begins = begins
+        engine = self._engine
+        engine.at = begins
+        # Fetched and, at the end, deleted.
+        engine.call(message_to(message.queue))
+        started = engine.at
+        message.deliveries += 1
+        ran = self._play(message, instance, pool.processors[instance])
+        self._remember_memory(pool, instance, started, ran.memory)
+        self.outcome.executions[message.queue] += 1
+        self.outcome.too_long += engine.at - started > FUNCTION_SECONDS
+        if ran.failed:
+            self._again(message, engine.at)
+        else:
+            for number, (queue, text) in enumerate(ran.sent):
+                # The host sends them one after the other.
+                engine.call(message_to(queue))
+                self.put(Message(queue, text, (*message.key, number)), engine.at)
+            engine.call(message_to(message.queue))
+        ends = engine.at
+        pool.ends[instance] = max(ends, pool.ends.get(instance, 0.0))
+        self.outcome.ends = max(self.outcome.ends, ends)
+        heapq.heappush(pool.free, (ends, instance, slot))
+
+    def _again(self, message: Message, at: float) -> None:
+        if message.deliveries >= _DELIVERIES:
+            self.outcome.poisoned.append(message)
+            return
+        self.outcome.retried += 1
+        self.put(message, at + _HIDDEN)
+
+    def _remember_memory(self, pool: _Pool, instance: int, started: float, memory: float) -> None:
+        running = [one for one in pool.running[instance] if one[0] > started]
+        running.append((self._engine.at, memory))
+        pool.running[instance] = running
+        self.outcome.memory = max(self.outcome.memory, sum(held for _, held in running))

@@ -1,0 +1,168 @@
+"""The import of a tenant's fleet: accounts in 17 regions, three of them in use. Yesterday the product imported it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bench.scale.clouds import Aws
+from bench.scale.engine import Engine
+from bench.scale.host import Message
+from bench.scale.storage import Storage
+from bench.table_store import Partition, TableStore
+from shared import bootstrap
+from shared.bootstrap.sources import SOURCES
+from shared.imports.part_import import PartImport
+from shared.imports.plan.model import Trigger
+from shared.imports.runs.model import Mode, Part, PartState, Run
+from shared.imports.runs.repository import RunRepository
+from shared.storage.names import ASSETS_TABLE, IMPORT_PARTS_QUEUE, RUNS_TABLE, SETTINGS_TABLE
+from shared.text import escape_key
+
+TENANT = "acorn"
+KIND = "aws-tenants"
+REGIONS = (
+    *("us-east-1", "us-east-2", "us-west-1", "us-west-2", "ca-central-1", "sa-east-1", "eu-west-1", "eu-west-2"),
+    *("eu-west-3", "eu-central-1", "eu-north-1", "ap-south-1", "ap-southeast-1", "ap-southeast-2", "ap-northeast-1"),
+    *("ap-northeast-2", "ap-northeast-3"),
+)
+_IN_USE = 3
+_BEHIND_RECORDS = "~"
+_ACCOUNTS = "aws-accounts:"
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """`instances` instances over the regions in use of the accounts."""
+
+    accounts: int
+    instances: int
+
+    @property
+    def parts(self) -> int:
+        return self.accounts * len(REGIONS)
+
+    def count_of(self, account: str, region: str) -> int:
+        place = REGIONS.index(region)
+        if place >= _IN_USE:
+            return 0
+        number = (int(account) - 1) * _IN_USE + place
+        used = self.accounts * _IN_USE
+        return self.instances // used + (number < self.instances % used)
+
+
+class PartsFlow:
+    """A daily import by its timer, `Flow` of `bench.scale.player`."""
+
+    def __init__(self, engine: Engine, storage: Storage, aws: Aws, fleet: Fleet) -> None:
+        self._engine = engine
+        self._storage = storage
+        self._aws = aws
+        self._fleet = fleet
+        self._objects: dict[str, Any] = {}
+        (source,) = [one for one in SOURCES if one.kind == KIND]
+        self.timer = f"import_{source.name}_{source.records}"
+
+    def settle_settings(self) -> None:
+        """The documents, as an operator would write them."""
+        put = bootstrap.settings().put
+        put("customers", "st-johns", {"title": "St Johns High School"}, by="scale")
+        put("sites", "leeds", {"title": "Leeds", "customer": "st-johns"}, by="scale")
+        put("asset-types", "server", {"title": "Server"}, by="scale")
+        vault = {"vault_url": "https://acorn.vault.azure.net", "method": "system_assigned"}
+        put("credential-stores", "kv", vault, by="scale")
+        put(KIND, TENANT, tenant(), by="scale")
+
+    def kind_of(self, message: Message) -> str:
+        place = _place_of(message)
+        if place is None:
+            return ""
+        count = self._fleet.count_of(*place)
+        return f"part of {count:,} instances" if count else "part without an instance"
+
+    def places_of(self, message: Message) -> tuple[str, ...]:
+        place = _place_of(message)
+        return place[:1] if place is not None else ()
+
+    def prepare(self, message: Message) -> None:
+        place = _place_of(message)
+        if place is None or not self._fleet.count_of(*place):
+            return
+        scratch, kept = TableStore(), self._storage.store
+        scratch.tables[SETTINGS_TABLE] = kept.tables[SETTINGS_TABLE]
+        # What is known of the accounts; the runs themselves are today's.
+        known = {name: rows for name, rows in kept.tables[RUNS_TABLE].items() if name.startswith(_ACCOUNTS)}
+        scratch.tables[RUNS_TABLE] = known
+        before = bootstrap.swap_instances(self._objects)
+        self._storage.store, self._aws.yesterday = scratch, True
+        try:
+            self._import(":".join(place))
+        finally:
+            self._storage.store, self._aws.yesterday = kept, False
+            self._objects = bootstrap.swap_instances(before)
+        name = f"aws:{place[0]}:{place[1]}"
+        left = scratch.tables[ASSETS_TABLE][name]
+        rows = {key: row for key, row in left.rows.items() if not key.startswith(_BEHIND_RECORDS)}
+        kept.tables.setdefault(ASSETS_TABLE, {})[name] = Partition(rows, sorted(rows))
+        self._yesterdays = rows
+
+    def _import(self, name: str) -> None:
+        source_type = bootstrap.imports().sources[KIND]
+        source = source_type.source(TENANT)
+        moment = bootstrap.now()
+        run = Run("yesterday", KIND, TENANT, Mode.IMPORT, "scheduled", moment, "schedule")
+        part = Part(run.id, name, PartState.RUNNING, moment, attempt_id="yesterday", heartbeat_at=moment)
+        runs = RunRepository(bootstrap.tables().table(RUNS_TABLE))
+        policy = source.policy(Trigger.SCHEDULED)
+        PartImport(runs, source_type.rows, source, run, part, bootstrap.now, policy=policy).run()
+
+    def forget(self, message: Message) -> None:
+        place = _place_of(message)
+        if place is None or not self._fleet.count_of(*place):
+            return
+        partition = self._storage.store.tables[ASSETS_TABLE][f"aws:{place[0]}:{place[1]}"]
+        partition.rows = {key: row for key, row in partition.rows.items() if self._yesterdays.get(key) is not row}
+        partition.order = sorted(partition.rows)
+
+    def settle(self, message: Message) -> None:
+        told = json.loads(message.text)
+        rows = self._storage.store.tables[RUNS_TABLE][told["run_id"]]
+        key = escape_key(told["part"])
+        part = rows.rows[f"part:{key}"]
+        rows.rows[f"part:{key}"] = {**part, "state": "done", "finished_at": part["queued_at"]}
+        rows.remove(f"open:{key}")
+
+
+def _place_of(message: Message) -> tuple[str, str] | None:
+    """Account and region of a part with records."""
+    if message.queue != IMPORT_PARTS_QUEUE:
+        return None
+    account, _, region = str(json.loads(message.text)["part"]).partition(":")
+    return (account, region) if account.isdigit() else None
+
+
+def tenant() -> Mapping[str, Any]:
+    """A tenant whose accounts are those of its organization."""
+    return {
+        "title": "Acorn Construction",
+        "syncing": True,
+        "access": {
+            "method": "access_key",
+            "access_key_id": "AKIAEXAMPLE",
+            "secret": {"in_place": {"store": "kv", "secret": "aws"}},
+        },
+        "organization": {"account_role": "desk"},
+        "regions": list(REGIONS),
+        "field_mappings": [
+            {"source": "tags.Name", "field": "name"},
+            {"source": "tags.AssetNumber", "field": "asset-number"},
+            {"source": "InstanceType", "field": "model"},
+            {"source": "State.Name", "field": "status"},
+            {"source": "PrivateIpAddress", "field": "ip-address"},
+            {"source": "PrivateDnsName", "field": "host-name"},
+            {"source": "PlatformDetails", "field": "operating-system"},
+            {"source": "tags.Owner", "field": "owner"},
+        ],
+        "asset_type": {"default": "server"},
+        "default_site": "leeds",
+    }

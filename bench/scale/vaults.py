@@ -1,0 +1,144 @@
+"""The daily sweep of all vaults: allowed by one pattern, listed by one store. Few hold what is near its end."""
+
+import json
+import zlib
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from bench.scale.doors import Answer
+from bench.scale.engine import Call, Engine
+from bench.scale.host import Message
+from bench.scale.storage import Storage
+from bench.table_store import Partition
+from shared import bootstrap
+from shared.storage.names import SWEEPS_QUEUE, VAULTS_TABLE
+from shared.storage.rows import Create, Replace
+from shared.tickets.inbound.vault_rows import VAULTS_PARTITION, KnownVault, changed_vault
+
+_SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
+_CHALLENGE = 'Bearer authorization="https://login.microsoftonline.com/tenant", resource="https://vault.azure.net"'
+_JSON = {"Content-Type": "application/json"}
+# Objects of each vault by type, as its lists have them.
+_OBJECTS = {"secrets": 5, "keys": 2, "certificates": 1}
+# One vault in so many has a secret that comes near its end.
+_NEAR_ONE_IN = 100
+
+
+class Vaults:
+    """Key Vault: what a vault holds follows from its name. The secrets of the desk are read here too."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def answer(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        del method, body
+        parts = urlsplit(url)
+        vault = str(parts.hostname).partition(".")[0]
+        if not self._engine.charge(Call("vault", (("requests of a vault", vault, 1),))):
+            return 429, b'{"error": {"code": "Throttled", "message": "Slow down."}}', {"Retry-After": "1"}
+        if "Authorization" not in headers:
+            return 401, b"{}", {"WWW-Authenticate": _CHALLENGE, **_JSON}
+        kind, *rest = parts.path.strip("/").split("/")
+        base = f"https://{parts.hostname}/{kind}"
+        if not rest:
+            listed = [self._object(base, vault, number) for number in range(_OBJECTS[kind])]
+            return 200, json.dumps({"value": listed, "nextLink": None}).encode(), _JSON
+        if rest[1:] == ["versions"]:
+            version = self._object(base, vault, int(rest[0].rpartition("-")[2]))
+            name = "kid" if kind == "keys" else "id"
+            version[name] = f"{version[name]}/{zlib.crc32(vault.encode()):032x}"
+            return 200, json.dumps({"value": [version], "nextLink": None}).encode(), _JSON
+        secret = {"value": "not-a-secret", "id": f"{base}/{rest[0]}/1", "attributes": {}}
+        return 200, json.dumps(secret).encode(), _JSON
+
+    def _object(self, base: str, vault: str, number: int) -> dict[str, Any]:
+        made = int((self._engine.begins - timedelta(days=30)).timestamp())
+        days = 20 if number == 0 and is_near(vault) and base.endswith("secrets") else 300
+        ends = int((self._engine.begins + timedelta(days=days)).timestamp())
+        attributes = {"enabled": True, "created": made, "updated": made, "exp": ends}
+        address = f"{base}/item-{number}"
+        return {("kid" if base.endswith("keys") else "id"): address, "attributes": attributes}
+
+
+def is_near(vault: str) -> bool:
+    """Whether the vault has a secret whose end came near since yesterday."""
+    return zlib.crc32(vault.encode()) % _NEAR_ONE_IN == 0
+
+
+class VaultsFlow:
+    """A daily sweep by its timer, `Flow` of `bench.scale.player`."""
+
+    timer = "sweep_vaults"
+
+    def __init__(self, engine: Engine, storage: Storage, number: int) -> None:
+        self._engine = engine
+        self._storage = storage
+        self._number = number
+
+    def settle_settings(self) -> None:
+        """The documents, and a row of every vault: known since its first event, swept yesterday."""
+        put = bootstrap.settings().put
+        vault = {"vault_url": "https://acorn.vault.azure.net", "method": "system_assigned"}
+        put("credential-stores", "kv", vault, by="scale")
+        put("credentials", "webhook", {"store": "kv", "secret": "webhook", "scope": "key-vault-events"}, by="scale")
+        pattern = {"subscription": _SUBSCRIPTION, "store": "kv"}
+        events = {"credentials": {"current": {"credential": "webhook"}}, "vault_patterns": [pattern]}
+        put("key-vault-events", "default", events, by="scale")
+        yesterday = self._engine.begins - timedelta(days=1)
+        rows = dict(row for one in range(self._number) for row in _rows_of(vault_name(one), yesterday))
+        tables = self._storage.store.tables
+        tables.setdefault(VAULTS_TABLE, {})[VAULTS_PARTITION] = Partition(rows, sorted(rows))
+
+    def kind_of(self, message: Message) -> str:
+        vault = _vault_of(message)
+        if not vault:
+            return ""
+        return "vault with a secret near its end" if is_near(vault) else "vault with nothing near"
+
+    def places_of(self, message: Message) -> tuple[str, ...]:
+        vault = _vault_of(message)
+        return (vault,) if vault else ()
+
+    def prepare(self, message: Message) -> None:
+        """Nothing was near yesterday, and so nothing is stored of its objects."""
+
+    def forget(self, message: Message) -> None:
+        """A ticket or none is kept."""
+
+    def settle(self, message: Message) -> None:
+        """Its place in the order goes: a vault that was swept is not due again."""
+        partition = self._storage.store.tables[VAULTS_TABLE][VAULTS_PARTITION]
+        vault = _vault_of(message)
+        key = _due_key(vault, self._engine.begins - timedelta(days=1))
+        if key in partition.rows:
+            partition.remove(key)
+
+
+def vault_name(number: int) -> str:
+    return f"vault-{number:06}"
+
+
+def _vault_of(message: Message) -> str:
+    return str(json.loads(message.text).get("vault", "")) if message.queue == SWEEPS_QUEUE else ""
+
+
+def _known(vault: str, swept_at: datetime) -> KnownVault:
+    resource = f"/subscriptions/{_SUBSCRIPTION}/resourcegroups/desk/providers/microsoft.keyvault/vaults/{vault}"
+    return KnownVault(vault, swept_at, "kv", resource_id=resource, tried_at=swept_at, swept_at=swept_at)
+
+
+def _rows_of(vault: str, swept_at: datetime) -> list[tuple[str, Mapping[str, Any]]]:
+    """As the product writes them."""
+    found: list[tuple[str, Mapping[str, Any]]] = []
+    for operation in changed_vault(None, _known(vault, swept_at)):
+        assert isinstance(operation, Create | Replace)
+        entity = {**json.loads(operation.row.entity), "odata.etag": 'W/"yesterday"'}
+        found.append((operation.row.row_key, entity))
+    return found
+
+
+def _due_key(vault: str, swept_at: datetime) -> str:
+    (key,) = [key for key, _ in _rows_of(vault, swept_at) if key.startswith("due:")]
+    return key
