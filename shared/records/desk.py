@@ -1,5 +1,6 @@
 """Records as people use them: shown, added by hand, edited, with their history. What a record is, its feature says."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,12 +14,27 @@ from shared.records.model import ACTIVE, SITE, TYPE, Key, column_of
 from shared.records.table import RecordTable
 from shared.settings.store import SettingsStore
 from shared.storage.etags import short_etag
-from shared.storage.rows import AnyOf, Condition, Row, partition
+from shared.storage.rows import AnyOf, Condition, Row, Value, partition
 
 # As many changes as an explanation shows; the rest stands in the history.
 NEWEST_CHANGES = 50
 # Of parameters that take several values, with commas between them.
 _COLUMNS = {TYPE: TYPE, SITE: SITE, "tenant": "document", "owner": column_of("owner")}
+
+
+# As an address with and without its capitals.
+_MOST_TEXTS_ASKED = 2
+_NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,15})?", re.ASCII)
+
+
+def written(text: str) -> Sequence[Value]:
+    """What a person may mean who writes so: the text, the number or the truth."""
+    if text in {"true", "false"}:
+        return (text, text == "true")
+    if _NUMBER.fullmatch(text):
+        # A column of numbers with decimals has some without.
+        return (text, float(text)) if "." in text else (text, int(text), float(text))
+    return (text,)
 
 
 @dataclass(frozen=True)
@@ -41,10 +57,13 @@ class RecordFilters:
             if name in self.texts:
                 yield column, frozenset(self.texts[name].split(","))
         if "email" in self.texts:
-            # Imports store addresses in lower case.
-            yield column_of("email"), frozenset({self.texts["email"].strip().lower()})
+            # A plus sign in an address of the web is a blank, and no address has one. Imports store lower case.
+            address = self.texts["email"].strip().replace(" ", "+")
+            yield column_of("email"), frozenset({address, address.lower()})
         if "field" in self.texts:
-            yield column_of(self.texts["field"]), frozenset({self.texts.get("value", "")})
+            value = self.texts.get("value", "")
+            truth = {value.lower()} & {"true", "false"}
+            yield column_of(self.texts["field"]), frozenset({value, *truth})
 
 
 class RecordDesk(ABC):
@@ -101,8 +120,9 @@ class RecordDesk(ABC):
             where.append(partition(begin))
         equal = {column: accepted for column, accepted in filters.accepted() if column != SITE}
         for column, accepted in equal.items():
-            if len(accepted) == 1:
-                where.append(Condition(column, "eq", *accepted))
+            if len(accepted) <= _MOST_TEXTS_ASKED:
+                values = [value for text in sorted(accepted) for value in written(text)]
+                where.append(AnyOf([Condition(column, "eq", value) for value in values]))
         if filters.active is not None:
             where.append(Condition(ACTIVE, "eq", filters.active))
         if filters.updated_after is not None:

@@ -13,6 +13,7 @@ from shared.outbox.gathered import GatheredOutbox
 from shared.records.index_rows import site_partition, terms_of_record, type_partition
 from shared.records.model import ACTIVE, SITE, TYPE, Key
 from shared.records.table import RecordTable
+from shared.rules.operators import text_of
 from shared.storage.continuation import invalid_continuation_token
 from shared.storage.cursors import decode_cursor, encode_cursor
 from shared.storage.rows import AnyOf, Condition, Row
@@ -49,7 +50,7 @@ class RecordQuery:
         if begin and not (begin <= row.partition_key < end if end else row.partition_key == begin):
             return False
         for column, accepted in (self.equal or {}).items():
-            if row.text(column) not in accepted:
+            if text_of(row.values.get(column)) not in accepted:
                 return False
         changed_at = row.time("changed_at") or row.time("created_at")
         if self.changed_after is not None and (changed_at is None or changed_at <= self.changed_after):
