@@ -15,9 +15,10 @@ _SMALL_ACCOUNTS, _SMALL_VAULTS = 3, 50
 _INTRODUCTION = """\
 ## At scale, by a simulator
 
-`make scale` runs the functions of the app, with the SDKs beneath them, against stand-ins that derive what they hold. \
+`make scale` runs the functions of the app, with the SDKs beneath them, against emulators that derive what they hold. \
 Each call moves a virtual clock by the time stated below. Processor time is that of this machine, measured in the \
-same run. {sizes}"""
+same run. Each flow is played by itself. What the outbox's timer does afterwards is not played, and no search. \
+{sizes}"""
 
 
 def main(arguments: list[str] | None = None) -> int:
