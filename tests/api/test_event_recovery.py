@@ -14,6 +14,7 @@ from shared.tickets.inbound import dead_letters
 from tests.api.calling import call
 from tests.api.seeding import near_expiry
 from tests.fakes.tables import MemoryTables, WatchedTables
+from tests.outbox.settling import settle
 from tests.tickets.desk import Desk, configuration
 from tests.tokens import begin_anew
 
@@ -64,6 +65,7 @@ def test_an_event_that_is_refused_again_stays_with_what_is_said_now_and_leaves_w
     allow(tables, "acorn-vault", "stranger-vault")
     assert call("POST", f"quarantine/{quarantined}/replay").json["recorded"] is True
     assert call("GET", "quarantine").json["items"] == []
+    settle(bootstrap.gathered_outbox())
     assert [ticket["object_name"] for ticket in call("GET", "tickets").json["items"]] == ["x"]
 
 

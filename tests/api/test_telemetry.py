@@ -71,7 +71,7 @@ def test_turned_on_a_delivery_and_its_transactions_are_spans(monkeypatch: pytest
     transactions = [one for one in tracer.ended if one[0] == "deskbridge.transaction"]
     assert transactions
     assert {around for _, around, _ in transactions} == {"deskbridge.delivery"}
-    assert all(attributes["deskbridge.table"] == "tickets" for _, _, attributes in transactions)
+    assert "tickets" in {attributes["deskbridge.table"] for _, _, attributes in transactions}
 
 
 def test_turned_off_nothing_is_spanned(tracer: Tracer) -> None:
