@@ -29,7 +29,7 @@ from shared.records.table import RecordTable
 from shared.storage.etags import ANY_VERSION
 from shared.storage.rows import Delete, Operation, Row, Save
 from shared.tickets.desk.editor import TicketEditor
-from shared.tickets.domain.observations import ObjectSeen
+from shared.tickets.domain.listings import ObjectSeen
 from shared.tickets.inbound import sweep
 from shared.tickets.inbound.dead_letters import DeadLetters
 from shared.tickets.inbound.ingestor import EventIngestor

@@ -31,7 +31,8 @@ from shared.assets.documents.aws_tenants import ALL_REGIONS, AccountDocument, Aw
 from shared.errors import MisconfiguredError, TryLaterError
 from shared.reasons import Reason
 from shared.tickets.domain.model import ObjectType
-from shared.tickets.inbound.sweep import ObjectProperties, ObjectsPage
+from shared.tickets.inbound.listed_objects import ObjectProperties
+from shared.tickets.inbound.sweep import ObjectsPage
 from shared.vaults.documents.credential_stores import CredentialStore
 from shared.vaults.documents.vault_addresses import SecretAddress
 from shared.vaults.model import Credentials, SecretValue, json_fields

@@ -18,7 +18,7 @@ from shared.storage.limits import in_transactions
 from shared.storage.rows import Delete, Operation, Row
 from shared.tickets.domain.decide import ObjectRecord, decide
 from shared.tickets.domain.model import Context, DesiredTicket, KeyVaultEvent, ManualOverride, Note, ObjectType
-from shared.tickets.domain.observations import Observation, merge_observations
+from shared.tickets.domain.observations import NamedByCertificate, Observation, merge_observations
 from shared.tickets.store.index_rows import Told
 from shared.tickets.store.repository import ObjectKey, TicketRepository, create_note, create_receipt
 from shared.tickets.transactions import TicketTransactions, UsesOf
@@ -88,11 +88,25 @@ def object_key(object_type: ObjectType, name: str) -> ObjectKey:
 
 
 def changes_of(events: Iterable[KeyVaultEvent]) -> list[ObjectChanges]:
-    """The events of one vault, by object, in the order of their first appearance."""
-    by_object: dict[ObjectKey, list[KeyVaultEvent]] = {}
+    """The events of one vault, by object, in the order of their first appearance.
+
+    A certificate's tell of its own key and secret too, which have its name and its version.
+    """
+    names: dict[ObjectKey, str] = {}
+    by_object: dict[ObjectKey, list[Observation]] = {}
+
+    def observe(object_type: ObjectType, name: str, observation: Observation) -> None:
+        key = object_key(object_type, name)
+        names.setdefault(key, name)
+        by_object.setdefault(key, []).append(observation)
+
     for event in dict.fromkeys(events):
-        by_object.setdefault(object_key(event.object_type, event.object_name), []).append(event)
-    return [ObjectChanges(key, found[0].object_name, tuple(found)) for key, found in by_object.items()]
+        observe(event.object_type, event.object_name, event)
+        if event.object_type is ObjectType.CERTIFICATE:
+            named = NamedByCertificate(event.version, event.at)
+            for object_type in (ObjectType.KEY, ObjectType.SECRET):
+                observe(object_type, event.object_name, named)
+    return [ObjectChanges(key, names[key], tuple(found)) for key, found in by_object.items()]
 
 
 class TicketReconciler:

@@ -57,7 +57,7 @@ def test_a_delivery_becomes_a_ticket_in_the_table(desk: None) -> None:  # KV-02,
     assert sorted((row.text("kind"), row.text("status")) for row in tickets) == [
         ("expiry", "resolved"),
         ("new_version", "open"),
-        ("new_version", "open"),
+        ("new_version", "resolved"),
     ]
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from shared.storage.rows import pack, unpack
 from shared.tickets.domain.decide import ObjectRecord
+from shared.tickets.domain.listings import Listing, Spell
 from shared.tickets.domain.model import (
     ChangeType,
     ConditionState,
@@ -37,15 +38,25 @@ _occurrences = st.builds(
     expires_at=_optional(_moments),
     at=_moments,
     reported_by=st.sets(st.sampled_from(["event", "sweep"]), min_size=1).map(sorted).map(tuple),
+    not_before=_optional(_moments),
 )
 _versions = st.builds(
     Version,
     first_seen_at=_moments,
-    listed_created_at=_optional(_moments),
     creation=_optional(_occurrences),
     expiry_occurrences=st.lists(_occurrences, max_size=3).map(tuple),
-    expires=_optional(st.builds(Dated, _optional(_moments), _moments)),
-    enabled=_optional(st.builds(Dated, st.booleans(), _moments)),
+    told_expires=_optional(st.builds(Dated, _moments, _moments)),
+    listing=_optional(
+        st.builds(
+            Listing,
+            created_at=_optional(_moments),
+            changed_at=_moments,
+            expires_at=_optional(_moments),
+            told_until=_optional(_moments),
+        )
+    ),
+    spells=st.lists(st.builds(Spell, _moments, _texts, _optional(_moments)), max_size=2).map(tuple),
+    aged_at=_optional(_moments),
     changes=st.lists(st.tuples(_moments, _texts), max_size=2).map(tuple),
     last_change_at=_optional(_moments),
 )
@@ -58,6 +69,7 @@ _states = st.builds(
     gone_at=_optional(_moments),
     without_expiry=_optional(st.builds(Dated, st.lists(st.tuples(_texts, _moments), max_size=2).map(tuple), _moments)),
     forgotten_until=_optional(_moments),
+    absences=st.lists(st.tuples(_moments, _optional(_moments)), max_size=2).map(tuple),
 )
 _rule_results = st.builds(
     RuleResult,

@@ -122,7 +122,7 @@ def test_the_life_of_one_secret_ends_with_its_expiry_ticket_resolved() -> None: 
         "Resolved: version 11fe000000004000800000000000d002 replaced this one.",
     ]
     new = [row for row in desk.tickets() if row["kind"] == "new_version"]
-    assert [(row["status"], row["priority"]) for row in new] == [("open", "low"), ("open", "low")]
+    assert [(row["status"], row["priority"]) for row in new] == [("resolved", "low"), ("open", "low")]
 
 
 def test_a_vault_is_taken_from_the_topic_in_any_case() -> None:

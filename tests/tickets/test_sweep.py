@@ -17,7 +17,8 @@ from shared.tickets.configuration import Configuration
 from shared.tickets.documents import SweepSettings
 from shared.tickets.domain.model import ObjectType
 from shared.tickets.inbound.known_vaults import KnownVaults
-from shared.tickets.inbound.sweep import ObjectProperties, ObjectsPage, VaultSweep, threshold
+from shared.tickets.inbound.listed_objects import ObjectProperties, threshold
+from shared.tickets.inbound.sweep import ObjectsPage, VaultSweep
 from shared.tickets.inbound.sweep_rows import sweep_row
 from shared.tickets.inbound.sweeps import Sweeps
 from shared.tickets.inbound.vault_rows import KnownVault

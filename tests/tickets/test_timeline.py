@@ -15,7 +15,7 @@ _EVENTS = [
     kv_event("NewVersionCreated", "aa", days(0)),
     kv_event("NearExpiry", "aa", days(60)),
     kv_event("Expired", "aa", days(92)),
-    kv_event("NewVersionCreated", "bb", days(93)),
+    kv_event("NewVersionCreated", "bb", days(93), expires=days(400)),
 ]
 
 
@@ -69,7 +69,7 @@ def test_rows_of_the_lists_carry_no_timeline() -> None:
 
 def test_a_timeline_holds_the_latest_notes_of_a_condition_that_is_reported_again_and_again() -> None:
     events = [kv_event("NearExpiry", "aa", days(1 + day), expires=days(40 + day)) for day in range(45)]
-    desk = _desk([*events, kv_event("NewVersionCreated", "bb", days(93))])
+    desk = _desk([*events, kv_event("NewVersionCreated", "bb", days(93), expires=days(400))])
     assert len(desk.texts(desk.ticket("mail")["ticket_id"])) == 41
     assert desk.rows("note:") == []
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from shared.moments import FAR_AWAY
@@ -18,9 +18,9 @@ from shared.tickets.domain.model import (
     RuleResult,
     TicketKind,
 )
-from shared.tickets.domain.observations import BY_EVENT, BY_SWEEP, ObjectState, Occurrence, Version, rank
+from shared.tickets.domain.observations import AUTHORS, BY_EVENT, BY_SWEEP, ObjectState, Occurrence, Version
+from shared.tickets.domain.succession import Story, Succession
 
-_AUTHORS = {BY_EVENT: "Key Vault event", BY_SWEEP: "daily sweep"}
 _EVENT_NAMES: Mapping[ChangeType, str] = {
     ChangeType.NEW_VERSION_CREATED: "NewVersionCreated",
     ChangeType.NEAR_EXPIRY: "NearExpiry",
@@ -58,36 +58,53 @@ def conditions_of(
 
 
 def _conditions(state: ObjectState, context: Context) -> Iterator[TicketCondition]:
+    succession = Succession(state) if len(state.versions) > 1 else None
     for version in sorted(state.versions):
         yield from _access_policy(state, version, context)
-        yield from _new_version(state, version, context)
-        yield from _expiry(state, version, context)
+        yield from _new_version(state, version, succession, context)
+        yield from _expiry(state, version, succession, context)
     yield from _no_expiry_date(state, context)
 
 
-def _new_version(state: ObjectState, name: str, context: Context) -> Iterator[TicketCondition]:
+def _new_version(
+    state: ObjectState, name: str, succession: Succession | None, context: Context
+) -> Iterator[TicketCondition]:
     creation = state.versions[name].creation
     occurrences = _ruled(state, () if creation is None else (creation,), context)
     if creation is None or not occurrences:
         return
     text = f"Version {name} was created; it {_expires(creation.expires_at)}."
-    note = Note(creation.at, _author(creation.reported_by), text)
-    ending = _gone(state)
-    condition = ConditionState(Phase.DELETED if ending else Phase.OPEN, 0)
-    yield TicketCondition(TicketKind.NEW_VERSION, name, occurrences, condition, ending, (note,))
+    notes = (Note(creation.at, _author(creation.reported_by), text), *_absences(state, creation.at))
+    phase, ending = _how_any_ended(state, name)
+    if ending is None:
+        phase, ending = _aged(state.versions[name])
+        after = None if succession is None else succession.next_created(name)
+        if after is not None:
+            phase, ending = Phase.REPLACED, after
+    yield TicketCondition(TicketKind.NEW_VERSION, name, occurrences, ConditionState(phase, 0), ending, notes)
 
 
-def _expiry(state: ObjectState, name: str, context: Context) -> Iterator[TicketCondition]:
+def _expiry(
+    state: ObjectState, name: str, succession: Succession | None, context: Context
+) -> Iterator[TicketCondition]:
     version = state.versions[name]
     # What the present expiry date confirms comes last: it says how the condition stands, and its rule decides.
     occurrences = _ruled(state, version.expiry_in_order(), context)
     if not occurrences:
         return
     latest = occurrences[-1][0]
-    phase, ending = _how_it_ended(state, name, version, context, confirmed=version.confirms(latest))
+    opened_at = min([one.at for one, _ in occurrences])
+    confirmed = version.confirms(latest)
+    phase, ending = _how_any_ended(state, name)
+    story = Story() if succession is None else succession.story(name, opened_at)
+    if ending is None and story.replaced:
+        phase, ending, story = Phase.REPLACED, story.notes[-1], replace(story, notes=story.notes[:-1])
+    elif ending is None:
+        phase, ending = _how_expiry_ended(version, context, confirmed=confirmed)
     urgency = 1 if latest.change is ChangeType.EXPIRED else -latest.days
-    condition = ConditionState(phase, urgency, latest.expires_at)
-    notes = tuple([_expiry_note(one) for one, _ in occurrences])
+    expires_at = version.expires_at if confirmed and version.expires_at is not None else latest.expires_at
+    condition = ConditionState(phase, urgency, expires_at)
+    notes = (*[_expiry_note(one) for one, _ in occurrences], *story.notes, *_absences(state, opened_at))
     yield TicketCondition(TicketKind.EXPIRY, name, occurrences, condition, ending, notes)
 
 
@@ -100,10 +117,11 @@ def _access_policy(state: ObjectState, name: str, context: Context) -> Iterator[
     if not occurrences:
         return
     notes = tuple(
-        Note(at, _AUTHORS[BY_EVENT], f"Access policies were changed ({key[:8]}).") for at, key in version.changes
+        Note(at, AUTHORS[BY_EVENT], f"Access policies were changed ({key[:8]}).") for at, key in version.changes
     )
-    condition = ConditionState(Phase.OPEN, round(version.last_change_at.timestamp() * 1_000_000))
-    yield TicketCondition(TicketKind.ACCESS_POLICY, name, occurrences, condition, None, notes)
+    phase, ending = _aged(version)
+    condition = ConditionState(phase, round(version.last_change_at.timestamp() * 1_000_000))
+    yield TicketCondition(TicketKind.ACCESS_POLICY, name, occurrences, condition, ending, notes)
 
 
 def _no_expiry_date(state: ObjectState, context: Context) -> Iterator[TicketCondition]:
@@ -115,11 +133,11 @@ def _no_expiry_date(state: ObjectState, context: Context) -> Iterator[TicketCond
     if not occurrences:
         return
     if not names:
-        ending = Note(at, _AUTHORS[BY_SWEEP], "Resolved: every object has an expiry date, or is gone.")
+        ending = Note(at, AUTHORS[BY_SWEEP], "Resolved: every object has an expiry date, or is gone.")
         yield TicketCondition(TicketKind.NO_EXPIRY_DATE, "", occurrences, ConditionState(Phase.EXPIRY_MOVED, 0), ending)
         return
     latest = max(first for _, first in names)
-    note = Note(latest, _AUTHORS[BY_SWEEP], f"{len(names)} objects have no expiry date.")
+    note = Note(latest, AUTHORS[BY_SWEEP], f"{len(names)} objects have no expiry date.")
     condition = ConditionState(Phase.OPEN, round(latest.timestamp() * 1_000_000))
     objects = "\n".join(name for name, _ in names)
     yield TicketCondition(TicketKind.NO_EXPIRY_DATE, "", occurrences, condition, None, (note,), objects)
@@ -128,42 +146,50 @@ def _no_expiry_date(state: ObjectState, context: Context) -> Iterator[TicketCond
 # What ended it
 
 
-def _how_it_ended(
-    state: ObjectState, name: str, version: Version, context: Context, *, confirmed: bool
-) -> tuple[Phase, Note | None]:
-    gone = _gone(state)
-    if gone is not None:
-        return Phase.DELETED, gone
-    successor = _successor(state, name)
-    if successor is not None:
-        created_at = state.versions[successor].created_at or rank(state, successor)[0]
-        by = (BY_SWEEP if state.versions[successor].creation is None else BY_EVENT,)
-        return Phase.REPLACED, Note(created_at, _author(by), f"Resolved: version {successor} replaced this one.")
-    if not confirmed and version.expires is not None:
-        text = f"Resolved: this version now {_expires(version.expires.value)}."
-        return Phase.EXPIRY_MOVED, Note(version.expires.stamp, _AUTHORS[BY_SWEEP], text)
-    if version.enabled is not None and not version.enabled.value and not context.include_disabled:
-        return Phase.DISABLED, Note(version.enabled.stamp, _AUTHORS[BY_SWEEP], "Resolved: this version is disabled.")
+def _how_any_ended(state: ObjectState, name: str) -> tuple[Phase, Note | None]:
+    """What ends every ticket about a version."""
+    version = state.versions[name]
+    if state.gone_at is not None and state.gone:
+        text = f"Closed: the {state.object_type} is no longer in the vault."
+        return Phase.DELETED, Note(state.gone_at, AUTHORS[BY_SWEEP], text)
+    if version.absent and version.listing is not None:
+        text = "Closed: this version is not in the vault."
+        return Phase.DELETED, Note(version.listing.changed_at, AUTHORS[BY_SWEEP], text)
+    if version.of_certificate or state.managed:
+        text = f"Resolved: this belongs to the certificate {state.name}, whose ticket tells of it."
+        return Phase.FOLDED, Note(version.first_seen_at, "Deskbridge", text)
     return Phase.OPEN, None
 
 
-def _gone(state: ObjectState) -> Note | None:
-    if state.gone_at is None or not state.gone:
-        return None
-    return Note(state.gone_at, _AUTHORS[BY_SWEEP], f"Closed: the {state.object_type} is no longer in the vault.")
+def _how_expiry_ended(version: Version, context: Context, *, confirmed: bool) -> tuple[Phase, Note | None]:
+    listing = version.listing
+    if not confirmed:
+        told = version.told_expires
+        at = listing.changed_at if listing is not None else told.stamp if told is not None else version.first_seen_at
+        text = f"Resolved: this version now {_expires(version.expires_at)}."
+        return Phase.EXPIRY_MOVED, Note(at, AUTHORS[BY_SWEEP], text)
+    if listing is not None and not listing.enabled and not context.include_disabled:
+        return Phase.DISABLED, Note(listing.changed_at, AUTHORS[BY_SWEEP], "Resolved: this version is disabled.")
+    return Phase.OPEN, None
 
 
-def _successor(state: ObjectState, name: str) -> str | None:
-    """The next version that was created after this one."""
-    if len(state.versions) == 1:
-        return None
-    own = rank(state, name)
-    later = [
-        rank(state, other)
-        for other, version in state.versions.items()
-        if other != name and version.created_at is not None and rank(state, other) > own
-    ]
-    return min(later)[1] if later else None
+def _aged(version: Version) -> tuple[Phase, Note | None]:
+    if version.aged_at is None:
+        return Phase.OPEN, None
+    return Phase.AGED, Note(version.aged_at, "Deskbridge", "Resolved: nothing more came of it for long.")
+
+
+def _absences(state: ObjectState, since: datetime) -> tuple[Note, ...]:
+    """When the object was not in the vault and came back, from a moment on."""
+    notes: list[Note] = []
+    for gone_at, closed_at in state.absences:
+        back_at = closed_at or (state.last_seen_at if not state.gone else None)
+        if gone_at >= since and back_at is not None:
+            text = f"Closed: the {state.object_type} is no longer in the vault."
+            notes.append(Note(gone_at, AUTHORS[BY_SWEEP], text))
+            text = f"Opened again: the {state.object_type} is back in the vault."
+            notes.append(Note(max(gone_at, back_at), AUTHORS[BY_SWEEP], text))
+    return tuple(notes)
 
 
 # Rules
@@ -204,16 +230,16 @@ def _record(state: ObjectState, occurrence: Occurrence, context: Context) -> Rul
 
 
 def _expiry_note(occurrence: Occurrence) -> Note:
-    author = _author(occurrence.reported_by)
+    by = _author(occurrence.reported_by)
     known = "" if occurrence.expires_at is None else date_text(occurrence.expires_at)
     if occurrence.change is ChangeType.EXPIRED:
-        return Note(occurrence.at, author, f"This version expired{known and ' '}{known}.")
+        return Note(occurrence.at, by, f"This version expired{known and ' '}{known}.")
     ahead = "1 day" if occurrence.days == 1 else f"{occurrence.days} days"
-    return Note(occurrence.at, author, f"Near expiry: this version expires {known or 'soon'}, {ahead} ahead.")
+    return Note(occurrence.at, by, f"Near expiry: this version expires {known or 'soon'}, {ahead} ahead.")
 
 
 def _author(reported_by: tuple[str, ...]) -> str:
-    return _AUTHORS[BY_EVENT if BY_EVENT in reported_by else BY_SWEEP]
+    return AUTHORS[BY_EVENT if BY_EVENT in reported_by else BY_SWEEP]
 
 
 def _expires(expires_at: datetime | None) -> str:

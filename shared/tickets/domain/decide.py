@@ -2,11 +2,12 @@
 
 1. A condition has one ticket: each new version its own, each version's expiry one (near expiry opens it, expired
    raises it), a vault's access policies one a day, and all objects without an expiry date one a vault.
-2. A version is replaced by the next one that was created. Its place is the moment of its creation; when that was
-   never seen, the first moment at which anything is known of it. So a near expiry that arrives after its successor
-   leaves what it would have left in time: its ticket, resolved.
-3. What ends an expiry ticket, first match wins: the object is gone (closed), the version was replaced, its expiry
-   date was moved, the sweep found it disabled (resolved).
+2. What the vault listed decides over what events said. A version is replaced by a later one while that can be used.
+   Its place is the moment of its creation; when that was never seen, the first moment at which anything is known of
+   it. So a near expiry that arrives after its successor leaves what it would have left in time: its ticket, resolved.
+3. What ends an expiry ticket, first match wins: the object or the version is gone (closed), it is a certificate's own,
+   it was replaced, its expiry date was moved, the sweep found it disabled (resolved). A new version's ticket ends with
+   the next version, or by age.
 4. What people decided stands until something new occurs: then a finished ticket reopens, a snoozed one wakes, and
    the priority can only rise. What ends the condition ends the ticket, unless someone has closed it.
 5. What a rule turns off is as if it had not occurred.

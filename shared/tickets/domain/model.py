@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
 
+from shared.moments import same_date
+
 # Crockford's alphabet: no I, L, O, U, so that an id survives being read aloud.
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 KEY_VAULT_PREFIX = "KV"
@@ -117,13 +119,18 @@ class RuleResult:
 
 
 class Phase(StrEnum):
-    """Why a ticket is open or has ended, as far as events and the sweep know."""
+    """Why a ticket is open or has ended, as far as events and the sweep know.
+
+    `folded`: a certificate's ticket tells of it. `aged`: nothing more came of it for long.
+    """
 
     OPEN = "open"
     REPLACED = "replaced"
     EXPIRY_MOVED = "expiry_moved"
     DISABLED = "disabled"
     DELETED = "deleted"
+    FOLDED = "folded"
+    AGED = "aged"
 
 
 @dataclass(frozen=True)
@@ -143,7 +150,8 @@ class ConditionState:
             return True
         if self.phase is not Phase.OPEN:
             return False
-        if self.expires_at is not None and earlier.expires_at is not None and self.expires_at != earlier.expires_at:
+        both_dated = self.expires_at is not None and earlier.expires_at is not None
+        if both_dated and not same_date(self.expires_at, earlier.expires_at):
             return True
         return self.urgency > earlier.urgency
 

@@ -1,7 +1,8 @@
-"""What is known about one object of a vault: the same state in whatever order and how often it is observed.
+"""What is known about one object of a vault: the same state in whatever order and how often events are observed.
 
-Each part of the state is a set, an earliest or a latest, so merging is commutative, associative and idempotent.
-Nothing here decides about tickets.
+Each part that events tell is a set, an earliest or a latest, so merging them is commutative, associative and
+idempotent. Beside it stands what the vault listed last, and that decides: which versions there are, their order, the
+current one, their dates, whether they are enabled. No two clocks are compared for it. Nothing here decides on tickets.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,12 +10,26 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
+from shared.moments import same_date
+from shared.tickets.domain.listings import (
+    ListedAsManaged,
+    Listing,
+    ObjectGone,
+    ObjectSeen,
+    Spell,
+    ThresholdCrossed,
+    VersionListed,
+    WithoutExpiryListed,
+    relisted,
+    spells_with,
+)
 from shared.tickets.domain.model import ChangeType, KeyVaultEvent, ObjectType
 
 T = TypeVar("T")
 
 BY_EVENT = "event"
 BY_SWEEP = "sweep"
+AUTHORS = {BY_EVENT: "Key Vault event", BY_SWEEP: "daily sweep"}
 # Near expiry comes 30 days ahead; an event without an expiry date is taken to say so.
 NEAR_EXPIRY_DAYS = 30
 _SECONDS_PER_DAY = 86_400
@@ -23,6 +38,7 @@ _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_EXPIRY_OCCURRENCES = 40
 _MOST_CHANGES = 40
 _MOST_VERSIONS = 200
+_MOST_ABSENCES = 20
 
 
 @dataclass(frozen=True)
@@ -51,6 +67,7 @@ class Occurrence:
     expires_at: datetime | None
     at: datetime
     reported_by: tuple[str, ...]
+    not_before: datetime | None = None
 
     @property
     def key(self) -> tuple[datetime, bool, int]:
@@ -70,21 +87,43 @@ class Occurrence:
 
 @dataclass(frozen=True)
 class Version:
-    """What is known about one version. For a vault's access policies a "version" is a day."""
+    """What is known about one version. For a vault's access policies a "version" is a day.
+
+    `told_expires` is what events say; `listing` is what the vault says, and `spells` are when it could not be used.
+    `of_certificate` marks the version of a certificate's own key or secret. `aged_at` is when its tickets grew old.
+    """
 
     first_seen_at: datetime
-    listed_created_at: datetime | None = None
     creation: Occurrence | None = None
     expiry_occurrences: tuple[Occurrence, ...] = ()
-    expires: Dated[datetime | None] | None = None
-    enabled: Dated[bool] | None = None
+    told_expires: Dated[datetime] | None = None
+    listing: Listing | None = None
+    spells: tuple[Spell, ...] = ()
+    of_certificate: bool = False
+    aged_at: datetime | None = None
     changes: tuple[tuple[datetime, str], ...] = ()
     last_change_at: datetime | None = None
 
     @property
+    def absent(self) -> bool:
+        """Whether the vault does not have it, whatever events said."""
+        return self.listing is not None and self.listing.created_at is None
+
+    @property
     def created_at(self) -> datetime | None:
-        """By the event, if there was one; else by what the sweep read. The two differ by moments."""
-        return self.creation.at if self.creation is not None else self.listed_created_at
+        """By the vault, if it was listed; else by the event."""
+        if self.listing is not None and self.listing.created_at is not None:
+            return self.listing.created_at
+        return self.creation.at if self.creation is not None else None
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """By the vault, unless an event told of another date since it was listed."""
+        listing, told = self.listing, self.told_expires
+        if listing is None or listing.created_at is None:
+            return None if told is None else told.value
+        newer = told is not None and listing.is_older_than(told.stamp) and not same_date(told.value, listing.expires_at)
+        return told.value if told is not None and newer else listing.expires_at
 
     def expiry_in_order(self) -> list[Occurrence]:
         """By urgency; those that the present expiry date confirms come last."""
@@ -92,14 +131,17 @@ class Version:
 
     def confirms(self, occurrence: Occurrence) -> bool:
         """Whether the occurrence speaks of the expiry date that the version has now, as far as that is known."""
-        if occurrence.expires_at is None or self.expires is None:
+        if occurrence.expires_at is None or (self.listing is None and self.told_expires is None):
             return True
-        return occurrence.expires_at == self.expires.value
+        return same_date(occurrence.expires_at, self.expires_at)
 
 
 @dataclass(frozen=True)
 class ObjectState:
-    """All that is known about one object. `name` is its name in one of the spellings that were seen."""
+    """All that is known about one object. `name` is its name in one of the spellings that were seen.
+
+    `absences` are when it was not in the vault: from when to when. `managed`: it is a certificate's own key or secret.
+    """
 
     object_type: ObjectType
     name: str
@@ -108,6 +150,8 @@ class ObjectState:
     gone_at: datetime | None = None
     without_expiry: Dated[tuple[tuple[str, datetime], ...]] | None = None
     forgotten_until: datetime | None = None
+    absences: tuple[tuple[datetime, datetime | None], ...] = ()
+    managed: bool = False
 
     @property
     def gone(self) -> bool:
@@ -115,48 +159,32 @@ class ObjectState:
 
 
 @dataclass(frozen=True)
-class VersionListed:
-    """The sweep saw a version. `stamp` is when its properties were last changed."""
+class NamedByCertificate:
+    """A certificate of the object's name has the version: the object's own is part of it."""
 
     version: str
-    created_at: datetime
-    stamp: datetime
-    expires_at: datetime | None
-    enabled: bool
+    at: datetime
 
 
 @dataclass(frozen=True)
-class ThresholdCrossed:
-    """The sweep found that a version has at most `days` days left; 0 is expired."""
+class Aged:
+    """What is said of the version has grown old at that moment."""
 
     version: str
-    days: int
-    expires_at: datetime
-
-
-@dataclass(frozen=True)
-class ObjectGone:
-    """The sweep read the vault to its end at `at` and the object was not there."""
-
     at: datetime
 
 
-@dataclass(frozen=True)
-class ObjectSeen:
-    """The sweep saw an object at `at` that had been taken for gone."""
-
-    at: datetime
-
-
-@dataclass(frozen=True)
-class WithoutExpiryListed:
-    """All objects without an expiry date that the sweep found at `at`, as `secret/name`."""
-
-    names: tuple[str, ...]
-    at: datetime
-
-
-Observation = KeyVaultEvent | VersionListed | ThresholdCrossed | ObjectGone | ObjectSeen | WithoutExpiryListed
+Observation = (
+    KeyVaultEvent
+    | VersionListed
+    | ThresholdCrossed
+    | ObjectGone
+    | ObjectSeen
+    | WithoutExpiryListed
+    | NamedByCertificate
+    | ListedAsManaged
+    | Aged
+)
 
 
 def merge_observations(state: ObjectState, observations: Iterable[Observation]) -> ObjectState:
@@ -174,17 +202,32 @@ def days_left(at: datetime, expires_at: datetime | None) -> int:
 
 
 def _merge(state: ObjectState, observation: Observation) -> ObjectState:
-    if isinstance(observation, KeyVaultEvent):
-        return _merge_event(state, observation)
-    if isinstance(observation, VersionListed):
-        return _merge_version(state, observation)
-    if isinstance(observation, ThresholdCrossed):
-        return _merge_threshold(state, observation)
-    if isinstance(observation, ObjectGone):
-        return replace(state, gone_at=_latest(state.gone_at, observation.at))
-    if isinstance(observation, ObjectSeen):
-        return replace(state, last_seen_at=_latest(state.last_seen_at, observation.at))
-    return _merge_without_expiry(state, observation)
+    match observation:
+        case KeyVaultEvent():
+            return _merge_event(state, observation)
+        case VersionListed():
+            return _merge_version(state, observation)
+        case ThresholdCrossed():
+            return _merge_threshold(state, observation)
+        case ObjectGone(at):
+            absences = state.absences if state.gone else (*state.absences, (at, None))[-_MOST_ABSENCES:]
+            return replace(state, gone_at=_latest(state.gone_at, at), absences=absences)
+        case ObjectSeen(at):
+            absences = tuple([(gone_at, back_at or at) for gone_at, back_at in state.absences])
+            return replace(state, last_seen_at=_latest(state.last_seen_at, at), absences=absences)
+        case NamedByCertificate(name, at):
+            version = state.versions.get(name) or Version(first_seen_at=at)
+            named = replace(version, first_seen_at=min(version.first_seen_at, at), of_certificate=True)
+            return _with_version(state, name, named)
+        case ListedAsManaged():
+            return replace(state, managed=True)
+        case Aged(name, at):
+            if name not in state.versions:
+                return state
+            version = state.versions[name]
+            return _with_version(state, name, replace(version, aged_at=_earliest(version.aged_at, at)))
+        case WithoutExpiryListed():
+            return _merge_without_expiry(state, observation)
 
 
 def _merge_event(state: ObjectState, event: KeyVaultEvent) -> ObjectState:
@@ -205,28 +248,29 @@ def _observed(version: Version, event: KeyVaultEvent) -> Version:
         changes = tuple(sorted({*version.changes, (event.at, event.receipt)})[:_MOST_CHANGES])
         last_change_at = _latest(version.last_change_at, event.at)
         return replace(version, first_seen_at=first_seen_at, changes=changes, last_change_at=last_change_at)
-    expires = version.expires
+    told = version.told_expires
     if event.expires_at is not None:
-        told: Dated[datetime | None] = Dated(event.expires_at, event.at)
-        expires = told.merge(expires)
+        told = Dated(event.expires_at, event.at).merge(told)
     days = 0 if event.change is ChangeType.EXPIRED else days_left(event.at, event.expires_at)
     occurrence = Occurrence(event.change, days, event.expires_at, event.at, (BY_EVENT,))
     if event.change is ChangeType.NEW_VERSION_CREATED:
+        occurrence = replace(occurrence, not_before=event.not_before)
         known = [occurrence] if version.creation is None else [version.creation, occurrence]
         creation = min(known, key=lambda one: (one.at, one.key))
-        return replace(version, first_seen_at=first_seen_at, expires=expires, creation=creation)
+        return replace(version, first_seen_at=first_seen_at, told_expires=told, creation=creation)
     occurrences = _with_occurrence(version.expiry_occurrences, occurrence)
-    return replace(version, first_seen_at=first_seen_at, expires=expires, expiry_occurrences=occurrences)
+    return replace(version, first_seen_at=first_seen_at, told_expires=told, expiry_occurrences=occurrences)
 
 
 def _merge_version(state: ObjectState, listed: VersionListed) -> ObjectState:
-    version = state.versions.get(listed.version) or Version(first_seen_at=listed.created_at)
+    seen_at = listed.read_at if listed.created_at is None else listed.created_at
+    version = state.versions.get(listed.version) or Version(first_seen_at=seen_at)
+    told = version.told_expires
     version = replace(
         version,
-        first_seen_at=min(version.first_seen_at, listed.created_at),
-        listed_created_at=_earliest(version.listed_created_at, listed.created_at),
-        expires=Dated(listed.expires_at, listed.stamp).merge(version.expires),
-        enabled=Dated(listed.enabled, listed.stamp).merge(version.enabled),
+        first_seen_at=min(version.first_seen_at, seen_at),
+        listing=relisted(version.listing, listed, None if told is None else (told.value, told.stamp)),
+        spells=spells_with(version.spells, listed),
     )
     return _with_version(state, listed.version, version)
 
@@ -274,18 +318,18 @@ def _forget(state: ObjectState) -> ObjectState:
     return replace(state, versions=kept, forgotten_until=_latest(state.forgotten_until, until))
 
 
-def rank(state: ObjectState, name: str) -> tuple[datetime, str]:
-    """Where a version stands among the others: by its creation.
+def rank(state: ObjectState, name: str) -> tuple[datetime, bool, datetime, str]:
+    """Where a version stands among the others: by its creation, and in one second of the vault's the current one last.
 
     A version whose creation was not seen is as old as the first thing that is known of it; and where versions
     have been forgotten, it is taken for one of those.
     """
     version = state.versions[name]
-    if version.created_at is not None:
-        return (version.created_at, name)
-    if state.forgotten_until is not None:
-        return (min(version.first_seen_at, state.forgotten_until), name)
-    return (version.first_seen_at, name)
+    created_at = version.created_at
+    if created_at is None:
+        created_at = min(version.first_seen_at, state.forgotten_until or version.first_seen_at)
+    current = version.listing is not None and version.listing.current
+    return (created_at, current, version.creation.at if version.creation is not None else created_at, name)
 
 
 def _days_before(moment: datetime, days: int) -> datetime:

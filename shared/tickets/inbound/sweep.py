@@ -7,22 +7,16 @@ events, and twice at once: what it observes is dated by the objects and not by t
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 
 from shared.errors import DeskbridgeError, TryLaterError
 from shared.reasons import Reason
 from shared.tickets.documents import SweepSettings
 from shared.tickets.domain.decide import ObjectRecord
+from shared.tickets.domain.listings import ObjectGone, WithoutExpiryListed
 from shared.tickets.domain.model import Context, ObjectType
-from shared.tickets.domain.observations import (
-    ObjectGone,
-    ObjectSeen,
-    Observation,
-    ThresholdCrossed,
-    VersionListed,
-    WithoutExpiryListed,
-)
+from shared.tickets.inbound.listed_objects import ListedObject, ObjectProperties, after_what_is_known
 from shared.tickets.reconciler import ObjectChanges, TicketReconciler, object_key
 from shared.tickets.store.repository import ObjectKey, TicketRepository
 
@@ -37,23 +31,6 @@ _MOST_LISTED = 200
 CALLS_A_STEP = 500
 # So many known objects one step keeps in memory; the rows of others are read when the vault lists them.
 _HELD = 1_000
-
-
-@dataclass(frozen=True)
-class ObjectProperties:
-    """The properties of an object's current version, or of one version. `version` is empty where a list leaves it out.
-
-    `managed` marks the key and the secret that belong to a certificate.
-    """
-
-    name: str
-    enabled: bool
-    created_at: datetime
-    updated_at: datetime
-    version: str = ""
-    not_before: datetime | None = None
-    expires_at: datetime | None = None
-    managed: bool = False
 
 
 @dataclass(frozen=True)
@@ -222,16 +199,15 @@ class VaultSweep:
         for listed in page.objects:
             key = object_key(object_type, listed.name)
             name = known.pop(key, None)
-            if listed.managed:
-                continue
-            if listed.expires_at is None and listed.enabled:
-                without_expiry.append(f"{object_type} {listed.name}")
-            days = threshold(object_type, listed, settings, progress.began_at)
-            near += days is not None
             record = None if name is None else held.get(key) or self._repository.load(context.vault, key, name)
-            observations = _observe(source, key, listed, record, days, settings, progress.began_at)
+            reading = ListedObject(object_type, listed, record, settings, progress.began_at)
+            if listed.expires_at is None and listed.enabled and not listed.managed:
+                without_expiry.append(f"{object_type} {listed.name}")
+            near += reading.days is not None and not listed.managed
+            versions = source.versions(object_type, listed.name) if reading.needs_versions else ()
+            observations = reading.observations(versions)
             if observations:
-                changes.append(ObjectChanges(key, listed.name, tuple(observations)))
+                changes.append(ObjectChanges(key, listed.name, observations))
         self._reconcile(changes, context)
         return replace(
             progress,
@@ -253,11 +229,13 @@ class VaultSweep:
         gone: list[ObjectChanges] = []
         for name in some:
             key = object_key(object_type, name)
-            if self._repository.load(context.vault, key, name).state.gone:
+            state = self._repository.load(context.vault, key, name).state
+            if state.gone:
                 continue
             # A list that was read while it changed may miss one: what seems to be gone is asked for by its name.
             if not source.versions(object_type, name):
-                gone.append(ObjectChanges(key, name, (ObjectGone(progress.began_at),)))
+                at = after_what_is_known(progress.began_at, state.last_seen_at)
+                gone.append(ObjectChanges(key, name, (ObjectGone(at),)))
         self._reconcile(gone, context)
         return replace(progress, unlisted=rest, gone=progress.gone + len(gone))
 
@@ -298,53 +276,3 @@ def without_type(progress: VaultProgress, error: DeskbridgeError) -> VaultProgre
     """The present type is given up; what was read of it stands."""
     refusal = TypeRefused(str(SWEPT_TYPES[progress.types_done]), str(error.reason), str(error))
     return _next_type(replace(progress, refusals=(*progress.refusals, refusal)))
-
-
-def threshold(object_type: ObjectType, listed: ObjectProperties, settings: SweepSettings, now: datetime) -> int | None:
-    """The smallest threshold that the object has crossed, in days before its expiry; 0 when it has expired."""
-    if listed.expires_at is None:
-        return None
-    left = listed.expires_at - now
-    if left <= timedelta(0):
-        return 0
-    lifetime = listed.expires_at - (listed.not_before or listed.created_at)
-    days = list(settings.thresholds_days)
-    short = bool(days) and timedelta(0) < lifetime < timedelta(days=2 * max(days))
-    if short and object_type is ObjectType.CERTIFICATE:
-        # 60 days ahead says nothing of a certificate that lives for 90.
-        days = [max(1, -int(-lifetime * percent / 100 // timedelta(days=1))) for percent in settings.thresholds_percent]
-    crossed = [one for one in days if left <= timedelta(days=one)]
-    return min(crossed) if crossed else None
-
-
-def _observe(
-    source: _CountedObjects,
-    key: ObjectKey,
-    listed: ObjectProperties,
-    record: ObjectRecord | None,
-    days: int | None,
-    settings: SweepSettings,
-    now: datetime,
-) -> list[Observation]:
-    """What is observed of one listed object: nothing, as long as nothing is near and nothing was reported before."""
-    reported = record is not None and any(one.expiry_occurrences for one in record.state.versions.values())
-    relevant = days is not None and (listed.enabled or settings.include_disabled)
-    observations: list[Observation] = []
-    if record is not None and record.state.gone:
-        observations.append(ObjectSeen(now))
-    if not (reported or relevant):
-        return observations
-    versions = source.versions(key[0], listed.name)
-    if not versions:
-        return observations
-    current = max(versions, key=lambda one: (one.created_at, one.expires_at == listed.expires_at, one.version))
-    known = record.state.versions if record is not None else {}
-    # A vault whose clock runs ahead must not outweigh what happens until then.
-    observations += [
-        VersionListed(one.version, min(one.created_at, now), min(one.updated_at, now), one.expires_at, one.enabled)
-        for one in versions
-        if one is current or one.version in known
-    ]
-    if relevant and days is not None and current.expires_at is not None and current.expires_at == listed.expires_at:
-        observations.append(ThresholdCrossed(current.version, days, current.expires_at))
-    return observations

@@ -22,7 +22,8 @@ from shared.hosts import AllowedHosts
 from shared.moments import LONG_AGO, date_of
 from shared.reasons import Reason
 from shared.tickets.domain.model import ObjectType
-from shared.tickets.inbound.sweep import ObjectProperties, ObjectsPage
+from shared.tickets.inbound.listed_objects import ObjectProperties
+from shared.tickets.inbound.sweep import ObjectsPage
 from shared.vaults.documents.credential_stores import CredentialStore
 from shared.vaults.documents.vault_addresses import beside, host_and_port
 from shared.vaults.key_vault import KeyVaultClients

@@ -124,14 +124,17 @@ def expiry_of(vault: str, record: ObjectRecord) -> Expiry | None:
     What people decided goes before what the rules did.
     """
     state = record.state
-    if state.object_type is ObjectType.VAULT or state.gone or not state.versions:
+    present = [name for name, version in state.versions.items() if not version.absent]
+    if state.object_type is ObjectType.VAULT or state.gone or not present:
         return None
-    newest = max(state.versions, key=lambda name: rank(state, name))
-    expires = state.versions[newest].expires
+    newest = max(present, key=lambda name: rank(state, name))
+    if state.managed or state.versions[newest].of_certificate:
+        # The certificate stands there.
+        return None
     people, rules = tuple(record.overrides.values()), tuple(record.rule_results.values())
     sites = {one.site for one in people if one.site} or {one.site for one in rules if one.site}
     teams = {one.team for one in people if one.team} or {one.team for one in rules if one.team}
-    expires_at = expires.value if expires is not None else None
+    expires_at = state.versions[newest].expires_at
     return Expiry(vault, state.object_type, state.name, newest, expires_at, tuple(sorted(sites)), tuple(sorted(teams)))
 
 
