@@ -82,7 +82,9 @@ class Player:
         if kind and known and not wanted:
             trace = self._random.choice(known)
             ran = self.replay(trace, Ran([], memory=self._memory.get(kind, 0)), processor)
-            self._flow.settle(message)
+            if not ran.failed:
+                # What failed comes again, and has left nothing.
+                self._flow.settle(message)
             self.played[kind] += 1
         else:
             trace, ran = self._in_truth(message, instance, processor, kind)

@@ -13,8 +13,9 @@ _DOLLARS = 6
 _SAME = 1.1
 _SAMPLED = (
     "{real:,} executions ran the real code. {after:,} were played after one of their kind: they take its calls and its "
-    "processor time, through the same shared limits. Executions never meet in their middle: races are not looked for "
-    "here. Other numbers of instances play the same executions again."
+    "processor time, through the same shared limits. What they leave in the tables is assumed: that they were done. "
+    "Executions never meet in their middle: races are not looked for here. Other numbers of instances play the same "
+    "executions again."
 )
 _SUMMED = (
     "Rows over the wire: {rows:,}. Processor time: {minutes:.0f} min in all. Messages that came again: {retried:,}; "

@@ -1,12 +1,16 @@
 """The simulator: what is shared over time, and a run of 2,000 parts with 200 vaults through the real code."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from bench.scale.__main__ import main, write
 from bench.scale.capacity import Buckets, Processor
+from bench.scale.engine import Call, Engine
+from bench.scale.host import Message
 from bench.scale.parts import REGIONS, Fleet
+from bench.scale.player import Player
 from bench.scale.report import BEGIN, END, calls_a_unit
 from bench.scale.run import Result, play_parts, play_vaults
 from bench.scale.stated import LIMITS
@@ -32,6 +36,48 @@ def test_a_bucket_refuses_what_is_over_its_limit_and_all_or_nothing() -> None:
     assert buckets.take(6.0, ((rows, "a", 1),)) == ""
     assert buckets.busiest()[requests] == ("", 1 / LIMITS[requests].units)
     assert buckets.longest_over() == (1, "rows of a partition: a")
+
+
+class _Flow:
+    """Messages of one kind."""
+
+    def __init__(self) -> None:
+        self.settled: list[Message] = []
+
+    def kind_of(self, message: Message) -> str:
+        del message
+        return "any"
+
+    def places_of(self, message: Message) -> tuple[str, ...]:
+        del message
+        return ()
+
+    def prepare(self, message: Message) -> None:
+        raise AssertionError("nothing runs in truth here")
+
+    def forget(self, message: Message) -> None:
+        raise AssertionError("nothing runs in truth here")
+
+    def settle(self, message: Message) -> None:
+        self.settled.append(message)
+
+
+def test_what_is_played_after_another_and_refused_is_not_done() -> None:
+    engine, flow = Engine(datetime(2026, 5, 1, tzinfo=UTC)), _Flow()
+    player = Player(engine, flow, sample=0, real_instances=0, seed=1)
+    player.left = lambda _: 1
+    rows = ("rows of a partition", "runs", LIMITS["rows of a partition"].units)
+    player._known["any"] = [[(0.1, Call("table read", (rows,), 1)), (0.1, None)]]
+    player._begun.add(("parts", 0))
+    done = player.play(Message("parts", "", (0,)), 0, Processor())
+    assert (done.failed, len(flow.settled)) == (False, 1)
+    for second in range(60):
+        engine.tally.buckets.take(second, (rows,))
+    engine.at = 1.0
+    refused = player.play(Message("parts", "", (1,)), 0, Processor())
+    assert (refused.failed, len(flow.settled)) == (True, 1)
+    # As long as the table client waits between four tries.
+    assert engine.at > 1.0 + 0.3 + 0.6 + 1.2
 
 
 @pytest.fixture(scope="module")
