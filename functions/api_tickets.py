@@ -8,7 +8,7 @@ import azure.functions as func
 from functions.http.access import caller
 from functions.http.answers import answer
 from functions.http.bodies import read_body
-from functions.http.customers import check_site, find_seen, next_shown, page_seen, sites_asked, version_asked
+from functions.http.customers import check_site, find_seen, next_shown, page_seen, sites_asked, sites_seen, version_asked
 from functions.http.endpoints import BODY, MOVED, PAGED, UNKNOWN, Content, Refusals, endpoint
 from functions.http.if_match import if_match_of
 from functions.http.query import CUSTOMER, PAGE, SEARCH, UPDATED_AFTER, Query, moment, one_of, some_of, text
@@ -144,7 +144,7 @@ def change_ticket(req: func.HttpRequest) -> func.HttpResponse:
     summary="Write a note",
     body=Content("tickets:NewNote", example={"text": "The supplier sends the new certificate on Monday."}),
     answers={201: "tickets:NoteAnswer"},
-    refusals=[BODY, UNKNOWN],
+    refusals=[BODY, UNKNOWN, {503: (Reason.CONTENDED,)}],
 )
 def add_ticket_note(req: func.HttpRequest) -> func.HttpResponse:
     """It changes nothing else, and needs no version."""
@@ -152,7 +152,7 @@ def add_ticket_note(req: func.HttpRequest) -> func.HttpResponse:
 
     body = read_body(req, NewNote)
     _seen(req.route_params["id"])
-    note = bootstrap.ticket_editor().add_note(req.route_params["id"], body.text, by=caller())
+    note = bootstrap.ticket_editor().add_note(req.route_params["id"], body.text, by=caller(), sites=sites_seen())
     return answer(201, asdict(note))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from functions.http.answers import LARGEST_BODY
+from shared.errors import InvalidInputError
 from shared.rules.bounded_interpreter import LARGEST_RESULT
 from shared.rules.expressions import (
     DEEPEST_EXPRESSION,
@@ -17,7 +18,7 @@ from shared.rules.expressions import (
     compile_expression,
 )
 from shared.rules.patterns import LARGEST_PATTERNS, MOST_PATTERNS, estimated_size
-from shared.settings.bounded_yaml import MOST_TOKENS
+from shared.settings.bounded_yaml import FREE_OF_ALIASES, MOST_TOKENS
 from shared.settings.validation import check_document, parse_yaml_set
 from shared.strict_json import parse_json
 from shared.tickets.documents import KeyVaultEvents
@@ -54,11 +55,19 @@ def patterns() -> tuple[Work, Work]:
 
 
 def yaml_aliases() -> tuple[Work, Work]:
-    number = MOST_TOKENS // 8
-    head = "kind: sites\nname: york\ndocument:\n  first: &usual {a: b}\n  more:\n"
-    plain = (head + "    - some text\n" * number).encode()
-    aliases = (head + "    - *usual   \n" * number).encode()
-    return lambda: parse_yaml_set(plain), lambda: parse_yaml_set(aliases)
+    """As many as are read, and of values as many as aliases may stand for."""
+    number, line = MOST_TOKENS // 2 - 50, "    - *usual   \n"
+    values = 2 * len(line) + 2 * FREE_OF_ALIASES // number - 2
+    usual = "[" + ",".join("0" * values) + "]"
+    head = f"kind: sites\nname: york\ndocument:\n  first: &usual {usual}\n  more:\n"
+    plain, aliases = (head + "    - some text\n" * number).encode(), (head + line * number).encode()
+
+    def check_aliases() -> None:
+        [received] = parse_yaml_set(aliases)
+        with pytest.raises(InvalidInputError):
+            check_document(KeyVaultEvents, "default", received.content)
+
+    return lambda: parse_yaml_set(plain), check_aliases
 
 
 def deepest_expression() -> tuple[Work, Work]:
@@ -144,6 +153,7 @@ SHAPES: dict[str, tuple[Callable[[], tuple[Work, Work]], float, float]] = {
 }
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_no_shape_costs_many_times_a_plain_body(shape: str) -> None:
     build, times_cpu, times_memory = SHAPES[shape]

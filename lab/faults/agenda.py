@@ -62,7 +62,7 @@ def fill_agenda(clients: Clients, people: People, operators: Operators, disturba
 
 def _fill_timers(clients: Clients) -> None:
     from functions.import_schedules import TIMERS, keep_house
-    from functions.outbox import follow_marked_partitions
+    from functions.outbox import follow_marked_partitions, hurry_overdue_follow_ups
     from functions.sweeps import resume_sweeps, sweep_vaults
     from functions.ticket_schedules import record_dead_letters, remove_old_ticket_rows
 
@@ -76,7 +76,8 @@ def _fill_timers(clients: Clients) -> None:
 
     for day in _days(scenario):
         for hour in _FOLLOWING:
-            host.at(day + hour * _HOUR, timer(Flow.FOLLOWING, follow_marked_partitions, OUTBOX_QUEUE))
+            for function in (follow_marked_partitions, hurry_overdue_follow_ups):
+                host.at(day + hour * _HOUR, timer(Flow.FOLLOWING, function, OUTBOX_QUEUE))
         if "ec2" in scenario.flows:
             host.at(day + 2 * _HOUR, timer(Flow.ASSETS, TIMERS[_KINDS["ec2"]]))
         if "users" in scenario.flows:

@@ -12,6 +12,7 @@ from shared.records.history import is_history
 from shared.records.model import MANUAL_PARTITION
 from shared.storage.names import (
     ASSETS_TABLE,
+    AUDIT_TABLE,
     INDEX_TABLE,
     OUTBOX_TABLE,
     RUNS_TABLE,
@@ -122,7 +123,7 @@ def _comparable(scenario: Scenario, tables: MemoryTables) -> dict[str, Rows]:
     for table, rows in tables.contents().items():
         # What a sweep came to, and when, is of the moment, as a run is; its tickets are compared. What follows is held
         # against what it follows, in each play by itself.
-        if table in {RUNS_TABLE, VAULTS_TABLE, OUTBOX_TABLE, INDEX_TABLE}:
+        if table in {RUNS_TABLE, VAULTS_TABLE, OUTBOX_TABLE, INDEX_TABLE, AUDIT_TABLE}:
             continue
         dropped = _OF_THE_RUN if table in _ENTITIES else _OF_THE_MOMENT.get(table, frozenset())
         found[table] = {

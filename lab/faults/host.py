@@ -23,8 +23,9 @@ from lab.faults.disturbances import Disturbances
 from lab.faults.flows import SKEWED, Flow
 from lab.faults.operator_access import TOKEN
 from lab.faults.simulation import Simulation, Worker
-from shared.errors import DeskbridgeError
-from shared.storage.names import poison_queue
+from shared.errors import DeskbridgeError, TryLaterError
+from shared.reasons import Reason
+from shared.storage.names import OUTBOX_QUEUE, poison_queue
 
 logger = logging.getLogger(__name__)
 
@@ -138,6 +139,14 @@ class Host:
                     message = Message(f"m{next(self._numbers)}", body, self.simulation.at + wait)
                     self.queues[queue].messages.append(message)
         self.simulation.wake_idle()
+
+    def hurry(self, body: str) -> None:
+        """As the outbox sends a message, in the middle of a function; it may fail, or the message be lost."""
+        kind = self.disturbances.happens("queue", self.disturbances.rates.queue, ("outputs lost", "refused"))
+        if kind == "refused":
+            raise TryLaterError(Reason.STORAGE_UNAVAILABLE, "The queue does not answer.")
+        if kind is None:
+            self.send(OUTBOX_QUEUE, [body])
 
     def left(self) -> list[str]:
         """What was not done to the end, in words."""

@@ -12,6 +12,7 @@ from unittest.mock import patch
 
 from lab.fakes.tables import MemoryTables
 from lab.faults.agenda import fill_agenda
+from lab.faults.audit_checks import audit_faults
 from lab.faults.checks import Watch, run_faults
 from lab.faults.clients import Clients
 from lab.faults.comparison import differences
@@ -127,7 +128,7 @@ def play(scenario: Scenario, seed: int, disturbances: Disturbances, *, workers: 
     people, operators = People(clients), Operators(clients)
     watch = Watch(scenario, tables, simulation.now, clients.deliveries_under_way)
     host.prepare = lambda: assemble(
-        scenario, tables, simulation, disturbances, watch.committed, people.interfere, container
+        scenario, tables, simulation, disturbances, watch.committed, people.interfere, container, host.hurry
     )
     logs = KeptLogs(lambda: simulation.at)
     with _simulated(seed, simulation, SimulatedAuthRocket(scenario, simulation, disturbances, changes), logs):
@@ -147,7 +148,7 @@ def play(scenario: Scenario, seed: int, disturbances: Disturbances, *, workers: 
             changed_at=[*scenario.turning_points(), *changes.changed_at],
         )
     )
-    findings += index_faults(tables)
+    findings += index_faults(tables) + audit_faults(scenario, tables)
     findings += people.lost_notes() + applied_as_shown(scenario, tables, operators.applied)
     findings += grant_faults(scenario, tables) + deletion_faults(scenario, tables)
     findings += [f"left undone: {left}" for left in [*host.left(), *container.blobs]]

@@ -1,7 +1,7 @@
 """The desk of a simulation: its settings as operators would write them, and the product put together for one worker."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -91,6 +91,7 @@ def assemble(
     committed: Committed,
     read: Read,
     container: SimulatedContainer,
+    hurry: Callable[[str], None],
 ) -> None:
     """Stand the simulated parts in for the real ones, in the objects of the worker whose turn it is."""
     bootstrap.replace("environment", load_environment({**_environment(), "AzureWebJobsStorage": "simulated"}))
@@ -99,8 +100,10 @@ def assemble(
     # It is of the process, and a schedule must not know of another one before it.
     REFUSALS.forget(simulation.monotonic)
     bootstrap.replace("tables", DisturbedTables(tables, simulation, disturbances, committed, read))
-    # Its own tests kill the outbox at every call; here its calls would only stand between those that are played.
-    bootstrap.replace("audit", UNAUDITED)
+    bootstrap.replace("outbox_messages", hurry)
+    if not is_audited(scenario):
+        # There its calls would only stand between those that are played.
+        bootstrap.replace("audit", UNAUDITED)
     bootstrap.replace("vaults", SimulatedVault(scenario, simulation, disturbances))
     bootstrap.replace("ec2", SimulatedEc2(scenario, simulation, disturbances, bootstrap.credentials()))
     from shared.tickets.inbound.dead_letters import DeadLetters
@@ -124,6 +127,11 @@ def assemble(
     hosts = AllowedHosts({Service.AUTHROCKET: (urlsplit(ENDPOINT).hostname or "",)})
     realms = Realms(bootstrap.settings(), bootstrap.credentials(), SimulatedNetwork(), clock, hosts)
     bootstrap.replace("realms", realms)
+
+
+def is_audited(scenario: Scenario) -> bool:
+    """Whether changes write to the audit trail, through the outbox."""
+    return "users" in scenario.flows
 
 
 def _environment() -> dict[str, str]:

@@ -108,13 +108,12 @@ class Outbox:
 
     def overdue(self) -> list[OutboxMessage]:
         """The messages to send again, oldest first, at most a thousand. What is damaged fails here, for good."""
-        where = [
-            partition(PENDING),
-            Condition("RowKey", "lt", ascending(self._now() - _YOUNG)),
-            Condition("state", "ne", str(OutboxState.FAILED)),
-        ]
+        where = [partition(PENDING), Condition("RowKey", "lt", ascending(self._now() - _YOUNG))]
+        unfailed = self._pending.page([*where, Condition("state", "ne", str(OutboxState.FAILED))], size=_MOST_AT_ONCE)
+        # A row without the column is in no answer to a question about it.
+        oldest = self._pending.page(where, size=_MOST_AT_ONCE)
         messages: list[OutboxMessage] = []
-        for row in self._pending.page(where, size=_MOST_AT_ONCE).rows:
+        for row in (*unfailed.rows, *(row for row in oldest.rows if "state" not in row.values)):
             entry = to_pending(row)
             if entry.state is OutboxState.FAILED:
                 self._write_attempts(row, entry.attempts, entry.state, entry.reason, entry.explanation)

@@ -6,14 +6,14 @@ from typing import Any
 
 import yaml
 
-# A reader in Python takes some 10 µs for each: a value, a key, a dash, a bracket. A set of 2,000 rules has some 30,000.
-MOST_TOKENS = 200_000
+# A reader in Python takes some 10 µs for each: a value, a key, a dash, a bracket. A set of 4,000 rules has some 60,000.
+MOST_TOKENS = 100_000
 # No kind of document nests half as deep, and the reader looks at every level for every token.
 DEEPEST = 32
 # Longer ones are no numbers of anybody's, and `1:1:1:…` (in base 60) takes the square of its length.
 LONGEST_NUMBER = 100
 # A few lines of aliases can stand for billions of values, and checking a document looks at each.
-_FREE_OF_ALIASES = 50_000
+FREE_OF_ALIASES = 50_000
 _NUMBERS = frozenset({"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"})
 _MERGE = "tag:yaml.org,2002:merge"
 # What PyYAML lets through of a scalar that its own constructors cannot read (`2024-13-45`, `!!int x`), and of nesting.
@@ -32,7 +32,7 @@ def load_all(text: str) -> list[Any]:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}" if mark is not None else "somewhere"
         raise RefusedYamlError(f"is not YAML ({place})") from error
-    if _expanded_size(values, {}) > 2 * len(text) + 2 * _FREE_OF_ALIASES:
+    if _expanded_size(values, {}) > 2 * len(text) + 2 * FREE_OF_ALIASES:
         raise RefusedYamlError("its aliases stand for too much: write it out")
     return values
 
@@ -82,7 +82,7 @@ class _Loader(yaml.SafeLoader):
                     raise RefusedYamlError(f"merges what is no mapping (line {_line(key)})")
                 self.flatten_mapping(source)
                 self._merged += len(source.value)
-                if self._merged > _FREE_OF_ALIASES:
+                if self._merged > FREE_OF_ALIASES:
                     raise RefusedYamlError("its aliases stand for too much: write it out")
                 for pair in source.value:
                     merged.setdefault(_identity(pair[0]), pair)

@@ -1,16 +1,16 @@
 """What people do with a ticket: look at it, change it, write a note. What they decide stands until news comes."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
 from shared.access.audit import UNAUDITED, Audit, AuditedChange, AuditedField, AuditKind
-from shared.errors import ConflictError, Fault, InvalidInputError, NotFoundError
+from shared.errors import ChangedMeanwhileError, ConflictError, Fault, InvalidInputError, NotFoundError, TryLaterError
 from shared.reasons import Reason
 from shared.storage.etags import check_version, short_etag
-from shared.storage.rows import Operation, Row
+from shared.storage.rows import Merge, Operation, Row
 from shared.tickets.configuration import Configuration
 from shared.tickets.desk.lists import TicketLists
 from shared.tickets.domain.model import (
@@ -34,6 +34,7 @@ E = TypeVar("E")
 
 # The fields that people can change; None takes back what they decided, so that the rules' value shows.
 Changes = Mapping[str, str | datetime | None]
+_TRIES = 5
 CHANGEABLE = ("status", "priority", "team", "assignee", "site", "snoozed_until")
 
 
@@ -102,14 +103,23 @@ class TicketEditor:
         # Not read again: what is there by now may be somebody else's, and its ETag must not stand for this change.
         return self._stored(changed.row)
 
-    def add_note(self, ticket_id: str, text: str, *, by: str) -> Note:
-        """Write a note into the timeline. Raises NotFoundError."""
-        row = self._find(ticket_id)
+    def add_note(self, ticket_id: str, text: str, *, by: str, sites: Container[str | None] | None = None) -> Note:
+        """Write a note into the timeline of a ticket, which has to be at one of `sites` if they are given.
+        Raises NotFoundError, TryLaterError."""
         note = Note(self._now(), by, text)
-        scope, found_id = row.partition_key, row.text("ticket_id")
-        with self._recording(scope, _audited("noted", found_id, by, (AuditedField("note", None, text),))) as audited:
-            self._repository.table.transact(scope, [create_note(scope, found_id, note), *audited])
-        return note
+        for _ in range(_TRIES):
+            row = self._find(ticket_id)
+            scope, found_id = row.partition_key, row.text("ticket_id")
+            operations: list[Operation] = [create_note(scope, found_id, note)]
+            if sites is not None:
+                self._there(row if ticket_of(row).site in sites else None, ticket_id)
+                # It changes nothing, and fails when the ticket was moved to another customer's site meanwhile.
+                operations.append(Merge(Row(scope, row.row_key, {}, row.etag)))
+            change = _audited("noted", found_id, by, (AuditedField("note", None, text),))
+            with suppress(ChangedMeanwhileError), self._recording(scope, change) as audited:
+                self._repository.table.transact(scope, [*operations, *audited])
+                return note
+        raise TryLaterError(Reason.CONTENDED, f"The ticket {ticket_id[:40]} is being changed by others all the time.")
 
     def _recording(self, scope: str, change: AuditedChange) -> AbstractContextManager[Sequence[Operation]]:
         return self._audit.recording(self._repository.table.name, scope, change)
