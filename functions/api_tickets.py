@@ -8,7 +8,15 @@ import azure.functions as func
 from functions.http.access import caller
 from functions.http.answers import answer
 from functions.http.bodies import read_body
-from functions.http.customers import check_site, find_seen, next_shown, page_seen, sites_asked, sites_seen, version_asked
+from functions.http.customers import (
+    check_site,
+    find_seen,
+    next_shown,
+    page_seen,
+    sites_asked,
+    sites_seen,
+    version_asked,
+)
 from functions.http.endpoints import BODY, MOVED, PAGED, UNKNOWN, Content, Refusals, endpoint
 from functions.http.if_match import if_match_of
 from functions.http.query import CUSTOMER, PAGE, SEARCH, UPDATED_AFTER, Query, moment, one_of, some_of, text

@@ -1,6 +1,7 @@
 """Whoever is limited to customers sees and works on their things alone; what has no site is nobody's."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -137,6 +138,44 @@ def test_a_customer_without_sites_sees_nothing(ids: dict[str, dict[str, str]]) -
 def test_a_token_says_whom_it_stands_for(limited: dict[str, str]) -> None:
     me = ask(limited, "GET", "me").json
     assert (me["name"], me["kind"], me["role"], me["customers"]) == ("of-acorn", "token", "operator", ["acorn"])
+
+
+def test_no_note_is_written_to_a_ticket_that_moves_to_another_customer_meanwhile(
+    tables: MemoryTables, ids: dict[str, dict[str, str]], limited: dict[str, str]
+) -> None:
+    mine = ids["acorn"]["tickets"]
+    path, finds = f"tickets/{mine}/notes", [0]
+    assert ask(limited, "POST", path, {"text": "Ordered."}).status == 201
+    tokens = bootstrap.access_tokens()
+
+    def move_at(number: int) -> None:
+        finds[0] = 0
+        row = next(row for row in tables.table("tickets").rows.values() if row.row_key == f"ticket:{mine}")
+
+        def move(table: str, verb: str, moment: str) -> None:
+            if table != "tickets" or (verb, moment) != ("find", "after"):
+                return
+            finds[0] += 1
+            if finds[0] == number:
+                values = {**row.values, "site": "leeds"}
+                tables.table("tickets").transact(row.partition_key, [Save(Row(row.partition_key, row.row_key, values))])
+
+        bootstrap.reset()
+        bootstrap.replace("access_tokens", tokens)
+        bootstrap.replace("tables", WatchedTables(tables, move))
+        answer = ask(limited, "POST", path, {"text": f"Number {number}."})
+        moved = finds[0] >= number
+        written = any(f"Number {number}." in str(one.values) for one in tables.table("tickets").rows.values())
+        assert (answer.status, written) == ((404, False) if moved else (201, True))
+        now = tables.table("tickets").find(row.partition_key, row.row_key)
+        assert now is not None
+        tables.table("tickets").transact(row.partition_key, [Save(replace(row, etag=""))])
+
+    number = 1
+    while number == 1 or finds[0] >= number - 1:
+        move_at(number)
+        number += 1
+    assert number > 3
 
 
 @pytest.mark.parametrize("what", ["assets", "users"])

