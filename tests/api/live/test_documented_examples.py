@@ -48,6 +48,7 @@ def shell(desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str
         "ASSET": _first(desk, "assets"),
         "USER_ID": _first(desk, "users"),
         "RUN": _first(desk, "runs"),
+        "SWEEP": desk.call("POST", "/api/v1/sweeps", b'{"vaults": "all"}')["id"],
         "QUARANTINED": _first(desk, "quarantine"),
         "CALENDAR_TOKEN": desk.tokens["calendar"],
         "WEBHOOK_USER": WEBHOOK_USER,
