@@ -41,6 +41,9 @@ param deliveryMode string = 'webhook'
 @description('Resource ids of the vaults whose expiries become tickets; any subscription of the tenant.')
 param monitoredVaultIds array = []
 
+@description('Ids of the subscriptions whose vaults a pattern finds: the app\'s identity may see them, and list what they hold.')
+param discoveredSubscriptionIds array = []
+
 @description('System topics that exist already, as {vault id: topic id}: Azure allows one per source. Each needs a system-assigned identity.')
 param existingSystemTopics object = {}
 
@@ -124,6 +127,9 @@ param vaultHosts string = ''
 
 @description('Further hosts that may get client secrets, apart by spaces.')
 param signInHosts string = ''
+
+@description('Further hosts that a credential store may name as resource_manager, apart by spaces.')
+param resourceManagerHosts string = ''
 
 @description('Further hosts that a realm may name as endpoint_url, apart by spaces.')
 param authRocketHosts string = ''
@@ -277,6 +283,7 @@ module app 'modules/app.bicep' = {
       privateHosts: allowedPrivateHosts
       vaultHosts: vaultHosts
       signInHosts: signInHosts
+      resourceManagerHosts: resourceManagerHosts
       authRocketHosts: authRocketHosts
     }
     ec2Schedule: ec2Schedule
@@ -348,6 +355,16 @@ module vaultReaders 'modules/vault-reader.bicep' = [
     scope: resourceGroup(split(vaultId, '/')[2], split(vaultId, '/')[4])
     params: {
       vaultName: last(split(vaultId, '/'))
+      principalId: userAssigned ? identity!.outputs.principalId : app.outputs.principalId
+    }
+  }
+]
+
+module subscriptionReaders 'modules/subscription-reader.bicep' = [
+  for subscriptionId in discoveredSubscriptionIds: {
+    name: 'deskbridge-discovery-${uniqueString(subscriptionId)}'
+    scope: subscription(subscriptionId)
+    params: {
       principalId: userAssigned ? identity!.outputs.principalId : app.outputs.principalId
     }
   }

@@ -9,6 +9,7 @@ param identityType = readEnvironmentVariable('DESKBRIDGE_IDENTITY_TYPE', 'UserAs
 param pythonVersion = readEnvironmentVariable('DESKBRIDGE_PYTHON_VERSION', '3.12')
 param deliveryMode = readEnvironmentVariable('DESKBRIDGE_DELIVERY_MODE', 'webhook')
 param monitoredVaultIds = json(readEnvironmentVariable('DESKBRIDGE_MONITORED_VAULT_IDS', '[]'))
+param discoveredSubscriptionIds = json(readEnvironmentVariable('DESKBRIDGE_DISCOVERED_SUBSCRIPTION_IDS', '[]'))
 param existingSystemTopics = json(readEnvironmentVariable('DESKBRIDGE_EXISTING_SYSTEM_TOPICS', '{}'))
 param deployEventSubscriptions = bool(readEnvironmentVariable('DESKBRIDGE_DEPLOY_EVENT_SUBSCRIPTIONS', 'false'))
 param privateNetworking = bool(readEnvironmentVariable('DESKBRIDGE_PRIVATE_NETWORKING', 'false'))

@@ -149,6 +149,12 @@ VARIABLES: tuple[Variable, ...] = (
         parse=parse_host_patterns,
     ),
     Variable(
+        HOST_SETTINGS[Service.RESOURCE_MANAGER],
+        "Further hosts that a credential store may name as `resource_manager`. They get tokens of its identity.",
+        default="",
+        parse=parse_host_patterns,
+    ),
+    Variable(
         HOST_SETTINGS[Service.AUTHROCKET],
         "Further hosts that a realm may name as `endpoint_url`. They get API keys. `*.authrocket.com` needs no entry.",
         default="",

@@ -17,6 +17,7 @@ class Service(StrEnum):
 
     VAULT = "vault"
     SIGN_IN = "sign-in"
+    RESOURCE_MANAGER = "resource manager"
     AUTHROCKET = "AuthRocket"
 
 
@@ -40,12 +41,18 @@ KNOWN_HOSTS: Mapping[Service, tuple[str, ...]] = {
         "login.chinacloudapi.cn",
         "login.windows.net",
     ),
+    Service.RESOURCE_MANAGER: (
+        "management.azure.com",
+        "management.usgovcloudapi.net",
+        "management.chinacloudapi.cn",
+    ),
     Service.AUTHROCKET: ("*.authrocket.com",),
 }
 # The app settings that add to them.
 HOST_SETTINGS: Mapping[Service, str] = {
     Service.VAULT: "DESKBRIDGE_VAULT_HOSTS",
     Service.SIGN_IN: "DESKBRIDGE_SIGN_IN_HOSTS",
+    Service.RESOURCE_MANAGER: "DESKBRIDGE_RESOURCE_MANAGER_HOSTS",
     Service.AUTHROCKET: "DESKBRIDGE_AUTHROCKET_HOSTS",
 }
 _HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*|[0-9a-f:]+:[0-9a-f:.]*")

@@ -100,6 +100,7 @@ class Reason(StrEnum):
     TICKET_FINISHED = "ticket_finished"
     VAULT_NOT_SWEPT = "vault_not_swept"
     SWEEP_OVERDUE = "sweep_overdue"
+    VAULTS_NOT_LISTED = "vaults_not_listed"
     DEAD_LETTERS_UNAVAILABLE = "dead_letters_unavailable"
     DEAD_LETTERS_DENIED = "dead_letters_denied"
 

@@ -51,11 +51,11 @@ class SweepPage(Answer):
 
 
 class VaultReportAnswer(Answer):
-    """A vault that the sweep has something to tell of: it was `refused`."""
+    """What the sweep has to tell of a vault, or of a store whose vaults it could not list."""
 
-    vault: str
-    what: str
-    reason: str
+    vault: str = Field(description="The vault's name; with `not_listed` the name of the credential store.")
+    what: str = Field(description="`refused`, `added`, `vanished` or `not_listed`.")
+    reason: str = Field(description="Empty for a vault that was added.")
     message: str
 
 
@@ -73,12 +73,14 @@ class VaultAnswer(Answer):
     store: str | None = Field(description="The credential store that lists it; null for a vault that is not swept.")
     site: str | None
     owner: str | None
-    resource_id: str | None = Field(description="As an event or the settings say it.")
+    resource_id: str | None = Field(description="As an event, the settings or Azure say it.")
     first_seen_at: datetime
     last_event_at: datetime | None = Field(description="To the hour; only of a vault that a pattern allows.")
     tried_at: datetime | None = Field(description="When the last sweep came to it.")
     swept_at: datetime | None = Field(description="When a sweep last read it to its end.")
-    vanished_at: datetime | None
+    vanished_at: datetime | None = Field(
+        description="When Azure did not list it any more, and it did not answer. It is not swept from then on."
+    )
     objects: int
     near_or_past_expiry: int
     gone: int

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from infra.check.project import Problem, Project, named
+from infra.check.project import Problem, Project, named, scope_of
 from infra.check.syntax import (
     Access,
     Array,
@@ -169,7 +169,8 @@ def _assignment(file: File, resource: Resource) -> Iterator[Problem]:
         yield Problem(file.path, resource.line, f"{resource.symbol} must be named guid(scope, principalId, role)")
     elif isinstance(scope, Name) and scope.name not in mentioned:
         yield Problem(file.path, resource.line, f"{resource.symbol}: its scope {scope.name} must be part of its name")
-    if scope is None:
+    # A file of a subscription grants on all of it, and says so in the assignment's name.
+    if scope is None and not (scope_of(file) == "subscription" and "subscription" in mentioned):
         yield Problem(file.path, resource.line, f"{resource.symbol} has no scope: it would hold for the whole group")
     if _find(resource.body, ["properties", "principalType"]) is None:
         yield Problem(file.path, resource.line, f"{resource.symbol} has no principalType: a new identity is not found")

@@ -65,7 +65,7 @@ param entraTenantId string
 @description('Client ids of applications whose tokens are taken, beside the app registration.')
 param entraAllowedApplications array
 
-@description('Hosts that documents may name beside the known ones: {privateHosts, vaultHosts, signInHosts, authRocketHosts}.')
+@description('Hosts that documents may name beside the known ones: {privateHosts, vaultHosts, signInHosts, resourceManagerHosts, authRocketHosts}.')
 param allowedHosts object
 
 @description('NCRONTAB, UTC.')
@@ -118,6 +118,7 @@ var productSettings = {
   DESKBRIDGE_ALLOWED_PRIVATE_HOSTS: allowedHosts.privateHosts
   DESKBRIDGE_VAULT_HOSTS: allowedHosts.vaultHosts
   DESKBRIDGE_SIGN_IN_HOSTS: allowedHosts.signInHosts
+  DESKBRIDGE_RESOURCE_MANAGER_HOSTS: allowedHosts.resourceManagerHosts
   DESKBRIDGE_AUTHROCKET_HOSTS: allowedHosts.authRocketHosts
   DESKBRIDGE_EVENT_BODY_LIMIT: '1572864'
   DESKBRIDGE_OPENTELEMETRY: 'false'

@@ -109,6 +109,7 @@ def assemble(
     from shared.tickets.inbound.dead_letters import DeadLetters
     from shared.tickets.inbound.sweep import VaultSweep
     from shared.tickets.inbound.sweeps import Sweeps
+    from shared.tickets.inbound.vault_discovery import ListedVaults
     from shared.users.source import Clock, Realms
 
     def open_vault(store: str, _vault: str) -> SimulatedVaultObjects:
@@ -117,9 +118,12 @@ def assemble(
     def later(text: str, seconds: float) -> None:
         raise AssertionError(f"no simulated vault asks to wait: {text} for {seconds} s")
 
+    def list_vaults(store: str, _token: str, _names: Sequence[str]) -> ListedVaults:
+        raise AssertionError(f"no simulated pattern names a store: {store}")
+
     configuration, reconciler = bootstrap.ticket_configuration(), bootstrap.ticket_reconciler()
     step, table = VaultSweep(bootstrap.tickets(), reconciler), bootstrap.tables().table(VAULTS_TABLE)
-    bootstrap.replace("sweeps", Sweeps(table, configuration, open_vault, step, bootstrap.now, later))
+    bootstrap.replace("sweeps", Sweeps(table, configuration, open_vault, step, bootstrap.now, later, list_vaults))
     client = cast("ContainerClient", container)
     letters = DeadLetters(client, configuration, bootstrap.event_ingestor(), bootstrap.quarantine())
     bootstrap.replace("dead_letters", letters)

@@ -1,7 +1,7 @@
 """What tickets are made of: how deliveries are recorded, what people change, sweeps, dead letters."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from shared.tickets.inbound.quarantine import Quarantine
     from shared.tickets.inbound.queue import QueuedEvents
     from shared.tickets.inbound.sweeps import Sweeps
+    from shared.tickets.inbound.vault_discovery import ListedVaults
     from shared.tickets.inbound.vault_listing import KeyVaultLister
     from shared.tickets.inbound.webhook import EventGridWebhook
     from shared.tickets.reconciler import TicketReconciler
@@ -28,9 +29,12 @@ if TYPE_CHECKING:
 
 @singleton
 def ticket_configuration() -> "Callable[[], Configuration | None]":
+    from shared.storage.names import VAULTS_TABLE
     from shared.tickets.configuration import configurations
+    from shared.tickets.inbound.known_vaults import KnownTags, KnownVaults
 
-    return configurations(bootstrap.settings())
+    tags = KnownTags(KnownVaults(bootstrap.tables().table(VAULTS_TABLE)), bootstrap.now)
+    return configurations(bootstrap.settings(), tags.of)
 
 
 @singleton
@@ -151,6 +155,19 @@ def sweeps() -> "Sweeps":
         store = bootstrap.credentials().store(store_name, fresh=True)
         return KeyVaultLister(bootstrap.vaults(), store_name, store, bootstrap.allowed_hosts(), vault)
 
+    def list_vaults(store_name: str, page_token: str, names: Sequence[str]) -> "ListedVaults":
+        from shared.tickets.inbound.resource_graph import resource_graph
+
+        store = bootstrap.credentials().store(store_name, fresh=True)
+        graph = resource_graph(
+            store_name,
+            store,
+            bootstrap.vaults().identity(store_name, store),
+            bootstrap.outbound(),
+            bootstrap.allowed_hosts(),
+        )
+        return graph.vaults(page_token, names)
+
     def later(text: str, seconds: float) -> None:
         bootstrap.queues().send(SWEEPS_QUEUE, text, seconds)
 
@@ -161,6 +178,7 @@ def sweeps() -> "Sweeps":
         VaultSweep(bootstrap.tickets(), bootstrap.ticket_reconciler()),
         bootstrap.now,
         later,
+        list_vaults,
     )
 
 

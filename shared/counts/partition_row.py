@@ -1,7 +1,7 @@
 """The row of counts in a partition of records or tickets: changed in the transaction that takes the change's word for
 it out of the outbox, so that each change is counted once.
 
-Changes do not write this row themselves: hundreds of events of one vault would wait for each other at it. Each lays
+Changes do not write this row themselves: hundreds of events of one vault would wait for each other at it. Each writes
 what it adds and takes away into its outbox row, under the same ETags as the change. Whoever carries that out sums up
 the rows that are there, and writes the sum and removes them together: of two workers, one is refused whole.
 """

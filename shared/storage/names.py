@@ -30,7 +30,7 @@ IMPORT_PARTS_QUEUE = "import-parts"
 EVENTS_QUEUE = "key-vault-events"
 # Hurries what follows from changes.
 OUTBOX_QUEUE = "outbox"
-# Steps of sweeps: a message a vault, and those that lay them.
+# Steps of sweeps: a message a vault, and those of the fan-out.
 SWEEPS_QUEUE = "sweeps"
 
 

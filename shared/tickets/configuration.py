@@ -35,12 +35,21 @@ class Sender:
 _TOPIC = re.compile(r"(/subscriptions/[^/]+)(?:/resourcegroups/[^/]+/providers/(?P<type>[^/]+/[^/]+)/(?P<name>[^/]+))?")
 
 
+# From a vault's resource id, in lower case, to the tags that it was listed with.
+TagsOf = Callable[[str], Mapping[str, str]]
+
+
+def _untagged(_source: str) -> Mapping[str, str]:
+    return {}
+
+
 @dataclass(frozen=True)
 class Configuration:
     """The document and what was compiled from it."""
 
     document: KeyVaultEvents
     rules: RuleSet[RuleResult]
+    tags_of: TagsOf = _untagged
 
     def allowed(self, vault: str, source: str) -> bool:
         """Whether events of that vault (its name and its resource id, both in lower case) are taken."""
@@ -63,12 +72,17 @@ class Configuration:
             for pattern in self.document.vault_patterns
         )
 
-    def entry(self, vault: str, source: str = "") -> AllowedVault | None:
-        """What the settings say of a vault: by its name, or else by the first pattern that its resource id fits."""
+    def entry(self, vault: str, source: str = "", tags: Mapping[str, str] | None = None) -> AllowedVault | None:
+        """What the settings say of a vault: by its name, or else by the first pattern that its resource id fits and
+        its tags, which are those that it was listed with unless given."""
         named = self._entries.get(vault.casefold())
         if named is not None or not source.endswith(f"/{vault.casefold()}"):
             return named
-        pattern = next((one for one in self.document.vault_patterns if one.allows(source)), None)
+
+        def held() -> Mapping[str, str]:
+            return self.tags_of(source) if tags is None else tags
+
+        pattern = next((one for one in self.document.vault_patterns if one.allows(source, held)), None)
         if pattern is None:
             return None
         return AllowedVault(name=vault, resource_id=source, store=pattern.store, site=pattern.site, owner=pattern.owner)
@@ -93,9 +107,10 @@ class Configuration:
     def _entries(self) -> dict[str, AllowedVault]:
         return {entry.name.casefold(): entry for entry in reversed(self.document.allowed_vaults)}
 
-    def context(self, vault: str, source: str = "") -> Context:
+    def context(self, vault: str, source: str = "", tags: Mapping[str, str] | None = None) -> Context:
         """What the decision needs to know of the vault's settings; `source` is its resource id, where it is known."""
-        return Context(vault, self.document.sweep.include_disabled, partial(self._evaluate, self.entry(vault, source)))
+        entry = self.entry(vault, source, tags)
+        return Context(vault, self.document.sweep.include_disabled, partial(self._evaluate, entry))
 
     def _evaluate(self, entry: AllowedVault | None, record: RuleRecord) -> RuleResult:
         """What the ticket rules decide, and the vault's site where they name none."""
@@ -108,7 +123,7 @@ def joined(senders: Sequence[Sender]) -> Sender:
     return Sender(any(one.general for one in senders), frozenset().union(*[one.vaults for one in senders]))
 
 
-def configurations(settings: SettingsStore) -> Callable[[], Configuration | None]:
+def configurations(settings: SettingsStore, tags_of: TagsOf = _untagged) -> Callable[[], Configuration | None]:
     """A reader of the present settings, which compiles the rules again only when the document changed."""
     compiled: tuple[str, Configuration] | None = None
 
@@ -119,7 +134,7 @@ def configurations(settings: SettingsStore) -> Callable[[], Configuration | None
             return None
         held = compiled
         if held is None or held[0] != stored.etag:
-            held = (stored.etag, Configuration(stored.document, compile_rules(stored.document.rules())))
+            held = (stored.etag, Configuration(stored.document, compile_rules(stored.document.rules()), tags_of))
             compiled = held
         return held[1]
 

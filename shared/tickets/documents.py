@@ -1,7 +1,7 @@
 """The document of Key Vault events: who may deliver, from which vaults, what becomes a ticket, and what is swept."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
@@ -30,7 +30,7 @@ RULE_FIELDS = ("event", "event_type", "vault", "object_type", "object_name", "da
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _RESOURCE_ID = re.compile(
     r"/subscriptions/(?P<subscription>[^/\s]+)/resourcegroups/(?P<group>[^/\s]+)"
-    r"/providers/microsoft\.keyvault/vaults/(?P<name>[a-z0-9-]+)"
+    r"/providers/microsoft\.keyvault/vaults/(?P<name>[a-z0-9][a-z0-9-]{1,62})"
 )
 
 
@@ -61,6 +61,9 @@ def _template(text: str) -> str:
 VaultName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{1,62}$")]
 # Characters of names in Azure, with `*` and `?`.
 Pattern = Annotated[str, StringConstraints(pattern=r"^[\w().*?-]{1,90}$")]
+# What Azure allows of a tag: no < > % & \ ? / in its name.
+TagName = Annotated[str, StringConstraints(pattern=r"^[^<>%&\\?/]{1,512}$", to_lower=True)]
+TagPattern = Annotated[str, StringConstraints(max_length=256)]
 Summary = Annotated[Text, StringConstraints(max_length=500), AfterValidator(_template)]
 Details = Annotated[Text, StringConstraints(max_length=8_000), AfterValidator(_template)]
 Days = Annotated[int, Field(ge=1, le=3_650)]
@@ -90,7 +93,9 @@ class AllowedVault(Document):
 
 
 class VaultPattern(Document):
-    """Vaults that are allowed without being named: all that is given must fit the vault's resource id.
+    """Vaults that are allowed without being named: all that is given must fit the vault's resource id and its tags.
+
+    Tags are those that Azure listed last. A vault that was never listed has none, whatever an event says.
 
     `store` names the credential store whose identity lists them. The address of each vault follows from its name and
     the store's cloud.
@@ -99,23 +104,29 @@ class VaultPattern(Document):
     subscription: Pattern = "*"
     resource_group: Pattern = "*"
     name: Pattern = "*"
+    tags: Annotated[Mapping[TagName, TagPattern], Field(max_length=10)] = {}
     store: DocumentName | None = None
     site: DocumentName | None = None
     owner: ShortText | None = None
 
     @model_validator(mode="after")
     def _narrows(self) -> Self:
-        if not (self.subscription + self.resource_group + self.name).strip("*?"):
-            raise ValueError("allows every vault of anybody: give a subscription, a resource_group or a name")
+        if not self.tags and not (self.subscription + self.resource_group + self.name).strip("*?"):
+            raise ValueError("allows every vault of anybody: give a subscription, a resource_group, a name or tags")
+        if self.tags and self.store is None:
+            raise ValueError("needs a store: its identity lists the vaults, and with them their tags")
         return self
 
-    def allows(self, resource_id: str) -> bool:
-        """Whether a vault's resource id, in lower case, fits."""
+    def allows(self, resource_id: str, tags: Callable[[], Mapping[str, str]] = dict) -> bool:
+        """Whether a vault's resource id, in lower case, fits, and its tags, which are asked for last."""
         found = _RESOURCE_ID.fullmatch(resource_id)
         if found is None:
             return False
         pairs = ((self.subscription, "subscription"), (self.resource_group, "group"), (self.name, "name"))
-        return all(fits(pattern, found[part]) for pattern, part in pairs)
+        if not all(fits(pattern, found[part]) for pattern, part in pairs):
+            return False
+        held = tags() if self.tags else {}
+        return all(name in held and fits(pattern, held[name]) for name, pattern in self.tags.items())
 
 
 class EntraDelivery(Document):

@@ -21,6 +21,7 @@ from shared.tickets.inbound.listed_objects import ObjectProperties, threshold
 from shared.tickets.inbound.sweep import ObjectsPage, VaultSweep
 from shared.tickets.inbound.sweep_rows import sweep_row
 from shared.tickets.inbound.sweeps import Sweeps
+from shared.tickets.inbound.vault_discovery import ListedVaults, ListVaults
 from shared.tickets.inbound.vault_rows import KnownVault
 from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
 from tests.outbox.settling import settled
@@ -72,10 +73,22 @@ class MadeUpVault:
         return self.content[object_type].get(name, [])
 
 
+def no_list(store: str, _token: str, _names: Sequence[str]) -> ListedVaults:
+    """What an identity is answered that may see no vault."""
+    return ListedVaults(())
+
+
 class Worker:
     """One worker's sweeps, with a queue of its own."""
 
-    def __init__(self, desk: Desk, vault: MadeUpVault, now: Callable[[], datetime], calls_a_step: int = 500) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        vault: MadeUpVault,
+        now: Callable[[], datetime],
+        calls_a_step: int = 500,
+        list_vaults: ListVaults = no_list,
+    ) -> None:
         self.later: list[tuple[str, float]] = []
         step = VaultSweep(desk.repository, desk.reconciler, calls_a_step)
         self.sweeps = Sweeps(
@@ -85,6 +98,7 @@ class Worker:
             step,
             now,
             lambda text, seconds: self.later.append((text, seconds)),
+            list_vaults,
         )
 
     def sweep(self, vaults: Sequence[str] | None = None) -> str:

@@ -1,4 +1,4 @@
-"""Sweeps by the queue: laid in pieces, counted once, resumed, and as dear for one vault of ten as of a thousand."""
+"""Sweeps by the queue: fanned out in pieces, counted once, resumed, as dear for one vault of ten as of a thousand."""
 
 import json
 from collections import Counter
@@ -91,21 +91,21 @@ def test_what_people_and_readiness_ask_costs_the_same_with_a_thousand_vaults_as_
     assert costs[0] == costs[1]
 
 
-def test_no_step_lays_more_than_it_may_and_the_oldest_come_first() -> None:
+def test_no_step_fans_out_more_than_it_may_and_the_oldest_come_first() -> None:
     estate = Estate(1_700)
     estate.worker.sweep([name for name in names(1_700) if name.endswith("7")][:100])
     estate.now += timedelta(hours=1)
     _, messages = estate.sweeps.start(None, "kim")
-    laid: list[str] = []
+    sent_for: list[str] = []
     while messages:
         sent = estate.sweeps.do(messages.pop(0))
         assert len(sent) <= 201
-        laid += [json.loads(one)["vault"] for one in sent if "vault" in json.loads(one)]
+        sent_for += [json.loads(one)["vault"] for one in sent if "vault" in json.loads(one)]
         messages += [one for one in sent if "vault" not in json.loads(one)]
-    assert sorted(laid) == names(1_700)
+    assert sorted(sent_for) == names(1_700)
     tried = {vault.name for vault in estate.sweeps.vaults.page(1_000, None)[0] if vault.tried_at}
     for lane in range(8):
-        of_lane = [name for name in laid if lane_of(name) == lane]
+        of_lane = [name for name in sent_for if lane_of(name) == lane]
         assert of_lane == sorted(of_lane, key=lambda name: (name in tried, name))
 
 
@@ -193,7 +193,13 @@ def test_a_vault_whose_message_failed_for_good_is_told_and_leaves_the_order() ->
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{", "{}", '{"sweep": 1, "vault": "a"}', '{"sweep": "a"}', '{"sweep": "a/b", "vault": "c"}']
+    "text",
+    [
+        *("", "[]", "{", "{}", '{"sweep": 1, "vault": "a"}', '{"sweep": "a"}', '{"sweep": "a/b", "vault": "c"}'),
+        *('{"sweep": "a", "after": "", "store": ""}', '{"sweep": "a", "after": "", "store": "b/c"}'),
+        '{"sweep": "a", "after": "", "store": "b", "seen": "1"}',
+        '{"sweep": "a", "after": "", "store": "b", "token": 1}',
+    ],
 )
 def test_a_message_that_is_none_of_a_sweep_is_refused(text: str) -> None:
     estate = Estate(1)

@@ -6,10 +6,10 @@ All rows stand in one partition of the table `vaults`, so that what belongs toge
 `report:<sweep>:<what>:<name>` says what it found remarkable. Lanes keep workers from writing to one counter.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, ConflictError, TryLaterError
@@ -39,6 +39,7 @@ from shared.tickets.inbound.vault_rows import (
     counted_vault,
     kept_vault,
     known_vault,
+    report_row,
     swept_vault,
     to_report,
     to_vault,
@@ -47,8 +48,11 @@ from shared.tickets.inbound.vault_rows import (
 # A counter of a lane is written by all workers: a try takes milliseconds.
 _TRIES = 40
 _ASKED_ONE_BY_ONE = 100
+# So many rows are read for each name that is looked for, where most names between two of them are looked for too.
+_ROWS_A_NAME = 4
 # A worker remembers so many vaults.
-_REMEMBERED_HOURS = 20_000
+_REMEMBERED = 20_000
+_TAGS_HELD_FOR = timedelta(minutes=5)
 
 
 class SeenVaults:
@@ -69,9 +73,32 @@ class SeenVaults:
         if entry is None or self._hours.get(vault) == hour:
             return
         self._vaults.keep([replace(known_vault(vault, entry, self._now()), last_event_at=hour)])
-        if len(self._hours) >= _REMEMBERED_HOURS:
+        if len(self._hours) >= _REMEMBERED:
             self._hours.clear()
         self._hours[vault] = hour
+
+
+class KnownTags:
+    """The tags that vaults were listed with. A worker looks at a vault once in five minutes."""
+
+    def __init__(self, vaults: "KnownVaults", now: Callable[[], datetime]) -> None:
+        self._vaults = vaults
+        self._now = now
+        self._read: dict[str, tuple[datetime, Mapping[str, str]]] = {}
+
+    def of(self, source: str) -> Mapping[str, str]:
+        """Of the vault with that resource id; none when it was not listed as that."""
+        now = self._now()
+        read = self._read.get(source)
+        if read is None or now - read[0] >= _TAGS_HELD_FOR:
+            known = self._vaults.find(source.rpartition("/")[2])
+            if len(self._read) >= _REMEMBERED:
+                self._read.clear()
+            read = self._read[source] = (
+                now,
+                known.listed_tags if known is not None and known.resource_id == source else {},
+            )
+        return read[1]
 
 
 class KnownVaults:
@@ -85,6 +112,20 @@ class KnownVaults:
     def find(self, name: str) -> KnownVault | None:
         row = self.table.find(VAULTS_PARTITION, f"vault:{name}")
         return None if row is None else to_vault(row)
+
+    def find_all(self, names: Sequence[str]) -> dict[str, KnownVault]:
+        """Many stand close together, as a list names them. Between a few there may be all others: those are asked for
+        one by one."""
+        found: dict[str, KnownVault] = {}
+        left = sorted(names)
+        if len(left) > _ASKED_ONE_BY_ONE:
+            where = [partition(VAULTS_PARTITION), Condition("RowKey", "ge", f"vault:{left[0]}")]
+            where.append(Condition("RowKey", "le", f"vault:{left[-1]}"))
+            most = len(left) * _ROWS_A_NAME
+            found = {row.text("vault"): to_vault(row) for row in islice(scan(self.table, where, size=most), most)}
+            left = [name for name in left if name > max(found)] if len(found) == most else []
+        found |= {name: known for name in left if (known := self.find(name)) is not None}
+        return {name: found[name] for name in names if name in found}
 
     def page(self, size: int, after: str | None) -> tuple[list[KnownVault], str | None]:
         """By name."""
@@ -113,10 +154,11 @@ class KnownVaults:
             names += [row.text("vault") for row in islice(scan(self.table, where, size=size), size)]
         return names[:size]
 
-    def some_refused(self, size: int) -> list[VaultReport]:
-        """A few vaults whose last sweep failed."""
-        where = [partition(VAULTS_PARTITION), *row_key_prefix("refused:")]
-        return [to_report(row) for row in self.table.page(where, size=size).rows]
+    def some_refused(self, size: int, after: str = "") -> list[VaultReport]:
+        """A few vaults whose last sweep failed, by name; `after` is one."""
+        prefix = row_key_prefix("refused:")
+        where = [partition(VAULTS_PARTITION), Condition("RowKey", "gt", f"refused:{after}"), prefix[1]]
+        return [to_report(row) for row in islice(scan(self.table, where, size=size), size)]
 
     def count(self, sweep_id: str) -> SweepCount:
         rows = self.table.page([partition(VAULTS_PARTITION), *row_key_prefix(f"count:{sweep_id}:")]).rows
@@ -134,22 +176,31 @@ class KnownVaults:
 
     # Writing
 
-    def keep(self, vaults: Sequence[KnownVault]) -> None:
+    def keep(self, vaults: Sequence[KnownVault], told_in: str = "") -> dict[str, KnownVault]:
         """Have rows of these, by name: new ones are added, and what the settings say of known ones is brought up to
-        date. Unchanged rows are not written."""
+        date. Unchanged rows are not written. Those that were known are answered as they were.
+
+        `told_in` is the sweep whose report tells of the new ones.
+        """
         wanted = {vault.name: vault for vault in vaults}
         if not wanted:
-            return
+            return {}
         for _ in range(_TRIES):
-            known = self._find_all(list(wanted))
+            known = self.find_all(list(wanted))
             changes = [
-                operations for name, vault in wanted.items() if (operations := kept_vault(known.get(name), vault))
+                operations
+                for name, vault in wanted.items()
+                if (operations := kept_vault(known.get(name), vault, told_in))
             ]
             # Another worker keeps the same vaults: look again what is left to do.
             with suppress(ConflictError):
                 self._transact(changes)
-                return
+                return known
         raise _contended()
+
+    def tell(self, sweep_id: str, report: VaultReport) -> None:
+        """Have the sweep report it, once however often it is said."""
+        self._transact([[Save(report_row(sweep_id, report))]])
 
     def change(self, name: str, changed: Callable[[KnownVault], KnownVault], *beside: Row) -> None:
         """Write the vault as `changed` makes it, with its order and the rows beside it. One that is not there stays
@@ -192,14 +243,6 @@ class KnownVaults:
                 self._transact([[Delete(row.row_key)] for row in rows])
 
     # Within
-
-    def _find_all(self, names: Sequence[str]) -> dict[str, KnownVault]:
-        """Many stand close together, as a list names them; between a few there may be all others."""
-        if len(names) <= _ASKED_ONE_BY_ONE:
-            return {name: known for name in names if (known := self.find(name)) is not None}
-        where = [partition(VAULTS_PARTITION), Condition("RowKey", "ge", f"vault:{min(names)}")]
-        where.append(Condition("RowKey", "le", f"vault:{max(names)}"))
-        return {row.text("vault"): to_vault(row) for row in scan(self.table, where)}
 
     def _transact(self, changes: Iterable[Sequence[Operation]]) -> None:
         """The changes of each vault stay together."""

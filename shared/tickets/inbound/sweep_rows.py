@@ -17,6 +17,7 @@ SWEEPS_PARTITION = "sweeps"
 # How far a large vault was read, between two steps: `<sweep>:<vault>`.
 PROGRESS_PARTITION = "progress"
 RUNNING, FINISHED, UNFINISHED = "running", "finished", "unfinished"
+_LONGEST_TEXT = 200
 
 
 Message = Mapping[str, Any]
@@ -60,13 +61,22 @@ def parse_message(text: str) -> Message:
 
 def _is_message(message: dict[Any, Any]) -> bool:
     texts = [message.get("sweep"), message.get("vault", message.get("after"))]
-    if not all(isinstance(one, str) and 0 <= len(one) < 200 and not KEY_FORBIDDEN.search(one) for one in texts):
+    if not all(isinstance(one, str) and len(one) < _LONGEST_TEXT and not KEY_FORBIDDEN.search(one) for one in texts):
         return False
-    return bool(message["sweep"]) and message.get("vault") != "" and message.get("lane", 0) in range(LANES)
+    named = all(message.get(name) != "" for name in ("sweep", "vault", "store"))
+    return named and message.get("lane", 0) in range(LANES) and _is_discovery(message)
+
+
+def _is_discovery(message: dict[Any, Any]) -> bool:
+    numbers = [message.get(name, 0) for name in ("seen", "listed", "waits")]
+    store, token = message.get("store", "any"), message.get("token", "")
+    if not isinstance(store, str) or len(store) >= _LONGEST_TEXT or KEY_FORBIDDEN.search(store):
+        return False
+    return isinstance(token, str) and all(isinstance(number, int) and number >= 0 for number in numbers)
 
 
 def message_text(sweep: Sweep, **members: str | int) -> str:
-    """The message of a vault, of a lane, or of the list of vaults."""
+    """The message of a vault, of a lane, of the list of vaults, or of the discovery with a store."""
     return json.dumps({"sweep": sweep.id, **members})
 
 

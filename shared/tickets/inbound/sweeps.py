@@ -1,8 +1,9 @@
 """Sweeps as the queue carries them out: each vault is a message, and so is each piece of the list of vaults.
 
 1. A sweep is a row. Its first messages name its vaults, or have the vaults of the settings registered.
-2. `register` makes rows of the vaults that the settings name, piece by piece. Then each lane is laid.
-3. `lay` sends a message for each vault that was not tried since the sweep began, the oldest first, page by page.
+2. `register` makes rows of the vaults that the settings name, piece by piece. Then come the fan-out of each lane, and
+   the discovery of each store that a pattern names.
+3. The fan-out sends a message for each vault that was not tried since the sweep began, the oldest first, page by page.
 4. The message of a vault reads it, step by step. What it came to is counted once.
 
 Every message may come twice or late. What was lost, `resume` sends again.
@@ -44,12 +45,13 @@ from shared.tickets.inbound.sweep_rows import (
     to_sweep,
     to_vault_progress,
 )
+from shared.tickets.inbound.vault_discovery import ListVaults, VaultDiscovery
 from shared.tickets.inbound.vault_rows import LANES, KnownVault, SweptVault, known_vault
 
 logger = logging.getLogger(__name__)
 
 # A step sends a message a vault, and the host sends them one after the other.
-LAID_AT_ONCE = 200
+FANNED_OUT_AT_ONCE = 200
 REGISTERED_AT_ONCE = 500
 # So often a vault may ask to wait before the type that it throttles is given up for this sweep.
 _WAITS = 6
@@ -76,9 +78,11 @@ class Sweeps:
         vault_sweep: VaultSweep,
         now: Callable[[], datetime],
         later: Callable[[str, float], None],
+        list_vaults: ListVaults,
     ) -> None:
         self._table = table
         self.vaults = KnownVaults(table)
+        self._discovery = VaultDiscovery(table, self.vaults, configuration, list_vaults, now, later)
         self._configuration = configuration
         self._open_vault = open_vault
         self._vault_sweep = vault_sweep
@@ -107,15 +111,17 @@ class Sweeps:
             return []
         if "vault" in message:
             return self._sweep_vault(sweep, str(message["vault"]), text)
+        if "store" in message:
+            return self._discovery.step(sweep, message)
         if "lane" in message:
-            return self._lay(sweep, int(message["lane"]), str(message["after"]))
+            return self._fan_out(sweep, int(message["lane"]), str(message["after"]))
         return self._register(sweep, str(message["after"]))
 
     def give_up(self, text: str) -> None:
-        """Record a vault whose message the queue gave up on; a piece of the list of vaults is laid anew by `resume`."""
+        """Record a vault whose message the queue gave up on; `resume` repeats a step of the fan-out."""
         message = parse_message(text)
         if "vault" not in message:
-            logger.error("The queue gave up on a step of the sweep %s; housekeeping lays it anew.", message["sweep"])
+            logger.error("The queue gave up on a step of the sweep %s; housekeeping repeats it.", message["sweep"])
             return
         refusal = "Five tries failed for reasons of the desk's own; its log says which."
         swept = SweptVault(str(message["vault"]), self._now(), reason=str(Reason.INTERNAL), message=refusal)
@@ -170,8 +176,8 @@ class Sweeps:
         """The vault as the settings have it. Raises ConflictError when it is not swept."""
         configuration = self._configuration()
         known = None if configuration is None or name in configuration.named_vaults else self.vaults.find(name)
-        source = "" if known is None else known.resource_id
-        entry = configuration.entry(name, source) if configuration is not None else None
+        source, tags = ("", {}) if known is None else (known.resource_id, known.listed_tags)
+        entry = configuration.entry(name, source, tags) if configuration is not None else None
         if entry is None or entry.store is None:
             raise ConflictError(
                 Reason.VAULT_NOT_SWEPT,
@@ -200,10 +206,11 @@ class Sweeps:
             return [message_text(sweep, after=some[-1])]
         if not sweep.registered:
             self._table.transact(SWEEPS_PARTITION, [Replace(sweep_row(replace(sweep, registered=True)))])
-        return [message_text(sweep, lane=lane, after="") for lane in range(LANES)]
+        lanes = [message_text(sweep, lane=lane, after="") for lane in range(LANES)]
+        return [*lanes, *self._discovery.messages(sweep)]
 
-    def _lay(self, sweep: Sweep, lane: int, after: str) -> list[str]:
-        due = self.vaults.due(lane, sweep.started_at, LAID_AT_ONCE, after)
+    def _fan_out(self, sweep: Sweep, lane: int, after: str) -> list[str]:
+        due = self.vaults.due(lane, sweep.started_at, FANNED_OUT_AT_ONCE, after)
         messages = [message_text(sweep, vault=name) for _, name in due]
         # A page of storage may be short before the end.
         return [*messages, message_text(sweep, lane=lane, after=due[-1][0])] if due else messages
@@ -229,7 +236,10 @@ class Sweeps:
             return self._finish(sweep, vault, row, replace(before, refusals=(_refused_whole(error),)))
         try:
             after = self._vault_sweep.step(
-                source, configuration.context(vault, target.resource_id), configuration.document.sweep, before
+                source,
+                configuration.context(vault, target.resource_id, known.listed_tags),
+                configuration.document.sweep,
+                before,
             )
         except VaultThrottledError as throttled:
             return self._wait(sweep, vault, row, throttled, text)

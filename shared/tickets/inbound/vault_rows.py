@@ -33,7 +33,8 @@ class SweptVault:
 
 @dataclass(frozen=True)
 class KnownVault:
-    """A vault. `store` is empty for one that is not swept. `tried_at` is its last sweep, `swept_at` the last that read
+    """A vault. `store` is empty for one that is not swept. `tags` are those that patterns ask for, as JSON; empty for
+    one that was never listed. `tried_at` is its last sweep, `swept_at` the last that read
     it to its end."""
 
     name: str
@@ -42,6 +43,7 @@ class KnownVault:
     site: str = ""
     owner: str = ""
     resource_id: str = ""
+    tags: str = ""
     last_event_at: datetime | None = None
     tried_at: datetime | None = None
     swept_at: datetime | None = None
@@ -53,6 +55,11 @@ class KnownVault:
     message: str = ""
     sweeps: tuple[str, ...] = ()
     etag: str = ""
+
+    @property
+    def listed_tags(self) -> Mapping[str, str]:
+        found: Mapping[str, str] = json.loads(self.tags or "{}")
+        return found
 
     @property
     def is_swept(self) -> bool:
@@ -76,7 +83,8 @@ class SweepCount:
 
 @dataclass(frozen=True)
 class VaultReport:
-    """What a sweep found remarkable about a vault: `refused`, `added` or `vanished`."""
+    """What a sweep found remarkable about a vault: `refused`, `added` or `vanished`. As `not_listed` it is told of a
+    credential store, by the name of the store."""
 
     vault: str
     what: str
@@ -110,14 +118,31 @@ def _due_key(vault: KnownVault) -> str:
     return f"due:{lane_of(vault.name)}:{tried}:{vault.name}"
 
 
-def kept_vault(known: KnownVault | None, wanted: KnownVault) -> list[Operation]:
-    """The operations that bring a vault up to what the settings say; none when nothing changed."""
-    if known is None:
-        return changed_vault(None, wanted)
-    after = replace(known, store=wanted.store, site=wanted.site, owner=wanted.owner, resource_id=wanted.resource_id)
-    if wanted.last_event_at is not None:
-        after = replace(after, last_event_at=max(wanted.last_event_at, known.last_event_at or wanted.last_event_at))
-    return [] if after == known else changed_vault(known, after)
+def kept_vault(known: KnownVault | None, wanted: KnownVault, told_in: str = "") -> list[Operation]:
+    """The operations that bring a vault up to what the settings say; none when nothing changed. That it is there, or
+    there again, is in the report of the sweep `told_in`."""
+    after = wanted
+    if known is not None:
+        after = replace(
+            known,
+            store=wanted.store,
+            site=wanted.site,
+            owner=wanted.owner,
+            resource_id=wanted.resource_id,
+            tags=wanted.tags or known.tags,
+        )
+        if wanted.last_event_at is not None:
+            after = replace(after, last_event_at=max(wanted.last_event_at, known.last_event_at or wanted.last_event_at))
+        # An event may come a day late, from a vault that is not there any more.
+        if known.vanished_at is not None and (wanted.last_event_at or wanted.first_seen_at) > known.vanished_at:
+            after = replace(after, vanished_at=None)
+        if after == known:
+            return []
+    operations = changed_vault(known, after)
+    if told_in and (known is None or known.vanished_at != after.vanished_at):
+        report = VaultReport(after.name, "added", "", f"The vault was found as {after.resource_id}.")
+        operations.append(Save(report_row(told_in, report)))
+    return operations
 
 
 def changed_vault(before: KnownVault | None, after: KnownVault) -> list[Operation]:
@@ -207,6 +232,6 @@ def to_report(row: Row) -> VaultReport:
     return VaultReport(row.text("vault"), row.text("what"), row.text("reason"), row.text("message"))
 
 
-_TEXTS = ("store", "site", "owner", "resource_id", "reason", "message")
+_TEXTS = ("store", "site", "owner", "resource_id", "tags", "reason", "message")
 _NUMBERS = ("objects", "near_or_past_expiry", "gone")
 _MOMENTS = ("first_seen_at", "last_event_at", "tried_at", "swept_at", "vanished_at")

@@ -53,6 +53,10 @@ def _resource(text: str) -> str:
     return _root(text, "the App ID URI of Key Vault, such as https://vault.azure.net")
 
 
+def _resource_manager(text: str) -> str:
+    return _root(text, "the cloud's Azure Resource Manager, such as https://management.azure.com")
+
+
 def parse_authority(text: str) -> str:
     """The address of a sign-in host, without a path. Raises ValueError."""
     # Microsoft's own pages show the authority both as a host and as an address.
@@ -131,6 +135,7 @@ class CredentialStore(SettingsDocument):
     tenant_id: Annotated[Text, AfterValidator(_tenant)] | None = None
     client_secret_setting: Annotated[Text, AfterValidator(_setting)] | None = None
     authority: Annotated[Text, AfterValidator(parse_authority)] | None = None
+    resource_manager: Annotated[Text, AfterValidator(_resource_manager)] | None = None
     grant_type: Text = "client_credentials"
     api_version: Annotated[str, BeforeValidator(_api_version)] = DEFAULT_API_VERSION
     expired: Literal["allow", "warn", "deny"] = "warn"
@@ -181,13 +186,15 @@ class CredentialStore(SettingsDocument):
         return value
 
     def host_uses(self) -> Sequence[HostUse]:
-        """The vault, what a token is asked for, and the sign-in host that gets the client secret."""
+        """The vault, what a token is asked for, the sign-in host that gets the client secret, and who gets tokens."""
         found = [HostUse("vault_url", Service.VAULT, self.host)]
         if self.resource is not None:
             # The resource of vaults is their domain: a vault of it stands for all.
             found.append(HostUse("resource", Service.VAULT, f"any.{host_of(self.resource)}"))
         if self.authority is not None:
             found.append(HostUse("authority", Service.SIGN_IN, host_of(self.authority)))
+        if self.resource_manager is not None:
+            found.append(HostUse("resource_manager", Service.RESOURCE_MANAGER, host_of(self.resource_manager)))
         return found
 
     @property
@@ -204,6 +211,12 @@ class CredentialStore(SettingsDocument):
         """What a token is asked for."""
         cloud = cloud_of(self.host)
         return self.resource or (cloud.resource if cloud else CLOUDS[0].resource)
+
+    @property
+    def resource_manager_url(self) -> str | None:
+        """Where the vaults of its cloud are listed; None when nobody knows."""
+        cloud = cloud_of(self.host)
+        return self.resource_manager or (cloud.resource_manager if cloud else None)
 
     @property
     def sign_in_authority(self) -> str:

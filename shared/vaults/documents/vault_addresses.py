@@ -14,6 +14,7 @@ class Cloud:
     authority: str
     portal: str
     cli_name: str
+    resource_manager: str
 
     @property
     def resource(self) -> str:
@@ -21,11 +22,27 @@ class Cloud:
 
 
 CLOUDS: tuple[Cloud, ...] = (
-    Cloud("vault.azure.net", "https://login.microsoftonline.com", "https://portal.azure.com", "AzureCloud"),
     Cloud(
-        "vault.usgovcloudapi.net", "https://login.microsoftonline.us", "https://portal.azure.us", "AzureUSGovernment"
+        "vault.azure.net",
+        "https://login.microsoftonline.com",
+        "https://portal.azure.com",
+        "AzureCloud",
+        "https://management.azure.com",
     ),
-    Cloud("vault.azure.cn", "https://login.partner.microsoftonline.cn", "https://portal.azure.cn", "AzureChinaCloud"),
+    Cloud(
+        "vault.usgovcloudapi.net",
+        "https://login.microsoftonline.us",
+        "https://portal.azure.us",
+        "AzureUSGovernment",
+        "https://management.usgovcloudapi.net",
+    ),
+    Cloud(
+        "vault.azure.cn",
+        "https://login.partner.microsoftonline.cn",
+        "https://portal.azure.cn",
+        "AzureChinaCloud",
+        "https://management.chinacloudapi.cn",
+    ),
 )
 
 
