@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from shared.tickets.desk.editor import TicketEditor
     from shared.tickets.desk.housekeeping import TicketHousekeeping
     from shared.tickets.desk.lists import TicketLists
+    from shared.tickets.desk.ticket_age import TicketAging
     from shared.tickets.inbound.dead_letters import DeadLetters
     from shared.tickets.inbound.ingestor import EventIngestor
     from shared.tickets.inbound.quarantine import Quarantine
@@ -140,6 +141,19 @@ def ticket_housekeeping() -> "TicketHousekeeping":
     from shared.tickets.desk.housekeeping import TicketHousekeeping
 
     return TicketHousekeeping(bootstrap.tickets(), bootstrap.index(), bootstrap.quarantine(), bootstrap.now)
+
+
+@singleton
+def ticket_aging() -> "TicketAging":
+    from shared.tickets.desk.ticket_age import TicketAging
+
+    return TicketAging(
+        bootstrap.tickets(),
+        bootstrap.index(),
+        bootstrap.ticket_reconciler(),
+        bootstrap.ticket_configuration(),
+        bootstrap.now,
+    )
 
 
 @singleton

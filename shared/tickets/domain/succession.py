@@ -42,6 +42,14 @@ class Succession:
     def _order(self) -> list[str]:
         return sorted(self._state.versions, key=lambda name: rank(self._state, name))
 
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: place for place, name in enumerate(self._order)}
+
+    @cached_property
+    def _moves(self) -> dict[str, tuple[_Move, ...]]:
+        return {name: tuple(_moves(name, version)) for name, version in self._state.versions.items()}
+
     def next_created(self, name: str) -> Note | None:
         """Says which version was created next after this one, whether it can be used or not."""
         for other, version in self._later(name):
@@ -57,7 +65,11 @@ class Succession:
         A later one replaces it while it can be used: enabled, valid by now, not expired.
         """
         own = self._state.versions[name].expires_at
-        moves = sorted([move for later in self._later(name) for move in _moves(*later)], key=lambda move: move.at)
+        moves = [move for later, _ in self._later(name) for move in self._moves[later]]
+        if not any(move.why for move in moves):
+            # As nearly always: the first that came stays.
+            moves = [min(moves, key=lambda move: move.at)] if moves else []
+        moves.sort(key=lambda move: move.at)
         usable: set[str] = set()
         outlived: set[str] = set()
         replaced = False
@@ -87,7 +99,7 @@ class Succession:
         return Story(replaced, tuple(notes) if before is None else (before, *notes))
 
     def _later(self, name: str) -> Iterator[tuple[str, Version]]:
-        for other in self._order[self._order.index(name) + 1 :]:
+        for other in self._order[self._places[name] + 1 :]:
             yield other, self._state.versions[other]
 
 
