@@ -3,6 +3,5 @@
 LAB_HOSTS = {
     "DESKBRIDGE_VAULT_HOSTS": "localhost",
     "DESKBRIDGE_SIGN_IN_HOSTS": "localhost",
-    "DESKBRIDGE_RESOURCE_MANAGER_HOSTS": "localhost 127.0.0.1",
     "DESKBRIDGE_AUTHROCKET_HOSTS": "localhost 127.0.0.1",
 }

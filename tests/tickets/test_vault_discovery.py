@@ -232,6 +232,17 @@ def test_a_refusal_is_told_with_its_remedy_and_the_next_sweep_asks_again() -> No
     assert found.sweep(timedelta(minutes=5)) == [("added", "vault-0000")]
 
 
+def test_a_discovery_whose_message_failed_for_good_is_told_and_the_next_sweep_asks_again() -> None:
+    found = Discovered(Azure(*names(1)))
+    sweep, first = found.worker.sweeps.start(None, "kim")
+    (message,) = [one for text in first for one in found.worker.sweeps.do(text) if "store" in json.loads(one)]
+    for _ in range(2):
+        found.worker.sweeps.give_up(message)
+    (report,) = found.known.report(sweep.id, 9, None)[0]
+    assert (report.what, report.vault, report.reason) == ("not_listed", "acorn", "internal")
+    assert found.sweep(timedelta(minutes=5)) == [("added", "vault-0000")]
+
+
 # Tags
 
 TAGGED = {"tags": {"Env": "prod*"}, "store": "acorn"}

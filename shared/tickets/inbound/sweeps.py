@@ -46,7 +46,7 @@ from shared.tickets.inbound.sweep_rows import (
     to_vault_progress,
 )
 from shared.tickets.inbound.vault_discovery import ListVaults, VaultDiscovery
-from shared.tickets.inbound.vault_rows import LANES, KnownVault, SweptVault, known_vault
+from shared.tickets.inbound.vault_rows import LANES, KnownVault, SweptVault, VaultReport, known_vault
 
 logger = logging.getLogger(__name__)
 
@@ -118,12 +118,17 @@ class Sweeps:
         return self._register(sweep, str(message["after"]))
 
     def give_up(self, text: str) -> None:
-        """Record a vault whose message the queue gave up on; `resume` repeats a step of the fan-out."""
+        """Record a vault or a discovery whose message the queue gave up on; `resume` repeats a step of the fan-out."""
         message = parse_message(text)
+        refusal = "Five tries failed for reasons of the desk's own; its log says which."
+        if "store" in message:
+            report = VaultReport(str(message["store"]), "not_listed", str(Reason.INTERNAL), refusal)
+            self.vaults.tell(str(message["sweep"]), report)
+            logger.error("The queue gave up on the discovery with the store %s; the next sweep asks.", report.vault)
+            return
         if "vault" not in message:
             logger.error("The queue gave up on a step of the sweep %s; housekeeping repeats it.", message["sweep"])
             return
-        refusal = "Five tries failed for reasons of the desk's own; its log says which."
         swept = SweptVault(str(message["vault"]), self._now(), reason=str(Reason.INTERNAL), message=refusal)
         self.vaults.finish(str(message["sweep"]), swept)
         logger.error("The sweep of %s failed for good.", swept.vault)
