@@ -1,7 +1,7 @@
 """The sweep through Microsoft's clients, on the lab's vaults: which rights it needs, and that it reads no value."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,7 +18,10 @@ from shared.tickets.inbound.vault_listing import KeyVaultLister
 from shared.vaults.documents.credential_stores import CredentialStore
 from shared.vaults.key_vault import KeyVaultClients
 from tests.tickets.desk import Desk, configuration
+from tests.tickets.test_decide import kv_event
 
+# The certificate's own event comes last.
+KINDS = ("Secret", "Key", "Certificate")
 DOCUMENT: dict[str, Any] = {
     "identities": [{"name": "desk", "kind": "system"}],
     "vaults": [{"name": "acorn-vault", "grants": [{"principal": "desk", "roles": ["Key Vault Reader"]}]}],
@@ -141,3 +144,50 @@ def test_a_list_goes_on_page_by_page_and_never_at_another_host(lab: VaultLab) ->
     assert names == {f"far-{number:02}" for number in range(60)}
     with pytest.raises(MisconfiguredError, match="another host"):
         listed(lab).page(ObjectType.SECRET, "https://evil.example/secrets?$skiptoken=x")
+
+
+def test_versions_come_in_no_order_and_in_whole_seconds_and_the_current_one_is_found_all_the_same(
+    lab: VaultLab,
+) -> None:
+    vault = lab.vault("acorn-vault")
+    # Made in one second, as scripts do; the ids are in the other order.
+    for version, expires in (("c", "+10d"), ("b", "+20d"), ("a", "+300d")):
+        vault.add_secret("mail", "x", version=version * 32, expires_at=expires, created_at="2026-01-01T00:00:00Z")
+    versions = listed(lab).versions(ObjectType.SECRET, "mail")
+    assert [one.version[0] for one in versions] == ["a", "b", "c"]
+    assert {one.created_at.microsecond for one in versions} == {0}
+    desk = swept_desk()
+    swept_vault(lab, desk)
+    assert desk.tickets() == []
+
+
+def test_a_secret_that_is_deleted_and_recovered_keeps_its_ticket_and_its_timeline_says_so(lab: VaultLab) -> None:
+    vault = lab.vault("acorn-vault")
+    vault.add_secret("mail", "x", expires_at="+20d")
+    desk = swept_desk()
+    swept_vault(lab, desk)
+    vault.delete("mail")
+    swept_vault(lab, desk)
+    vault.recover("mail")
+    swept_vault(lab, desk)
+    ticket = desk.ticket("mail")
+    assert ticket["status"] == "open"
+    assert desk.texts(ticket["ticket_id"])[-2:] == [
+        "Closed: the secret is no longer in the vault.",
+        "Opened again: the secret is back in the vault.",
+    ]
+
+
+def test_a_certificate_near_its_end_is_one_ticket_and_none_after_its_renewal(lab: VaultLab) -> None:
+    vault = lab.vault("acorn-vault")
+    vault.add_certificate("web", expires_at="+20d", not_before="-340d", version="b" * 32)
+    desk = swept_desk()
+    expires = datetime.now(UTC) + timedelta(days=20)
+    desk.now = datetime.now(UTC)
+    # As events do, which do not say `managed`.
+    desk.post([kv_event("NearExpiry", "b" * 32, desk.now, name="web", kind=kind, expires=expires) for kind in KINDS])
+    swept_vault(lab, desk)
+    assert [row["object_type"] for row in desk.tickets() if row["status"] == "open"] == ["certificate"]
+    vault.add_certificate("web", expires_at="+300d", version="a" * 32)
+    swept_vault(lab, desk)
+    assert [row["object_type"] for row in desk.tickets() if row["status"] == "open"] == []

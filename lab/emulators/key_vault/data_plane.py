@@ -125,7 +125,8 @@ class DataPlane:
     def _list_versions(self, call: Call) -> Reply:
         stored = self._vault.find(call.object_type, call.name or "")
         # Azure answers an empty list for a name that it has never seen, and so does this.
-        versions = stored.versions if stored else []
+        # And it lists them in no order of theirs: here by their ids, which say nothing of when each was made.
+        versions = sorted(stored.versions, key=lambda held: held.version) if stored else []
         entries = [bundles.item(self._vault, stored, held, with_version=True) for held in versions] if stored else []
         return _page(self._vault, entries, call.request)
 
