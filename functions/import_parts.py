@@ -18,7 +18,9 @@ _ROOM = threading.BoundedSemaphore(PARTS_AT_ONCE)
 _WAIT_SECONDS = 20
 
 
-@import_parts.queue_trigger("message", queue_name=IMPORT_PARTS_QUEUE, connection="AzureWebJobsStorage")
+@import_parts.queue_trigger(
+    "message", queue_name=IMPORT_PARTS_QUEUE, connection="AzureWebJobsStorage", data_type=func.DataType.BINARY
+)
 @import_parts.queue_output("messages", queue_name=IMPORT_PARTS_QUEUE, connection="AzureWebJobsStorage")
 def import_part(message: func.QueueMessage, messages: QueueMessages) -> None:
     """Do one part. What it raises, the queue gives again, and at last to the poison queue."""

@@ -7,7 +7,7 @@ import logging
 
 import azure.functions as func
 
-from functions.queue_messages import QueueMessages
+from functions.queue_messages import UNREADABLE, QueueMessages, quarantine_message
 from shared import bootstrap
 from shared.errors import InvalidInputError
 from shared.storage.names import OUTBOX_POISON_QUEUE, OUTBOX_QUEUE
@@ -17,7 +17,9 @@ logger = logging.getLogger(__name__)
 outbox = func.Blueprint()
 
 
-@outbox.queue_trigger("message", queue_name=OUTBOX_QUEUE, connection="AzureWebJobsStorage")
+@outbox.queue_trigger(
+    "message", queue_name=OUTBOX_QUEUE, connection="AzureWebJobsStorage", data_type=func.DataType.BINARY
+)
 def carry_out_follow_ups(message: func.QueueMessage) -> None:
     """Carry out what follows from one change, or in some partitions. What it raises, the queue gives again."""
     from shared.outbox.gathered import MarkersMessage
@@ -30,7 +32,9 @@ def carry_out_follow_ups(message: func.QueueMessage) -> None:
         bootstrap.outbox().carry_out(OutboxMessage.parse(content))
 
 
-@outbox.queue_trigger("message", queue_name=OUTBOX_POISON_QUEUE, connection="AzureWebJobsStorage")
+@outbox.queue_trigger(
+    "message", queue_name=OUTBOX_POISON_QUEUE, connection="AzureWebJobsStorage", data_type=func.DataType.BINARY
+)
 def drop_follow_up_message(message: func.QueueMessage) -> None:
     """Let a message go that the queue gave up on. Its entry stands in the outbox, where the timer finds it."""
     from shared.outbox.gathered import MarkersMessage
@@ -43,9 +47,8 @@ def drop_follow_up_message(message: func.QueueMessage) -> None:
             logger.error("The queue gave up on %d markers of the outbox; the timer goes on with them.", len(markers))
             return
         entry_id = OutboxMessage.parse(content).id
-    except (InvalidInputError, ValueError):
-        # No entry belongs to it: somebody else put it there. Raising would only bring it back.
-        logger.exception("The poison queue held a message that is none of the outbox: id %s.", message.id)
+    except (InvalidInputError, *UNREADABLE):
+        quarantine_message(OUTBOX_POISON_QUEUE, message)
         return
     logger.warning("The queue gave up on the outbox entry %s; the timer goes on with it, unless it failed.", entry_id)
 

@@ -1,16 +1,13 @@
 """Timers and queue of sweeps: the daily one, the step of each message, and those that failed for good."""
 
-import logging
 from typing import Any
 
 import azure.functions as func
 
-from functions.queue_messages import QueueMessages
+from functions.queue_messages import UNREADABLE, QueueMessages, quarantine_message
 from shared import bootstrap
 from shared.errors import InvalidInputError
 from shared.storage.names import SWEEPS_POISON_QUEUE, SWEEPS_QUEUE
-
-logger = logging.getLogger(__name__)
 
 sweeps = func.Blueprint()
 
@@ -52,9 +49,8 @@ def fail_vault_sweep(message: func.QueueMessage) -> None:
     """Record in the sweep that the queue gave up on a vault."""
     try:
         bootstrap.sweeps().give_up(message.get_body().decode("utf-8", "replace"))
-    except InvalidInputError:
-        # No sweep can show it: somebody else put it there. Raising would only bring it back.
-        logger.exception("The poison queue held a message that is none of a sweep: id %s.", message.id)
+    except (InvalidInputError, *UNREADABLE):
+        quarantine_message(SWEEPS_POISON_QUEUE, message)
 
 
 def _send(messages: QueueMessages, texts: list[str]) -> None:

@@ -203,7 +203,8 @@ class ReadinessChecks:
             name,
             ReadinessState.DEGRADED,
             f"{state.messages} messages that failed for good.",
-            remedy="The function that records them takes them up by itself; if they stay, look at its log.",
+            remedy="The function that records them takes them up by itself. What is no Base64 stays for ever: look "
+            f"at it with `az storage message peek --queue-name {queue}`, and remove it.",
         )
 
     def _vaults(self) -> list[ReadinessPart]:

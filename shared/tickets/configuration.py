@@ -32,6 +32,8 @@ class Sender:
         return entry.name.casefold() in self.vaults
 
 
+# A managed HSM publishes the events of keys.
+_VAULT_TYPES = frozenset({"microsoft.keyvault/vaults", "microsoft.keyvault/managedhsms"})
 _TOPIC = re.compile(r"(/subscriptions/[^/]+)(?:/resourcegroups/[^/]+/providers/(?P<type>[^/]+/[^/]+)/(?P<name>[^/]+))?")
 
 
@@ -64,7 +66,7 @@ class Configuration:
         found = _TOPIC.fullmatch(topic)
         if found is None:
             return False
-        if found["type"] == "microsoft.keyvault/vaults":
+        if found["type"] in _VAULT_TYPES:
             return self.allowed(found["name"], topic)
         entries = self._entries.values()
         return any(one.resource_id is None or one.resource_id.startswith(f"{found[1]}/") for one in entries) or any(

@@ -30,7 +30,7 @@ RULE_FIELDS = ("event", "event_type", "vault", "object_type", "object_name", "da
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _RESOURCE_ID = re.compile(
     r"/subscriptions/(?P<subscription>[^/\s]+)/resourcegroups/(?P<group>[^/\s]+)"
-    r"/providers/microsoft\.keyvault/vaults/(?P<name>[a-z0-9][a-z0-9-]{1,62})"
+    r"/providers/microsoft\.keyvault/(?:vaults|managedhsms)/(?P<name>[a-z0-9][a-z0-9-]{1,62})"
 )
 
 

@@ -133,6 +133,9 @@ class VaultCredentials:
         return value
 
 
+_LOST_QUOTES = " It looks like JSON whose quotes are gone: PowerShell takes them from a command's arguments."
+
+
 def _key_of(source: SecretSource, store: CredentialStore) -> CacheKey:
     """The key of the source's value; raises MisconfiguredError when the store has another vault."""
     key = CacheKey(source.store, store, source.address)
@@ -157,7 +160,7 @@ def field_of(value: SecretValue, name: str) -> str:
     if not value.fields:
         raise MisconfiguredError(
             Reason.SECRET_NOT_JSON,
-            f"{where} is no JSON object, so it has no field {name}.",
+            f"{where} is no JSON object, so it has no field {name}.{_LOST_QUOTES if _lost_quotes(value.text) else ''}",
             remedy="""Write {"username": "…", "password": "…"} to value.txt, store that, and delete the file: """
             f"{set_secret(value.vault_name, value.secret_name)}",
         )
@@ -169,6 +172,11 @@ def field_of(value: SecretValue, name: str) -> str:
             remedy="Name one of these in the credential, or add the field to the secret.",
         )
     return value.fields[name]
+
+
+def _lost_quotes(text: str) -> bool:
+    """Whether it looks like JSON whose quotes a shell took."""
+    return '"' not in text and text.strip().startswith("{") and ":" in text
 
 
 def has_expired(value: SecretValue, now: datetime) -> bool:

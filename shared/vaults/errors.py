@@ -143,7 +143,15 @@ class VaultRefusals:
                     "date lies ahead.",
                     remedy=f"Name the version that is valid now: {self._fix.list_versions(self._address)}",
                 )
-            case "ForbiddenByFirewall" | "ForbiddenByConnection":
+            case "ForbiddenByConnection":
+                return MisconfiguredError(
+                    Reason.VAULT_FIREWALL,
+                    f"{self._vault} refuses this host: its public network access is off, so no rule for an address has "
+                    "an effect.",
+                    remedy="Reach it over a private endpoint, from a function app in the virtual network; or turn "
+                    f"public access on: {self._fix.turn_public_access_on()}",
+                )
+            case "ForbiddenByFirewall":
                 return MisconfiguredError(
                     Reason.VAULT_FIREWALL,
                     f"{self._vault} refuses this host's address: its firewall is closed to it.",

@@ -43,6 +43,7 @@ _DISCOVERY_STATUS = re.compile(r"OIDC Discovery failed on .* HTTP status: (\d{3}
 _TRANSIENT_ENTRA_ERRORS = frozenset({"90033", "50196", "90055", "90024"})
 _DEVELOPER_TIMEOUT = 10
 _THROTTLED = 429
+_REFUSED = 400
 _SERVER_ERRORS = 500
 
 
@@ -58,6 +59,7 @@ class StoreIdentity:
         self._client_id = ""
         # Before anything is built: a document that came past the check at writing must send nothing either.
         AllowedHosts(environment.further_hosts()).check(f"the credential store {store_name}", store.host_uses())
+        self._last_status = 0
         self._credential: Any = self._build()
 
     def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
@@ -72,6 +74,7 @@ class StoreIdentity:
 
     def token_for(self, scope: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
         """A token for another resource, such as one that AWS exchanges; the same errors."""
+        self._last_status = 0
         try:
             info: AccessTokenInfo = self._credential.get_token_info(scope, options=options or {})
         except (AzureError, ValueError) as error:
@@ -85,27 +88,28 @@ class StoreIdentity:
     def _build(self) -> Any:
         match self._store.method:
             case "system_assigned":
-                self._require_identity_endpoint()
-                return ManagedIdentityCredential(
-                    transport=bounded_transport(connect_seconds=CONNECT_SECONDS, read_seconds=READ_SECONDS), **_BOUNDS
-                )
+                return self._managed_identity()
             case "user_assigned":
-                self._require_identity_endpoint()
                 if self._store.client_id is not None:
-                    return ManagedIdentityCredential(
-                        client_id=self._store.client_id,
-                        transport=bounded_transport(connect_seconds=CONNECT_SECONDS, read_seconds=READ_SECONDS),
-                        **_BOUNDS,
-                    )
-                return ManagedIdentityCredential(
-                    identity_config={"resource_id": self._store.resource_id or ""},
-                    transport=bounded_transport(connect_seconds=CONNECT_SECONDS, read_seconds=READ_SECONDS),
-                    **_BOUNDS,
-                )
+                    return self._managed_identity(client_id=self._store.client_id)
+                return self._managed_identity(identity_config={"resource_id": self._store.resource_id or ""})
             case "client_secret":
                 return self._app_registration()
             case "developer":
                 return self._developer()
+
+    def _managed_identity(self, **which: Any) -> ManagedIdentityCredential:
+        self._require_identity_endpoint()
+        return ManagedIdentityCredential(
+            transport=bounded_transport(connect_seconds=CONNECT_SECONDS, read_seconds=READ_SECONDS),
+            raw_response_hook=self._note_status,
+            **which,
+            **_BOUNDS,
+        )
+
+    def _note_status(self, response: Any) -> None:
+        """The SDK tells no status of an answer in the form of a virtual machine's endpoint."""
+        self._last_status = int(response.http_response.status_code)
 
     def _app_registration(self) -> ClientSecretCredential:
         store = self._store
@@ -208,6 +212,8 @@ class StoreIdentity:
         text = str(error)
         found = _ENDPOINT_STATUS.search(text)
         status = int(found.group(1)) if found else _status_of(error)
+        if not status and self._last_status >= _REFUSED:
+            status = self._last_status
         if status == _THROTTLED or status >= _SERVER_ERRORS:
             return TryLaterError(
                 Reason.IDENTITY_UNAVAILABLE,

@@ -78,7 +78,7 @@ class SecretFetcher(Protocol):
 def json_fields(text: str) -> dict[str, str]:
     """The members of a JSON object as text, empty when `text` is none. Members that are null are left out."""
     try:
-        members = json.loads(text)
+        members = json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         return {}
     if not isinstance(members, dict):

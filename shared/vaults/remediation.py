@@ -125,6 +125,9 @@ class RemediationCommands:
         addresses = command("az", "functionapp", "show", *self._app, "--query", "possibleOutboundIpAddresses")
         return f"{add}, with each address of {addresses}; or reach the vault over a private endpoint"
 
+    def turn_public_access_on(self) -> str:
+        return self._keyvault("update", "--public-network-access", "Enabled")
+
     def show_app(self, client_id: str) -> str:
         return command("az", "ad", "app", "show", "--id", client_id, "--query", "appId")
 

@@ -1,5 +1,6 @@
 """Dead letters on the real storage emulator, and the removal of what is old."""
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -92,6 +93,34 @@ def test_a_blob_that_is_no_dead_letter_is_quarantined(container: ContainerClient
     assert letters(container, desk).replay().quarantined == 1
     assert desk.rows("item:")[0]["reason"] == "body_not_readable"
     assert names(container) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"Ask kim before you remove these.", b"\xff", b"[" * 2_000])
+def test_a_persons_file_stays_and_stops_no_dead_letter(container: ContainerClient, content: bytes) -> None:
+    desk = Desk(now=AFTERWARDS)
+    put(container, "README.txt", content)
+    put(container, "b.json", (PAYLOADS / "dead_letter_cloud_event.json").read_bytes())
+    replayed = letters(container, desk).replay(most=1)
+    assert (replayed.blobs, replayed.recorded, replayed.quarantined) == (1, 1, 0)
+    assert names(container) == ["README.txt"]
+    assert desk.rows("item:") == []
+
+
+def test_a_dead_letter_that_the_quarantine_cannot_hold_stays_beside_its_entry(container: ContainerClient) -> None:
+    desk = Desk()
+    put(container, "long.json", b"x" * 300_000)
+    for _ in range(2):
+        letters(container, desk).replay()
+    assert len(desk.rows("item:")) == 1
+    assert names(container) == ["long.json"]
+
+
+def test_a_dead_lettered_cloud_event_without_a_time_happened_when_it_was_published(container: ContainerClient) -> None:
+    desk = Desk(now=AFTERWARDS)
+    [event] = json.loads((PAYLOADS / "dead_letter_cloud_event.json").read_bytes())
+    at = event.pop("time")
+    put(container, "a.json", json.dumps([{**event, "publishtime": at}]).encode())
+    assert letters(container, desk).replay().recorded == 1
 
 
 def test_what_something_on_the_way_answered_is_not_taken_for_a_blob(

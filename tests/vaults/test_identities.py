@@ -304,6 +304,17 @@ def test_an_identity_endpoint_in_trouble_may_pass(
     assert refused.reason is Reason.IDENTITY_UNAVAILABLE
 
 
+def test_an_identity_that_the_endpoint_of_a_machine_does_not_find_is_unknown(
+    lab: VaultLab, vault: VaultInterface, desk: Desk
+) -> None:
+    desk.store("main", vault, method="user_assigned", client_id=TENANT)
+    body = '{"error": "invalid_request", "error_description": "Identity not found"}'
+    lab.fail_next(service="identity", times=10, status=400, body=body)
+    refused = failure(desk)
+    assert refused.reason is Reason.IDENTITY_UNKNOWN
+    assert "az functionapp identity assign" in refused.remedy
+
+
 def test_a_developer_is_refused_in_azure(vault: VaultInterface, new_desk: Callable[..., Desk]) -> None:
     desk = new_desk(WEBSITE_SKU="FlexConsumption")
     desk.store("main", vault, method="developer")

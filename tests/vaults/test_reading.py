@@ -105,6 +105,22 @@ def test_a_json_secret_gives_a_pair_and_any_field_by_name(vault: VaultInterface,
     assert (pair.username, pair.password) == ("AKIA1", "k3y")
 
 
+def test_a_byte_order_mark_before_a_json_secret_is_skipped(vault: VaultInterface, desk: Desk) -> None:
+    vault.add_secret("marked", '\ufeff{"username": "event-grid", "password": "s3cret"}')
+    desk.store("main", vault)
+    pair = desk.read_pair(secret("main", "marked"))
+    assert (pair.username, pair.password) == ("event-grid", "s3cret")
+
+
+def test_json_whose_quotes_powershell_took_is_told_as_that(vault: VaultInterface, desk: Desk) -> None:
+    vault.add_secret("bare", "{username: event-grid, password: s3cret}")
+    desk.store("main", vault)
+    with pytest.raises(MisconfiguredError, match="PowerShell takes them") as refused:
+        desk.read_pair(secret("main", "bare"))
+    assert "--file value.txt" in refused.value.remedy
+    assert "s3cret" not in str(refused.value)
+
+
 @pytest.mark.parametrize("value", ["desk:pa55", "[1, 2]", '"text"', "{broken", "[" * 10_000])
 def test_a_secret_that_is_no_json_object_gives_no_pair_and_says_how_to_make_one(
     value: str, vault: VaultInterface, desk: Desk

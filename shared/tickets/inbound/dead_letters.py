@@ -1,5 +1,6 @@
 """Dead letters: what Event Grid gave up on lies in a blob container, and is recorded by the same code as a delivery."""
 
+import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
 from azure.storage.blob import ContainerClient
 
+from shared.access.strangers import REFUSALS
 from shared.errors import InvalidInputError, MisconfiguredError, TooLargeError, TryLaterError
 from shared.reasons import Reason
 from shared.storage.continuation import invalid_continuation_token
@@ -17,12 +19,14 @@ from shared.storage.cursors import decode_cursor, encode_cursor
 from shared.tickets.configuration import Configuration
 from shared.tickets.inbound.event_grid import parse_delivery
 from shared.tickets.inbound.ingestor import EventIngestor
-from shared.tickets.inbound.quarantine import Quarantine
+from shared.tickets.inbound.quarantine import LONGEST, Quarantine, text_of_bytes
 
 logger = logging.getLogger(__name__)
 
 # Event Grid writes at most 1 MB of events into one blob; what is larger is none of its own.
 _LARGEST_BLOB = 8 * 1024 * 1024
+# As Event Grid names its blobs.
+_ENDING = ".json"
 # Of the service: a blob, or a page of 5,000 names.
 LARGEST_ANSWER = 16 * 1024 * 1024
 # Whoever lists or replays them waits for a silent service some 25 seconds at most, a try's pause of a second included.
@@ -31,6 +35,10 @@ TRIES: Mapping[str, Any] = {"retry_total": 2, "initial_backoff": 1, "increment_b
 _DENIED = frozenset({401, 403})
 # What the service says to a marker that it never gave; the emulator takes any.
 _UNREADABLE = frozenset({400, 414})
+
+
+class _NoLetterError(Exception):
+    """The blob is none of Event Grid's: somebody put it there."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +108,11 @@ class DeadLetters:
                 if blobs == most:
                     more = True
                     break
-                stored, kept = self._replay_blob(name, configuration)
+                try:
+                    stored, kept = self._replay_blob(name, configuration)
+                except _NoLetterError:
+                    REFUSALS.note("The container of dead letters", _other_blob(name))
+                    continue
                 blobs, recorded, quarantined = blobs + 1, recorded + stored, quarantined + kept
         if blobs:
             logger.info("%d dead letters were replayed: %d events, %d quarantined.", blobs, recorded, quarantined)
@@ -134,11 +146,13 @@ class DeadLetters:
         try:
             members = parse_delivery(content)
         except (InvalidInputError, TooLargeError) as error:
-            text = content[:100_000].decode("utf-8", "replace")
-            self._quarantine.keep(
-                {"blob": name, "content": text}, error.reason, f"The dead letter {name}: {error.message}"
-            )
-            self._remove(name)
+            if not name.casefold().endswith(_ENDING):
+                raise _NoLetterError from error
+            letter = {"blob": name, **text_of_bytes(content)}
+            self._quarantine.keep(letter, error.reason, f"The dead letter {name}: {error.message}")
+            # What the quarantine cuts stays where it is whole.
+            if len(json.dumps(letter)) <= LONGEST:
+                self._remove(name)
             return 0, 1
         done = self._ingestor.record(members, configuration)
         self._remove(name)
@@ -171,6 +185,14 @@ def _explained(*, continued: bool = False) -> Iterator[None]:
             f"The container of dead letters did not answer ({type(error).__name__}).",
             remedy="It is tried again by the next timer.",
         ) from error
+
+
+def _other_blob(name: str) -> InvalidInputError:
+    return InvalidInputError(
+        Reason.BODY_NOT_READABLE,
+        f"It holds {name[:200]!r}, which is no dead letter: it is left there.",
+        remedy="Move it elsewhere.",
+    )
 
 
 def _letter(blob: object) -> DeadLetter:

@@ -17,7 +17,7 @@ _VALIDATION_EVENT = "microsoft.eventgrid.subscriptionvalidationevent"
 
 _PREFIX = "microsoft.keyvault."
 _VAULT_ID = re.compile(
-    r"/subscriptions/[^/]+/resourcegroups/[^/]+/providers/microsoft\.keyvault/vaults/(?P<name>[a-z0-9-]{1,64})"
+    r"/subscriptions/[^/]+/resourcegroups/[^/]+/providers/microsoft\.keyvault/(?:vaults|managedhsms)/(?P<name>[a-z0-9-]{1,64})"
 )
 _CHANGES = {
     "newversioncreated": ChangeType.NEW_VERSION_CREATED,
@@ -29,6 +29,8 @@ _EVENT_TYPES: Mapping[str, tuple[ChangeType, ObjectType]] = {
     for object_type in (ObjectType.SECRET, ObjectType.KEY, ObjectType.CERTIFICATE)
     for name, change in _CHANGES.items()
 } | {f"{_PREFIX}vaultaccesspolicychanged": (ChangeType.ACCESS_POLICY_CHANGED, ObjectType.VAULT)}
+# A CloudEvent may leave its time out. A dead letter says itself when the event was published.
+_MOMENTS = ("time", "eventtime", "publishtime", "lastdeliveryattempttime")
 # The usual spellings, so that they need not be folded again and again.
 _FOLDED = {
     name: name.casefold()
@@ -138,7 +140,7 @@ def parse_event(member: Any) -> KeyVaultEvent:
     source, vault = _vault_of(_required(event, ("source", "topic"), "source"))
     if not vault:
         raise EventRefusedError(Reason.VAULT_NOT_ALLOWED, "Its source is not the resource id of a key vault.")
-    at = _time(_required(event, ("time", "eventtime"), "id"))
+    at = _time(_required(event, _MOMENTS, "id"))
     data = _data(event)
     event_id = _required(event, ("id",), "id")
     if change is ChangeType.ACCESS_POLICY_CHANGED:

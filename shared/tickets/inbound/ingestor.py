@@ -1,5 +1,6 @@
 """Takes events in, whichever door they came by: those of a vault to the reconciler, what is none to the quarantine."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,6 +18,11 @@ from shared.tickets.transactions import UnstorableError
 
 # Clocks differ by seconds. A date in the future would outweigh whatever happens until then.
 MOST_AHEAD = timedelta(minutes=15)
+# The parts of a resource id by which a vault of the same name may differ.
+_PARTS = re.compile(
+    r"/subscriptions/(?P<subscription>[^/]+)/resourcegroups/(?P<resource_group>[^/]+)"
+    r"/providers/microsoft\.keyvault/(?P<type>[^/]+)/[^/]+"
+)
 # What is done with events that are refused; the ids of the items that they are kept as.
 _Keep = Callable[[Sequence[Refused]], list[str]]
 
@@ -136,12 +142,28 @@ def _event_of(member: Any, configuration: Configuration, sender: Sender | None, 
             "time if the sender's clock was wrong, or remove it.",
         )
     if not configuration.allowed(event.vault, event.source):
-        raise EventRefusedError(
-            Reason.VAULT_NOT_ALLOWED, f"The vault {event.vault} ({event.source}) is not an allowed one."
-        )
+        raise EventRefusedError(Reason.VAULT_NOT_ALLOWED, _why_not_allowed(event, configuration))
     entry = configuration.entry(event.vault, event.source)
     if sender is not None and entry is not None and not sender.may_report(entry):
         raise EventRefusedError(
             Reason.SENDER_NOT_ALLOWED, f"The credential of its delivery is not one of the vault {event.vault}."
         )
     return event
+
+
+def _why_not_allowed(event: KeyVaultEvent, configuration: Configuration) -> str:
+    """What tells a vault that was moved, or another of the same name, from one that nobody allowed."""
+    entry = configuration.named_vaults.get(event.vault)
+    if entry is None or entry.resource_id is None:
+        return f"The vault {event.vault} ({event.source}) is not an allowed one."
+    was, now = (_PARTS.fullmatch(each) for each in (entry.resource_id, event.source))
+    assert was is not None and now is not None  # noqa: PT018, S101 - both passed their check
+    parts = [
+        f"its {name.replace('_', ' ')} is {now[name]}, not {was[name]}"
+        for name in was.groupdict()
+        if was[name] != now[name]
+    ]
+    return (
+        f"The vault {event.vault} is allowed under another resource id: {'; '.join(parts)}. If it was moved, correct "
+        "resource_id in allowed_vaults of key-vault-events/default, and replay this event."
+    )

@@ -1,5 +1,6 @@
 """Events that cannot become tickets, kept with their reason until somebody replays or removes them."""
 
+import base64
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,7 +33,7 @@ from shared.text import descending
 # No vault can be named so: a vault's name has no colon.
 PARTITION = "quarantine:"
 # JSON text beyond this is cut: a row holds 1 MiB, in UTF-16, and what is cut can be read but not replayed.
-_LONGEST = 200_000
+LONGEST = 200_000
 
 # Two rows each: a transaction takes a hundred.
 _ITEMS_AT_ONCE = 50
@@ -94,7 +95,7 @@ class Quarantine:
         size = 0
         # Neighbours by their ids stand together, so that those that came before are one range of rows.
         for _, (text, one) in sorted(waiting.items()):
-            length = min(len(text), _LONGEST)
+            length = min(len(text), LONGEST)
             if len(together) == _ITEMS_AT_ONCE or size + length > _CHARACTERS_AT_ONCE:
                 self._keep_together(together)
                 together, size = [], 0
@@ -194,6 +195,14 @@ class Quarantine:
                 yield (row.row_key, f"item:{row.text('item_id')}")
 
 
+def text_of_bytes(content: bytes) -> dict[str, str]:
+    """What is no JSON, as a member that can be kept: its text, or its bytes in Base64 when they are none in UTF-8."""
+    try:
+        return {"content": content.decode("utf-8-sig")}
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(content).decode("ascii")}
+
+
 def _text_of(member: Any, message: str) -> str:
     try:
         return json.dumps(member, sort_keys=True)
@@ -209,8 +218,8 @@ def _item_id(text: str) -> str:
 def _rows(text: str, reason: Reason, message: str, received_at: datetime) -> tuple[Row, Row]:
     """The item, and its place in the list."""
     values: dict[str, Value] = {"reason": str(reason), "message": message, "received_at": received_at}
-    whole, item_id = len(text) <= _LONGEST, _item_id(text)
-    content = pack("event", text if whole else text[:_LONGEST])
+    whole, item_id = len(text) <= LONGEST, _item_id(text)
+    content = pack("event", text if whole else text[:LONGEST])
     item = Row(PARTITION, f"item:{item_id}", {**values, "whole": whole, **content})
     return item, Row(PARTITION, _listed_key(received_at, item_id), {**values, "item_id": item_id})
 

@@ -11,7 +11,7 @@ from shared.reasons import Reason
 from shared.tickets.configuration import Configuration
 from shared.tickets.inbound.event_grid import parse_delivery
 from shared.tickets.inbound.ingestor import EventIngestor, IngestResult
-from shared.tickets.inbound.quarantine import Quarantine, Refused
+from shared.tickets.inbound.quarantine import Quarantine, Refused, text_of_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class QueuedEvents:
         try:
             members = parse_delivery(content)
         except (InvalidInputError, TooLargeError) as error:
-            kept = self._quarantine.keep(content.decode("utf-8", "replace"), error.reason, error.message)
+            kept = self._quarantine.keep(text_of_bytes(content), error.reason, error.message)
             return IngestResult(0, (kept,))
         configuration = self._configuration()
         if configuration is None:
@@ -61,6 +61,6 @@ class QueuedEvents:
         try:
             members = parse_delivery(content)
         except (InvalidInputError, TooLargeError):
-            members = [content.decode("utf-8", "replace")]
+            members = [text_of_bytes(content)]
         refused = [Refused(each, Reason.MAX_DELIVERIES_EXCEEDED, message) for each in members]
         return IngestResult(0, tuple(self._quarantine.keep_all(refused)))

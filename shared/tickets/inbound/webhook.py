@@ -194,7 +194,7 @@ def _allowed_origin(origin: str, document: KeyVaultEvents) -> str:
     if origin.casefold() not in known:
         raise NotAuthorisedError(
             Reason.ORIGIN_NOT_ALLOWED,
-            "This origin may not deliver here.",
+            f"The origin {origin[:_SHOWN]!r} may not deliver here.",
             remedy="Add it to allowed_origins of key-vault-events/default if it is Event Grid's in your cloud.",
         )
     return known[origin.casefold()]
