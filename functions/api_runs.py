@@ -126,7 +126,7 @@ def list_imports(req: func.HttpRequest) -> func.HttpResponse:
     refusals=[PAGED],
 )
 def list_runs(req: func.HttpRequest) -> func.HttpResponse:
-    """Newest first; open ones with their progress, unless they have over 1,000 parts. Runs are kept for a set time. A
+    """Newest first; open ones with their progress. Runs are kept for a set time. A
     page of a customer's may be short, even empty, while `next` says that there is more."""
     limit, after = page_asked(req)
     asked = _KIND.read(req) or "", _NAME.read(req) or "", limit, after
@@ -147,7 +147,9 @@ def list_runs(req: func.HttpRequest) -> func.HttpResponse:
 )
 def show_run(req: func.HttpRequest) -> func.HttpResponse:
     """With the first 200 parts by name, which of most runs are all; `parts_next` says where the list of parts goes
-    on."""
+    on. While it is open, `counts` are its progress: `parts` and `parts_open`. What its parts did to records stands
+    beside them up to 1,000 parts, and else when it has ended. `counts_at_least` says that there may be more: parts
+    are still being created, or over 10,000 are open."""
     return answer(200, bootstrap.run_reports().run(req.route_params["id"]))
 
 

@@ -46,14 +46,17 @@ class _Run(Answer):
     finished_at: datetime | None
     applies: str | None
     confirms: str | None
-    counts: dict[str, int]
+    counts: dict[str, int] = Field(
+        description="Of an open run with over 1,000 parts: how many there are, and how many of them are open."
+    )
+    counts_at_least: bool = Field(description="Whether there may be more parts than counted: of an open run alone.")
     reason: str | None
     message: str | None
     remedy: str | None
 
 
 class RunAnswer(_Run):
-    """A run; an open one with its progress, unless it has over 1,000 parts."""
+    """A run; an open one with its progress."""
 
 
 class RunPage(Answer):

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.bootstrap.kinds import KINDS
-from shared.imports.runs.fan_out import PARTS_AT_ONCE, PIECES_AT_ONCE
+from shared.imports.runs.fan_out import FIRST, PARTS_AT_ONCE, PIECES_AT_ONCE
 from shared.imports.runs.model import RunState
+from shared.imports.runs.reports import RunReports
+from shared.imports.runs.runner import PARTS_COUNTED
 from shared.settings.store import SettingsStore
 from shared.storage.rows import Operation, Page, Row, Where
 from shared.storage.tables import Table
@@ -74,7 +76,7 @@ class Costs:
             before = self._rows()
             todo += self.world.runner.do_part(todo.popleft())
             self.steps.append(self._rows() - before)
-        rows, calls = self._rows(), self._calls()
+        rows, calls = self._rows(), self.calls()
         run = self.world.runs.get(run_id)
         assert (run.state, run.counts["parts_done"]) == (RunState.SUCCEEDED, self.parts)
         return run_id, rows / self.parts, calls / self.parts
@@ -82,7 +84,7 @@ class Costs:
     def _rows(self) -> int:
         return self._tables.rows["runs"] + self._tables.rows["settings"]
 
-    def _calls(self) -> int:
+    def calls(self) -> int:
         return self._tables.calls["runs"] + self._tables.calls["settings"]
 
 
@@ -94,10 +96,33 @@ def test_a_part_costs_the_same_among_five_thousand_as_among_fifty() -> None:
     assert max(calls_of_few, calls_of_many) <= 12, (calls_of_few, calls_of_many)
     assert rows_of_many <= 1.1 * rows_of_few
     assert calls_of_many <= 1.1 * calls_of_few
-    # The last step reads every part once, to count them; no other step reads another part.
-    *earlier, last = many.steps
-    assert many.parts <= last <= many.parts + 10
-    assert max(earlier) <= 10
+    # A run is counted at its end, so many parts a step; no step before reads another part.
+    counting = -(-many.parts // PARTS_COUNTED)
+    assert max(many.steps[-counting:]) <= PARTS_COUNTED + 10
+    assert max(many.steps[:-counting]) <= 10
+    assert sum(many.steps[-counting:]) <= many.parts + 10 * counting
+
+
+def test_the_progress_of_five_thousand_parts_is_right_and_costs_few_calls() -> None:
+    for accounts, most_calls in ((7, 3), (625, 9)):
+        costs = Costs(accounts)
+        run_id, messages = costs.world.start()
+        reports, done = RunReports(costs.world.runner), 0
+        todo = deque(messages)
+        while done < costs.parts // 2:
+            message = todo.popleft()
+            is_part = not message["part"].startswith(FIRST)
+            done += is_part
+            for one in costs.world.runner.do_part(message):
+                # All parts are created before the first is done.
+                (todo.appendleft if one["part"].startswith(FIRST) else todo.append)(one)
+            if not is_part and any(one["part"].startswith(FIRST) for one in todo):
+                assert reports.run(run_id)["counts_at_least"]
+        before = costs.calls()
+        shown = reports.run(run_id)
+        assert (shown["counts"]["parts"], shown["counts"]["parts_open"]) == (costs.parts, costs.parts - done)
+        assert not shown["counts_at_least"]
+        assert costs.calls() - before <= most_calls
 
 
 def test_a_part_of_an_applied_preview_costs_the_same_among_many() -> None:

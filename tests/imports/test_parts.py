@@ -10,7 +10,7 @@ import pytest
 from shared.assets.source import TenantSource
 from shared.errors import MisconfiguredError
 from shared.imports.plan.model import Trigger
-from shared.imports.runs import fan_out, housekeeping, runner
+from shared.imports.runs import fan_out, housekeeping, parts, runner
 from shared.imports.runs.model import Run, RunState
 from shared.imports.runs.reports import RunReports
 from shared.imports.runs.repository import RunRepository
@@ -107,9 +107,12 @@ def finish(world: World) -> None:
 
 @pytest.mark.usefixtures("pieces")
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_run_of_many_parts_killed_at_any_storage_call_ends_as_if_undisturbed(when: str) -> None:
+def test_a_run_of_many_parts_killed_at_any_storage_call_ends_as_if_undisturbed(
+    when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calm = nine_parts()
     expected = calm.run().run.counts
+    monkeypatch.setattr(runner, "PARTS_COUNTED", 4)
     number, killed = 0, True
     while killed:
         world = nine_parts()
@@ -272,17 +275,87 @@ def test_lost_messages_are_sent_again_so_many_at_a_time(monkeypatch: pytest.Monk
     assert len(world.keeper.run()) == 4
 
 
-def test_an_open_run_of_more_parts_than_a_page_is_counted_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "PARTS_COUNTED", 8)
+def progress(world: World, run_id: str) -> tuple[int, int, bool]:
+    shown = RunReports(world.runner).run(run_id)
+    assert shown["status"] == "running"
+    return shown["counts"]["parts"], shown["counts"]["parts_open"], shown["counts_at_least"]
+
+
+@pytest.mark.parametrize("counted", [8, 9])
+def test_the_progress_of_a_run_is_right_however_many_parts_it_has(
+    monkeypatch: pytest.MonkeyPatch, counted: int
+) -> None:
+    monkeypatch.setattr(runner, "PARTS_COUNTED", counted)
     world = nine_parts()
     run_id, [message, *others] = world.start()
+    assert progress(world, run_id) == (9, 9, False)
     drain(world, [message])
-    shown = RunReports(world.runner).run(run_id)
-    assert (shown["status"], shown["counts"], len(shown["parts"])) == ("running", {}, 9)
-    monkeypatch.setattr(runner, "PARTS_COUNTED", 9)
-    assert RunReports(world.runner).run(run_id)["counts"]["parts_done"] == 1
+    assert progress(world, run_id) == (9, 8, False)
     drain(world, others)
-    assert RunReports(world.runner).run(run_id)["counts"]["parts_done"] == 9
+    shown = RunReports(world.runner).run(run_id)
+    assert (shown["counts"]["parts"], shown["counts"]["parts_done"], shown["counts_at_least"]) == (9, 9, False)
+
+
+@pytest.mark.usefixtures("pieces")
+@pytest.mark.parametrize("counted", [1, 1_000])
+def test_while_parts_are_created_there_are_at_least_so_many(monkeypatch: pytest.MonkeyPatch, counted: int) -> None:
+    monkeypatch.setattr(runner, "PARTS_COUNTED", counted)
+    world = nine_parts()
+    run_id, messages = world.start()
+    seen: list[tuple[int, int, bool]] = []
+    while any(message["part"].startswith("list of") for message in messages):
+        seen.append(progress(world, run_id))
+        messages = [one for message in messages for one in world.runner.do_part(message)]
+    assert all(at_least for _, _, at_least in seen)
+    while messages and world.runs.get(run_id).is_open:
+        left = len([part for part in world.runs.parts.all(run_id) if part.is_open])
+        assert progress(world, run_id)[1] == left
+        world.runner.do_part(messages.pop())
+
+
+def test_what_was_not_counted_to_its_end_is_told_as_at_least(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "PARTS_COUNTED", 1)
+    monkeypatch.setattr(parts, "_ROWS_COUNTED", 5)
+    world = nine_parts()
+    run_id, messages = world.start()
+    assert progress(world, run_id) == (9, 5, True)
+    drain(world, messages[:5])
+    assert progress(world, run_id) == (9, 4, False)
+
+
+@pytest.mark.parametrize("counted", [2, 8, 9])
+def test_a_run_of_many_parts_is_counted_in_pieces(monkeypatch: pytest.MonkeyPatch, counted: int) -> None:
+    whole = nine_parts().run().run.counts
+    monkeypatch.setattr(runner, "PARTS_COUNTED", counted)
+    world = nine_parts()
+    run_id, [*messages, last] = world.start()
+    drain(world, messages)
+    steps = 0
+    todo = [last]
+    while todo:
+        steps += 1
+        [message] = todo
+        todo = world.runner.do_part(message)
+        if todo:
+            # Nothing that is half counted is shown.
+            assert progress(world, run_id) == (9, 0, False)
+    run = world.runs.get(run_id)
+    assert (run.state, run.counts, run.counted_to) == (RunState.SUCCEEDED, whole, "")
+    assert steps == -(-10 // counted) if counted == 2 else steps in {1, 2}
+
+
+def test_housekeeping_goes_on_with_a_run_that_nobody_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = nine_parts().run().run.counts
+    monkeypatch.setattr(runner, "PARTS_COUNTED", 2)
+    world = nine_parts()
+    run_id, messages = world.start()
+    for message in messages:
+        # What counts on is lost.
+        world.runner.do_part(message)
+    assert world.runs.get(run_id).is_open
+    drain(world, world.keeper.run())
+    run = world.runs.get(run_id)
+    assert (run.state, run.counts) == (RunState.SUCCEEDED, whole)
 
 
 def test_a_run_that_is_begun_while_somebody_looks_whether_it_is_complete_stays_open() -> None:

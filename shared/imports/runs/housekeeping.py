@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 from itertools import chain, islice
 
 from shared.errors import ChangedMeanwhileError
+from shared.imports.runs.fan_out import FIRST
 from shared.imports.runs.model import SILENT_AFTER, SUCCESS_EXPECTED_WITHIN, Mode, Part, PartState, Run
 from shared.imports.runs.repository import Success
-from shared.imports.runs.runner import ImportRunner, PartMessage
+from shared.imports.runs.runner import ImportRunner, PartMessage, messages_of
 from shared.imports.runs.starter import RunStarter
 from shared.reasons import Reason
 from shared.storage.cursors import page_of
@@ -118,6 +119,9 @@ class RunHousekeeping:
             if self._now() > until:
                 return messages
         run = self._runner.close_if_complete(self._runs.get(run.id))
+        if run.is_open and run.counted_to:
+            # Any message of it goes on: this one is of a part that every run has had.
+            return messages_of(run, [FIRST])
         if run.is_open and now - run.started_at > _PATIENCE and not self._runs.parts.any(run.id):
             return self._starter.resume(run)
         return messages

@@ -68,7 +68,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Run:
-    """One import or preview of one document. Its counts stand in it once it is closed."""
+    """One import or preview of one document. Its counts stand in it once it is closed.
+
+    `counted_to` is set while its parts are counted: a place in the list of parts, up to which its counts go.
+    """
 
     id: str
     kind: str
@@ -82,6 +85,7 @@ class Run:
     state: RunState = RunState.RUNNING
     finished_at: datetime | None = None
     counts: Mapping[str, int] = field(default_factory=dict[str, int])
+    counted_to: str = ""
     reason: str = ""
     message: str = ""
     remedy: str = ""
@@ -94,20 +98,22 @@ class Run:
 
 @dataclass(frozen=True)
 class Summary:
-    """A run with its first parts. `counts` are empty while an open run has more parts than one page."""
+    """A run with its first parts. `at_least` says that there may be more than its `counts` say."""
 
     run: Run
     counts: Mapping[str, int]
     parts: Sequence[Part]
+    at_least: bool = False
 
     @property
     def state(self) -> RunState:
         return self.run.state
 
 
-def count_parts(parts: Iterable[Part]) -> Mapping[str, int]:
-    """What the parts did, and how many there are, done and failed. Empty when there is no part at all."""
-    counts: Counter[str] = Counter()
+def count_parts(parts: Iterable[Part], before: Mapping[str, int]) -> Mapping[str, int]:
+    """What the parts did, and how many there are, done and failed, added to what was counted before. Empty when there
+    is no part at all."""
+    counts: Counter[str] = Counter(before)
     for part in parts:
         counts.update(part.counts)
         counts["parts"] += not part.expanded

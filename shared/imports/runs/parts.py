@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError
@@ -34,8 +35,11 @@ from shared.storage.tables import Table, scan
 from shared.text import escape_key
 
 _OPEN = "open:"
+# Of the rows that tell the progress of a run so many are read.
+_ROWS_COUNTED = 10_000
 _LONGEST_SENTENCE = 4_000
-# Of a part that led to others: their names, for the case that their messages were not all sent.
+# Of a part that led to others: their names, for the case that their messages were not all sent, and how many parts
+# the run has more.
 _CHILDREN = "children:"
 # A part is two rows; the three others are of the part that creates it.
 _CREATED_TOGETHER = (OPERATIONS_PER_TRANSACTION - 3) // 2
@@ -94,6 +98,16 @@ class PartRepository:
         rows = scan(self._table, [partition(run_id), *row_key_prefix(prefix)], select=(), size=1)
         return next(rows, None) is not None
 
+    def progress(self, run_id: str) -> tuple[Mapping[str, int], bool]:
+        """How many parts a run has and how many are open, and whether there may be more: without reading the parts."""
+        here = partition(run_id)
+        led_to = scan(self._table, [here, *row_key_prefix(_CHILDREN)], select=("parts",))
+        parts = [int(str(row.values["parts"])) for row in islice(led_to, _ROWS_COUNTED)]
+        open_rows = scan(self._table, [here, *row_key_prefix(_OPEN)], select=("fans_out",))
+        fans_out = [bool(row.values.get("fans_out")) for row in islice(open_rows, _ROWS_COUNTED)]
+        at_least = any(fans_out) or _ROWS_COUNTED in {len(parts), len(fans_out)}
+        return {"parts": sum(parts), "parts_open": fans_out.count(False)}, at_least
+
     def queued_before(self, run_id: str, moment: datetime) -> Iterator[Part]:
         """The open parts whose last message was sent before."""
         earlier = Condition("queued_at", "lt", moment)
@@ -141,8 +155,10 @@ class PartRepository:
         row = _part_row(replace(parent, state=PartState.DONE, expanded=True))
         # What led to nothing stays: a run without any part was never begun.
         own = Delete(row.row_key, row.etag) if parent.fans_out and children else Replace(row)
-        names = pack("names", [child.name for child in children])
-        kept = Save(Row(parent.run_id, _CHILDREN + escape_key(parent.name), names))
+        # Of what leads to others nothing counts, and a part that turned out to does not count any more.
+        count = sum(not child.fans_out for child in children) - (not parent.fans_out)
+        led_to = {"parts": count, **pack("names", [child.name for child in children])}
+        kept = Save(Row(parent.run_id, _CHILDREN + escape_key(parent.name), led_to))
         self._end(parent, [own, _delete_open(row), kept], left)
 
     def _end(self, part: Part, own: Sequence[Operation], children: Sequence[Part]) -> None:
@@ -185,7 +201,8 @@ def _delete_open(part_row: Row) -> Operation:
 
 
 def _open_row(part: Part) -> Row:
-    return Row(part.run_id, _OPEN + escape_key(part.name), {"name": part.name, "queued_at": part.queued_at})
+    values: dict[str, Value] = {"name": part.name, "queued_at": part.queued_at}
+    return Row(part.run_id, _OPEN + escape_key(part.name), values | ({"fans_out": True} if part.fans_out else {}))
 
 
 def _part_row(part: Part) -> Row:

@@ -32,6 +32,7 @@ def show_run(summary: Summary) -> dict[str, Any]:
         "applies": run.applies or None,
         "confirms": run.confirms or None,
         "counts": summary.counts,
+        "counts_at_least": summary.at_least,
         "reason": run.reason or None,
         "message": run.message or None,
         "remedy": run.remedy or None,
@@ -48,8 +49,7 @@ class RunReports:
     def page(
         self, kind: str, name: str, size: int, after: str | None, documents: Collection[tuple[str, str]] | None = None
     ) -> tuple[list[dict[str, Any]], str | None]:
-        """Newest first; open runs with their progress, unless they have very many parts. With `documents`, only theirs,
-        and the page may be short."""
+        """Newest first; open runs with their progress. With `documents`, only theirs, and the page may be short."""
         runs, following = self._runs.page(kind, name, size, after, documents)
         shown = [show_run(self._runner.summarise(run) if run.is_open else Summary(run, run.counts, ())) for run in runs]
         return shown, following

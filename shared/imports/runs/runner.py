@@ -38,7 +38,7 @@ from shared.telemetry import span
 
 logger = logging.getLogger(__name__)
 
-# An open run with more parts is not counted before its end.
+# So many parts one step counts.
 PARTS_COUNTED = 1_000
 
 
@@ -76,7 +76,9 @@ class ImportRunner:
             # Whoever did it may have been killed before it looked whether the run is complete, or before the host
             # had sent all messages of the parts that it led to.
             run = self.close_if_complete(run)
-            return messages_of(run, self.runs.parts.queued_children(run.id, message["part"])) if run.is_open else []
+            if not run.is_open or run.counted_to:
+                return _to_count_on(run, message["part"])
+            return messages_of(run, self.runs.parts.queued_children(run.id, message["part"]))
         now = self.now()
         heard_at = part.heartbeat_at or part.started_at
         if part.state is PartState.RUNNING and not redelivered and heard_at and now - heard_at < SILENT_AFTER:
@@ -111,7 +113,8 @@ class ImportRunner:
         why = part.message or "Its worker ended without saying why."
         self.finish_failed(run, part, part.reason or Reason.PART_FAILED, f"Given up after several attempts. {why}")
 
-    def finish_failed(self, run: Run, part: Part, reason: str, message: str, remedy: str = "") -> None:
+    def finish_failed(self, run: Run, part: Part, reason: str, message: str, remedy: str = "") -> Sequence[PartMessage]:
+        """The part failed; the message to send while the run is counted."""
         logger.error("Part %s of run %s failed: %s (%s)", part.name, run.id, message, reason)
         self.runs.parts.finish(
             replace(
@@ -123,38 +126,46 @@ class ImportRunner:
                 remedy=remedy,
             )
         )
-        self.close_if_complete(run, begun=True)
+        return _to_count_on(self.close_if_complete(run, begun=True), part.name)
 
     def close_if_complete(self, run: Run, *, begun: bool = False) -> Run:
-        """The run; it is closed when no part is open any more. Of all who see that at once, one closes it.
+        """The run; it is closed when no part is open any more, and all are counted: so many at each call.
 
-        `begun` says that the caller has seen a part of it: only a run without any may get one after none was open.
+        Of all who see that at once, one counts or closes. `begun` says that the caller has seen a part of it: only a
+        run without any may get one after none was open.
         """
-        if not run.is_open or self.runs.parts.any_open(run.id):
+        if not run.is_open or (not run.counted_to and not self._is_complete(run, begun)):
             return run
-        if not begun and (not self.runs.parts.any(run.id) or self.runs.parts.any_open(run.id)):
-            # Its start was interrupted, and housekeeping begins it; or it was begun between the two looks.
-            return run
-        counts = count_parts(self.runs.parts.all(run.id))
-        state, now = state_at_end(counts), self.now()
+        parts, following = self.runs.parts.page(run.id, PARTS_COUNTED, run.counted_to or None)
+        run = replace(run, counts=count_parts(parts, run.counts), counted_to=following or "")
+        try:
+            return self.runs.save(run) if run.counted_to else self._close(run)
+        except ChangedMeanwhileError:
+            return self.runs.get(run.id)
+
+    def _is_complete(self, run: Run, begun: bool) -> bool:
+        if self.runs.parts.any_open(run.id):
+            return False
+        # Or its start was interrupted, and housekeeping begins it; or it was begun between the two looks.
+        return begun or (self.runs.parts.any(run.id) and not self.runs.parts.any_open(run.id))
+
+    def _close(self, run: Run) -> Run:
+        state, now = state_at_end(run.counts), self.now()
         # Without its list of parts a run has nothing else to say.
         first = self.runs.parts.find(run.id, FIRST) if state is RunState.FAILED else None
         if first is not None:
             run = replace(run, reason=first.reason, message=first.message, remedy=first.remedy)
-        elif state is RunState.FAILED and all_are_errors(counts):
+        elif state is RunState.FAILED and all_are_errors(run.counts):
             run = replace(
                 run,
                 reason=str(Reason.RECORDS_ALL_REFUSED),
-                message=f"Of {counts['read']:,} records not one could be imported.",
+                message=f"Of {run.counts['read']:,} records not one could be imported.",
                 remedy="Look at the errors of the run: what they have in common is usually one setting.",
             )
         if state is RunState.SUCCEEDED and run.mode is Mode.IMPORT:
             self.runs.save_success(run, now)
-        try:
-            closed = self.runs.save(replace(run, state=state, finished_at=now, counts=counts))
-        except ChangedMeanwhileError:
-            return self.runs.get(run.id)
-        logger.info("Run %s of %s ended: %s, %s", run.id, run.name, state, counts)
+        closed = self.runs.save(replace(run, state=state, finished_at=now))
+        logger.info("Run %s of %s ended: %s, %s", run.id, run.name, state, run.counts)
         return closed
 
     def summary(self, run_id: str) -> Summary:
@@ -162,10 +173,16 @@ class ImportRunner:
         return self.summarise(self.runs.get(run_id))
 
     def summarise(self, run: Run) -> Summary:
-        """The run with its first parts. An open one is counted when these are all."""
+        """The run with its first parts. Of an open one the records are counted when these are all."""
         parts, following = self.runs.parts.page(run.id, PARTS_COUNTED, None)
-        counts = count_parts(parts) if run.is_open and following is None else run.counts
-        return Summary(run, counts, parts)
+        if not run.is_open:
+            return Summary(run, run.counts, parts)
+        if following is not None:
+            counts, at_least = self.runs.parts.progress(run.id)
+            return Summary(run, counts, parts, at_least)
+        open_parts = [part for part in parts if part.is_open]
+        counts = {**count_parts(parts, {}), "parts_open": len(open_parts)}
+        return Summary(run, counts, parts, at_least=any(part.fans_out for part in open_parts))
 
     def _work(self, run: Run, part: Part) -> list[PartMessage]:
         try:
@@ -176,8 +193,7 @@ class ImportRunner:
             self._note(part, error.reason, error.message)
             raise
         except DeskbridgeError as error:
-            self.finish_failed(run, self._fresh(part), error.reason, error.message, error.remedy)
-            return []
+            return list(self.finish_failed(run, self._fresh(part), error.reason, error.message, error.remedy))
         except Exception as error:
             # A bug: noted for the run, and left to the queue, which gives the message again and then up.
             self._note(part, Reason.INTERNAL, f"{type(error).__name__}, see the log.")
@@ -206,13 +222,12 @@ class ImportRunner:
             source.finish(part.name, counts)
         done = replace(work.part, state=PartState.DONE, finished_at=self.now(), counts=counts, reason="", message="")
         self.runs.parts.finish(done)
-        self.close_if_complete(run, begun=True)
-        return []
+        return _to_count_on(self.close_if_complete(run, begun=True), done.name)
 
     def _fan_out(self, run: Run, part: Part, children: Sequence[Part]) -> list[PartMessage]:
         self.runs.parts.fan_out(replace(part, finished_at=self.now()), children)
-        self.close_if_complete(run, begun=True)
-        return messages_of(run, [child.name for child in children])
+        run = self.close_if_complete(run, begun=True)
+        return messages_of(run, [child.name for child in children]) or _to_count_on(run, part.name)
 
     def _fresh(self, part: Part) -> Part:
         """The part as it stands, if this attempt still has it."""
@@ -257,6 +272,11 @@ class ImportRunner:
 
 def messages_of(run: Run, names: Sequence[str]) -> list[PartMessage]:
     return [PartMessage(run_id=run.id, part=name) for name in names]
+
+
+def _to_count_on(run: Run, name: str) -> list[PartMessage]:
+    """While the run is counted, the message of an ended part once more: whoever reads it counts on."""
+    return messages_of(run, [name]) if run.is_open and run.counted_to else []
 
 
 def to_message(message: Any) -> PartMessage:
