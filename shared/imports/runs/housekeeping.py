@@ -119,7 +119,7 @@ class RunHousekeeping:
             if self._now() > until:
                 return messages
         run = self._runner.close_if_complete(self._runs.get(run.id))
-        if run.is_open and run.counted_to:
+        if run.counted_to:
             # Any message of it goes on: this one is of a part that every run has had.
             return messages_of(run, [FIRST])
         if run.is_open and now - run.started_at > _PATIENCE and not self._runs.parts.any(run.id):

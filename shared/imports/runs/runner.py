@@ -276,7 +276,7 @@ def messages_of(run: Run, names: Sequence[str]) -> list[PartMessage]:
 
 def _to_count_on(run: Run, name: str) -> list[PartMessage]:
     """While the run is counted, the message of an ended part once more: whoever reads it counts on."""
-    return messages_of(run, [name]) if run.is_open and run.counted_to else []
+    return messages_of(run, [name]) if run.counted_to else []
 
 
 def to_message(message: Any) -> PartMessage:
