@@ -137,9 +137,11 @@ class ImportRunner:
         if not run.is_open or (not run.counted_to and not self._is_complete(run, begun)):
             return run
         parts, following = self.runs.parts.page(run.id, PARTS_COUNTED, run.counted_to or None)
-        run = replace(run, counts=count_parts(parts, run.counts), counted_to=following or "")
+        counts = count_parts(parts, run.counts)
         try:
-            return self.runs.save(run) if run.counted_to else self._close(run)
+            if following is not None:
+                return self.runs.save(replace(run, counts=counts, counted_to=following))
+            return self._close(replace(run, counts=counts, counted_to="", state=state_at_end(counts)))
         except ChangedMeanwhileError:
             return self.runs.get(run.id)
 
@@ -150,7 +152,7 @@ class ImportRunner:
         return begun or (self.runs.parts.any(run.id) and not self.runs.parts.any_open(run.id))
 
     def _close(self, run: Run) -> Run:
-        state, now = state_at_end(run.counts), self.now()
+        state, now = run.state, self.now()
         # Without its list of parts a run has nothing else to say.
         first = self.runs.parts.find(run.id, FIRST) if state is RunState.FAILED else None
         if first is not None:
@@ -164,7 +166,7 @@ class ImportRunner:
             )
         if state is RunState.SUCCEEDED and run.mode is Mode.IMPORT:
             self.runs.save_success(run, now)
-        closed = self.runs.save(replace(run, state=state, finished_at=now))
+        closed = self.runs.save(replace(run, finished_at=now))
         logger.info("Run %s of %s ended: %s, %s", run.id, run.name, state, run.counts)
         return closed
 
