@@ -1,5 +1,6 @@
 """Azure Resource Graph over TLS, with tokens of the lab's identity: pages, rights, throttling, and who is asked."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ import pytest
 
 from lab.emulators.key_vault import VaultLab
 from lab.emulators.resource_graph import ResourceGraphLab
-from shared.environment import load_environment
+from shared import bootstrap
+from shared.access.audit import UNAUDITED
+from shared.environment import Environment, load_environment
 from shared.errors import DeskbridgeError, MisconfiguredError, TryLaterError
 from shared.hosts import KNOWN_HOSTS, AllowedHosts, Service, matches_host
 from shared.outbound import Outbound
@@ -18,7 +21,8 @@ from shared.tickets.inbound.vault_discovery import VAULTS_A_PAGE, ListedVault
 from shared.vaults.documents.credential_stores import CredentialStore
 from shared.vaults.documents.vault_addresses import CLOUDS, host_of
 from shared.vaults.identities import StoreIdentity
-from tests.tickets.desk import AZURE_SUBSCRIPTION, resource_id
+from tests.fakes.tables import MemoryTables
+from tests.tickets.desk import AZURE_SUBSCRIPTION, resource_id, settings
 
 ELSEWHERE = "00000000-1111-4222-8333-0000000bad00"
 LAB = {"identities": [{"name": "system", "kind": "system"}]}
@@ -32,8 +36,8 @@ class Azure:
         (self.identity,) = [one["principal_id"] for one in vaults.describe()["identities"]]
         self._environment = vaults.environment()
 
-    def graph(self, hosts: str = "localhost", private: str = "localhost", **members: Any) -> ResourceGraph:
-        environment = load_environment(
+    def environment(self, hosts: str = "localhost", private: str = "localhost") -> Environment:
+        return load_environment(
             {
                 **self._environment,
                 "AzureWebJobsStorage": "UseDevelopmentStorage=true",
@@ -42,8 +46,15 @@ class Azure:
                 "DESKBRIDGE_ALLOWED_PRIVATE_HOSTS": private,
             }
         )
-        content = {"vault_url": "https://localhost:1", "method": "system_assigned", "resource_manager": self.lab.url}
-        store = CredentialStore.model_validate({**content, **members})
+
+    @property
+    def store(self) -> dict[str, Any]:
+        """A credential store as an operator writes it."""
+        return {"vault_url": "https://localhost:1", "method": "system_assigned", "resource_manager": self.lab.url}
+
+    def graph(self, hosts: str = "localhost", private: str = "localhost", **members: Any) -> ResourceGraph:
+        environment = self.environment(hosts, private)
+        store = CredentialStore.model_validate({**self.store, **members})
         allowed = AllowedHosts(environment.further_hosts())
         outbound = Outbound(environment.hosts("DESKBRIDGE_ALLOWED_PRIVATE_HOSTS"))
         return resource_graph("acorn", store, StoreIdentity("acorn", store, environment), outbound, allowed)
@@ -78,6 +89,34 @@ def test_every_vault_that_the_identity_sees_is_listed_once_in_pages_with_its_tag
     assert [one.name for one in found] == [f"vault-{number:04}" for number in range(count)]
     assert [dict(one.tags) for one in found[:3]] == [{}, {"env": "e1"}, {}]
     assert found[0].resource_id == resource_id("vault-0000").lower()
+
+
+def test_a_sweep_of_the_whole_desk_asks_with_the_identity_of_the_store_that_a_pattern_names(azure: Azure) -> None:
+    azure.lab.put(resource_id("ash"), {"env": "production"})
+    azure.lab.put(resource_id("elm"), {"env": "test"})
+    bootstrap.reset()
+    try:
+        bootstrap.replace("environment", azure.environment())
+        bootstrap.replace("tables", MemoryTables())
+        bootstrap.replace("audit", UNAUDITED)
+        put = bootstrap.settings().put
+        put("credential-stores", "acorn", azure.store, by="test")
+        webhook = {"scope": "any", "store": "acorn", "secret": "webhook"}
+        put("credentials", "webhook", webhook, by="test")
+        patterns = [{"subscription": AZURE_SUBSCRIPTION, "tags": {"env": "prod*"}, "store": "acorn"}]
+        put("key-vault-events", "default", settings(allowed_vaults=[], vault_patterns=patterns), by="test")
+        sweep, waiting = bootstrap.sweeps().start(None, "kim")
+        while waiting:
+            message = waiting.pop(0)
+            if "vault" not in json.loads(message):
+                waiting += bootstrap.sweeps().do(message)
+        told = bootstrap.sweeps().vaults.report(sweep.id, 9, None)[0]
+        assert [(one.what, one.vault) for one in told] == [("added", "ash")]
+        configured = bootstrap.ticket_configuration()()
+        assert configured is not None
+        assert [configured.allowed(name, resource_id(name).lower()) for name in ("ash", "elm")] == [True, False]
+    finally:
+        bootstrap.reset()
 
 
 def test_vaults_are_asked_for_by_name(azure: Azure) -> None:
