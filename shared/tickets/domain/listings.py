@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from shared.moments import same_date
+from shared.moments import LONG_AGO, same_date
 
 _MOST_SPELLS = 20
 
@@ -101,11 +101,10 @@ def relisted(before: Listing | None, listed: VersionListed, told: tuple[datetime
     if created_at is not None and before is not None and before.created_at is not None:
         # What a clock that runs ahead says is cut to each sweep's own moment; the first counts.
         created_at = min(created_at, before.created_at)
-    changed_at = listed.changed_at or (before.changed_at if before and before.created_at is None else listed.read_at)
     # The same date in other digits needs no outweighing: whether event or sweep came first is then all the same.
-    told_until = before.told_until if before is not None else None
-    if told is not None and not same_date(told[0], listed.expires_at):
-        told_until = told[1]
+    told_until = told[1] if told is not None and not same_date(told[0], listed.expires_at) else None
+    # When a sweep misses a version is chance: whatever is told of one that is not there, it never was.
+    changed_at = listed.changed_at or LONG_AGO
     return Listing(created_at, changed_at, listed.expires_at, listed.enabled, listed.current, told_until)
 
 
@@ -127,7 +126,7 @@ def spells_with(spells: Sequence[Spell], listed: VersionListed) -> tuple[Spell, 
 
 def _no_use(listed: VersionListed) -> Spell | None:
     if listed.created_at is None:
-        return Spell(listed.read_at, "is not in the vault")
+        return Spell(LONG_AGO, "is not in the vault")
     if not listed.enabled:
         return Spell(listed.changed_at or listed.read_at, "is disabled")
     if listed.expires_at is not None and listed.expires_at <= listed.read_at:

@@ -263,12 +263,11 @@ def _observed(version: Version, event: KeyVaultEvent) -> Version:
 
 
 def _merge_version(state: ObjectState, listed: VersionListed) -> ObjectState:
-    seen_at = listed.read_at if listed.created_at is None else listed.created_at
-    version = state.versions.get(listed.version) or Version(first_seen_at=seen_at)
+    version = state.versions.get(listed.version) or Version(first_seen_at=listed.created_at or listed.read_at)
     told = version.told_expires
     version = replace(
         version,
-        first_seen_at=min(version.first_seen_at, seen_at),
+        first_seen_at=min(version.first_seen_at, listed.created_at or version.first_seen_at),
         listing=relisted(version.listing, listed, None if told is None else (told.value, told.stamp)),
         spells=spells_with(version.spells, listed),
     )
