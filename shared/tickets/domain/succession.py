@@ -128,6 +128,7 @@ def _moves(name: str, version: Version) -> Iterator[_Move]:
     if creation is not None or not spells or spells[0].since > created_at:
         yield _Move(created_at, name)
     for spell in spells:
-        yield _Move(max(created_at, spell.since), name, spell.why)
+        # Notes of one moment have no order of their own.
+        yield _Move(max(created_at + timedelta(microseconds=1), spell.since), name, spell.why)
         if spell.until is not None:
             yield _Move(max(created_at, spell.until), name)
