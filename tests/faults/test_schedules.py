@@ -108,7 +108,7 @@ def test_a_write_that_is_given_up_silently_is_found(monkeypatch: pytest.MonkeyPa
 
 def test_deactivating_after_a_reading_that_broke_off_is_found() -> None:
     with MUTATIONS["deactivating after a reading that broke off"].apply():
-        assert _found(range(5, 45), "users", "wrongly deactivated", profile="services")
+        assert _found(range(1, 31), "ec2", "wrongly deactivated", profile="services")
 
 
 def test_a_worker_that_stood_still_and_goes_on_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
