@@ -21,7 +21,7 @@ param workspaceId string
 @minValue(7)
 param deadLetterDays int = 90
 
-var tables = ['tickets', 'assets', 'users', 'runs', 'settings', 'outbox', 'index', 'audit', 'access', 'counts', 'vaults']
+var tables = ['tickets', 'assets', 'users', 'runs', 'settings', 'outbox', 'index', 'audit', 'access', 'vaults']
 var queues = [
   'import-parts'
   'import-parts-poison'

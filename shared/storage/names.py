@@ -9,7 +9,6 @@ OUTBOX_TABLE = "outbox"
 INDEX_TABLE = "index"
 AUDIT_TABLE = "audit"
 ACCESS_TABLE = "access"
-COUNTS_TABLE = "counts"
 VAULTS_TABLE = "vaults"
 TABLES = (
     TICKETS_TABLE,
@@ -21,7 +20,6 @@ TABLES = (
     INDEX_TABLE,
     AUDIT_TABLE,
     ACCESS_TABLE,
-    COUNTS_TABLE,
     VAULTS_TABLE,
 )
 
