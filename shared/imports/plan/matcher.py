@@ -5,11 +5,13 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from shared.imports.plan.model import (
+    CREATED,
     Action,
     Candidate,
     DesiredRecord,
     ExistingRecord,
     Finder,
+    IndexEntry,
     MatchOn,
     PlanEntry,
     Policy,
@@ -35,9 +37,12 @@ class Match(NamedTuple):
 class Matcher:
     """Finds and judges candidates of one part. `is_seen` tells by row key which records the source has."""
 
-    def __init__(self, partition: str, policy: Policy, *, find: Finder, is_seen: IsSeen) -> None:
+    def __init__(
+        self, partition: str, policy: Policy, index: Mapping[str, IndexEntry], *, find: Finder, is_seen: IsSeen
+    ) -> None:
         self._partition = partition
         self._policy = policy
+        self._index = index
         self._find = find
         self._is_seen = is_seen
         # Rows of other ids that a record of this part follows and changes, as they are afterwards.
@@ -85,7 +90,8 @@ class Matcher:
 
     def recheck(self, entries: Sequence[PlanEntry]) -> list[PlanEntry]:
         """Updates of records that have rows of their own, and get other values in matching columns: an error where
-        another record has such a value, because two rows would then be one person or machine."""
+        another record has such a value, because two rows would then be one person or machine. Rows that this run
+        makes in the part are not looked at: a preview makes none."""
         for entry in entries:
             self.remember(entry)
         others: dict[str, str] = {}
@@ -97,10 +103,16 @@ class Matcher:
             for entry, desired, value in keyed:
                 for one in found.get(value, ()) if value else ():
                     own = entry.existing is not None and one.key == entry.existing.key
-                    if not own and not why_not_take(self._policy, match, desired, one):
+                    if not own and not self._is_new(one.key) and not why_not_take(self._policy, match, desired, one):
                         said = f"{field_of(match.column)} is now {value!r}, which {one.label} has too."
                         others.setdefault(entry.row_key, said)
         return [_refused(entry, others[entry.row_key]) if entry.row_key in others else entry for entry in entries]
+
+    def _is_new(self, key: Key) -> bool:
+        if key.partition != self._partition:
+            return False
+        indexed = self._index.get(key.row)
+        return indexed is None or indexed.done == CREATED
 
     def _found(self, match: MatchOn, values: Sequence[str]) -> Mapping[str, Sequence[Candidate]]:
         """What there is with these values once this run's changes are written: a preview, which writes none, and an

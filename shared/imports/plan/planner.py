@@ -129,7 +129,7 @@ class PartPlanner:
 
     @cached_property
     def _matcher(self) -> Matcher:
-        return Matcher(self._partition, self._policy, find=self._find, is_seen=self._is_seen)
+        return Matcher(self._partition, self._policy, self._index, find=self._find, is_seen=self._is_seen)
 
     @cached_property
     def _removals(self) -> RemovalPlanner:
