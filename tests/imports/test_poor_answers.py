@@ -100,3 +100,13 @@ def test_a_value_that_is_missing_in_a_few_is_taken_away(world: World) -> None:
         world.far.put(f"i-{number:02}")
     assert world.run().counts["update"] == 9
     assert world.field("i-00", "note") is None
+
+
+def test_a_number_that_is_missing_in_a_large_share_is_not_taken_away_either(world: World) -> None:
+    for number in range(20):
+        world.far.put(f"i-{number:02}", number=f"S-{number}")
+    world.run()
+    for number in range(15):
+        world.far.put(f"i-{number:02}")
+    assert world.run().counts["held_back"] == 15
+    assert world.field("i-00", "number") == "S-0"

@@ -95,8 +95,9 @@ class PartPlanner:
 
     def finish(self, *, read_to_the_end: bool) -> list[PlanEntry]:
         """The rest of the plan. Nothing is deactivated unless the part was read to its end."""
-        entries = self._matcher.recheck(self._changed_matches) if self._changed_matches else []
-        entries += self._matched() if self._held else []
+        entries = self._matched() if self._held else []
+        if self._changed_matches:
+            self._emptying += self._matcher.recheck(self._changed_matches)
         if self._emptying:
             entries += decide_emptied(self._emptying, self._policy, self._removals.active_before())
         missing = [row_key for row_key in self._index if not self._stays(row_key)]
@@ -125,9 +126,7 @@ class PartPlanner:
             return steps[entry.reason](own.row, fresh, "It is gone.")
         return self._removals.deactivate(own.row, fresh, entry.message)
 
-    # Most parts have neither a record to match nor one that is gone.
-
-    @cached_property
+    @cached_property  # Most parts have neither a record to match nor one that is gone.
     def _matcher(self) -> Matcher:
         return Matcher(self._partition, self._policy, self._index, find=self._find, is_seen=self._is_seen)
 
@@ -172,7 +171,7 @@ class PartPlanner:
         for desired in records:
             existing = loaded.get(self._own(desired))
             entry = self._new(desired, None) if existing is None else self._followed(desired, existing)
-            if entry.action is Action.UPDATE and [one for one in self._policy.matching if one.column in entry.assign]:
+            if entry.action is Action.UPDATE and [one for one in self._policy.matching if entry.assign.get(one.column)]:
                 self._changed_matches.append(entry)
             else:
                 waits = None in entry.assign.values() and waits_for_the_end(entry, self._policy)
@@ -217,7 +216,7 @@ class PartPlanner:
             if indexed is None:
                 unmatched.append(desired)
             elif indexed.claimed_by:
-                entries.append(self._returned(desired, indexed))
+                entries += self._returned(desired, indexed)
             else:
                 astray.append(desired)
         entries += self._led_back(astray)
@@ -270,11 +269,11 @@ class PartPlanner:
             self._taken[key] = self._own(first).text
         return entries
 
-    def _returned(self, desired: DesiredRecord, indexed: IndexEntry) -> PlanEntry:
+    def _returned(self, desired: DesiredRecord, indexed: IndexEntry) -> list[PlanEntry]:
         """A record whose row another record took over meanwhile."""
         if self._matcher.is_live(Key.parse(indexed.claimed_by), indexed.active and indexed.gone_since is None):
-            return refuse_claimed(desired, desired.label or desired.id, indexed.claimed_by)
-        return self._compared([desired])[0]
+            return [refuse_claimed(desired, desired.label or desired.id, indexed.claimed_by)]
+        return self._compared([desired])
 
     def _own(self, desired: DesiredRecord) -> Key:
         return Key(self._partition, desired.row_key)

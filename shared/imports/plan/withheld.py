@@ -16,13 +16,13 @@ def waits_for_the_end(entry: PlanEntry, policy: Policy) -> bool:
 def decide_emptied(entries: Sequence[PlanEntry], policy: Policy, active: int) -> list[PlanEntry]:
     """The updates of a part that empty fields: as they are, or held back where one field would be emptied in as many
     as a brake holds. `active` is how many records of the part were active before."""
-    counted = Counter(field for entry in entries for field in _emptied(entry))
+    counted = Counter(field for entry in entries if waits_for_the_end(entry, policy) for field in _emptied(entry))
     held = {field: count for field, count in counted.items() if policy.brake.holds(count, active)}
     return [_held_back(entry, held, active, policy) for entry in entries]
 
 
 def _held_back(entry: PlanEntry, held: Mapping[str, int], active: int, policy: Policy) -> PlanEntry:
-    fields = [field for field in _emptied(entry) if field in held]
+    fields = [field for field in _emptied(entry) if field in held] if waits_for_the_end(entry, policy) else []
     if not fields:
         return entry
     told = " and ".join(f"{field} of {held[field]}" for field in fields)
