@@ -43,7 +43,7 @@ def opened(engine: Engine, door_of: Callable[[str], Door]) -> Iterator[None]:
             content = body.encode() if isinstance(body, str) else body or b""
             return door_of(urlsplit(url).hostname or "")(method, url, headers, content)
 
-    def send(adapter: HTTPAdapter, request: requests.PreparedRequest, **_: Any) -> requests.Response:
+    def send(adapter: HTTPAdapter, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
         status, body, headers = answer(request.method or "", request.url or "", request.headers, request.body)
         raw = HTTPResponse(io.BytesIO(body), headers, status, preload_content=False, original_response=None)
         return adapter.build_response(request, raw)

@@ -52,13 +52,13 @@ class Result(Played):
 
 
 class _World:
-    def __init__(self, fleet: Fleet, changed_percent: float) -> None:
+    def __init__(self, fleet: Fleet, changed_percent: float, vaults: int = 0) -> None:
         self.engine = Engine(_BEGINS)
         self.host: Host | None = None
         self.aws = Aws(self.engine, fleet.accounts, fleet.count_of, changed_percent)
         self._sideways = itertools.count(_SIDEWAYS)
         self.storage = Storage(self.engine, self._put)
-        self._vaults, self._identity = Vaults(self.engine), Identity(self.engine)
+        self._vaults, self._identity = Vaults(self.engine, vaults), Identity(self.engine)
 
     def _put(self, queue: str, text: str) -> None:
         # What settings send while they are written was yesterday's.
@@ -74,6 +74,7 @@ class _World:
             "acorn.table.example": self.storage.tables,
             "acorn.queue.example": self.storage.queues,
             "identity.example": self._identity.answer,
+            "management.azure.com": self._vaults.list,
         }
         return doors[host]
 
@@ -112,7 +113,7 @@ def play_parts(
 
 def play_vaults(vaults: int, instances: int, *, sample: int, others: Sequence[int] = (), seed: int = 1) -> Result:
     """A daily sweep of the vaults."""
-    world = _World(Fleet(0, 0), 0)
+    world = _World(Fleet(0, 0), 0, vaults)
     with world.entered():
         flow = VaultsFlow(world.engine, world.storage, vaults)
         flow.settle_settings()

@@ -32,6 +32,7 @@ LATENCIES = {
     "queue message": Latency(0.010, _NOT_STATED),
     "vault": Latency(0.040, _NOT_STATED),
     "identity": Latency(0.050, _NOT_STATED),
+    "resource graph": Latency(0.500, _NOT_STATED),
     "sts": Latency(0.150, _NOT_STATED + "; another cloud is asked"),
     "organizations": Latency(0.200, _NOT_STATED + "; another cloud is asked"),
     "ec2": Latency(0.250, _NOT_STATED + "; another cloud is asked", per_row=0.0005),

@@ -29,8 +29,21 @@ _NEAR_ONE_IN = 100
 class Vaults:
     """Key Vault: what a vault holds follows from its name. The secrets of the desk are read here too."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, number: int) -> None:
         self._engine = engine
+        self._number = number
+
+    def list(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Azure Resource Graph: all vaults in the order of their names, page by page."""
+        del method, url, headers
+        self._engine.charge(Call("resource graph"))
+        options = json.loads(body)["options"]
+        begin, most = int(options.get("$skipToken") or 0), int(options["$top"])
+        end = min(begin + most, self._number)
+        found: dict[str, Any] = {"data": [{"id": _resource(vault_name(one)), "tags": {}} for one in range(begin, end)]}
+        if end < self._number:
+            found["$skipToken"] = str(end)
+        return 200, json.dumps(found).encode(), _JSON
 
     def answer(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         del method, body
@@ -125,8 +138,11 @@ def _vault_of(message: Message) -> str:
 
 
 def _known(vault: str, swept_at: datetime) -> KnownVault:
-    resource = f"/subscriptions/{_SUBSCRIPTION}/resourcegroups/desk/providers/microsoft.keyvault/vaults/{vault}"
-    return KnownVault(vault, swept_at, "kv", resource_id=resource, tried_at=swept_at, swept_at=swept_at)
+    return KnownVault(vault, swept_at, "kv", resource_id=_resource(vault), tried_at=swept_at, swept_at=swept_at)
+
+
+def _resource(vault: str) -> str:
+    return f"/subscriptions/{_SUBSCRIPTION}/resourcegroups/desk/providers/microsoft.keyvault/vaults/{vault}"
 
 
 def _rows_of(vault: str, swept_at: datetime) -> list[tuple[str, Mapping[str, Any]]]:

@@ -3,18 +3,18 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, StringConstraints, field_validator
 
 from functions.schemas.shapes import Answer, Body
-from functions.schemas.tickets import ShortText
 
 MOST_SWEPT = 100
+VaultName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,127}$")]
 
 
 class SweepRequest(Body):
     """Which vaults: some by name, or all that have a store."""
 
-    vaults: Literal["all"] | Annotated[list[ShortText], Field(min_length=1, max_length=MOST_SWEPT)] = Field(
+    vaults: Literal["all"] | Annotated[list[VaultName], Field(min_length=1, max_length=MOST_SWEPT)] = Field(
         description="Names of allowed vaults, or `all`."
     )
 

@@ -69,7 +69,7 @@ def tenants(running: EC2Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tenant
     running.organization.clear()
 
 
-def test_it_names_each_account_and_region_as_the_import_meets_them(running: EC2Lab, tenants: Tenants) -> None:
+def test_it_names_each_account_and_region_as_the_import_meets_them(running: EC2Lab, tenants: Tenants) -> None:  # AWS-07
     running.deny("DescribeInstances", ACORN, IRELAND)
     accounts = [{"account": ACORN}, {"account": OTHER, "role": ROLE_ARN, "external_id": "wrong"}]
     tenants.put("acorn", accounts=accounts, regions=[LONDON, IRELAND, "af-south-1"])
