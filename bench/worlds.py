@@ -12,6 +12,17 @@ PART = f"{ACORN}:{LONDON}"
 PARTITION = f"aws:{ACORN}:{LONDON}"
 
 _PREFIXES = ("ACORN-LDN", "ACORN-DUB", "ACORN-NYC", "STJ", "build", "k8s-node")
+# What an import of the bench takes of each instance.
+FIELD_MAPPINGS = [
+    {"source": "tags.Name", "field": "name"},
+    {"source": "tags.AssetNumber", "field": "asset-number"},
+    {"source": "InstanceType", "field": "model"},
+    {"source": "State.Name", "field": "status"},
+    {"source": "PrivateIpAddress", "field": "ip-address"},
+    {"source": "PrivateDnsName", "field": "host-name"},
+    {"source": "PlatformDetails", "field": "operating-system"},
+    {"source": "tags.Owner", "field": "owner"},
+]
 
 
 def rules(count: int) -> list[list[dict[str, Any]]]:
@@ -62,16 +73,7 @@ def settle(settings: SettingsStore, *, rule_count: int = 200) -> None:
         },
         "accounts": [{"account": ACORN}],
         "regions": [LONDON],
-        "field_mappings": [
-            {"source": "tags.Name", "field": "name"},
-            {"source": "tags.AssetNumber", "field": "asset-number"},
-            {"source": "InstanceType", "field": "model"},
-            {"source": "State.Name", "field": "status"},
-            {"source": "PrivateIpAddress", "field": "ip-address"},
-            {"source": "PrivateDnsName", "field": "host-name"},
-            {"source": "PlatformDetails", "field": "operating-system"},
-            {"source": "tags.Owner", "field": "owner"},
-        ],
+        "field_mappings": FIELD_MAPPINGS,
         "asset_type": {
             "mode": "rules",
             "default": "server",

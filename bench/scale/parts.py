@@ -10,6 +10,7 @@ from bench.scale.engine import Engine
 from bench.scale.host import Message
 from bench.scale.storage import Storage
 from bench.table_store import Partition, TableStore
+from bench.worlds import FIELD_MAPPINGS
 from shared import bootstrap
 from shared.bootstrap.sources import SOURCES
 from shared.imports.part_import import PartImport
@@ -153,16 +154,7 @@ def tenant() -> Mapping[str, Any]:
         },
         "organization": {"account_role": "desk"},
         "regions": list(REGIONS),
-        "field_mappings": [
-            {"source": "tags.Name", "field": "name"},
-            {"source": "tags.AssetNumber", "field": "asset-number"},
-            {"source": "InstanceType", "field": "model"},
-            {"source": "State.Name", "field": "status"},
-            {"source": "PrivateIpAddress", "field": "ip-address"},
-            {"source": "PrivateDnsName", "field": "host-name"},
-            {"source": "PlatformDetails", "field": "operating-system"},
-            {"source": "tags.Owner", "field": "owner"},
-        ],
+        "field_mappings": FIELD_MAPPINGS,
         "asset_type": {"default": "server"},
         "default_site": "leeds",
     }
