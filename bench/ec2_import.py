@@ -16,8 +16,9 @@ from lab.emulators.ec2.accounts import ACORN, LONDON
 from lab.emulators.ec2.process import EC2Process
 from shared.bootstrap.kinds import KINDS
 from shared.settings.store import SettingsStore
-from shared.storage.limits import OPERATIONS_PER_TRANSACTION, ROWS_PER_PAGE
 from shared.storage.rest_tables import RestTables
+from shared.storage.rows import OPERATIONS_PER_TRANSACTION
+from shared.storage.tables import ROWS_PER_PAGE
 
 GROUP = "EC2 import"
 

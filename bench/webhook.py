@@ -16,8 +16,8 @@ from bench.measuring import Effort, alternately, ratio
 from bench.table_service import TableProcess
 from shared.outbox.gathered import GatheredOutbox
 from shared.rules.rule_set import compile_rules
-from shared.storage.limits import OPERATIONS_PER_TRANSACTION
 from shared.storage.rest_tables import RestTables
+from shared.storage.rows import OPERATIONS_PER_TRANSACTION
 from shared.storage.tables import Tables
 from shared.tickets.configuration import Configuration
 from shared.tickets.documents import KeyVaultEvents

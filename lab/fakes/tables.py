@@ -13,23 +13,19 @@ from typing import Any
 
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, InvalidInputError
 from shared.reasons import Reason
-from shared.storage.limits import check_transaction
 from shared.storage.rows import (
-    AnyOf,
-    Condition,
     Create,
     Delete,
     Merge,
     Operation,
-    Page,
     Replace,
     Row,
     Value,
-    Where,
     check_key,
     check_row,
+    check_transaction,
 )
-from shared.storage.tables import Table
+from shared.storage.tables import AnyOf, Condition, Page, Table, Where
 
 _COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
     "eq": operator.eq,

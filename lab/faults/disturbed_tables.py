@@ -21,8 +21,8 @@ from lab.faults.flows import Flow
 from lab.faults.simulation import Simulation
 from shared.storage.errors import translated
 from shared.storage.names import ASSETS_TABLE, USERS_TABLE
-from shared.storage.rows import Operation, Page, Row, Where
-from shared.storage.tables import Table
+from shared.storage.rows import Operation, Row
+from shared.storage.tables import Page, Table, Where
 
 # Longer than a message stays hidden.
 _STALLED_SECONDS = 700.0

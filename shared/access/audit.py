@@ -15,9 +15,8 @@ from typing import Any, NamedTuple, Protocol
 from shared.access.actor import Origin, present
 from shared.access.masks import MASK, is_secret_name, masked
 from shared.errors import ChangedMeanwhileError
-from shared.storage.limits import OPERATIONS_PER_TRANSACTION
-from shared.storage.rows import Condition, Delete, Operation, Row, Save, pack, unpack
-from shared.storage.tables import Table
+from shared.storage.rows import OPERATIONS_PER_TRANSACTION, Delete, Operation, Row, Save, pack, unpack
+from shared.storage.tables import Condition, Table
 from shared.text import LONE_SURROGATE, ascending, descending
 
 # As many changed fields as an entry tells; the rest it counts.

@@ -25,8 +25,8 @@ from shared.errors import (
 )
 from shared.reasons import Reason
 from shared.storage.cursors import page_of
-from shared.storage.rows import Condition, Create, Delete, Merge, Row, Value, partition
-from shared.storage.tables import Table, scan
+from shared.storage.rows import Create, Delete, Merge, Row, Value
+from shared.storage.tables import Condition, Table, partition, scan
 
 logger = logging.getLogger(__name__)
 

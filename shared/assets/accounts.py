@@ -11,9 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared.errors import ChangedMeanwhileError
-from shared.storage.limits import in_transactions
-from shared.storage.rows import Condition, Delete, Operation, Row, Save, partition, row_key_prefix
-from shared.storage.tables import Table, scan
+from shared.storage.rows import Delete, Operation, Row, Save, in_transactions
+from shared.storage.tables import Condition, Table, partition, row_key_prefix, scan
 from shared.text import few
 
 # So long what an account or its organization said is taken as true. Shorter than from one daily run to the next.

@@ -17,8 +17,7 @@ from shared.imports.part_rows import Groups, PartRows
 from shared.imports.plan.model import DONE_AS, Action, PlanEntry
 from shared.reasons import Reason
 from shared.records.index_rows import RecordMoved, moved_by
-from shared.storage.limits import in_transactions
-from shared.storage.rows import Delete, Merge, Operation, check_row
+from shared.storage.rows import Delete, Merge, Operation, check_row, in_transactions
 
 # What a transaction carries beside the records: what the index has to follow.
 ROWS_BESIDE = 1

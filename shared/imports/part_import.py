@@ -18,7 +18,7 @@ from shared.imports.runs.repository import RunRepository
 from shared.imports.sources import SyncSource
 from shared.records.history import truncate_for_storage
 from shared.records.model import Key
-from shared.storage.limits import OPERATIONS_PER_TRANSACTION
+from shared.storage.rows import OPERATIONS_PER_TRANSACTION
 from shared.telemetry import spanned
 
 # An operator sees these one by one; the others of an import are counted, and stand in the records' history.

@@ -32,8 +32,8 @@ from shared.records import history
 from shared.records.index_rows import RecordMoved, follow_up_of
 from shared.records.model import Key, merged
 from shared.records.table import IS_RECORD, is_alias, records_of, with_line
-from shared.storage.rows import Create, Merge, Operation, Replace, Row, Value, pack, partition
-from shared.storage.tables import Table, scan
+from shared.storage.rows import Create, Merge, Operation, Replace, Row, Value, pack
+from shared.storage.tables import Table, partition, scan
 from shared.text import LONE_SURROGATE
 
 _INDEX = ("active", "hash", "alias_of", "claimed_by", "gone_since", "last_run", "last_action")

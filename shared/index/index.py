@@ -5,9 +5,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from shared.errors import ChangedMeanwhileError
-from shared.storage.limits import in_transactions
-from shared.storage.rows import Condition, Delete, Operation, Row, Save, Value, partition
-from shared.storage.tables import Table
+from shared.storage.rows import Delete, Operation, Row, Save, Value, in_transactions
+from shared.storage.tables import Condition, Table, partition
 
 # Where a filter lets little through, a short page must not take a thousand readings.
 _GROWTH = 4

@@ -26,8 +26,8 @@ from shared.errors import ChangedMeanwhileError, ConflictError, DeskbridgeError,
 from shared.outbox.model import FollowUp, follow_ups_of
 from shared.reasons import Reason
 from shared.storage.names import OUTBOX_TABLE
-from shared.storage.rows import Condition, Create, Delete, Operation, Replace, Row, Save, Value, pack, partition
-from shared.storage.tables import Table, Tables, scan
+from shared.storage.rows import Create, Delete, Operation, Replace, Row, Save, Value, pack
+from shared.storage.tables import Condition, Table, Tables, partition, scan
 from shared.text import ascending
 
 logger = logging.getLogger(__name__)

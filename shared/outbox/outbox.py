@@ -33,8 +33,8 @@ from shared.outbox.model import (
 )
 from shared.reasons import Reason
 from shared.storage.names import OUTBOX_TABLE
-from shared.storage.rows import Condition, Delete, Operation, Replace, Row, Save, partition
-from shared.storage.tables import Tables
+from shared.storage.rows import Delete, Operation, Replace, Row, Save
+from shared.storage.tables import Condition, Tables, partition
 from shared.text import KEY_FORBIDDEN, ascending
 
 logger = logging.getLogger(__name__)

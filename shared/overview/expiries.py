@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from shared.index.index import Index, Stream
-from shared.storage.limits import ROWS_PER_PAGE
+from shared.storage.tables import ROWS_PER_PAGE
 from shared.tickets.store.index_rows import SHARDS, Expiry
 from shared.tickets.store.ticket_index import expiry_in
 

@@ -16,9 +16,8 @@ from shared.records.model import Key
 from shared.records.table import RecordTable
 from shared.settings.store import SettingsStore
 from shared.storage.cursors import decode_cursor, encode_cursor
-from shared.storage.limits import ROWS_PER_PAGE
-from shared.storage.rows import Condition, Page, Row, partition, row_key_prefix, size_of_row
-from shared.storage.tables import scan
+from shared.storage.rows import Row, size_of_row
+from shared.storage.tables import ROWS_PER_PAGE, Condition, Page, partition, row_key_prefix, scan
 from shared.tickets.domain.model import Ticket
 from shared.tickets.store.repository import SCOPES_PARTITION, TicketRepository, ticket_of
 from shared.users.desk import user_id_of

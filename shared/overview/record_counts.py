@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared.records.history import HISTORY
-from shared.storage.rows import Condition, Row, Save, pack, unpack
-from shared.storage.tables import Table, scan
+from shared.storage.rows import Row, Save, pack, unpack
+from shared.storage.tables import Condition, Table, scan
 
 OVERVIEW = "overview"
 CACHED_FOR = timedelta(minutes=5)

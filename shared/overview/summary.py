@@ -12,9 +12,8 @@ from shared.imports.runs.repository import RunRepository
 from shared.index.index import Index, Stream
 from shared.overview.expiries import expiries
 from shared.overview.record_counts import CACHED_FOR, OVERVIEW, RecordCounts
-from shared.storage.limits import ROWS_PER_PAGE
 from shared.storage.rows import Row, Save, pack, unpack
-from shared.storage.tables import Table
+from shared.storage.tables import ROWS_PER_PAGE, Table
 from shared.tickets.domain.model import Priority
 from shared.tickets.store.index_rows import OPEN, SHARDS, list_partition
 

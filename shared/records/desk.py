@@ -14,7 +14,8 @@ from shared.records.model import ACTIVE, SITE, TYPE, Key, column_of
 from shared.records.table import RecordTable
 from shared.settings.store import SettingsStore
 from shared.storage.etags import short_etag
-from shared.storage.rows import AnyOf, Condition, Row, Value, partition
+from shared.storage.rows import Row, Value
+from shared.storage.tables import AnyOf, Condition, partition
 
 # As many changes as an explanation shows; the rest stands in the history.
 NEWEST_CHANGES = 50

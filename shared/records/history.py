@@ -15,9 +15,8 @@ from typing import Any
 
 from shared.records.model import FieldChange
 from shared.storage.cursors import decode_cursor, encode_cursor
-from shared.storage.limits import ROWS_PER_PAGE
-from shared.storage.rows import Create, Row, Value, pack, partition, row_key_prefix, unpack
-from shared.storage.tables import Table
+from shared.storage.rows import Create, Row, Value, pack, unpack
+from shared.storage.tables import ROWS_PER_PAGE, Table, partition, row_key_prefix
 from shared.text import LONE_SURROGATE, descending, microseconds
 
 HISTORY = "~h:"

@@ -16,7 +16,8 @@ from shared.records.table import RecordTable
 from shared.rules.operators import text_of
 from shared.storage.continuation import invalid_continuation_token
 from shared.storage.cursors import decode_cursor, encode_cursor
-from shared.storage.rows import AnyOf, Condition, Row
+from shared.storage.rows import Row
+from shared.storage.tables import AnyOf, Condition
 from shared.text import escape_key
 
 # With the look at the outbox and at the index, a search takes six calls.

@@ -17,19 +17,8 @@ from shared.records import history
 from shared.records.history import HISTORY, HistoryEntry
 from shared.records.index_rows import follow_up_of, moved_by
 from shared.records.model import FieldChange, Key, merged
-from shared.storage.rows import (
-    CHARACTERS_PER_KEY,
-    Condition,
-    Create,
-    Page,
-    Replace,
-    Row,
-    Value,
-    Where,
-    check_row,
-    partition,
-)
-from shared.storage.tables import Table, find_rows, scan
+from shared.storage.rows import CHARACTERS_PER_KEY, Create, Replace, Row, Value, check_row
+from shared.storage.tables import Condition, Page, Table, Where, find_rows, partition, scan
 from shared.text import KEY_FORBIDDEN
 
 IS_RECORD = Condition("RowKey", "lt", HISTORY)

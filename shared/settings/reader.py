@@ -12,8 +12,8 @@ from shared.settings.base import SettingsDocument
 from shared.settings.kinds import DocumentKinds
 from shared.settings.stored import AnyStored, StoredDocument, UnreadableDocument
 from shared.settings.validation import parse_document
-from shared.storage.rows import Row, partition, row_key_prefix, unpack
-from shared.storage.tables import Table, scan
+from shared.storage.rows import Row, unpack
+from shared.storage.tables import Table, partition, row_key_prefix, scan
 
 D = TypeVar("D", bound=SettingsDocument)
 

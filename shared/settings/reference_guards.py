@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from shared.errors import ChangedMeanwhileError, TryLaterError
 from shared.reasons import Reason
 from shared.settings.base import Reference
-from shared.storage.rows import Delete, Merge, Operation, Row, Save, Value, partition, row_key_prefix
-from shared.storage.tables import Table, scan
+from shared.storage.rows import Delete, Merge, Operation, Row, Save, Value
+from shared.storage.tables import Table, partition, row_key_prefix, scan
 
 # A writer that has said nothing for so long has died: its write is done, or will never be.
 _ANNOUNCED_FOR = timedelta(minutes=5)

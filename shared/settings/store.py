@@ -26,19 +26,8 @@ from shared.settings.reference_guards import Announcements, NamedMeanwhileError,
 from shared.settings.stored import AnyStored, StoredDocument, UnreadableDocument, document_as_json
 from shared.settings.validation import ReceivedDocument, check_document, document_invalid
 from shared.storage.etags import ANY_VERSION, check_version
-from shared.storage.limits import check_transaction
-from shared.storage.rows import (
-    Create,
-    Delete,
-    Operation,
-    Replace,
-    Row,
-    Value,
-    pack,
-    partition,
-    row_key_prefix,
-)
-from shared.storage.tables import Table
+from shared.storage.rows import Create, Delete, Operation, Replace, Row, Value, check_transaction, pack
+from shared.storage.tables import Table, partition, row_key_prefix
 from shared.text import descending
 
 T = TypeVar("T")

@@ -22,10 +22,9 @@ from azure.data.tables import TableClient, TableServiceClient
 
 from shared.storage import continuation
 from shared.storage.errors import code_of, translated
-from shared.storage.limits import ROWS_PER_PAGE, check_transaction
 from shared.storage.multipart import quoted_key, to_batch, to_parts
-from shared.storage.rows import AnyOf, Condition, Operation, Page, Row, Value, Where, check_key, to_utc
-from shared.storage.tables import Table
+from shared.storage.rows import Operation, Row, Value, check_key, check_transaction, to_utc
+from shared.storage.tables import ROWS_PER_PAGE, AnyOf, Condition, Page, Table, Where
 from shared.storage.transport import table_transport
 from shared.telemetry import span
 

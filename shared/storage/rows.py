@@ -1,17 +1,17 @@
-"""Rows, operations and conditions as plain values: what a repository speaks, whatever stands behind it.
+"""Rows, and the operations on them that one transaction holds, as plain values.
 
-A row knows the JSON that the service takes for it, and what the service would refuse: the emulator takes more.
-Source: Microsoft's "Understanding the Table service data model".
+A row knows the JSON that the service takes for it. What the service would refuse is refused here: the emulator takes
+more. Source: Microsoft's "Understanding the Table service data model".
 """
 
 import base64
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
-from typing import Any, Literal
+from typing import Any, TypeVar
 
 from pydantic_core import PydanticSerializationError, to_json
 
@@ -20,6 +20,7 @@ from shared.reasons import Reason
 from shared.text import KEY_FORBIDDEN
 
 Value = str | int | float | bool | bytes | datetime
+T = TypeVar("T")
 
 BYTES_PER_ROW = 1024 * 1024
 COLUMNS_PER_ROW = 252
@@ -28,6 +29,16 @@ BYTES_PER_BINARY = 65_536
 CHARACTERS_PER_KEY = 1024
 # A character outside the basic plane counts twice in UTF-16: half the limit always fits.
 CHARACTERS_PER_COLUMN = CHARACTERS_PER_TEXT // 2
+
+# What a transaction takes. Source: Microsoft's "Performing entity group transactions".
+OPERATIONS_PER_TRANSACTION = 100
+BYTES_PER_TRANSACTION = 4 * 1024 * 1024
+# A row that names what a transaction changed takes less.
+BYTES_PER_RESERVED = 256 * 1024
+# Envelope of one operation in the multipart body: headers, boundary and address.
+BYTES_PER_OPERATION_ENVELOPE = 700
+# Of a key's byte at most: a quote is written twice, of three bytes each.
+_BYTES_IN_ADDRESS = 6
 
 EARLIEST = datetime(1601, 1, 1, tzinfo=UTC)
 # C# identifier rules, as the service applies them; no dash and no dot, whatever the emulator accepts.
@@ -125,44 +136,6 @@ class Delete:
 
 
 Operation = Create | Replace | Merge | Save | Delete
-
-
-@dataclass(frozen=True)
-class Condition:
-    """`column comparison value`. The keys are columns too: `PartitionKey`, `RowKey`."""
-
-    column: str
-    comparison: Literal["eq", "ne", "gt", "ge", "lt", "le"]
-    value: Value
-
-
-@dataclass(frozen=True)
-class AnyOf:
-    """At least one of the conditions holds."""
-
-    conditions: Sequence[Condition]
-
-
-Where = Sequence[Condition | AnyOf]
-
-
-@dataclass(frozen=True)
-class Page:
-    """Some rows in key order, and where to go on; `next` is None at the end. A page may be short, even empty."""
-
-    rows: Sequence[Row]
-    next: str | None = None
-
-
-def partition(partition_key: str) -> Condition:
-    """All rows of one partition."""
-    return Condition("PartitionKey", "eq", partition_key)
-
-
-def row_key_prefix(prefix: str) -> tuple[Condition, Condition]:
-    """All row keys that begin with `prefix`. The prefix must not be empty, nor end with the last character there is."""
-    after = prefix[:-1] + chr(ord(prefix[-1]) + 1)
-    return Condition("RowKey", "ge", prefix), Condition("RowKey", "lt", after)
 
 
 def _to_entity(partition_key: str, row_key: str, values: Mapping[str, Value]) -> bytes:
@@ -267,6 +240,65 @@ def _check_sizes(row: Row) -> None:
         raise TooLargeError(
             Reason.STORAGE_LIMIT, f"The row {row.row_key!r} has {size} bytes; at most 1 MiB is allowed."
         )
+
+
+def check_transaction(partition_key: str, operations: Sequence[Operation]) -> None:
+    """Raise RowRefusedError unless the operations can be one transaction of that partition: 100 at most, 4 MiB."""
+    if not operations:
+        raise RowRefusedError(Reason.STORAGE_LIMIT, "A transaction needs at least one operation.")
+    if len(operations) > OPERATIONS_PER_TRANSACTION:
+        raise RowRefusedError(Reason.STORAGE_LIMIT, f"{len(operations)} operations are over the 100 of a transaction.")
+    seen: set[str] = set()
+    size = 0
+    for operation in operations:
+        if isinstance(operation, Delete):
+            check_key("row key", operation.row_key)
+            row_key = operation.row_key
+        else:
+            if operation.row.partition_key != partition_key:
+                raise RowRefusedError(Reason.STORAGE_LIMIT, "A transaction may touch one partition only.")
+            if isinstance(operation, (Replace, Merge)) and not operation.row.etag:
+                raise RowRefusedError(Reason.STORAGE_LIMIT, "A replacement needs the ETag of what it replaces.")
+            row_key = operation.row.row_key
+        size += size_in_transaction(operation)
+        if row_key in seen:
+            raise RowRefusedError(Reason.STORAGE_LIMIT, f"The row {row_key!r} stands twice in one transaction.")
+        seen.add(row_key)
+    if size > BYTES_PER_TRANSACTION:
+        raise RowRefusedError(Reason.STORAGE_LIMIT, f"The transaction has {size} bytes; at most 4 MiB are allowed.")
+
+
+def in_transactions(items: Iterable[tuple[T, Sequence[Operation]]], *, reserved: int = 0) -> Iterator[list[T]]:
+    """The items, each with its operations that must stay whole, in lists whose operations fit into one transaction.
+
+    As few as their order allows. A list comes as soon as it is full, before further items are asked for. `reserved`
+    is how many small rows come along with each list.
+    """
+    most_bytes = BYTES_PER_TRANSACTION - reserved * BYTES_PER_RESERVED
+    together: list[T] = []
+    room = size = 0
+    for item, operations in items:
+        item_size = sum(map(size_in_transaction, operations))
+        if together and (len(operations) > room or size + item_size > most_bytes):
+            yield together
+            together = []
+        if not together:
+            room, size = OPERATIONS_PER_TRANSACTION - reserved, 0
+        together.append(item)
+        room -= len(operations)
+        size += item_size
+    if together:
+        yield together
+
+
+def size_in_transaction(operation: Operation) -> int:
+    """The most bytes that an operation takes in the body of a transaction."""
+    if isinstance(operation, Delete):
+        # Its partition key stands in the address too, and is not known here: those of ours are short.
+        return 2 * BYTES_PER_OPERATION_ENVELOPE + _BYTES_IN_ADDRESS * len(operation.row_key.encode())
+    row = operation.row
+    keys = len(row.partition_key.encode()) + len(row.row_key.encode())
+    return BYTES_PER_OPERATION_ENVELOPE + len(row.entity) + _BYTES_IN_ADDRESS * keys
 
 
 # Documents in rows: packed into text columns of at most 64 KiB each, and back

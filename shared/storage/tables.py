@@ -1,11 +1,52 @@
-"""What a repository may ask of a table. Azure's tables answer it, and in tests those in memory."""
+"""What a repository may ask of a table, and in which words. Azure's tables answer it, and in tests those in memory."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 from shared.errors import NotFoundError
 from shared.reasons import Reason
-from shared.storage.rows import Condition, Operation, Page, Row, Where, partition
+from shared.storage.rows import Operation, Row, Value
+
+ROWS_PER_PAGE = 1000
+
+
+@dataclass(frozen=True)
+class Condition:
+    """`column comparison value`. The keys are columns too: `PartitionKey`, `RowKey`."""
+
+    column: str
+    comparison: Literal["eq", "ne", "gt", "ge", "lt", "le"]
+    value: Value
+
+
+@dataclass(frozen=True)
+class AnyOf:
+    """At least one of the conditions holds."""
+
+    conditions: Sequence[Condition]
+
+
+Where = Sequence[Condition | AnyOf]
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some rows in key order, and where to go on; `next` is None at the end. A page may be short, even empty."""
+
+    rows: Sequence[Row]
+    next: str | None = None
+
+
+def partition(partition_key: str) -> Condition:
+    """All rows of one partition."""
+    return Condition("PartitionKey", "eq", partition_key)
+
+
+def row_key_prefix(prefix: str) -> tuple[Condition, Condition]:
+    """All row keys that begin with `prefix`. The prefix must not be empty, nor end with the last character there is."""
+    after = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+    return Condition("RowKey", "ge", prefix), Condition("RowKey", "lt", after)
 
 
 class Table(Protocol):

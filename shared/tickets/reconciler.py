@@ -14,8 +14,7 @@ from datetime import datetime
 from shared.access.audit import UNAUDITED, Audit, AuditedChange
 from shared.errors import ConflictError, DeskbridgeError, RowRefusedError, TryLaterError
 from shared.reasons import Reason
-from shared.storage.limits import in_transactions
-from shared.storage.rows import Delete, Operation, Row
+from shared.storage.rows import Delete, Operation, Row, in_transactions
 from shared.tickets.domain.decide import ObjectRecord, decide
 from shared.tickets.domain.model import Context, DesiredTicket, KeyVaultEvent, ManualOverride, Note, ObjectType
 from shared.tickets.domain.observations import NamedByCertificate, Observation, merge_observations

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 
 from shared.errors import DeskbridgeError, MisconfiguredError, RowRefusedError, TooLargeError
 from shared.reasons import Reason
-from shared.storage.limits import OPERATIONS_PER_TRANSACTION
-from shared.storage.rows import Delete, Operation, Row, check_row
+from shared.storage.rows import OPERATIONS_PER_TRANSACTION, Delete, Operation, Row, check_row
 from shared.tickets.domain.decide import ObjectRecord, decide, is_known
 from shared.tickets.domain.model import (
     Context,

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from shared.errors import ChangedMeanwhileError
 from shared.imports.part_rows import Groups, PartRows
 from shared.imports.plan.model import PlanEntry
-from shared.storage.rows import Delete, Row, Save, Value, pack, partition, row_key_prefix, unpack
-from shared.storage.tables import Table, scan
+from shared.storage.rows import Delete, Row, Save, Value, pack, unpack
+from shared.storage.tables import Table, partition, row_key_prefix, scan
 from shared.users.mapping import MappedUser
 from shared.users.model import Grant, grants_in, memberships_in, realm_of
 

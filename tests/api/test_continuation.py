@@ -14,7 +14,7 @@ from shared.errors import InvalidInputError, TryLaterError
 from shared.reasons import Reason
 from shared.storage.cursors import encode_cursor
 from shared.storage.rest_tables import RestTables
-from shared.storage.rows import partition
+from shared.storage.tables import partition
 from shared.tickets.inbound.dead_letters import DeadLetters
 from tests.scripted_service import Answer, scripted_service
 from tests.storage_emulator import Storage

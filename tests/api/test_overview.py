@@ -16,7 +16,7 @@ from shared.access.token_format import new_token
 from shared.imports.runs.model import Mode, Run, RunState
 from shared.overview import record_counts
 from shared.overview.expiries import calendar
-from shared.storage.rows import Page, Where
+from shared.storage.tables import Page, Where
 from shared.tickets.domain.model import ObjectType
 from shared.tickets.store.index_rows import Expiry
 from tests.api.calling import Answer, call

@@ -17,8 +17,7 @@ from shared.imports.runs.model import Mode, Part, PartState, Run, RunState
 from shared.imports.runs.repository import RunRepository
 from shared.reasons import Reason
 from shared.storage.cursors import decode_cursor, encode_cursor, page_of
-from shared.storage.rows import Page, Where
-from shared.storage.tables import Table
+from shared.storage.tables import Page, Table, Where
 from tests.api.calling import call
 from tests.api.seeding import sites_and_types
 from tests.fakes.tables import MemoryTable, MemoryTables

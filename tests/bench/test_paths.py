@@ -10,10 +10,10 @@ import pytest
 from bench.paths import PATHS, settings_document, trace
 
 MOST: dict[str, tuple[int, int]] = {
-    "one new event": (19, 61),
-    "a part with one unchanged instance": (22, 103),
-    "a part with one changed instance": (25, 126),
-    "one settings document": (18, 114),
+    "one new event": (18, 58),
+    "a part with one unchanged instance": (21, 92),
+    "a part with one changed instance": (24, 113),
+    "one settings document": (17, 107),
 }
 
 

@@ -7,8 +7,8 @@ import pytest
 from bench.table_service import TableProcess
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError
 from shared.storage.rest_tables import RestTables
-from shared.storage.rows import AnyOf, Condition, Create, Delete, Replace, Row, Save, partition, row_key_prefix
-from shared.storage.tables import scan
+from shared.storage.rows import Create, Delete, Replace, Row, Save
+from shared.storage.tables import AnyOf, Condition, partition, row_key_prefix, scan
 from tests.storage.sdk_tables import SdkTables
 
 

@@ -13,8 +13,7 @@ from lab.emulators.event_grid.destinations import StorageQueue
 from shared import bootstrap
 from shared.errors import MisconfiguredError
 from shared.storage.names import EVENTS_QUEUE
-from shared.storage.rows import partition, row_key_prefix
-from shared.storage.tables import scan
+from shared.storage.tables import partition, row_key_prefix, scan
 from tests.storage_emulator import Storage
 from tests.tickets.desk import PAYLOADS, ingest_afterwards, settings
 

@@ -8,8 +8,7 @@ import pytest
 
 from functions.key_vault_events import receive_key_vault_events
 from shared import bootstrap
-from shared.storage.rows import partition, row_key_prefix
-from shared.storage.tables import scan
+from shared.storage.tables import partition, row_key_prefix, scan
 from tests.storage_emulator import Storage
 from tests.tickets.desk import AUTHORIZATION, PASSWORD, PAYLOADS, USERNAME, Passwords, ingest_afterwards, settings
 

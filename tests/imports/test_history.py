@@ -13,8 +13,7 @@ from shared.records import history
 from shared.records.history import HISTORY, HistoryEntry
 from shared.records.model import FieldChange, Key, column_of
 from shared.records.table import RecordTable
-from shared.storage.limits import OPERATIONS_PER_TRANSACTION
-from shared.storage.rows import Create, Operation, Replace, Row, Value, pack
+from shared.storage.rows import OPERATIONS_PER_TRANSACTION, Create, Operation, Replace, Row, Value, pack
 from shared.text import descending
 from tests.fakes.tables import MemoryTable
 from tests.imports.worlds import World

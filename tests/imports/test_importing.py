@@ -7,7 +7,7 @@ from shared.imports.applier import ROWS_BESIDE
 from shared.imports.plan.model import Trigger
 from shared.imports.runs.model import RunState
 from shared.reasons import Reason
-from shared.storage.limits import OPERATIONS_PER_TRANSACTION
+from shared.storage.rows import OPERATIONS_PER_TRANSACTION
 from tests.fakes.tables import WatchedTables
 from tests.imports.worlds import World
 

@@ -10,8 +10,8 @@ from shared.imports.runs.model import RunState
 from shared.imports.runs.reports import RunReports
 from shared.imports.runs.runner import PARTS_COUNTED
 from shared.settings.store import SettingsStore
-from shared.storage.rows import Operation, Page, Row, Where
-from shared.storage.tables import Table
+from shared.storage.rows import Operation, Row
+from shared.storage.tables import Page, Table, Where
 from tests.fakes.tables import MemoryTables
 from tests.imports.test_parts import REGIONS, tenant_of
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from shared.imports.part_rows import PartIndex, PartRows
 from shared.records.model import Key
-from shared.storage.rows import Create, Page, Replace, Row, Value
+from shared.storage.rows import Create, Replace, Row, Value
+from shared.storage.tables import Page
 from tests.fakes.tables import MemoryTables, WatchedTables
 from tests.imports.worlds import AuthRocketCase, World
 

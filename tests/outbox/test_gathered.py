@@ -12,8 +12,8 @@ from shared.errors import InvalidInputError, TryLaterError
 from shared.outbox.gathered import LATER, MARKED, SETTLED, GatheredOutbox, MarkedPartition, MarkersMessage
 from shared.outbox.model import FollowUp
 from shared.reasons import Reason
-from shared.storage.rows import Page, Row, Save
-from shared.storage.tables import Tables, scan
+from shared.storage.rows import Row, Save
+from shared.storage.tables import Page, Tables, scan
 from tests.fakes.tables import KilledError, MemoryTable, MemoryTables, WatchedTables
 
 NOW = datetime(2026, 12, 2, 8, 0, 30, tzinfo=UTC)

@@ -16,10 +16,9 @@ from shared.overview import exports
 from shared.overview.exports import Exports
 from shared.records.table import RecordTable
 from shared.settings.store import SettingsStore
-from shared.storage.limits import in_transactions
 from shared.storage.rest_tables import RestTables
-from shared.storage.rows import Page, Row, Save, Value, Where
-from shared.storage.tables import Tables
+from shared.storage.rows import Row, Save, Value, in_transactions
+from shared.storage.tables import Page, Tables, Where
 from shared.tickets.store.repository import SCOPES_PARTITION, TicketRepository
 from tests.fakes.tables import MemoryTables
 from tests.storage_emulator import Storage

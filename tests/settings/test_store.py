@@ -19,8 +19,8 @@ from shared.settings.kinds import DocumentKinds
 from shared.settings.store import SettingsStore
 from shared.settings.validation import ReceivedDocument, parse_yaml, parse_yaml_set, write_yaml
 from shared.storage.names import SETTINGS_TABLE
-from shared.storage.rows import Page, Replace, Row, Where
-from shared.storage.tables import Table, get
+from shared.storage.rows import Replace, Row
+from shared.storage.tables import Page, Table, Where, get
 from tests.fakes.tables import MemoryTables
 from tests.storage_emulator import Storage
 

@@ -12,22 +12,8 @@ from azure.data.tables import EdmType, EntityProperty, TableClient, TableService
 
 from shared.storage import continuation
 from shared.storage.errors import code_of, translated
-from shared.storage.limits import ROWS_PER_PAGE, check_transaction
-from shared.storage.rows import (
-    AnyOf,
-    Condition,
-    Create,
-    Delete,
-    Merge,
-    Operation,
-    Page,
-    Replace,
-    Row,
-    Value,
-    Where,
-    check_key,
-)
-from shared.storage.tables import Table
+from shared.storage.rows import Create, Delete, Merge, Operation, Replace, Row, Value, check_key, check_transaction
+from shared.storage.tables import ROWS_PER_PAGE, AnyOf, Condition, Page, Table, Where
 
 _SMALL_INT = 2**31
 

@@ -7,7 +7,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.errors import RowRefusedError, TooLargeError
-from shared.storage.limits import size_in_transaction
 from shared.storage.multipart import to_batch
 from shared.storage.rows import (
     BYTES_PER_ROW,
@@ -20,6 +19,7 @@ from shared.storage.rows import (
     Save,
     Value,
     check_row,
+    size_in_transaction,
     size_of_row,
 )
 

@@ -18,10 +18,20 @@ from hypothesis import strategies as st
 
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, DeskbridgeError, MisconfiguredError, TryLaterError
 from shared.storage import continuation
-from shared.storage.limits import size_in_transaction
 from shared.storage.rest_tables import RestTables, to_filter, to_row
-from shared.storage.rows import EARLIEST, AnyOf, Condition, Create, Delete, Merge, Operation, Replace, Row, Save, Value
-from shared.storage.tables import Table
+from shared.storage.rows import (
+    EARLIEST,
+    Create,
+    Delete,
+    Merge,
+    Operation,
+    Replace,
+    Row,
+    Save,
+    Value,
+    size_in_transaction,
+)
+from shared.storage.tables import AnyOf, Condition, Table
 from tests.scripted_service import Answer, Service, scripted_service
 from tests.storage import sdk_tables
 from tests.storage.sdk_tables import SdkTables

@@ -6,11 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, InvalidInputError, RowRefusedError, TooLargeError
-from shared.storage.limits import in_transactions
 from shared.storage.rest_tables import RestTables
 from shared.storage.rows import (
-    AnyOf,
-    Condition,
     Create,
     Delete,
     Merge,
@@ -19,13 +16,11 @@ from shared.storage.rows import (
     Row,
     Save,
     Value,
-    Where,
+    in_transactions,
     pack,
-    partition,
-    row_key_prefix,
     unpack,
 )
-from shared.storage.tables import Table, scan
+from shared.storage.tables import AnyOf, Condition, Table, Where, partition, row_key_prefix, scan
 from shared.text import escape_key
 from tests.fakes.tables import MemoryTables
 from tests.storage.sdk_tables import SdkTables

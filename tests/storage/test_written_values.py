@@ -4,8 +4,8 @@ import pytest
 
 from shared.records.desk import written
 from shared.storage.rest_tables import RestTables
-from shared.storage.rows import AnyOf, Condition, Row, Save, Value, partition
-from shared.storage.tables import Tables, scan
+from shared.storage.rows import Row, Save, Value
+from shared.storage.tables import AnyOf, Condition, Tables, partition, scan
 from tests.fakes.tables import MemoryTables
 from tests.storage_emulator import Storage
 

@@ -8,8 +8,8 @@ import pytest
 
 from shared.errors import MisconfiguredError, TryLaterError
 from shared.reasons import Reason
-from shared.storage.rows import Operation, Page, Row, Where
-from shared.storage.tables import Table
+from shared.storage.rows import Operation, Row
+from shared.storage.tables import Page, Table, Where
 from shared.tickets.inbound.queue import QueuedEvents
 from tests.tickets.desk import PAYLOADS, Desk
 

@@ -7,8 +7,8 @@ from shared.imports.plan.model import Action
 from shared.imports.runs.model import Part
 from shared.storage.continuation import invalid_continuation_token
 from shared.storage.cursors import decode_cursor, encode_cursor
-from shared.storage.rows import Condition, Row, Save, pack, partition, row_key_prefix, unpack
-from shared.storage.tables import Table, scan
+from shared.storage.rows import Row, Save, pack, unpack
+from shared.storage.tables import Condition, Table, partition, row_key_prefix, scan
 from shared.text import escape_key
 
 PART = "part:"

@@ -16,9 +16,8 @@ from typing import Any
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError
 from shared.imports.runs.entries import PART
 from shared.imports.runs.model import Part, PartState
-from shared.storage.limits import OPERATIONS_PER_TRANSACTION
 from shared.storage.rows import (
-    Condition,
+    OPERATIONS_PER_TRANSACTION,
     Create,
     Delete,
     Operation,
@@ -27,11 +26,9 @@ from shared.storage.rows import (
     Save,
     Value,
     pack,
-    partition,
-    row_key_prefix,
     unpack,
 )
-from shared.storage.tables import Table, scan
+from shared.storage.tables import Condition, Table, partition, row_key_prefix, scan
 from shared.text import escape_key
 
 _OPEN = "open:"

@@ -12,9 +12,8 @@ from shared.imports.runs.entries import EntryRepository
 from shared.imports.runs.model import Mode, Run, RunState
 from shared.imports.runs.parts import PartRepository, cut, without_empty
 from shared.reasons import Reason
-from shared.storage.limits import in_transactions
-from shared.storage.rows import AnyOf, Condition, Create, Delete, Operation, Replace, Row, Save, partition
-from shared.storage.tables import Table, scan
+from shared.storage.rows import Create, Delete, Operation, Replace, Row, Save, in_transactions
+from shared.storage.tables import AnyOf, Condition, Table, partition, scan
 from shared.text import KEY_FORBIDDEN, descending
 
 RUNS_PARTITION = "runs"

@@ -6,9 +6,8 @@ from datetime import datetime, timedelta
 
 from shared.errors import ChangedMeanwhileError
 from shared.index.index import Index, IndexKey
-from shared.storage.limits import OPERATIONS_PER_TRANSACTION, ROWS_PER_PAGE
-from shared.storage.rows import Condition, Delete, partition, row_key_prefix
-from shared.storage.tables import scan
+from shared.storage.rows import OPERATIONS_PER_TRANSACTION, Delete
+from shared.storage.tables import ROWS_PER_PAGE, Condition, partition, row_key_prefix, scan
 from shared.tickets.inbound.quarantine import PARTITION, Quarantine
 from shared.tickets.store.index_rows import old_receipts
 from shared.tickets.store.repository import TicketRepository

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from shared.index.index import Index, Stream
-from shared.storage.limits import ROWS_PER_PAGE
 from shared.storage.rows import Row
+from shared.storage.tables import ROWS_PER_PAGE
 from shared.text import descending
 from shared.tickets.configuration import Configuration
 from shared.tickets.domain.decide import version_of

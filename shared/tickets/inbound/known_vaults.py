@@ -14,17 +14,8 @@ from itertools import islice
 
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, ConflictError, TryLaterError
 from shared.reasons import Reason
-from shared.storage.limits import OPERATIONS_PER_TRANSACTION
-from shared.storage.rows import (
-    Condition,
-    Delete,
-    Operation,
-    Row,
-    Save,
-    partition,
-    row_key_prefix,
-)
-from shared.storage.tables import Table, scan
+from shared.storage.rows import OPERATIONS_PER_TRANSACTION, Delete, Operation, Row, Save
+from shared.storage.tables import Condition, Table, partition, row_key_prefix, scan
 from shared.text import ascending
 from shared.tickets.configuration import Configuration
 from shared.tickets.inbound.vault_rows import (

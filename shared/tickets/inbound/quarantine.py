@@ -12,22 +12,8 @@ from typing import Any
 from shared.access.audit import UNAUDITED, Audit, AuditedChange, AuditKind
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, NotFoundError
 from shared.reasons import Reason
-from shared.storage.rows import (
-    Condition,
-    Create,
-    Delete,
-    Operation,
-    Page,
-    Replace,
-    Row,
-    Save,
-    Value,
-    pack,
-    partition,
-    row_key_prefix,
-    unpack,
-)
-from shared.storage.tables import Table, scan
+from shared.storage.rows import Create, Delete, Operation, Replace, Row, Save, Value, pack, unpack
+from shared.storage.tables import Condition, Page, Table, partition, row_key_prefix, scan
 from shared.text import descending
 
 # No vault can be named so: a vault's name has no colon.

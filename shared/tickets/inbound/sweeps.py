@@ -18,8 +18,8 @@ from datetime import datetime, timedelta
 
 from shared.errors import ChangedMeanwhileError, ConflictError, DeskbridgeError, NotFoundError, TryLaterError
 from shared.reasons import Reason
-from shared.storage.rows import Condition, Create, Delete, Replace, Row, pack, partition
-from shared.storage.tables import Table
+from shared.storage.rows import Create, Delete, Replace, Row, pack
+from shared.storage.tables import Condition, Table, partition
 from shared.text import KEY_FORBIDDEN, descending
 from shared.tickets.configuration import Configuration
 from shared.tickets.inbound.known_vaults import KnownVaults

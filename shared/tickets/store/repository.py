@@ -19,21 +19,8 @@ from pydantic_core import to_json
 from shared.errors import AlreadyExistsError, DeskbridgeError
 from shared.outbox.gathered import GatheredOutbox, MarkedPartition
 from shared.outbox.model import FollowUp
-from shared.storage.rows import (
-    Condition,
-    Create,
-    Delete,
-    Operation,
-    Replace,
-    Row,
-    Save,
-    Value,
-    pack,
-    partition,
-    row_key_prefix,
-    unpack,
-)
-from shared.storage.tables import Table, scan
+from shared.storage.rows import Create, Delete, Operation, Replace, Row, Save, Value, pack, unpack
+from shared.storage.tables import Condition, Table, partition, row_key_prefix, scan
 from shared.text import ascending, descending, escape_key
 from shared.tickets.domain.decide import ObjectRecord
 from shared.tickets.domain.model import (
