@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from shared.index.index import Index, Stream
 from shared.storage.tables import ROWS_PER_PAGE
-from shared.tickets.store.index_rows import SHARDS, Expiry
+from shared.tickets.domain.decide import Expiry
+from shared.tickets.store.index_rows import SHARDS
 from shared.tickets.store.ticket_index import expiry_in
 
 # What expired longer ago is no appointment any more.

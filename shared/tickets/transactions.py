@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from shared.errors import DeskbridgeError, MisconfiguredError, RowRefusedError, TooLargeError
 from shared.reasons import Reason
 from shared.storage.rows import OPERATIONS_PER_TRANSACTION, Delete, Operation, Row, check_row
-from shared.tickets.domain.decide import ObjectRecord, decide, is_known
+from shared.tickets.domain.decide import ObjectRecord, decide, expiry_of, is_known
 from shared.tickets.domain.model import (
     Context,
     DesiredTicket,
@@ -18,7 +18,7 @@ from shared.tickets.domain.model import (
     TicketKind,
     ticket_id,
 )
-from shared.tickets.store.index_rows import ExpiryMoved, TicketMoved, Told, expiry_of, key_of_expiry
+from shared.tickets.store.index_rows import ExpiryMoved, TicketMoved, Told, key_of_expiry
 from shared.tickets.store.repository import (
     ObjectKey,
     TicketRepository,
@@ -130,7 +130,7 @@ class TicketTransactions:
     ) -> tuple[list[Operation], StoredTicketRows, TicketMoved]:
         vault, present = context.vault, stored.get(desired.key)
         if present is not None:
-            return *project(vault, row_key, desired, present.ticket_id, present), _moved(present, key)
+            return *project(vault, row_key, desired, present.ticket_id, present), TicketMoved(present, key[1])
         uses = self._uses(vault, desired)
         taken = {one.ticket_id for one in stored.values()}
         new_id, former = self._new_id(vault, key, row_key, desired, taken, check_id_collisions=check_id_collisions)
@@ -139,7 +139,7 @@ class TicketTransactions:
         kept = [] if former is None else [note for note in timeline_of(former) if note not in desired.notes]
         rows, after = project(vault, row_key, desired, new_id, known)
         rows += [create_note(vault, new_id, note) for note in (*kept, *uses)]
-        return rows, after, _moved(known or StoredTicketRows(new_id), key)
+        return rows, after, TicketMoved(known or StoredTicketRows(new_id), key[1])
 
     def _new_id(
         self,
@@ -194,19 +194,16 @@ def _without_stale(
             overrides.pop(stale, None)
         elif len(operations) + len(rows := remove(stored[stale])) <= _ROOM:
             operations += rows
-            told.append(_moved(stored[stale], (record.state.object_type, record.state.name)))
+            told.append(TicketMoved(stored[stale], record.state.name))
             del stored[stale]
         else:
             incomplete = True
     return stored, overrides, incomplete
 
 
-def _moved(stored: StoredTicketRows, key: ObjectKey) -> TicketMoved:
-    return TicketMoved(stored.ticket_id, key[1], stored.list_keys, stored.site)
-
-
 def _expiry_moved(vault: str, before: ObjectRecord, after: ObjectRecord) -> list[Told]:
-    earlier, now = expiry_of(vault, before), expiry_of(vault, after)
-    if earlier == now:
+    # What is not stored stands nowhere.
+    earlier = expiry_of(vault, before) if before.etag else None
+    if earlier == expiry_of(vault, after):
         return []
     return [ExpiryMoved(after.row_key, "" if earlier is None else key_of_expiry(earlier, after.row_key).row)]

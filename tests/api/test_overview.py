@@ -17,8 +17,8 @@ from shared.imports.runs.model import Mode, Run, RunState
 from shared.overview import record_counts
 from shared.overview.expiries import calendar
 from shared.storage.tables import Page, Where
+from shared.tickets.domain.decide import Expiry
 from shared.tickets.domain.model import ObjectType
-from shared.tickets.store.index_rows import Expiry
 from tests.api.calling import Answer, call
 from tests.api.conftest import CREDENTIAL, STORE
 from tests.api.seeding import asset, secrets_of_two_vaults, sites_and_types, user

@@ -9,8 +9,7 @@ from shared.errors import TryLaterError
 from shared.reasons import Reason
 from shared.tickets import reconciler
 from shared.tickets.domain import decide as decisions
-from shared.tickets.store import repository
-from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
+from tests.fakes.tables import KilledError, MemoryTable, MemoryTables, WatchedTables
 from tests.outbox.settling import settled
 from tests.tickets.desk import PAYLOADS, Desk
 
@@ -63,9 +62,9 @@ def test_a_large_delivery_that_comes_again_is_known_from_one_reading() -> None:
     assert calls == ["page"]
 
 
-@pytest.mark.parametrize("rows", [0.05, 0.5, 1, 2])
+@pytest.mark.parametrize("most", [1, 7, 40])
 def test_among_many_other_objects_some_are_read_together_and_the_rest_one_by_one(
-    monkeypatch: pytest.MonkeyPatch, rows: float
+    monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     desk, apart = Desk(), Desk()
     for each in (desk, apart):
@@ -73,7 +72,8 @@ def test_among_many_other_objects_some_are_read_together_and_the_rest_one_by_one
     later = _events(130)[::2]
     for number, event in enumerate(later):
         event["id"] = f"later-{number}"
-    monkeypatch.setattr(repository, "_ROWS_FOR_A_READ", rows)
+    page = MemoryTable.page
+    monkeypatch.setattr(MemoryTable, "page", lambda *at, size=1000, **how: page(*at, size=min(size, most), **how))
     assert desk.post(later).status == 200
     monkeypatch.setattr(reconciler, "_READ_TOGETHER", 1_000)
     assert apart.post(later).status == 200

@@ -152,8 +152,7 @@ class TicketEditor:
         )
         notes = [create_note(row.partition_key, ticket.ticket_id, note) for note in edited.notes]
         with self._recording(row.partition_key, edited.change) as audited:
-            stored = stored_of(row)
-            moved = TicketMoved(ticket.ticket_id, ticket.object_name, stored.list_keys, stored.site)
+            moved = TicketMoved(stored_of(row), ticket.object_name)
             self._repository.write(row.partition_key, [rewrite(row, changed), *notes, *audited], [moved])
 
     def _find(self, ticket_id: str) -> Row:

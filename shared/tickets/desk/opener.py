@@ -12,6 +12,7 @@ from shared.tickets.domain.model import (
     Phase,
     Priority,
     Status,
+    StoredTicketRows,
     Ticket,
     TicketKind,
     ticket_id,
@@ -67,7 +68,8 @@ class TicketOpener:
             found = ticket_id(*about, longer, prefix=request.id_prefix)
             operations, _ = project(partition_key, "", _desired(request), found, None)
             try:
-                self._repository.write(partition_key, operations, [TicketMoved(found, request.object_name)])
+                moved = TicketMoved(StoredTicketRows(found), request.object_name)
+                self._repository.write(partition_key, operations, [moved])
             except AlreadyExistsError:
                 present = self._repository.find_ticket(partition_key, found)
                 if present is not None and present.text("ticket_key") != request.condition:

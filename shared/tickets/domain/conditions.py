@@ -88,13 +88,14 @@ def _expiry(
     state: ObjectState, name: str, succession: Succession | None, context: Context
 ) -> Iterator[TicketCondition]:
     version = state.versions[name]
+    expires_at, (outdated, current) = version.expires_at, version.outdated_and_current()
     # What the present expiry date confirms comes last: it says how the condition stands, and its rule decides.
-    occurrences = _ruled(state, version.expiry_in_order(), context)
+    occurrences = _ruled(state, (*outdated, *current), context)
     if not occurrences:
         return
     latest = occurrences[-1][0]
     opened_at = min([one.at for one, _ in occurrences])
-    confirmed = version.confirms(latest)
+    confirmed = latest in current
     phase, ending = _how_any_ended(state, name)
     story = Story() if succession is None else succession.story(name, opened_at)
     if ending is None and story.replaced:
@@ -102,7 +103,7 @@ def _expiry(
     elif ending is None:
         phase, ending = _how_expiry_ended(version, context, confirmed=confirmed)
     urgency = 1 if latest.change is ChangeType.EXPIRED else -latest.days
-    expires_at = version.expires_at if confirmed and version.expires_at is not None else latest.expires_at
+    expires_at = expires_at if confirmed and expires_at is not None else latest.expires_at
     condition = ConditionState(phase, urgency, expires_at)
     notes = (*[_expiry_note(one) for one, _ in occurrences], *story.notes, *_absences(state, opened_at))
     yield TicketCondition(TicketKind.EXPIRY, name, occurrences, condition, ending, notes)
@@ -152,7 +153,7 @@ def _how_any_ended(state: ObjectState, name: str) -> tuple[Phase, Note | None]:
     if state.gone_at is not None and state.gone:
         text = f"Closed: the {state.object_type} is no longer in the vault."
         return Phase.DELETED, Note(state.gone_at, AUTHORS[BY_SWEEP], text)
-    if version.absent and version.listing is not None:
+    if version.listing is not None and version.absent:
         text = "Closed: this version is not in the vault."
         return Phase.DELETED, Note(version.listing.changed_at, AUTHORS[BY_SWEEP], text)
     if version.of_certificate or state.managed:

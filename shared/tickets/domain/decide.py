@@ -16,6 +16,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from shared.moments import FAR_AWAY
 from shared.tickets.domain.conditions import TicketCondition, conditions_of, moment_text
@@ -35,7 +36,7 @@ from shared.tickets.domain.model import (
     Ticket,
     TicketKind,
 )
-from shared.tickets.domain.observations import BY_SWEEP, ObjectState, Occurrence
+from shared.tickets.domain.observations import BY_SWEEP, ObjectState, Occurrence, rank
 from shared.tickets.domain.templates import DETAILS, LONGEST_DETAILS, LONGEST_SUMMARY, PLACEHOLDER, SUMMARIES
 
 _URGENT_DAYS = 10
@@ -100,6 +101,39 @@ def decide(
     keyed = [(f"{condition.kind}:{condition.version}", condition) for condition in conditions]
     tickets = [_ticket(state, key, condition, overrides.get(key), context) for key, condition in keyed]
     return Decision(tuple(tickets), used)
+
+
+@dataclass(frozen=True)
+class Expiry:
+    """An object whose current version has an expiry date, or None when it has none; its sites and teams."""
+
+    vault: str
+    object_type: ObjectType
+    object_name: str
+    version: str
+    expires_at: datetime | None
+    sites: tuple[str, ...] = ()
+    teams: tuple[str, ...] = ()
+
+
+def expiry_of(vault: str, record: ObjectRecord) -> Expiry | None:
+    """Of an object that is known and not gone, by its newest version.
+
+    What people decided goes before what the rules did.
+    """
+    state = record.state
+    present = [name for name, version in state.versions.items() if not version.absent]
+    if state.object_type is ObjectType.VAULT or state.gone or not present:
+        return None
+    newest = max(present, key=partial(rank, state))
+    if state.managed or state.versions[newest].of_certificate:
+        # The certificate stands there.
+        return None
+    people, rules = tuple(record.overrides.values()), tuple(record.rule_results.values())
+    sites = {one.site for one in people if one.site} or {one.site for one in rules if one.site}
+    teams = {one.team for one in people if one.team} or {one.team for one in rules if one.team}
+    expires_at = state.versions[newest].expires_at
+    return Expiry(vault, state.object_type, state.name, newest, expires_at, tuple(sorted(sites)), tuple(sorted(teams)))
 
 
 def version_of(key: str) -> str:

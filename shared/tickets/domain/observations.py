@@ -125,11 +125,13 @@ class Version:
         newer = told is not None and listing.is_older_than(told.stamp) and not same_date(told.value, listing.expires_at)
         return told.value if told is not None and newer else listing.expires_at
 
-    def expiry_in_order(self) -> list[Occurrence]:
-        """By urgency; those that the present expiry date confirms come last."""
-        return sorted(self.expiry_occurrences, key=lambda one: (self.confirms(one), one.severity))
+    def outdated_and_current(self) -> tuple[list[Occurrence], list[Occurrence]]:
+        """The occurrences of another expiry date than the present one, and those of this one; each by urgency."""
+        by_urgency = sorted(self.expiry_occurrences, key=lambda one: one.severity)
+        current = [one for one in by_urgency if self._confirms(one)]
+        return [one for one in by_urgency if one not in current], current
 
-    def confirms(self, occurrence: Occurrence) -> bool:
+    def _confirms(self, occurrence: Occurrence) -> bool:
         """Whether the occurrence speaks of the expiry date that the version has now, as far as that is known."""
         if occurrence.expires_at is None or (self.listing is None and self.told_expires is None):
             return True

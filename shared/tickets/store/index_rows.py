@@ -6,18 +6,16 @@ of a site. What is open stands in `open` (newest first) and `due` (soonest first
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from shared.index.index import IndexKey, Stream
 from shared.index.terms import partition_of_term, terms_of
 from shared.storage.rows import Value
 from shared.text import ascending, escape_key
-from shared.tickets.domain.decide import ObjectRecord
-from shared.tickets.domain.model import ObjectType
-from shared.tickets.domain.observations import rank
+from shared.tickets.domain.decide import Expiry
+from shared.tickets.domain.model import StoredTicketRows
 
 # What follows from a change, by its name in the outbox.
 FOLLOW_UP = "tickets"
@@ -31,12 +29,10 @@ SHARDS = tuple(f"all:{number}" for number in range(4))
 
 @dataclass(frozen=True)
 class TicketMoved:
-    """A ticket whose row changes. `list_keys` and `site` are those from before."""
+    """A ticket whose row changes, as it was stored before."""
 
-    ticket_id: str
+    stored: StoredTicketRows
     object_name: str
-    list_keys: tuple[str, ...] = ()
-    site: str | None = None
 
 
 @dataclass(frozen=True)
@@ -48,23 +44,6 @@ class ExpiryMoved:
 
 
 Told = TicketMoved | ExpiryMoved
-
-
-def content_of(told: Sequence[Told]) -> dict[str, Any]:
-    """What the outbox keeps of changes."""
-    tickets = [one for one in told if isinstance(one, TicketMoved)]
-    return {
-        "tickets": [[one.ticket_id, one.object_name, list(one.list_keys), one.site] for one in tickets],
-        "objects": [[one.row_key, one.before] for one in told if isinstance(one, ExpiryMoved)],
-    }
-
-
-def told_of(content: Mapping[str, Any]) -> Iterator[Told]:
-    """What `content_of` made."""
-    for ticket_id, object_name, list_keys, site in content["tickets"]:
-        yield TicketMoved(ticket_id, object_name, tuple(list_keys), site)
-    for row_key, before in content["objects"]:
-        yield ExpiryMoved(row_key, before)
 
 
 def list_partition(name: str, by: str) -> str:
@@ -87,55 +66,23 @@ def ticket_terms(ticket_id: str, object_name: str, scope: str) -> tuple[str, ...
 
 def keys_of_ticket(partition_key: str, moved: TicketMoved) -> Iterator[IndexKey]:
     """Where a ticket stands in the index, as the change tells it; nowhere when it is new."""
-    if not moved.list_keys:
+    stored = moved.stored
+    if not stored.list_keys:
         return
     scope = scope_of(partition_key)
-    shard = int(hashlib.sha256(moved.ticket_id.encode()).hexdigest()[:8], 16) % len(SHARDS)
-    places = [SHARDS[shard], by_scope(scope), *([by_site(moved.site)] if moved.site else [])]
-    for list_key in moved.list_keys:
+    shard = int(hashlib.sha256(stored.ticket_id.encode()).hexdigest()[:8], 16) % len(SHARDS)
+    places = [SHARDS[shard], by_scope(scope), *([by_site(stored.site)] if stored.site else [])]
+    for list_key in stored.list_keys:
         name, _, row = list_key.partition(":")
         for by in places:
             yield IndexKey(list_partition(name, by), row)
-    for term in ticket_terms(moved.ticket_id, moved.object_name, scope):
-        yield IndexKey(partition_of_term(TERMS, term), f"{escape_key(term)}|{moved.ticket_id}")
+    for term in ticket_terms(stored.ticket_id, moved.object_name, scope):
+        yield IndexKey(partition_of_term(TERMS, term), f"{escape_key(term)}|{stored.ticket_id}")
 
 
 def scope_of(partition_key: str) -> str:
     """The part of its source that a partition is about: another source's begins with the source's name."""
     return partition_key.rpartition(":")[2]
-
-
-@dataclass(frozen=True)
-class Expiry:
-    """An object whose current version has an expiry date, or None when it has none; its sites and teams."""
-
-    vault: str
-    object_type: ObjectType
-    object_name: str
-    version: str
-    expires_at: datetime | None
-    sites: tuple[str, ...] = ()
-    teams: tuple[str, ...] = ()
-
-
-def expiry_of(vault: str, record: ObjectRecord) -> Expiry | None:
-    """Of an object that is known and not gone, by its newest version.
-
-    What people decided goes before what the rules did.
-    """
-    state = record.state
-    present = [name for name, version in state.versions.items() if not version.absent]
-    if state.object_type is ObjectType.VAULT or state.gone or not present:
-        return None
-    newest = max(present, key=lambda name: rank(state, name))
-    if state.managed or state.versions[newest].of_certificate:
-        # The certificate stands there.
-        return None
-    people, rules = tuple(record.overrides.values()), tuple(record.rule_results.values())
-    sites = {one.site for one in people if one.site} or {one.site for one in rules if one.site}
-    teams = {one.team for one in people if one.team} or {one.team for one in rules if one.team}
-    expires_at = state.versions[newest].expires_at
-    return Expiry(vault, state.object_type, state.name, newest, expires_at, tuple(sorted(sites)), tuple(sorted(teams)))
 
 
 def key_of_expiry(expiry: Expiry, row_key: str) -> IndexKey:

@@ -20,7 +20,7 @@ from shared.errors import AlreadyExistsError, DeskbridgeError
 from shared.outbox.gathered import GatheredOutbox, MarkedPartition
 from shared.outbox.model import FollowUp
 from shared.storage.rows import Create, Delete, Operation, Replace, Row, Save, Value, pack, unpack
-from shared.storage.tables import Condition, Table, partition, row_key_prefix, scan
+from shared.storage.tables import Table, find_rows, partition, row_key_prefix, scan
 from shared.text import ascending, descending, escape_key
 from shared.tickets.domain.decide import ObjectRecord
 from shared.tickets.domain.model import (
@@ -35,12 +35,10 @@ from shared.tickets.domain.model import (
     TicketKind,
 )
 from shared.tickets.domain.observations import ObjectState
-from shared.tickets.store.index_rows import DONE, DUE, FOLLOW_UP, NEVER, OPEN, Told, content_of
+from shared.tickets.store.index_rows import DONE, DUE, FOLLOW_UP, NEVER, OPEN, ExpiryMoved, TicketMoved, Told
 
 # No scope can be named so: a vault's name has no colon, and every other scope has something behind it.
 SCOPES_PARTITION = "scopes:"
-# As much of a page as takes as long as asking for one row.
-_ROWS_FOR_A_READ = 20
 _TIMELINE = "timeline"
 # The columns that are members of a ticket as they are: texts, texts that may be missing, times.
 _MEMBERS = (
@@ -103,23 +101,15 @@ class TicketRepository:
         return record_of(row)
 
     def load_all(self, vault: str, names: Mapping[ObjectKey, str]) -> Mapping[ObjectKey, ObjectRecord]:
-        """As `load` of each, by reading the vault's objects from the first to the last of them.
-
-        Where too many others stand between them, those are missing that the reading did not come to.
-        """
+        """As `load` of each."""
         row_keys = {object_row_key(key): key for key in names}
-        first, last = min(row_keys), max(row_keys)
-        where = [partition(vault), Condition("RowKey", "ge", first), Condition("RowKey", "le", last)]
-        found = {
-            key: ObjectRecord(ObjectState(key[0], names[key]), row_key=row_key) for row_key, key in row_keys.items()
+        rows = find_rows(self.table, vault, row_keys)
+        return {
+            key: record_of(rows[row_key])
+            if row_key in rows
+            else ObjectRecord(ObjectState(key[0], names[key]), row_key=row_key)
+            for row_key, key in row_keys.items()
         }
-        most = _ROWS_FOR_A_READ * len(names)
-        for count, row in enumerate(scan(self.table, where), 1):
-            if row.row_key in row_keys:
-                found[row_keys[row.row_key]] = record_of(row)
-            if count >= most:
-                return {key: found[key] for row_key, key in row_keys.items() if row_key <= row.row_key}
-        return found
 
     def records(self, vault: str, object_type: ObjectType | None = None) -> Iterator[ObjectRecord]:
         """All objects of the vault that anything is known about, or those of one type."""
@@ -143,6 +133,23 @@ class TicketRepository:
         # By their keys: a version that was forgotten and observed again may report a note that stands in a row already.
         notes = {note_key(note): note for note in (*timeline_of(ticket), *map(_note_of, rows))}
         return [notes[key] for key in sorted(notes)]
+
+
+def content_of(told: Sequence[Told]) -> dict[str, Any]:
+    """What the outbox keeps of changes."""
+    tickets = [(one.stored, one.object_name) for one in told if isinstance(one, TicketMoved)]
+    return {
+        "tickets": [[one.ticket_id, object_name, list(one.list_keys), one.site] for one, object_name in tickets],
+        "objects": [[one.row_key, one.before] for one in told if isinstance(one, ExpiryMoved)],
+    }
+
+
+def told_of(content: Mapping[str, Any]) -> Iterator[Told]:
+    """What `content_of` made."""
+    for ticket_id, object_name, list_keys, site in content["tickets"]:
+        yield TicketMoved(StoredTicketRows(ticket_id, list_keys=tuple(list_keys), site=site), object_name)
+    for row_key, before in content["objects"]:
+        yield ExpiryMoved(row_key, before)
 
 
 def object_row_key(key: ObjectKey) -> str:

@@ -8,20 +8,18 @@ from typing import Any
 from shared.index.index import Index, IndexKey
 from shared.storage.rows import Row, Value
 from shared.storage.tables import Tables, find_rows
+from shared.tickets.domain.decide import Expiry, expiry_of
 from shared.tickets.domain.model import ObjectType
 from shared.tickets.store.index_rows import (
-    Expiry,
     ExpiryMoved,
     TicketMoved,
     expiry_columns,
     expiry_key,
-    expiry_of,
     key_of_expiry,
     key_of_receipts,
     keys_of_ticket,
-    told_of,
 )
-from shared.tickets.store.repository import record_of, stored_of
+from shared.tickets.store.repository import record_of, stored_of, told_of
 
 # Of a ticket's own row; lists show none of it.
 _NOT_LISTED = ("details", "object_row", "ticket_key")
@@ -46,7 +44,7 @@ class TicketIndex:
                 wanted.add(one.row_key)
                 gone.update([expiry_key(one.before)] if one.before else [])
             else:
-                wanted.add(f"ticket:{one.ticket_id}")
+                wanted.add(f"ticket:{one.stored.ticket_id}")
                 gone.update(keys_of_ticket(partition_key, one))
         rows: IndexRows = {key_of_receipts(partition_key, self._now()): {"partition": partition_key}}
         for row in find_rows(self._tables.table(table), partition_key, wanted).values():
@@ -65,8 +63,7 @@ def index_rows(row: Row) -> IndexRows:
 def _of_ticket(row: Row) -> Iterator[tuple[IndexKey, dict[str, Value]]]:
     shown = {column: value for column, value in row.values.items() if column not in _NOT_LISTED}
     columns = {column: value for column, value in shown.items() if not column.startswith("timeline")}
-    stored = stored_of(row)
-    moved = TicketMoved(stored.ticket_id, row.text("object_name"), stored.list_keys, stored.site)
+    moved = TicketMoved(stored_of(row), row.text("object_name"))
     for key in keys_of_ticket(row.partition_key, moved):
         yield key, {**columns, "partition": row.partition_key}
 
