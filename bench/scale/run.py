@@ -17,8 +17,6 @@ from bench.scale.player import Player, again
 from bench.scale.storage import CONNECTION, Storage
 from bench.scale.vaults import Vaults, VaultsFlow
 from shared import bootstrap
-from shared.storage.names import VAULTS_TABLE
-from shared.tickets.inbound.vault_rows import VAULTS_PARTITION
 
 _BEGINS = datetime(2026, 11, 30, 2, 0, tzinfo=UTC)
 # Messages that the product itself sends, beside its bindings, have numbers from here on.
@@ -119,9 +117,7 @@ def play_vaults(vaults: int, instances: int, *, sample: int, others: Sequence[in
         flow.settle_settings()
         player = Player(world.engine, flow, sample, _REAL_INSTANCES, seed)
         outcome = _play(world, player, flow.timer, instances)
-        left = world.storage.store.tables[VAULTS_TABLE][VAULTS_PARTITION].order
-        day = f"{int(_BEGINS.timestamp() * 1_000_000):018d}"
-        due = sum(1 for key in left if key.startswith("due:") and key.split(":")[2] < day)
+        due = flow.left()
         result = Result(
             instances, outcome, world.engine.tally, vaults, vaults - due, "swept" if not due else "not swept", player
         )

@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +16,8 @@ from bench.table_store import Partition
 from shared import bootstrap
 from shared.storage.names import SWEEPS_QUEUE, VAULTS_TABLE
 from shared.storage.rows import Create, Replace
-from shared.tickets.inbound.vault_rows import VAULTS_PARTITION, KnownVault, changed_vault
+from shared.text import ascending
+from shared.tickets.inbound.vault_rows import KnownVault, changed_vault, partition_of
 
 _SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
 _CHALLENGE = 'Bearer authorization="https://login.microsoftonline.com/tenant", resource="https://vault.azure.net"'
@@ -100,9 +102,11 @@ class VaultsFlow:
         events = {"credentials": {"current": {"credential": "webhook"}}, "vault_patterns": [pattern]}
         put("key-vault-events", "default", events, by="scale")
         yesterday = self._engine.begins - timedelta(days=1)
-        rows = dict(row for one in range(self._number) for row in _rows_of(vault_name(one), yesterday))
-        tables = self._storage.store.tables
-        tables.setdefault(VAULTS_TABLE, {})[VAULTS_PARTITION] = Partition(rows, sorted(rows))
+        lanes: dict[str, dict[str, Mapping[str, Any]]] = defaultdict(dict)
+        for name in map(vault_name, range(self._number)):
+            lanes[partition_of(name)].update(_rows_of(name, yesterday))
+        vaults = self._storage.store.tables.setdefault(VAULTS_TABLE, {})
+        vaults.update((lane, Partition(rows, sorted(rows))) for lane, rows in lanes.items())
 
     def kind_of(self, message: Message) -> str:
         vault = _vault_of(message)
@@ -122,11 +126,17 @@ class VaultsFlow:
 
     def settle(self, message: Message) -> None:
         """Its place in the order goes: a vault that was swept is not due again."""
-        partition = self._storage.store.tables[VAULTS_TABLE][VAULTS_PARTITION]
         vault = _vault_of(message)
+        partition = self._storage.store.tables[VAULTS_TABLE][partition_of(vault)]
         key = _due_key(vault, self._engine.begins - timedelta(days=1))
         if key in partition.rows:
             partition.remove(key)
+
+    def left(self) -> int:
+        """How many vaults no sweep has come to today."""
+        today = f"due:{ascending(self._engine.begins)}"
+        lanes = self._storage.store.tables[VAULTS_TABLE].values()
+        return sum(1 for lane in lanes for key in lane.rows if "due:" <= key < today)
 
 
 def vault_name(number: int) -> str:

@@ -15,7 +15,7 @@ from shared.tickets.configuration import Configuration
 from shared.tickets.inbound.known_vaults import KnownTags, KnownVaults
 from shared.tickets.inbound.sweep_rows import sweep_row
 from shared.tickets.inbound.vault_discovery import VAULTS_A_PAGE, ListedVault, ListedVaults
-from shared.tickets.inbound.vault_rows import known_vault
+from shared.tickets.inbound.vault_rows import LANES, known_vault
 from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
 from tests.tickets.desk import AFTERWARDS, AZURE_SUBSCRIPTION, Desk, configuration, resource_id
 from tests.tickets.test_senders import of
@@ -316,15 +316,15 @@ def test_a_page_costs_the_same_beside_ten_known_vaults_and_beside_a_thousand() -
         ]
         found.worker.sweeps.do(following)
         costs.append(found.calls)
-    # The sweep, three vaults, one transaction and the day; then the sweep and the refused ones.
-    assert costs == [8, 8]
+    # The sweep, three vaults, a transaction in two lanes and the day; then the sweep and the refused ones of each lane.
+    assert costs == [16, 16]
 
 
 def _entry(name: str) -> Any:
     return patterns().entry(name, resource_id(name).lower())
 
 
-def test_a_list_of_a_thousand_vaults_that_are_known_costs_two_calls_and_no_write_a_page() -> None:
+def test_a_list_of_a_thousand_vaults_that_are_known_costs_a_call_a_lane_and_no_write_a_page() -> None:
     found = Discovered(Azure(*names(1_000)))
     found.known.keep([known_vault(name, _entry(name), NOW) for name in names(1_000)])
     sweep, _ = found.worker.sweeps.start(names(1), "kim")
@@ -332,8 +332,8 @@ def test_a_list_of_a_thousand_vaults_that_are_known_costs_two_calls_and_no_write
     found.worker.drain(waiting)
     found.calls = 0
     found.worker.drain(waiting)
-    # Five pages with the sweep and one range of vaults each, what was asked for, and the refused ones.
-    assert (len(found.azure.asked), found.calls) == (10, 5 * 2 + 1 + 2)
+    # Five pages with the sweep and one range of vaults a lane each, what was asked for, and the refused ones.
+    assert (len(found.azure.asked), found.calls) == (10, 5 * (1 + LANES) + 1 + 1 + LANES)
 
 
 @pytest.mark.parametrize("others", [0, 3_000])

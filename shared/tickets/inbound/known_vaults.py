@@ -1,26 +1,28 @@
 """The vaults that the desk knows, a row each: who reads them, when they were last swept, and what came of it.
 
-All rows stand in one partition of the table `vaults`, so that what belongs together is one transaction:
-`vault:<name>` is the vault; `due:<lane>:<last try>:<name>` puts those that are swept in order, the oldest first;
-`refused:<name>` stands beside a vault whose last sweep failed; `count:<sweep>:<lane>` counts what a sweep has done, and
-`report:<sweep>:<what>:<name>` says what it found remarkable. Lanes keep workers from writing to one counter.
+They stand in lanes, a partition of the table `vaults` each: what belongs together is one transaction, and no partition
+is asked for more than it may answer, nor one counter written by all workers. In a lane `vault:<name>` is a vault;
+`due:<last try>:<name>` puts those that are swept in order, the oldest first; `refused:<name>` stands beside a vault
+whose last sweep failed; `count:<sweep>` counts what a sweep has done, and `report:<sweep>:<what>:<name>` says what it
+found remarkable.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import groupby, islice
 
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, ConflictError, TryLaterError
 from shared.reasons import Reason
-from shared.storage.rows import OPERATIONS_PER_TRANSACTION, Delete, Operation, Row, Save
-from shared.storage.tables import Condition, Table, partition, row_key_prefix, scan
+from shared.storage.cursors import decode_cursor, encode_cursor
+from shared.storage.rows import OPERATIONS_PER_TRANSACTION, Delete, Operation, Row, Save, Value
+from shared.storage.tables import Condition, Table, find_rows, partition, row_key_prefix, scan
 from shared.text import ascending
 from shared.tickets.configuration import Configuration
 from shared.tickets.inbound.vault_rows import (
     LANES,
-    VAULTS_PARTITION,
     KnownVault,
     SweepCount,
     SweptVault,
@@ -30,6 +32,8 @@ from shared.tickets.inbound.vault_rows import (
     counted_vault,
     kept_vault,
     known_vault,
+    lane_partition,
+    partition_of,
     report_row,
     swept_vault,
     to_report,
@@ -38,9 +42,6 @@ from shared.tickets.inbound.vault_rows import (
 
 # A counter of a lane is written by all workers: a try takes milliseconds.
 _TRIES = 40
-_ASKED_ONE_BY_ONE = 100
-# So many rows are read for each name that is looked for, where most names between two of them are looked for too.
-_ROWS_A_NAME = 4
 # A worker remembers so many vaults.
 _REMEMBERED = 20_000
 _TAGS_HELD_FOR = timedelta(minutes=5)
@@ -93,7 +94,7 @@ class KnownTags:
 
 
 class KnownVaults:
-    """The rows of the partition."""
+    """The rows of all lanes."""
 
     def __init__(self, table: Table) -> None:
         self.table = table
@@ -101,33 +102,25 @@ class KnownVaults:
     # Reading
 
     def find(self, name: str) -> KnownVault | None:
-        row = self.table.find(VAULTS_PARTITION, f"vault:{name}")
+        row = self.table.find(partition_of(name), f"vault:{name}")
         return None if row is None else to_vault(row)
 
     def find_all(self, names: Sequence[str]) -> dict[str, KnownVault]:
-        """Many stand close together, as a list names them. Between a few there may be all others: those are asked for
-        one by one."""
         found: dict[str, KnownVault] = {}
-        left = sorted(names)
-        if len(left) > _ASKED_ONE_BY_ONE:
-            where = [partition(VAULTS_PARTITION), Condition("RowKey", "ge", f"vault:{left[0]}")]
-            where.append(Condition("RowKey", "le", f"vault:{left[-1]}"))
-            most = len(left) * _ROWS_A_NAME
-            found = {row.text("vault"): to_vault(row) for row in islice(scan(self.table, where, size=most), most)}
-            left = [name for name in left if name > max(found)] if len(found) == most else []
-        found |= {name: known for name in left if (known := self.find(name)) is not None}
+        for lane, those in groupby(sorted(names, key=partition_of), key=partition_of):
+            rows = find_rows(self.table, lane, [f"vault:{name}" for name in those])
+            found |= {row.text("vault"): to_vault(row) for row in rows.values()}
         return {name: found[name] for name in names if name in found}
 
     def page(self, size: int, after: str | None) -> tuple[list[KnownVault], str | None]:
         """By name."""
-        page = self.table.page([partition(VAULTS_PARTITION), *row_key_prefix("vault:")], size=size, after=after)
-        return [to_vault(row) for row in page.rows], page.next
+        rows, following = self._page("vault:", size, after)
+        return [to_vault(row) for row in rows], following
 
     def due(self, lane: int, before: datetime, size: int, after: str = "") -> list[tuple[str, str]]:
         """Row key and name of those that were not tried since `before`, longest ago first; `after` is a row key."""
-        beginning, end = f"due:{lane}:", f"due:{lane}:{ascending(before)}"
-        where = [partition(VAULTS_PARTITION), Condition("RowKey", "gt", after or beginning)]
-        where.append(Condition("RowKey", "lt", end))
+        where = [partition(lane_partition(lane)), Condition("RowKey", "gt", after or "due:")]
+        where.append(Condition("RowKey", "lt", f"due:{ascending(before)}"))
         rows = islice(scan(self.table, where, select=["vault"], size=size), size)
         return [(row.row_key, row.text("vault")) for row in rows]
 
@@ -136,23 +129,19 @@ class KnownVaults:
         return [name for lane in range(LANES) for _, name in self.due(lane, before, size)][:size]
 
     def overdue(self, before: datetime, size: int) -> list[str]:
-        """As `some_due`, without those that were first seen after `before`."""
-        names: list[str] = []
-        for lane in range(LANES):
-            where = [partition(VAULTS_PARTITION), Condition("RowKey", "ge", f"due:{lane}:")]
-            where.append(Condition("RowKey", "lt", f"due:{lane}:{ascending(before)}"))
-            where.append(Condition("first_seen_at", "lt", before))
-            names += [row.text("vault") for row in islice(scan(self.table, where, size=size), size)]
-        return names[:size]
+        """As `some_due`, without those that were first seen after `before`, the one that waited longest first."""
+        seen = Condition("first_seen_at", "lt", before)
+        rows = self._merged("due:", f"due:{ascending(before)}", size, seen)
+        return [row.text("vault") for row in islice(rows, size)]
 
     def some_refused(self, size: int, after: str = "") -> list[VaultReport]:
         """A few vaults whose last sweep failed, by name; `after` is one."""
-        prefix = row_key_prefix("refused:")
-        where = [partition(VAULTS_PARTITION), Condition("RowKey", "gt", f"refused:{after}"), prefix[1]]
-        return [to_report(row) for row in islice(scan(self.table, where, size=size), size)]
+        rows = self._merged(f"refused:{after}", row_key_prefix("refused:")[1].value, size)
+        return [to_report(row) for row in islice(rows, size)]
 
     def count(self, sweep_id: str) -> SweepCount:
-        rows = self.table.page([partition(VAULTS_PARTITION), *row_key_prefix(f"count:{sweep_id}:")]).rows
+        found = [self.table.find(lane_partition(lane), count_key(sweep_id)) for lane in range(LANES)]
+        rows = [row for row in found if row is not None]
         moments = [moment for row in rows if (moment := row.time("last_at")) is not None]
         return SweepCount(
             sum(row.number("done") for row in rows),
@@ -161,9 +150,8 @@ class KnownVaults:
         )
 
     def report(self, sweep_id: str, size: int, after: str | None) -> tuple[list[VaultReport], str | None]:
-        where = [partition(VAULTS_PARTITION), *row_key_prefix(f"report:{sweep_id}:")]
-        page = self.table.page(where, size=size, after=after)
-        return [to_report(row) for row in page.rows], page.next
+        rows, following = self._page(f"report:{sweep_id}:", size, after)
+        return [to_report(row) for row in rows], following
 
     # Writing
 
@@ -178,11 +166,7 @@ class KnownVaults:
             return {}
         for _ in range(_TRIES):
             known = self.find_all(list(wanted))
-            changes = [
-                operations
-                for name, vault in wanted.items()
-                if (operations := kept_vault(known.get(name), vault, told_in))
-            ]
+            changes = {name: kept_vault(known.get(name), vault, told_in) for name, vault in wanted.items()}
             # Another worker keeps the same vaults: look again what is left to do.
             with suppress(ConflictError):
                 self._transact(changes)
@@ -191,7 +175,7 @@ class KnownVaults:
 
     def tell(self, sweep_id: str, report: VaultReport) -> None:
         """Have the sweep report it, once however often it is said."""
-        self._transact([[Save(report_row(sweep_id, report))]])
+        self._transact({report.vault: [Save(report_row(sweep_id, report))]})
 
     def change(self, name: str, changed: Callable[[KnownVault], KnownVault], *beside: Row) -> None:
         """Write the vault as `changed` makes it, with its order and the rows beside it. One that is not there stays
@@ -201,47 +185,61 @@ class KnownVaults:
             if known is None or (after := changed(known)) == known:
                 return
             with suppress(ChangedMeanwhileError, AlreadyExistsError):
-                self._transact([[*changed_vault(known, after), *map(Save, beside)]])
+                self._transact({name: [*changed_vault(known, after), *map(Save, beside)]})
                 return
         raise _contended()
 
-    def finish(self, sweep_id: str, swept: SweptVault) -> None:
-        """Store what a sweep of a vault came to, and count it: once, however often it is said."""
+    def finish(self, sweep_id: str, swept: SweptVault, read: KnownVault | None = None) -> None:
+        """Store what a sweep of a vault came to, and count it: once, however often it is said. `read` is the vault as
+        the caller read it."""
         for _ in range(_TRIES):
-            known = self.find(swept.vault)
+            known, read = read or self.find(swept.vault), None
             if known is None or sweep_id in known.sweeps:
                 return
-            count = self.table.find(VAULTS_PARTITION, count_key(sweep_id, swept.vault))
+            count = self.table.find(partition_of(swept.vault), count_key(sweep_id))
             with suppress(ChangedMeanwhileError, AlreadyExistsError):
-                self._transact(
-                    [
-                        [
-                            *changed_vault(known, swept_vault(known, sweep_id, swept)),
-                            *counted_vault(sweep_id, swept, count),
-                        ]
-                    ]
-                )
+                changed = changed_vault(known, swept_vault(known, sweep_id, swept))
+                self._transact({swept.vault: [*changed, *counted_vault(sweep_id, swept, count)]})
                 return
         raise _contended()
 
     def forget_sweep(self, sweep_id: str) -> None:
         """Remove what was counted and reported of an old sweep."""
-        for prefix in (f"report:{sweep_id}:", f"count:{sweep_id}:"):
-            where = [partition(VAULTS_PARTITION), *row_key_prefix(prefix)]
-            rows = scan(self.table, where, select=["vault"])
-            # Another worker removes them too.
-            with suppress(ChangedMeanwhileError):
-                self._transact([[Delete(row.row_key)] for row in rows])
+        for lane in map(lane_partition, range(LANES)):
+            for prefix in (f"report:{sweep_id}:", count_key(sweep_id)):
+                rows = scan(self.table, [partition(lane), *row_key_prefix(prefix)], select=["vault"])
+                # Another worker removes them too.
+                with suppress(ChangedMeanwhileError):
+                    self._transact_in(lane, [[Delete(row.row_key)] for row in rows])
 
     # Within
 
-    def _transact(self, changes: Iterable[Sequence[Operation]]) -> None:
+    def _page(self, prefix: str, size: int, after: str | None) -> tuple[list[Row], str | None]:
+        """Rows of all lanes in the order of their keys, and the cursor of what follows."""
+        begin, end = row_key_prefix(prefix)
+        first = str(begin.value) if after is None else decode_cursor(after, str)[0]
+        rows = list(islice(self._merged(max(first, prefix), end.value, size), size + 1))
+        return rows[:size], encode_cursor(rows[size - 1].row_key) if len(rows) > size else None
+
+    def _merged(self, after: str, before: Value, size: int, *others: Condition) -> Iterator[Row]:
+        """The rows between two keys, of all lanes, by key; about `size` are asked for."""
+        where = [Condition("RowKey", "gt", after), Condition("RowKey", "lt", before), *others]
+        # A lane rarely has more of them than twice its share.
+        piece = min(1_000, size * 2 // LANES + 10)
+        lanes = [scan(self.table, [partition(lane_partition(lane)), *where], size=piece) for lane in range(LANES)]
+        return heapq.merge(*lanes, key=lambda row: row.row_key)
+
+    def _transact(self, changes: Mapping[str, Sequence[Operation]]) -> None:
         """The changes of each vault stay together."""
+        for lane, those in groupby(sorted(changes, key=partition_of), key=partition_of):
+            self._transact_in(lane, [changes[name] for name in those])
+
+    def _transact_in(self, lane: str, changes: Iterable[Sequence[Operation]]) -> None:
         batch: list[Operation] = []
         for operations in [*changes, None]:
             if operations is None or len(batch) + len(operations) > OPERATIONS_PER_TRANSACTION:
                 if batch:
-                    self.table.transact(VAULTS_PARTITION, batch)
+                    self.table.transact(lane, batch)
                 batch = []
             batch += operations or []
 

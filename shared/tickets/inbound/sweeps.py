@@ -177,10 +177,11 @@ class Sweeps:
 
     # Within
 
-    def _target(self, name: str) -> KnownVault:
+    def _target(self, name: str, known: KnownVault | None = None) -> KnownVault:
         """The vault as the settings have it. Raises ConflictError when it is not swept."""
         configuration = self._configuration()
-        known = None if configuration is None or name in configuration.named_vaults else self.vaults.find(name)
+        named = configuration is None or name in configuration.named_vaults
+        known = None if named else known or self.vaults.find(name)
         source, tags = ("", {}) if known is None else (known.resource_id, known.listed_tags)
         entry = configuration.entry(name, source, tags) if configuration is not None else None
         if entry is None or entry.store is None:
@@ -230,7 +231,7 @@ class Sweeps:
         configuration = self._configuration()
         before = VaultProgress(self._now()) if row is None else to_vault_progress(row)
         try:
-            target = self._target(vault)
+            target = self._target(vault, known)
             assert configuration is not None  # noqa: S101 - or there is no target
             named = vault in configuration.named_vaults
             source = self._open_vault(target.store, "" if named else vault)
@@ -238,7 +239,7 @@ class Sweeps:
             # It is the desk's own storage that does not answer.
             raise
         except DeskbridgeError as error:
-            return self._finish(sweep, vault, row, replace(before, refusals=(_refused_whole(error),)))
+            return self._finish(sweep, known, row, replace(before, refusals=(_refused_whole(error),)))
         try:
             after = self._vault_sweep.step(
                 source,
@@ -249,7 +250,7 @@ class Sweeps:
         except VaultThrottledError as throttled:
             return self._wait(sweep, vault, row, throttled, text)
         if after.done:
-            return self._finish(sweep, vault, row, after)
+            return self._finish(sweep, known, row, after)
         return [text] if self._save(sweep, vault, row, after) else []
 
     def _wait(self, sweep: Sweep, vault: str, row: Row | None, throttled: VaultThrottledError, text: str) -> list[str]:
@@ -273,13 +274,14 @@ class Sweeps:
             return False
         return True
 
-    def _finish(self, sweep: Sweep, vault: str, row: Row | None, progress: VaultProgress) -> list[str]:
+    def _finish(self, sweep: Sweep, known: KnownVault, row: Row | None, progress: VaultProgress) -> list[str]:
+        vault = known.name
         message = " ".join(dict.fromkeys(one.message for one in progress.refusals))
         reason = progress.refusals[0].reason if progress.refusals else ""
         counts = (progress.objects, progress.near_or_past_expiry, progress.gone)
         # Clocks of two workers differ by seconds: the vault must not seem to be due in this sweep again.
         at = max(progress.began_at, sweep.started_at)
-        self.vaults.finish(sweep.id, SweptVault(vault, at, *counts, reason, message))
+        self.vaults.finish(sweep.id, SweptVault(vault, at, *counts, reason, message), known)
         if reason == Reason.VAULT_NOT_SWEPT:
             self.vaults.change(vault, lambda known: replace(known, store=""))
         self._forget(row)

@@ -11,7 +11,6 @@ from shared.storage.rows import Create, Delete, Operation, Replace, Row, Save, V
 from shared.text import ascending
 from shared.tickets.documents import AllowedVault
 
-VAULTS_PARTITION = "vaults"
 LANES = 8
 # So many sweeps a vault remembers, so that a message that comes twice is counted once.
 _REMEMBERED = 10
@@ -100,7 +99,7 @@ def report_row(sweep_id: str, report: VaultReport) -> Row:
         "reason": report.reason,
         "message": report.message[:2_000],
     }
-    return Row(VAULTS_PARTITION, f"report:{sweep_id}:{report.what}:{report.vault}", values)
+    return Row(partition_of(report.vault), f"report:{sweep_id}:{report.what}:{report.vault}", values)
 
 
 def lane_of(vault: str) -> int:
@@ -108,14 +107,24 @@ def lane_of(vault: str) -> int:
     return zlib.crc32(vault.encode()) % LANES
 
 
-def count_key(sweep_id: str, vault: str) -> str:
-    """Where the sweep counts the vaults of that one's lane."""
-    return f"count:{sweep_id}:{lane_of(vault)}"
+def lane_partition(lane: int) -> str:
+    """Where all rows of a lane stand."""
+    return f"lane:{lane}"
+
+
+def partition_of(vault: str) -> str:
+    """Where all rows of a vault stand, with the counters of its lane."""
+    return lane_partition(lane_of(vault))
+
+
+def count_key(sweep_id: str) -> str:
+    """Where the sweep counts the vaults of a lane."""
+    return f"count:{sweep_id}"
 
 
 def _due_key(vault: KnownVault) -> str:
     tried = _NEVER if vault.tried_at is None else ascending(vault.tried_at)
-    return f"due:{lane_of(vault.name)}:{tried}:{vault.name}"
+    return f"due:{tried}:{vault.name}"
 
 
 def kept_vault(known: KnownVault | None, wanted: KnownVault, told_in: str = "") -> list[Operation]:
@@ -154,12 +163,12 @@ def changed_vault(before: KnownVault | None, after: KnownVault) -> list[Operatio
     if old != new:
         operations += [Delete(old)] if old else []
         operations += (
-            [Create(Row(VAULTS_PARTITION, new, {"vault": after.name, "first_seen_at": after.first_seen_at}))]
+            [Create(Row(row.partition_key, new, {"vault": after.name, "first_seen_at": after.first_seen_at}))]
             if new
             else []
         )
     refused = Row(
-        VAULTS_PARTITION,
+        row.partition_key,
         f"refused:{after.name}",
         {"vault": after.name, "what": "refused", "reason": after.reason, "message": after.message},
     )
@@ -189,7 +198,7 @@ def swept_vault(known: KnownVault, sweep_id: str, swept: SweptVault) -> KnownVau
 
 def counted_vault(sweep_id: str, swept: SweptVault, count: Row | None) -> list[Operation]:
     """The operations that count a vault, and report what went wrong with it."""
-    before = count or Row(VAULTS_PARTITION, count_key(sweep_id, swept.vault))
+    before = count or Row(partition_of(swept.vault), count_key(sweep_id))
     values: dict[str, Value] = {
         "done": before.number("done") + 1,
         "failed": before.number("failed") + bool(swept.reason),
@@ -213,7 +222,7 @@ def _to_row(vault: KnownVault) -> Row:
         **moments,
         "sweeps": json.dumps(vault.sweeps),
     }
-    return Row(VAULTS_PARTITION, f"vault:{vault.name}", values, vault.etag)
+    return Row(partition_of(vault.name), f"vault:{vault.name}", values, vault.etag)
 
 
 def to_vault(row: Row) -> KnownVault:
