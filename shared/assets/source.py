@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from shared.assets.accounts import AccountDirectory
@@ -33,22 +34,21 @@ class TenantSource:
     """One tenant's document, as it stands now."""
 
     def __init__(
-        self,
-        stored: StoredDocument[AwsTenantDocument],
-        settings: SettingsStore,
-        directory: AccountDirectory,
-        ec2: Callable[[], "Ec2"],
+        self, name: str, settings: SettingsStore, directory: AccountDirectory, ec2: Callable[[], "Ec2"]
     ) -> None:
-        self.name = stored.name
-        document = self.document = stored.document
+        """Raises NotFoundError."""
+        stored = settings.get(AwsTenantDocument, name, fresh=True)
+        types = settings.list(AssetTypeDocument, fresh=True)
+        fields = settings.list(AssetFieldDocument, fresh=True)
+        self._others = [one for one in settings.list(AwsTenantDocument) if one.name != name]
+        self.name = name
+        self.document = stored.document
         self._settings = settings
         self._directory = directory
         self._ec2 = ec2
         self._accounts = self._accounts_of(stored)
-        types = settings.list(AssetTypeDocument, fresh=True)
-        self.mapping = AssetMapping(
-            document, {stored.document.title: stored.name for stored in types}, self._fields_to_create()
-        )
+        titles = {one.document.title: one.name for one in types}
+        self.mapping = AssetMapping(self.document, titles, self._fields_to_create(fields))
         self._titles = {field.target: field.mapping.title for field in self.mapping.fields}
 
     def parts(self) -> Sequence[str]:
@@ -89,13 +89,10 @@ class TenantSource:
             may_blank=frozenset(field.column for field in fields if not field.mapping.keep_when_empty),
             matching=matching,
             columns=frozenset(field.column for field in fields) | {TYPE, SITE},
-            customers=customers_by_site(self._settings),
-            others=frozenset if document.match_other_tenants else self._other_tenants,
+            customers=cache(partial(customers_by_site, self._settings)),
+            others=frozenset() if document.match_other_tenants else frozenset(one.name for one in self._others),
             never_match=document.never_match,
         )
-
-    def _other_tenants(self) -> frozenset[str]:
-        return frozenset(one.name for one in self._settings.list(AwsTenantDocument)) - {self.name}
 
     def read(self, part: str) -> Iterator[Sequence[Any]]:
         account_id, region = _place_of(part)
@@ -126,9 +123,7 @@ class TenantSource:
 
     def check_alone(self, account_id: str, region: str) -> None:
         """Two tenants on one region would each deactivate what only the other one's filters let through."""
-        for stored in self._settings.list(AwsTenantDocument):
-            if stored.name == self.name:
-                continue
+        for stored in self._others:
             if self._same_own_account(stored.document):
                 shared = stored.document.reads(None, region)
             else:
@@ -153,9 +148,9 @@ class TenantSource:
         with suppress(ConflictError):
             self._settings.put(kind, name, content, by=by)
 
-    def _fields_to_create(self) -> frozenset[str]:
+    def _fields_to_create(self, fields: Sequence[StoredDocument[AssetFieldDocument]]) -> frozenset[str]:
         present: set[str] = set()
-        for stored in self._settings.list(AssetFieldDocument, fresh=True):
+        for stored in fields:
             custom = stored.document.custom
             present.add(f"{CUSTOM}{stored.name}" if custom else stored.name)
             other = stored.name if custom else f"{CUSTOM}{stored.name}"
@@ -201,8 +196,7 @@ class Ec2SourceType:
         return due + [(stored.name, stored.changed_at) for stored in unreadable]
 
     def source(self, name: str) -> TenantSource:
-        stored = self._settings.get(AwsTenantDocument, name, fresh=True)
-        return TenantSource(stored, self._settings, self._directory, self._ec2)
+        return TenantSource(name, self._settings, self._directory, self._ec2)
 
 
 def _names_region(part: str) -> bool:

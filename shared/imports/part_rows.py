@@ -30,7 +30,7 @@ from shared.imports.prefilter import MatchPrefilter
 from shared.outbox.gathered import GatheredOutbox
 from shared.records import history
 from shared.records.index_rows import RecordMoved, follow_up_of
-from shared.records.model import Key, merged
+from shared.records.model import Key
 from shared.records.table import IS_RECORD, is_alias, records_of, with_line
 from shared.storage.rows import Create, Merge, Operation, Replace, Row, Value, pack
 from shared.storage.tables import Table, partition, scan
@@ -210,10 +210,11 @@ class PartRows:
             line = history.line_of(str(entry.action), entry.differences, f"run {run_id}", now)
             columns |= {"changed_at": now, "last_run": run_id, "last_action": action, "document": document}
         if not existing.whole:
-            takes_away = any(value is None and column in target.values for column, value in columns.items())
-            if not takes_away and (not line or history.fits(target.values, line)):
+            taken_away = {column for column, value in columns.items() if value is None} & target.values.keys()
+            if not taken_away and (not line or history.fits(target.values, line)):
                 told = history.added(target, line)[0] if line else {}
-                return [Merge(replace(target, values=merged({}, {**columns, **told})))]
+                columns |= told
+                return [Merge(replace(target, values={c: v for c, v in columns.items() if v is not None}))]
             # With the version that the decision stands on: if the row is another one by now, it is decided anew.
             fresh = self._table.find(target.partition_key, target.row_key)
             target = replace(fresh or target, etag=target.etag)
@@ -256,7 +257,7 @@ def _without_source(values: Mapping[str, Value]) -> dict[str, Value]:
 
 def _new_row(partition_key: str, entry: PlanEntry, run_id: str, document: str, now: datetime) -> Row:
     values: dict[str, Value] = {
-        **merged({}, entry.assign),
+        **{column: value for column, value in entry.assign.items() if value is not None},
         **_source_columns(entry.desired, now),
         "source_id": entry.id,
         "created_at": now,

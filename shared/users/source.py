@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache, partial
 
 from shared.errors import MisconfiguredError
 from shared.hosts import AllowedHosts, Service
@@ -98,8 +99,8 @@ class RealmSource:
         deliver: Callable[[str], object],
         *,
         settled: bool,
-        customers: Mapping[str, str],
-        others: Callable[[], frozenset[str]],
+        customers: Callable[[], Mapping[str, str]],
+        others: frozenset[str],
     ) -> None:
         self.name = name
         self.document = document
@@ -139,7 +140,7 @@ class RealmSource:
                 for one in document.match_order
             ),
             customers=self._customers,
-            others=frozenset if document.match_other_realms else self._others,
+            others=frozenset() if document.match_other_realms else self._others,
             never_match=document.never_match,
         )
 
@@ -197,16 +198,13 @@ class RealmSourceType:
     def source(self, name: str) -> RealmSource:
         document = self._realms.document(name, fresh=True)
         settled = self._runs.find_success(KIND, name) is not None
-
-        def others() -> frozenset[str]:
-            return frozenset(one.name for one in self._settings.list(AuthRocketRealmDocument)) - {name}
-
+        realms = frozenset(one.name for one in self._settings.list(AuthRocketRealmDocument))
         return RealmSource(
             name,
             document,
             self._realms,
             self._deliver,
             settled=settled,
-            customers=customers_by_site(self._settings),
-            others=others,
+            customers=cache(partial(customers_by_site, self._settings)),
+            others=realms - {name},
         )

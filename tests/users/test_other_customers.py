@@ -76,7 +76,7 @@ def test_a_user_at_a_site_that_is_nobodys_takes_no_row_of_a_customer(desk: Desk)
 
 
 def test_a_user_without_a_site_takes_no_row_of_a_customer() -> None:
-    policy = Policy(customers={"oak-yard": "oak"})
+    policy = Policy(customers=lambda: {"oak-yard": "oak"})
     for site, may in (("oak-yard", False), ("", True), ("no-such-site", True)):
         candidate = Candidate.of(Key("manual", "jim"), {"site": site})
         assert (why_not_take(policy, MatchOn("f_email"), DesiredRecord("jim"), candidate) == "") is may

@@ -134,7 +134,7 @@ class FieldMappingDocument(Document):
             raise ValueError("needs exactly one of source and fixed")
         return self
 
-    @property
+    @cached_property
     def target(self) -> str:
         """The field as rules and answers call it."""
         return f"custom.{self.field}" if self.field_type == "custom_field" else self.field

@@ -172,13 +172,13 @@ def why_unmatched(policy: Policy, desired: DesiredRecord) -> list[str]:
 def why_not_take(policy: Policy, match: MatchOn, desired: DesiredRecord, candidate: Candidate) -> str:
     """A sentence when the record may not take over that row; empty when it may."""
     sites = (desired.values.get(SITE), candidate.values.get(SITE))
-    wanted, present = (policy.customers.get(str(site)) for site in sites)
+    wanted, present = (policy.customers().get(str(site)) for site in sites)
     if present is not None and wanted != present:
         # Whoever is limited to one customer could otherwise prepare a row with another's e-mail address, and read there
         # what the import brings. A row at nobody's site is free: nobody limited can make or read it.
         return f"{candidate.label} is another customer's."
     document = str(candidate.values.get("document", ""))
-    if document and document in policy.others():
+    if document and document in policy.others:
         return f"{candidate.label} is imported by {document}."
     for column in set(match.identifying) - {match.column}:
         mine, theirs = comparable(desired.values.get(column)), comparable(candidate.values.get(column))

@@ -180,8 +180,8 @@ class Policy:
 
     `columns` are those that the import's records have, as far as that is known before they are read: what stands there
     is kept with the index, so that a changed row need not be read again. `confirmed` are the ids that a person
-    confirmed after the brake: those alone are deactivated, and no brake holds. `customers` says whose each site is;
-    `others` gives the documents whose records are not taken over. Values of `never_match` mean nothing.
+    confirmed after the brake: those alone are deactivated, and no brake holds. `customers` says whose each site is,
+    `others` are the documents whose records are not taken over. Values of `never_match` mean nothing.
     """
 
     create: bool = True
@@ -198,8 +198,8 @@ class Policy:
     matching: tuple[MatchOn, ...] = ()
     columns: frozenset[str] = frozenset()
     confirmed: frozenset[str] | None = None
-    customers: Mapping[str, str] = field(default_factory=dict[str, str])
-    others: Callable[[], Collection[str]] = frozenset
+    customers: Callable[[], Mapping[str, str]] = dict
+    others: frozenset[str] = frozenset()
     never_match: tuple[str, ...] = ()
 
     @cached_property

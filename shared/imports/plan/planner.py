@@ -87,7 +87,7 @@ class PartPlanner:
                     entries.append(self._new(desired, None))
             elif indexed.claimed_by or (indexed.alias_of is not None and not indexed.hash):
                 self._held.append(desired)
-            elif self._is_same(desired, indexed):
+            elif indexed.active and indexed.gone_since is None and indexed.hash == self._policy.hash_of(desired):
                 entries.append(self._unchanged(desired, indexed))
             else:
                 compare.append(desired)
@@ -152,9 +152,6 @@ class PartPlanner:
     @cached_property
     def _has_aliases(self) -> bool:
         return any(indexed.alias_of is not None for indexed in self._index.values())
-
-    def _is_same(self, desired: DesiredRecord, indexed: IndexEntry) -> bool:
-        return indexed.active and indexed.gone_since is None and indexed.hash == self._policy.hash_of(desired)
 
     def _unchanged(self, desired: DesiredRecord, indexed: IndexEntry) -> PlanEntry:
         if indexed.done in DONE_AS:
