@@ -23,13 +23,19 @@ _SLOW_DOWN = (
 )
 # Whoever calls before a role is assumed.
 BASE_ACCOUNT = "999999999999"
+_BETWEEN_ACCOUNTS = 190_000_019
 # All that AWS gives in a page.
 _LISTED = 20
 
 
 def account_id(number: int) -> str:
-    """The accounts of the organization, from 1."""
-    return f"{number:012}"
+    """The accounts of the organization, from 1. Their ids are all over what twelve digits can be, as those of AWS."""
+    return f"{number * _BETWEEN_ACCOUNTS:012}"
+
+
+def account_number(account: str) -> int:
+    """Which one an id is of."""
+    return int(account) // _BETWEEN_ACCOUNTS
 
 
 class Identity:

@@ -34,11 +34,13 @@ _DELIVERIES: int = _QUEUES["maxDequeueCount"]
 
 @dataclass
 class Message:
-    """One message. `key` names it over several runs of the host: where it came from, and as the how manieth."""
+    """One message. `key` names it over several runs of the host: where it came from, and as the how manieth.
+    `at_hand` says that the function that it starts sent it itself, by its queue output."""
 
     queue: str
     text: str
     key: tuple[int, ...]
+    at_hand: bool = False
     deliveries: int = 0
 
 
@@ -59,6 +61,7 @@ Play = Callable[[Message, int, Processor], Ran]
 class _Pool:
     """The instances of one function, and what waits for them."""
 
+    instances: int
     free: list[tuple[float, int, int]]
     waiting: list[tuple[float, int, Message]] = field(default_factory=list[tuple[float, int, Message]])
     processors: dict[int, Processor] = field(default_factory=lambda: defaultdict(Processor))
@@ -68,6 +71,20 @@ class _Pool:
 
     def next(self) -> float:
         return max(self.free[0][0], self.waiting[0][0])
+
+    def looks_after(self, idle_since: float, message: Message, visible: float) -> float:
+        """How long it takes until an idle instance looks at the queue."""
+        if self.begins < 0:
+            return FIRST_LOOK
+        if message.at_hand:
+            # The host tells its own listener what its outputs send (SharedQueueWatcher of the WebJobs SDK).
+            return 0.0
+        # Whoever found nothing looks again after twice the time. The first of all that are idle finds the message.
+        longest = min(_LONGEST_LOOK, visible - idle_since)
+        if longest < FIRST_LOOK:
+            return longest / 2
+        idle = sum(1 for slot in range(self.instances) if self.ends.get(slot, 0.0) <= visible)
+        return longest / (idle + 1)
 
 
 @dataclass
@@ -103,7 +120,7 @@ class Host:
                 for one in range(self._instances)
             ]
             heapq.heapify(free)
-            self._pools[message.queue] = _Pool(free)
+            self._pools[message.queue] = _Pool(self._instances, free)
         heapq.heappush(self._pools[message.queue].waiting, (at, next(self._numbers), message))
 
     def left(self, queue: str) -> int:
@@ -124,9 +141,7 @@ class Host:
     def _step(self, pool: _Pool) -> None:
         visible, _, message = heapq.heappop(pool.waiting)
         free, instance, slot = heapq.heappop(pool.free)
-        # Whoever found nothing looks again after twice the time: on average the half of its waiting is waited on top.
-        looked = min(_LONGEST_LOOK, max(0.0, visible - free)) / 2 if visible > free else 0.0
-        begins = max(free, visible) + max(looked if pool.begins >= 0 else FIRST_LOOK, 0.0)
+        begins = free if free > visible else visible + pool.looks_after(free, message, visible)
         if pool.begins < 0:
             pool.begins = begins
         engine = self._engine
@@ -145,7 +160,7 @@ class Host:
             for number, (queue, text) in enumerate(ran.sent):
                 # The host sends them one after the other.
                 engine.call(message_to(queue))
-                self.put(Message(queue, text, (*message.key, number)), engine.at)
+                self.put(Message(queue, text, (*message.key, number), at_hand=queue == message.queue), engine.at)
             engine.call(message_to(message.queue))
         ends = engine.at
         pool.ends[instance] = max(ends, pool.ends.get(instance, 0.0))
@@ -157,6 +172,7 @@ class Host:
             self.outcome.poisoned.append(message)
             return
         self.outcome.retried += 1
+        message.at_hand = False
         self.put(message, at + _HIDDEN)
 
     def _remember_memory(self, pool: _Pool, instance: int, started: float, memory: float) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.scale.clouds import Aws
+from bench.scale.clouds import Aws, account_number
 from bench.scale.engine import Engine
 from bench.scale.host import Message
 from bench.scale.storage import Storage
@@ -47,7 +47,7 @@ class Fleet:
         place = REGIONS.index(region)
         if place >= _IN_USE:
             return 0
-        number = (int(account) - 1) * _IN_USE + place
+        number = (account_number(account) - 1) * _IN_USE + place
         used = self.accounts * _IN_USE
         return self.instances // used + (number < self.instances % used)
 

@@ -1,6 +1,8 @@
 """What is known of a tenant's AWS accounts from one day to the next: which there are, their regions, what was empty.
 
-Kept in the table of runs, in a partition of the tenant. It is all asked again; losing it costs a few calls.
+Kept in the table of runs: the listing in a partition of the tenant, and what is known of an account in one for all
+accounts whose ids begin alike. No partition answers for all of them, and one after the other they are in order.
+It is all asked again; losing it costs a few calls.
 """
 
 import json
@@ -8,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 from shared.errors import ChangedMeanwhileError
@@ -21,6 +24,8 @@ _LISTING = "listing"
 _ACCOUNT = "account:"
 _ANSWERS = "answers:"
 _EMPTY = "empty:"
+# An account's id is twelve digits; a lane is all that begin with the same one.
+_LANES = "0123456789"
 # With some regions each, as many as a step of a run asks for.
 _ACCOUNTS_AT_ONCE = 100
 
@@ -115,14 +120,12 @@ class AccountDirectory:
         return AccountListing(values["asked_at"], values.get("before"), values["left_out"], self._known(tenant))
 
     def account(self, tenant: str, account_id: str) -> KnownAccount | None:
-        row = self._table.find(_partition(tenant), _ACCOUNT + account_id)
+        row = self._table.find(_lane_of(tenant, account_id), _ACCOUNT + account_id)
         return None if row is None else _to_account(row)
 
     def present(self, tenant: str, begin: str) -> Iterator[KnownAccount]:
         """The accounts in use from this one on, by their ids; page after small page."""
-        end = row_key_prefix(_ACCOUNT)[1]
-        where = [partition(_partition(tenant)), Condition("RowKey", "ge", _ACCOUNT + begin), end]
-        for account in map(_to_account, scan(self._table, where, size=_ACCOUNTS_AT_ONCE)):
+        for account in self._accounts(tenant, begin, _ACCOUNTS_AT_ONCE):
             if account.vanished_at is None:
                 yield account
 
@@ -147,20 +150,20 @@ class AccountDirectory:
                 # The run before has told it.
                 del known[account.id]
                 with suppress(ChangedMeanwhileError):
-                    self._table.transact(_partition(tenant), [Delete(_ACCOUNT + account.id)])
-        self._save(tenant, (_account_row(tenant, account) for account in changed.values()))
+                    self._table.transact(_lane_of(tenant, account.id), [Delete(_ACCOUNT + account.id)])
+        self._save(_account_row(tenant, account) for account in changed.values())
         asked_before = before.asked_at if before is not None else None
         listing = AccountListing(now, asked_before, found.left_out, {**known, **changed})
         head: dict[str, Any] = {"asked_at": now, "left_out": found.left_out}
         if asked_before is not None:
             head["before"] = asked_before
-        self._save(tenant, [Row(_partition(tenant), _LISTING, head)])
+        self._save([Row(_partition(tenant), _LISTING, head)])
         return listing
 
     # One account
 
     def answers(self, tenant: str, account_id: str) -> AccountAnswers | None:
-        row = self._table.find(_partition(tenant), _ANSWERS + account_id)
+        row = self._table.find(_lane_of(tenant, account_id), _ANSWERS + account_id)
         if row is None:
             return None
         values: Any = row.values
@@ -169,39 +172,57 @@ class AccountDirectory:
     def save_answers(self, tenant: str, account_id: str, answers: AccountAnswers) -> None:
         said = {"regions": list(answers.regions), "units": list(answers.units), "tags": answers.tags}
         values: dict[str, Any] = {"asked_at": answers.asked_at, "answers": json.dumps(said)}
-        self._save(tenant, [Row(_partition(tenant), _ANSWERS + account_id, values)])
+        self._save([Row(_lane_of(tenant, account_id), _ANSWERS + account_id, values)])
 
     def empty_since(self, tenant: str, account_id: str, changed_at: datetime) -> Mapping[str, datetime]:
         """The regions of an account that were found empty, and when."""
         prefix = f"{_EMPTY}{account_id}:"
-        rows = scan(self._table, [partition(_partition(tenant)), *row_key_prefix(prefix)])
+        rows = scan(self._table, [partition(_lane_of(tenant, account_id)), *row_key_prefix(prefix)])
         found: dict[str, Any] = {row.row_key.removeprefix(prefix): row.values["found_at"] for row in rows}
         return {region: at for region, at in found.items() if at >= changed_at}
 
     def save_empty(self, tenant: str, account_id: str, region: str) -> None:
-        self._save(tenant, [Row(_partition(tenant), f"{_EMPTY}{account_id}:{region}", {"found_at": self.now()})])
+        lane = _lane_of(tenant, account_id)
+        self._save([Row(lane, f"{_EMPTY}{account_id}:{region}", {"found_at": self.now()})])
 
     # Within
 
     def _known(self, tenant: str) -> dict[str, KnownAccount]:
-        rows = scan(self._table, [partition(_partition(tenant)), *row_key_prefix(_ACCOUNT)])
-        return {account.id: account for account in map(_to_account, rows)}
+        return {account.id: account for account in self._accounts(tenant, "", 1_000)}
 
-    def _save(self, tenant: str, rows: Iterable[Row]) -> None:
-        operations: Iterable[tuple[Operation, Sequence[Operation]]] = ((Save(row), [Save(row)]) for row in rows)
-        for together in in_transactions(operations):
-            self._table.transact(_partition(tenant), together)
+    def _accounts(self, tenant: str, begin: str, size: int) -> Iterator[KnownAccount]:
+        """In the order of their ids, from this one on."""
+        end = row_key_prefix(_ACCOUNT)[1]
+        for lane in (one for one in _LANES if one >= begin[:1]):
+            here = partition(f"{_partition(tenant)}:{lane}")
+            where = [here, Condition("RowKey", "ge", _ACCOUNT + begin), end]
+            yield from map(_to_account, scan(self._table, where, size=size))
+
+    def _save(self, rows: Iterable[Row]) -> None:
+        for lane, those in groupby(sorted(rows, key=_lane_and_key), key=lambda row: row.partition_key):
+            operations: Iterable[tuple[Operation, Sequence[Operation]]] = ((Save(row), [Save(row)]) for row in those)
+            for together in in_transactions(operations):
+                self._table.transact(lane, together)
 
 
 def _partition(tenant: str) -> str:
     return f"aws-accounts:{tenant}"
 
 
+def _lane_of(tenant: str, account_id: str) -> str:
+    """Where an account stands."""
+    return f"{_partition(tenant)}:{account_id[:1]}"
+
+
+def _lane_and_key(row: Row) -> tuple[str, str]:
+    return row.partition_key, row.row_key
+
+
 def _account_row(tenant: str, account: KnownAccount) -> Row:
     values: dict[str, Any] = {"name": account.name, "own": account.own, "added_at": account.added_at}
     if account.vanished_at is not None:
         values["vanished_at"] = account.vanished_at
-    return Row(_partition(tenant), _ACCOUNT + account.id, values)
+    return Row(_lane_of(tenant, account.id), _ACCOUNT + account.id, values)
 
 
 def _to_account(row: Row) -> KnownAccount:

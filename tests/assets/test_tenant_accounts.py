@@ -3,17 +3,19 @@
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from shared.assets.accounts import OrganizationAccount, OrganizationAccounts
+from shared.assets.accounts import AccountDirectory, OrganizationAccount, OrganizationAccounts
 from shared.assets.aws.keys import Caller
 from shared.assets.documents.aws_tenants import ALL_REGIONS, AccountDocument, AwsTenantDocument
 from shared.errors import MisconfiguredError
 from shared.imports.runs import fan_out
 from shared.imports.runs.model import PartState, Run, RunState
 from shared.reasons import Reason
+from shared.storage.tables import scan
 from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
 from tests.imports.test_part_costs import CountedTables
 from tests.imports.test_parts import drain, finish
@@ -223,6 +225,26 @@ def test_new_and_vanished_accounts_are_told_in_the_next_run_by_name_and_number()
     assert "since" not in desk.told(desk.run())
     desk.far.suspended = set()
     assert f"1 ({B} team-2)" in desk.told(desk.run())
+
+
+def test_accounts_stand_in_order_and_no_partition_has_them_all() -> None:
+    asked: Counter[str] = Counter()
+    now = datetime(2026, 11, 30, tzinfo=UTC)
+    table = MemoryTables().table("runs")
+    directory = AccountDirectory(table, lambda: now)
+    ids = [f"{number * 3_316_666_661:012}" for number in range(1, 301)]
+    directory.renew("acorn", OrganizationAccounts([OrganizationAccount(one, f"n{one}") for one in ids], 0))
+    listing = directory.listing("acorn")
+    assert listing is not None
+    assert list(listing.accounts) == ids
+    assert [one.id for one in directory.present("acorn", ids[123])] == ids[123:]
+    for one in ids:
+        known = directory.account("acorn", one)
+        assert known is not None
+        directory.save_empty("acorn", one, "eu-west-1")
+        assert list(directory.empty_since("acorn", one, now)) == ["eu-west-1"]
+    asked.update(row.partition_key for row in scan(table, []))
+    assert (len(asked), max(asked.values())) == (11, 62)
 
 
 def test_of_very_many_new_accounts_a_few_are_named() -> None:
