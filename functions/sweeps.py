@@ -21,14 +21,16 @@ _RETRY: dict[str, Any] = {"strategy": "fixed_delay", "max_retry_count": "5", "de
 def sweep_vaults(timer: func.TimerRequest, messages: QueueMessages) -> None:
     """Start the daily sweep of all vaults; the queue carries it out."""
     del timer
-    _, first = bootstrap.sweeps().start(None, "schedule")
+    from shared.tickets.inbound.sweep_starts import BY_TIMER
+
+    _, first = bootstrap.sweeps().start(None, BY_TIMER)
     messages.set(first)
 
 
 @sweeps.timer_trigger("timer", "%DESKBRIDGE_HOUSEKEEPING_SCHEDULE%", run_on_startup=False, use_monitor=True)
 @sweeps.queue_output("messages", queue_name=SWEEPS_QUEUE, connection="AzureWebJobsStorage")
 def resume_sweeps(timer: func.TimerRequest, messages: QueueMessages) -> None:
-    """Take up sweeps that lost their messages, and remove old ones."""
+    """Take up sweeps that lost their messages, start one that the timer could not, and remove old ones."""
     del timer
     _send(messages, bootstrap.sweeps().resume())
 

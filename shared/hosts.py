@@ -33,7 +33,10 @@ class HostUse:
 
 # A `*` stands for one label of the name.
 KNOWN_HOSTS: Mapping[Service, tuple[str, ...]] = {
-    Service.VAULT: ("*.vault.azure.net", "*.vault.usgovcloudapi.net", "*.vault.azure.cn"),
+    Service.VAULT: (
+        *("*.vault.azure.net", "*.vault.usgovcloudapi.net", "*.vault.azure.cn"),
+        *("*.managedhsm.azure.net", "*.managedhsm.usgovcloudapi.net", "*.managedhsm.azure.cn"),
+    ),
     Service.SIGN_IN: (
         "login.microsoftonline.com",
         "login.microsoftonline.us",

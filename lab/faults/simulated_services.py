@@ -57,8 +57,8 @@ class SimulatedVault:
         self._simulation = simulation
         self._disturbances = disturbances
 
-    def may_list(self, store_name: str, store: CredentialStore) -> bool:  # noqa: ARG002 - the protocol's
-        return True
+    def check_list(self, store_name: str, store: CredentialStore) -> None:
+        """It lists."""
 
     def fetch(self, store_name: str, store: CredentialStore, address: SecretAddress) -> SecretValue:
         fault = self._disturbances.happens(

@@ -101,6 +101,12 @@ class Configuration:
         return found
 
     @property
+    def is_swept(self) -> bool:
+        """Whether a vault may be swept: an entry or a pattern has a store."""
+        stores = [entry.store for entry in self.document.allowed_vaults]
+        return any(stores) or any(pattern.store for pattern in self.document.vault_patterns)
+
+    @property
     def named_vaults(self) -> Mapping[str, AllowedVault]:
         """The entries that name a vault, by its name in lower case."""
         return self._entries

@@ -61,6 +61,8 @@ class CredentialChecks:
     def check_store(self, name: str) -> CredentialCheck:
         """Signs in and asks the vault for a secret that it cannot have. Raises NotFoundError for an unknown store."""
         store = self._settings.get(CredentialStore, name, fresh=True).document
+        if store.is_hsm:
+            return self._check_hsm(name, store)
         try:
             self._vaults.fetch(name, store, SecretAddress(PROBE))
         except DeskbridgeError as error:
@@ -138,13 +140,29 @@ class CredentialChecks:
 
     def _properties_only(self, name: str, store: CredentialStore) -> CredentialCheck | None:
         """Whether a store that no secret is read through can do what it is there for: the sweep lists its vault."""
-        if self._uses.uses_of_store(name) or not self._vaults.may_list(name, store):
+        if self._uses.uses_of_store(name):
+            return None
+        try:
+            self._vaults.check_list(name, store)
+        except DeskbridgeError:
             return None
         return self._fine(
             name,
             store,
             f"The credential store {name} is ready for the sweep: its identity can list the properties of the vault's "
             "secrets, and read none.",
+        )
+
+    def _check_hsm(self, name: str, store: CredentialStore) -> CredentialCheck:
+        """A managed HSM keeps no secret to ask for: its keys are listed, as the sweep does."""
+        try:
+            self._vaults.check_list(name, store)
+        except DeskbridgeError as error:
+            return self._wrong(name, store, error)
+        return self._fine(
+            name,
+            store,
+            f"The credential store {name} is ready for the sweep: its identity can list the keys of the HSM.",
         )
 
     def _more_exactly(self, source: SecretSource, store: CredentialStore, error: DeskbridgeError) -> DeskbridgeError:

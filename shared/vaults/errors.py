@@ -44,7 +44,7 @@ class VaultRefusals:
             return self.no_vault(ValueError())
         match refusal.status:
             case 401:
-                return self._token_refused()
+                return token_refused(self._vault, self._store, self._fix)
             case 403:
                 return self._forbidden(refusal)
             case 404:
@@ -119,16 +119,10 @@ class VaultRefusals:
         version = f", version {self._address.version}" if self._address.version else ""
         return f"secret {self._address.name}{version}"
 
-    def _token_refused(self) -> MisconfiguredError:
-        return MisconfiguredError(
-            Reason.VAULT_TOKEN_REFUSED,
-            f"{self._vault} does not accept the identity's token: the vault belongs to another tenant, or its resource "
-            f"is not {self._store.token_resource}.",
-            remedy=f"Compare the vault's tenant ({self._fix.show_vaults_tenant()}) with the identity's, and correct "
-            "tenant_id or resource of the store.",
-        )
-
     def _forbidden(self, refusal: VaultRefusal) -> DeskbridgeError:
+        closed = closed_to_this_host(self._vault, refusal.inner_code, self._fix)
+        if closed is not None:
+            return closed
         match refusal.inner_code:
             case "SecretDisabled":
                 return MisconfiguredError(
@@ -142,20 +136,6 @@ class VaultRefusals:
                     f"The {self._secret} in the vault {self._store.name_of_vault} is not valid yet: its not-before "
                     "date lies ahead.",
                     remedy=f"Name the version that is valid now: {self._fix.list_versions(self._address)}",
-                )
-            case "ForbiddenByConnection":
-                return MisconfiguredError(
-                    Reason.VAULT_FIREWALL,
-                    f"{self._vault} refuses this host: its public network access is off, so no rule for an address has "
-                    "an effect.",
-                    remedy="Reach it over a private endpoint, from a function app in the virtual network; or turn "
-                    f"public access on: {self._fix.turn_public_access_on()}",
-                )
-            case "ForbiddenByFirewall":
-                return MisconfiguredError(
-                    Reason.VAULT_FIREWALL,
-                    f"{self._vault} refuses this host's address: its firewall is closed to it.",
-                    remedy=f"Let it in: {self._fix.open_firewall()}",
                 )
             case "ForbiddenByRbac":
                 return MisconfiguredError(
@@ -188,3 +168,34 @@ class VaultRefusals:
             f"({self._fix.recover_secret(self._address)}), or write its value to value.txt and make it: "
             f"{self._fix.set_secret(self._address)}",
         )
+
+
+def closed_to_this_host(vault: str, inner_code: str, fix: RemediationCommands) -> MisconfiguredError | None:
+    """The error for a vault whose network keeps this host out; None when it refuses for another reason."""
+    match inner_code:
+        case "ForbiddenByConnection":
+            return MisconfiguredError(
+                Reason.VAULT_FIREWALL,
+                f"{vault} refuses this host: its public network access is off, so no rule for an address has an "
+                "effect.",
+                remedy="Reach it over a private endpoint, from a function app in the virtual network; or turn public "
+                f"access on: {fix.turn_public_access_on()}",
+            )
+        case "ForbiddenByFirewall":
+            return MisconfiguredError(
+                Reason.VAULT_FIREWALL,
+                f"{vault} refuses this host's address: its firewall is closed to it.",
+                remedy=f"Let it in: {fix.open_firewall()}",
+            )
+    return None
+
+
+def token_refused(vault: str, store: CredentialStore, fix: RemediationCommands) -> MisconfiguredError:
+    """The error for a token that the vault does not accept."""
+    return MisconfiguredError(
+        Reason.VAULT_TOKEN_REFUSED,
+        f"{vault} does not accept the identity's token: the vault belongs to another tenant, or its resource is not "
+        f"{store.token_resource}.",
+        remedy=f"Compare the vault's tenant ({fix.show_vaults_tenant()}) with the identity's, and correct tenant_id or "
+        "resource of the store.",
+    )

@@ -14,13 +14,17 @@ from azure.keyvault.secrets import KeyVaultSecret, SecretClient
 
 from shared.bounded_answers import bounded_transport
 from shared.environment import Environment
+from shared.errors import MisconfiguredError
 from shared.moments import date_of
+from shared.reasons import Reason
 from shared.vaults.bounded_retry import CONNECT_SECONDS, READ_SECONDS, BoundedRetryPolicy
 from shared.vaults.documents.credential_stores import CredentialStore
 from shared.vaults.documents.vault_addresses import SecretAddress
 from shared.vaults.errors import VaultRefusal, VaultRefusals
 from shared.vaults.identities import StoreIdentity
+from shared.vaults.lists import explained_list
 from shared.vaults.model import SecretValue, json_fields
+from shared.vaults.remediation import RemediationCommands
 
 _OK = 200
 
@@ -40,6 +44,13 @@ class KeyVaultClients:
 
         Raises MisconfiguredError with what is wrong and what to do, TryLaterError for what may pass.
         """
+        if store.is_hsm:
+            raise MisconfiguredError(
+                Reason.VAULT_ADDRESS_WRONG,
+                f"The credential store {store_name} is a managed HSM, which keeps keys alone and no secret "
+                f"{address.name}.",
+                remedy="Store the secret in a vault, and name the store of that vault.",
+            )
         refusals = VaultRefusals(store_name, store, address, self._environment)
         try:
             found = self._client(store_name, store).get_secret(
@@ -53,13 +64,25 @@ class KeyVaultClients:
             raise refusals.no_vault(error) from None
         return self._value(store, address, found)
 
-    def may_list(self, store_name: str, store: CredentialStore) -> bool:
-        """Whether the store's identity may list the properties of the vault's secrets: one request, for one of them."""
-        try:
-            next(iter(self._client(store_name, store).list_properties_of_secrets(max_page_size=1)), None)
-        except AzureError:
-            return False
-        return True
+    def commands(self, store_name: str, store: CredentialStore) -> RemediationCommands:
+        """What an operator may type about the store."""
+        return RemediationCommands(store_name, store, self._environment)
+
+    def check_list(self, store_name: str, store: CredentialStore) -> None:
+        """List the properties of the vault's secrets, or of the managed HSM's keys: one request, for one of them.
+
+        Raises MisconfiguredError with the role that is missing, TryLaterError.
+        """
+        what = "keys" if store.is_hsm else "secrets"
+        with explained_list(what, store_name, store, self.commands(store_name, store)):
+            if not store.is_hsm:
+                next(iter(self._client(store_name, store).list_properties_of_secrets(max_page_size=1)), None)
+                return
+            from azure.keyvault.keys import KeyClient
+
+            identity, options = self.identity(store_name, store), self.client_options()
+            keys = KeyClient(store.vault_url, identity, api_version=store.api_version, **options)
+            next(iter(keys.list_properties_of_keys(max_page_size=1)), None)
 
     def identity(self, store_name: str, store: CredentialStore) -> StoreIdentity:
         """The identity of the store, for every client that reads its vault; it keeps its tokens.

@@ -70,8 +70,8 @@ class SecretFetcher(Protocol):
         """The secret; raises MisconfiguredError with what is wrong and what to do, TryLaterError."""
         ...
 
-    def may_list(self, store_name: str, store: CredentialStore) -> bool:
-        """Whether the store's identity may list the properties of the vault's secrets. No value is read."""
+    def check_list(self, store_name: str, store: CredentialStore) -> None:
+        """List some properties of what the vault holds, and no value. Raises as `fetch`."""
         ...
 
 

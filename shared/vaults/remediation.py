@@ -10,6 +10,9 @@ from shared.vaults.documents.credential_stores import CredentialStore
 from shared.vaults.documents.vault_addresses import SecretAddress
 
 SECRETS_USER = "Key Vault Secrets User"
+READER = "Key Vault Reader"
+# A managed HSM has roles of its own; this one sees keys and uses none.
+HSM_AUDITOR = "Managed HSM Crypto Auditor"
 # Secrets go through a file: what stands on a command line is seen by others, and kept in the shell's history.
 _FILE = "settings.json"
 
@@ -65,6 +68,21 @@ class RemediationCommands:
             *("az", "role", "assignment", "create", "--role", SECRETS_USER),
             *("--assignee-object-id", _principal(refusal), "--assignee-principal-type", kind),
             *("--scope", found.group(1) if found else vault_id),
+        )
+
+    def grant_listing(self) -> str:
+        """The role assignment by which a sweep lists a vault."""
+        vault_id = Output(self._keyvault("show", "--query", "id", "--output", "tsv"))
+        return command(
+            *("az", "role", "assignment", "create", "--role", READER),
+            *("--assignee", "<identity>", "--scope", vault_id),
+        )
+
+    def grant_listing_of_hsm(self) -> str:
+        """The same for a managed HSM."""
+        return command(
+            *("az", "keyvault", "role", "assignment", "create", "--hsm-name", self.vault, "--role", HSM_AUDITOR),
+            *("--assignee", "<identity>", "--scope", "/keys"),
         )
 
     def grant_by_policy(self, refusal: str) -> str:
@@ -136,7 +154,8 @@ class RemediationCommands:
 
     def _keyvault(self, *words: str) -> str:
         verbs = tuple(itertools.takewhile(lambda word: not word.startswith("-"), words))
-        return command("az", "keyvault", *verbs, "--name", self.vault, *words[len(verbs) :])
+        where = "--hsm-name" if self.store.is_hsm else "--name"
+        return command("az", "keyvault", *verbs, where, self.vault, *words[len(verbs) :])
 
     def _secret(self, verb: str, *words: str) -> str:
         return command("az", "keyvault", "secret", verb, "--vault-name", self.vault, *words)

@@ -46,6 +46,7 @@ class MadeUpVault:
         self.missing_from_lists: set[str] = set()
         self.error: Exception | None = None
         self.error_of: set[ObjectType] = set(ObjectType)
+        self.refused: dict[str, Exception] = {}
         self.pages = 0
         self.page_size = 25
 
@@ -70,6 +71,8 @@ class MadeUpVault:
 
     def versions(self, object_type: ObjectType, name: str) -> Iterable[ObjectProperties]:
         self.asked_for_versions.append(name)
+        if name in self.refused:
+            raise self.refused[name]
         return self.content[object_type].get(name, [])
 
 
@@ -101,9 +104,9 @@ class Worker:
             list_vaults,
         )
 
-    def sweep(self, vaults: Sequence[str] | None = None) -> str:
+    def sweep(self, vaults: Sequence[str] | None = None, by: str = "kim") -> str:
         """A sweep to its end; its id."""
-        sweep, messages = self.sweeps.start(vaults, "kim")
+        sweep, messages = self.sweeps.start(vaults, by)
         self.drain(messages)
         return sweep.id
 

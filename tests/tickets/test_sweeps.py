@@ -16,7 +16,7 @@ from shared.tickets.inbound.sweeps import Sweeps
 from shared.tickets.inbound.vault_rows import SweptVault, lane_of
 from tests.fakes.tables import MemoryTables, WatchedTables
 from tests.tickets.desk import VAULT, Desk, configuration
-from tests.tickets.test_sweep import NOW, MadeUpVault, Swept, Worker
+from tests.tickets.test_sweep import NOW, MadeUpVault, Swept, Worker, swept_configuration
 
 
 def names(count: int) -> list[str]:
@@ -180,6 +180,107 @@ def test_a_sweep_that_a_day_was_not_enough_for_is_unfinished_and_goes_after_a_mo
     estate.now += timedelta(days=30)
     estate.sweeps.resume()
     assert estate.sweeps.page(50, None) == ([], None)
+
+
+def test_one_object_that_the_vault_refuses_is_named_in_the_report_and_the_vault_counts_as_read() -> None:
+    desk = Swept()
+    for name in ("mail", "odd"):
+        desk.vault.put(name, "aa")
+    desk.vault.refused["odd"] = MisconfiguredError(Reason.VAULT_PERMISSION_MISSING, "No.", remedy="Give the role.")
+    for _ in range(2):
+        desk.now += timedelta(hours=1)
+        sweep_id = desk.sweeping.sweep()
+        [told] = desk.sweeping.sweeps.vaults.report(sweep_id, 5, None)[0]
+        assert (told.what, told.reason) == ("refused", "vault_permission_missing")
+        assert told.message == "Left out: secret odd. No. Give the role."
+        assert [row["object_name"] for row in desk.desk.tickets()] == ["mail"]
+        assert (desk.known.objects, desk.known.swept_at) == (2, desk.now)
+    desk.vault.refused.clear()
+    desk.sweep()
+    assert desk.known.reason == ""
+    assert [row["object_name"] for row in desk.desk.tickets()] == ["mail", "odd"]
+
+
+def test_a_known_object_that_the_vault_refuses_is_not_gone_and_many_are_counted() -> None:
+    desk = Swept()
+    for number in range(25):
+        desk.vault.put(f"odd-{number:02}", "aa")
+    desk.sweep()
+    desk.vault.missing_from_lists = {f"odd-{number:02}" for number in range(25)}
+    desk.vault.refused = {
+        name: MisconfiguredError(Reason.VAULT_ADDRESS_WRONG, "Odd.") for name in desk.vault.missing_from_lists
+    }
+    desk.now += timedelta(hours=1)
+    sweep_id = desk.sweeping.sweep()
+    assert {row["status"] for row in desk.desk.tickets()} == {"open"}
+    [told] = desk.sweeping.sweeps.vaults.report(sweep_id, 5, None)[0]
+    assert told.message.startswith("Left out: secret odd-00, secret odd-01, ")
+    assert told.message.endswith("secret odd-19, 5 more. Odd.")
+
+
+class Outage:
+    """Tables that do not answer while it lasts."""
+
+    def __init__(self) -> None:
+        self.lasts = False
+
+    def __call__(self, _table: str, _verb: str, _when: str) -> None:
+        if self.lasts:
+            raise TryLaterError(Reason.STORAGE_UNAVAILABLE, "Storage does not answer.")
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_start_that_failed_all_its_tries_is_made_up_for_the_same_day(before: bool) -> None:
+    outage = Outage()
+    tables = MemoryTables()
+    desk = Swept(Desk(WatchedTables(tables, outage), swept_configuration()))
+    desk.vault.put("mail", "aa")
+    sweeps = desk.sweeping.sweeps
+    if before:
+        desk.sweeping.sweep(by="schedule")
+    desk.now += timedelta(days=1)
+    outage.lasts = True
+    for _ in range(6):
+        with pytest.raises(TryLaterError):
+            sweeps.start(None, "schedule")
+        with pytest.raises(TryLaterError):
+            sweeps.resume()
+        desk.now += timedelta(minutes=2)
+    outage.lasts = False
+    started = 0
+    for _ in range(12 * 12):
+        desk.now += timedelta(minutes=5)
+        messages = sweeps.resume()
+        started += bool(messages)
+        desk.sweeping.drain(messages)
+    assert started == 1
+    assert desk.known.swept_at is not None
+    assert desk.now - desk.known.swept_at < timedelta(hours=12)
+    # From then on the timer does it: nothing comes twice.
+    desk.now += timedelta(hours=11)
+    desk.sweeping.sweep(by="schedule")
+    for _ in range(24):
+        desk.now += timedelta(hours=1)
+        assert sweeps.resume() == []
+
+
+def test_where_the_timer_was_turned_off_what_is_made_up_for_ends_soon() -> None:
+    desk = Swept()
+    desk.sweeping.sweep(by="schedule")
+    started = 0
+    for _ in range(24 * 30):
+        desk.now += timedelta(hours=1)
+        messages = desk.sweeping.sweeps.resume()
+        started += bool(messages)
+        desk.sweeping.drain(messages)
+    assert started == 2
+
+
+def test_without_a_vault_to_sweep_nothing_is_made_up_for() -> None:
+    desk = Swept(Desk(configured=configuration()))
+    assert desk.sweeping.sweeps.resume() == []
+    desk.desk.configured = None
+    assert desk.sweeping.sweeps.resume() == []
 
 
 def test_a_vault_whose_message_failed_for_good_is_told_and_leaves_the_order() -> None:

@@ -13,8 +13,9 @@ from shared.errors import MisconfiguredError
 from shared.hosts import AllowedHosts
 from shared.tickets.documents import SweepSettings
 from shared.tickets.domain.model import ObjectType
-from shared.tickets.inbound.sweep import VaultProgress, VaultSweep
+from shared.tickets.inbound.sweep import VaultSweep
 from shared.tickets.inbound.vault_listing import KeyVaultLister
+from shared.tickets.inbound.vault_progress import VaultProgress
 from shared.vaults.documents.credential_stores import CredentialStore
 from shared.vaults.key_vault import KeyVaultClients
 from tests.tickets.desk import Desk, configuration

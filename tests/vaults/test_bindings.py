@@ -231,7 +231,8 @@ def test_the_deployer_alone_adds_hosts() -> None:
 
 
 def test_the_known_hosts_are_those_of_microsofts_clouds() -> None:
-    assert set(KNOWN_HOSTS[Service.VAULT]) == {f"*.{cloud.vault_domain}" for cloud in CLOUDS}
+    domains = {domain for cloud in CLOUDS for domain in (cloud.vault_domain, cloud.hsm_domain)}
+    assert set(KNOWN_HOSTS[Service.VAULT]) == {f"*.{domain}" for domain in domains}
     assert {cloud.authority.removeprefix("https://") for cloud in CLOUDS} <= set(KNOWN_HOSTS[Service.SIGN_IN])
 
 

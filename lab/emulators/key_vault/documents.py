@@ -175,7 +175,8 @@ class VaultDocument(Document):
 class FaultDocument(Document):
     """What the next `times` requests that match get. Anything left out matches everything.
 
-    status: an answer with that status, Retry-After in seconds. slow: the plain answer, `seconds` late.
+    status: an answer with that status, Retry-After in seconds; a success needs a `body`, which may be an odd one.
+    slow: the plain answer, `seconds` late.
     hang: nothing for `seconds`, then the connection cut. reset: the connection cut at once.
     """
 
@@ -186,7 +187,7 @@ class FaultDocument(Document):
     operation: str | None = None
     object_name: str | None = None
     principal: str | None = None
-    status: int = Field(default=503, ge=400, le=599)
+    status: int = Field(default=503, ge=200, le=599)
     code: str | None = None
     message: str | None = None
     inner_code: str | None = None

@@ -7,7 +7,6 @@ events, and twice at once: what it observes is dated by the objects and not by t
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Protocol
 
 from shared.errors import DeskbridgeError, TryLaterError
@@ -17,10 +16,17 @@ from shared.tickets.domain.decide import ObjectRecord
 from shared.tickets.domain.listings import ObjectGone, WithoutExpiryListed
 from shared.tickets.domain.model import Context, ObjectType
 from shared.tickets.inbound.listed_objects import ListedObject, ObjectProperties, after_what_is_known
+from shared.tickets.inbound.vault_progress import (
+    SWEPT_TYPES,
+    ObjectRefused,
+    VaultProgress,
+    next_type,
+    without_objects,
+    without_type,
+)
 from shared.tickets.reconciler import ObjectChanges, TicketReconciler, object_key
 from shared.tickets.store.repository import ObjectKey, TicketRepository
 
-SWEPT_TYPES = (ObjectType.SECRET, ObjectType.KEY, ObjectType.CERTIFICATE)
 # So often a group of objects is reconciled anew while deliveries keep writing to one of them.
 _PATIENCE = 5
 # Each group with its own time for retries.
@@ -31,6 +37,10 @@ _MOST_LISTED = 200
 CALLS_A_STEP = 500
 # So many known objects one step keeps in memory; the rows of others are read when the vault lists them.
 _HELD = 1_000
+# So many objects of a type may fail by what passes: each costs its retries, and then it is the vault.
+_MOST_FAILED = 5
+# Of whatever object it is asked, the vault says the same.
+_OF_THE_VAULT = frozenset({Reason.VAULT_THROTTLED, Reason.VAULT_UNREACHABLE, Reason.VAULT_FIREWALL})
 
 
 @dataclass(frozen=True)
@@ -53,36 +63,6 @@ class VaultObjects(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class TypeRefused:
-    """A type of object that the vault did not list to the end."""
-
-    object_type: str
-    reason: str
-    message: str
-
-
-@dataclass(frozen=True)
-class VaultProgress:
-    """How far the reading of one vault has come: kept between two steps, and the result after the last.
-
-    `unlisted` are the known objects of the present type that the list has not named yet; None before it began.
-    """
-
-    began_at: datetime
-    types_done: int = 0
-    after: str = ""
-    listed: bool = False
-    unlisted: tuple[str, ...] | None = None
-    objects: int = 0
-    near_or_past_expiry: int = 0
-    gone: int = 0
-    without_expiry: tuple[str, ...] = ()
-    refusals: tuple[TypeRefused, ...] = ()
-    waits: int = 0
-    done: bool = False
-
-
 class VaultThrottledError(Exception):
     """The vault asks to wait. `progress` is how far the step came; it goes on from there."""
 
@@ -101,11 +81,13 @@ class _VaultRefusedError(Exception):
 
 
 class _CountedObjects:
-    """Counts the requests of a step."""
+    """Counts the requests of a step, and keeps what it may cost to one object."""
 
-    def __init__(self, source: VaultObjects) -> None:
+    def __init__(self, source: VaultObjects, failed: int) -> None:
         self._source = source
         self.calls = 0
+        self.failed = failed
+        self.refused: list[ObjectRefused] = []
 
     def page(self, object_type: ObjectType, after: str) -> ObjectsPage:
         self.calls += 1
@@ -114,12 +96,22 @@ class _CountedObjects:
         except DeskbridgeError as error:
             raise _VaultRefusedError(error) from error
 
-    def versions(self, object_type: ObjectType, name: str) -> Sequence[ObjectProperties]:
+    def versions(self, object_type: ObjectType, name: str) -> Sequence[ObjectProperties] | None:
+        """None for an object that the vault refuses: `progress` says so, and that one is left out."""
         self.calls += 1
         try:
             return list(self._source.versions(object_type, name))
         except DeskbridgeError as error:
-            raise _VaultRefusedError(error) from error
+            self.failed += isinstance(error, TryLaterError)
+            if self.failed > _MOST_FAILED or error.reason in _OF_THE_VAULT:
+                raise _VaultRefusedError(error) from error
+            self.refused.append(ObjectRefused(str(object_type), name, str(error.reason), str(error)))
+            return None
+
+    def noted(self, progress: VaultProgress) -> VaultProgress:
+        """With the objects that were refused since it was noted last."""
+        refused, self.refused = self.refused, []
+        return replace(without_objects(progress, refused), failed=self.failed)
 
 
 class VaultSweep:
@@ -140,7 +132,7 @@ class VaultSweep:
         A type that the vault refuses is among `refusals`, and the others are read. Raises VaultThrottledError when the
         vault asks to wait, and what the desk's own storage raises.
         """
-        counted = _CountedObjects(source)
+        counted = _CountedObjects(source, progress.failed)
         held: dict[ObjectKey, ObjectRecord] = {}
         while progress.types_done < len(SWEPT_TYPES):
             if counted.calls >= self._calls_a_step:
@@ -154,11 +146,15 @@ class VaultSweep:
                 elif progress.unlisted:
                     progress = self._look_for_missing(counted, object_type, context, progress)
                 else:
-                    progress = _next_type(progress)
+                    counted.failed = 0
+                    progress = next_type(progress)
+                progress = counted.noted(progress)
             except _VaultRefusedError as refused:
                 error = refused.refusal
                 if isinstance(error, TryLaterError) and error.reason is Reason.VAULT_THROTTLED:
                     raise VaultThrottledError(progress, error) from None
+                # What was refused in the piece that broke off is told by the refusal of the type.
+                counted.refused, counted.failed = [], 0
                 progress = without_type(progress, error)
         self._settle_vault(context, settings, progress)
         return replace(progress, done=True)
@@ -205,6 +201,8 @@ class VaultSweep:
                 without_expiry.append(f"{object_type} {listed.name}")
             near += reading.days is not None and not listed.managed
             versions = source.versions(object_type, listed.name) if reading.needs_versions else ()
+            if versions is None:
+                continue
             observations = reading.observations(versions)
             if observations:
                 changes.append(ObjectChanges(key, listed.name, observations))
@@ -233,7 +231,8 @@ class VaultSweep:
             if state.gone:
                 continue
             # A list that was read while it changed may miss one: what seems to be gone is asked for by its name.
-            if not source.versions(object_type, name):
+            versions = source.versions(object_type, name)
+            if versions is not None and not versions:
                 at = after_what_is_known(progress.began_at, state.last_seen_at)
                 gone.append(ObjectChanges(key, name, (ObjectGone(at),)))
         self._reconcile(gone, context)
@@ -266,13 +265,3 @@ class VaultSweep:
                         raise
                 else:
                     break
-
-
-def _next_type(progress: VaultProgress) -> VaultProgress:
-    return replace(progress, types_done=progress.types_done + 1, after="", listed=False, unlisted=None)
-
-
-def without_type(progress: VaultProgress, error: DeskbridgeError) -> VaultProgress:
-    """The present type is given up; what was read of it stands."""
-    refusal = TypeRefused(str(SWEPT_TYPES[progress.types_done]), str(error.reason), str(error))
-    return _next_type(replace(progress, refusals=(*progress.refusals, refusal)))

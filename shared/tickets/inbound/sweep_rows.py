@@ -10,7 +10,7 @@ from shared.errors import InvalidInputError
 from shared.reasons import Reason
 from shared.storage.rows import Row, Value, pack, unpack
 from shared.text import KEY_FORBIDDEN
-from shared.tickets.inbound.sweep import TypeRefused, VaultProgress
+from shared.tickets.inbound.vault_progress import ObjectRefused, TypeRefused, VaultProgress
 from shared.tickets.inbound.vault_rows import LANES, SweepCount
 
 SWEEPS_PARTITION = "sweeps"
@@ -122,5 +122,6 @@ def to_vault_progress(row: Row) -> VaultProgress:
             "unlisted": None if unlisted is None else tuple(unlisted),
             "without_expiry": tuple(members["without_expiry"]),
             "refusals": tuple(TypeRefused(**one) for one in members["refusals"]),
+            "refused_objects": tuple(ObjectRefused(**one) for one in members["refused_objects"]),
         }
     )

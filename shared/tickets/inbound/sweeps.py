@@ -23,14 +23,7 @@ from shared.storage.tables import Condition, Table, partition
 from shared.text import KEY_FORBIDDEN, descending
 from shared.tickets.configuration import Configuration
 from shared.tickets.inbound.known_vaults import KnownVaults
-from shared.tickets.inbound.sweep import (
-    TypeRefused,
-    VaultObjects,
-    VaultProgress,
-    VaultSweep,
-    VaultThrottledError,
-    without_type,
-)
+from shared.tickets.inbound.sweep import VaultObjects, VaultSweep, VaultThrottledError
 from shared.tickets.inbound.sweep_rows import (
     FINISHED,
     PROGRESS_PARTITION,
@@ -45,7 +38,9 @@ from shared.tickets.inbound.sweep_rows import (
     to_sweep,
     to_vault_progress,
 )
+from shared.tickets.inbound.sweep_starts import missing_start
 from shared.tickets.inbound.vault_discovery import ListVaults, VaultDiscovery
+from shared.tickets.inbound.vault_progress import VaultProgress, message_of, reason_of, refused_whole, without_type
 from shared.tickets.inbound.vault_rows import LANES, KnownVault, SweptVault, VaultReport, known_vault
 
 logger = logging.getLogger(__name__)
@@ -134,9 +129,12 @@ class Sweeps:
         logger.error("The sweep of %s failed for good.", swept.vault)
 
     def resume(self) -> list[str]:
-        """Messages of sweeps that lost theirs; what is old is removed. A bounded look at the newest sweeps."""
+        """Messages of sweeps that lost theirs, and of one that the timer could not start; what is old is removed.
+
+        A bounded look at the newest sweeps.
+        """
         now = self._now()
-        messages: list[str] = []
+        messages = self._made_up_for(now)
         for sweep in self._page(_LOOKED_AT, None)[0]:
             if sweep.state != RUNNING:
                 continue
@@ -159,6 +157,16 @@ class Sweeps:
                     logger.warning("The sweep %s has lost messages; they are sent again.", sweep.id)
                     messages += self._messages(sweep, left_only=True)
         self._remove_old(now)
+        return messages
+
+    def _made_up_for(self, now: datetime) -> list[str]:
+        """A sweep that the timer should have started. All its tries failed, and the next is a day away."""
+        configuration = self._configuration()
+        by = missing_start(self._table, now) if configuration is not None and configuration.is_swept else None
+        if by is None:
+            return []
+        sweep, messages = self.start(None, by)
+        logger.warning("The timer started no sweep; the sweep %s is started in its place.", sweep.id)
         return messages
 
     # What people see
@@ -239,7 +247,7 @@ class Sweeps:
             # It is the desk's own storage that does not answer.
             raise
         except DeskbridgeError as error:
-            return self._finish(sweep, known, row, replace(before, refusals=(_refused_whole(error),)))
+            return self._finish(sweep, known, row, refused_whole(before, error))
         try:
             after = self._vault_sweep.step(
                 source,
@@ -276,12 +284,12 @@ class Sweeps:
 
     def _finish(self, sweep: Sweep, known: KnownVault, row: Row | None, progress: VaultProgress) -> list[str]:
         vault = known.name
-        message = " ".join(dict.fromkeys(one.message for one in progress.refusals))
-        reason = progress.refusals[0].reason if progress.refusals else ""
+        reason, message = reason_of(progress), message_of(progress)
         counts = (progress.objects, progress.near_or_past_expiry, progress.gone)
         # Clocks of two workers differ by seconds: the vault must not seem to be due in this sweep again.
         at = max(progress.began_at, sweep.started_at)
-        self.vaults.finish(sweep.id, SweptVault(vault, at, *counts, reason, message), known)
+        swept = SweptVault(vault, at, *counts, reason, message, whole=not progress.refusals)
+        self.vaults.finish(sweep.id, swept, known)
         if reason == Reason.VAULT_NOT_SWEPT:
             self.vaults.change(vault, lambda known: replace(known, store=""))
         self._forget(row)
@@ -323,8 +331,3 @@ class Sweeps:
             # Another worker removes it too.
             with suppress(ChangedMeanwhileError):
                 self._table.transact(SWEEPS_PARTITION, [Delete(row.row_key)])
-
-
-def _refused_whole(error: DeskbridgeError) -> TypeRefused:
-    """What kept a vault from being opened at all."""
-    return TypeRefused("", str(error.reason), str(error))

@@ -19,7 +19,8 @@ _NEVER = "0" * 18
 
 @dataclass(frozen=True)
 class SweptVault:
-    """What a sweep of one vault came to. `reason` and `message` are empty when it was read to its end."""
+    """What a sweep of one vault came to. `reason` and `message` are empty when all of it was read; `whole` says that
+    its lists were read to their ends, though the vault may have refused single objects."""
 
     vault: str
     at: datetime
@@ -28,6 +29,7 @@ class SweptVault:
     gone: int = 0
     reason: str = ""
     message: str = ""
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -186,7 +188,7 @@ def swept_vault(known: KnownVault, sweep_id: str, swept: SweptVault) -> KnownVau
         known,
         # Of two sweeps at once the later one stands.
         tried_at=max(swept.at, known.tried_at or swept.at),
-        swept_at=known.swept_at if swept.reason else swept.at,
+        swept_at=swept.at if swept.whole else known.swept_at,
         objects=swept.objects,
         near_or_past_expiry=swept.near_or_past_expiry,
         gone=swept.gone,

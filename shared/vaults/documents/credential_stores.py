@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 from shared.environment import CLIENT_SECRET_PREFIX, CLIENT_SECRET_SETTING, is_client_secret_setting
 from shared.hosts import HostUse, Service
 from shared.settings.base import SettingsDocument, Text
-from shared.vaults.documents.vault_addresses import CLOUDS, cloud_of, host_of, is_loopback
+from shared.vaults.documents.vault_addresses import CLOUDS, HSM_LABEL, cloud_of, host_of, is_loopback
 
 Method = Literal["system_assigned", "user_assigned", "client_secret", "developer"]
 # Microsoft's SDK speaks these; the newest that every supported SDK release knows is the default.
@@ -210,7 +210,12 @@ class CredentialStore(SettingsDocument):
     def token_resource(self) -> str:
         """What a token is asked for."""
         cloud = cloud_of(self.host)
-        return self.resource or (cloud.resource if cloud else CLOUDS[0].resource)
+        return self.resource or (cloud or CLOUDS[0]).resource(self.host)
+
+    @property
+    def is_hsm(self) -> bool:
+        """Whether it is a managed HSM: that keeps keys alone, and has roles of its own."""
+        return host_of(self.token_resource).startswith(f"{HSM_LABEL}.")
 
     @property
     def resource_manager_url(self) -> str | None:

@@ -5,6 +5,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+HSM_LABEL = "managedhsm"
+
 
 @dataclass(frozen=True)
 class Cloud:
@@ -17,8 +19,13 @@ class Cloud:
     resource_manager: str
 
     @property
-    def resource(self) -> str:
-        return f"https://{self.vault_domain}"
+    def hsm_domain(self) -> str:
+        """Where its managed HSMs are."""
+        return f"{HSM_LABEL}.{self.vault_domain.partition('.')[2]}"
+
+    def resource(self, host: str) -> str:
+        """What a token for that vault or managed HSM is asked for."""
+        return f"https://{self.hsm_domain if is_within(host, self.hsm_domain) else self.vault_domain}"
 
 
 CLOUDS: tuple[Cloud, ...] = (
@@ -71,8 +78,14 @@ def beside(vault_url: str, vault: str) -> str:
 
 
 def cloud_of(host: str) -> Cloud | None:
-    """The cloud whose vaults have such host names."""
-    return next((cloud for cloud in CLOUDS if host.endswith(f".{cloud.vault_domain}")), None)
+    """The cloud whose vaults or managed HSMs have such host names."""
+    found = (cloud for cloud in CLOUDS if is_within(host, cloud.vault_domain) or is_within(host, cloud.hsm_domain))
+    return next(found, None)
+
+
+def is_within(host: str, domain: str) -> bool:
+    """Whether the host is one below that domain."""
+    return host.endswith(f".{domain}")
 
 
 def is_loopback(host: str) -> bool:
