@@ -2,8 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from shared.storage.rows import Condition, Row, pack_text, partition
-from shared.storage.tables import Table, scan
+from shared.storage.rows import Row, pack_text
+from shared.storage.tables import Condition, Table, partition, scan
 from shared.text import descending
 from shared.tickets.inbound.sweep_rows import SWEEPS_PARTITION, to_sweep
 
