@@ -6,13 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import ValidationError
 
 from shared.errors import Fault, InvalidInputError
 from shared.reasons import Reason
 from shared.settings.base import NAME_PATTERN, SettingsDocument
-from shared.settings.bounded_yaml import RefusedYamlError, load_all
 from shared.settings.stored import document_as_json
 
 D = TypeVar("D", bound=SettingsDocument)
@@ -156,6 +154,9 @@ def parse_yaml(text: str, where: str = "") -> Iterator[ReceivedDocument]:
 
     Raises InvalidInputError when the text is not YAML, or an entry has another shape.
     """
+    # Here: most requests and all deliveries read no YAML.
+    from shared.settings.bounded_yaml import RefusedYamlError, load_all
+
     try:
         entries = load_all(text)
     except RefusedYamlError as error:
@@ -175,6 +176,8 @@ def parse_entry(entry: Any, where: str) -> ReceivedDocument:
 
 def write_yaml(entries: list[dict[str, Any]]) -> str:
     """The same YAML that `parse_yaml` reads."""
+    import yaml
+
     return yaml.safe_dump_all(entries, allow_unicode=True, sort_keys=False, explicit_start=True)
 
 
