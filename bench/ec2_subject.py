@@ -20,6 +20,7 @@ from shared.imports.plan.model import Trigger
 from shared.imports.runs.repository import RunRepository
 from shared.imports.runs.runner import ImportRunner
 from shared.imports.runs.starter import RunStarter
+from shared.index.index import Index
 from shared.settings.store import SettingsStore
 from shared.storage.rest_tables import RestTables
 
@@ -42,7 +43,9 @@ def whole_import(tables_at: str) -> dict[str, Any]:
     settings = SettingsStore(tables.table("settings"), KINDS, _now)
     ec2 = Ec2(LabCredentials(), lambda *_: "", _now)
     directory = AccountDirectory(tables.table("runs"), _now)
-    source = Ec2SourceType(PartRows(tables.table("assets")), settings, directory, lambda: ec2)
+    source = Ec2SourceType(
+        PartRows(tables.table("assets"), Index(tables.table("index"))), settings, directory, lambda: ec2
+    )
     runner = ImportRunner(RunRepository(tables.table("runs")), {source.kind: source}, _now)
     # What a worker has done long before: botocore's models, connections, the rules' engine.
     tenant = source.source(DOCUMENT)

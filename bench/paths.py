@@ -24,6 +24,7 @@ from shared.imports.plan.model import Trigger
 from shared.imports.runs.repository import RunRepository
 from shared.imports.runs.runner import ImportRunner
 from shared.imports.runs.starter import RunStarter
+from shared.index.index import Index
 from shared.settings.store import SettingsStore
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ class _Part:
         tables = MemoryTables()
         settings, ec2 = _settings(tables), cast("Ec2", _OnePage(self.instance))
         source = Ec2SourceType(
-            PartRows(tables.table("assets")),
+            PartRows(tables.table("assets"), Index(tables.table("index"))),
             settings,
             AccountDirectory(tables.table("runs"), lambda: self.now),
             lambda: ec2,

@@ -14,6 +14,7 @@ from shared.imports.plan.model import Trigger
 from shared.imports.runs.repository import RunRepository
 from shared.imports.runs.runner import ImportRunner
 from shared.imports.runs.starter import RunStarter
+from shared.index.index import Index
 from shared.outbound import Outbound
 from shared.settings.store import SettingsStore
 from shared.storage.rest_tables import RestTables
@@ -51,7 +52,7 @@ def main() -> None:
     hosts = AllowedHosts({Service.AUTHROCKET: ("localhost", "127.0.0.1")})
     realms = Realms(settings, _Key(), Outbound(frozenset({"localhost"})), hosts=hosts)
     runs = RunRepository(tables.table("runs"))
-    rows = UserRows(tables.table("users"))
+    rows = UserRows(tables.table("users"), Index(tables.table("index")))
     source = RealmSourceType(realms, settings, rows, runs, GrantTickets(tables.table("users"), _no_ticket).deliver)
     runner = ImportRunner(runs, {KIND: source}, now)
     api = realms.api("customers", settings.get(AuthRocketRealmDocument, "customers").document, seconds=3600)

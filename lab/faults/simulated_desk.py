@@ -24,12 +24,14 @@ from shared.bootstrap.kinds import KINDS
 from shared.environment import load_environment
 from shared.hosts import AllowedHosts, Service
 from shared.imports.part_rows import PartRows
+from shared.index.index import Index
 from shared.outbox.gathered import GatheredOutbox
 from shared.reasons import Reason
 from shared.records.index_rows import moved_by
-from shared.records.model import MANUAL_PARTITION, column_of
+from shared.records.match_rows import MatchRows
+from shared.records.model import MANUAL_PARTITION, Key, column_of
 from shared.settings.store import SettingsStore
-from shared.storage.names import TICKETS_TABLE, VAULTS_TABLE
+from shared.storage.names import INDEX_TABLE, TICKETS_TABLE, VAULTS_TABLE
 from shared.storage.rows import Create, Row, Value
 from shared.tickets.domain.model import ChangeType, KeyVaultEvent, ObjectType
 from shared.tickets.inbound.quarantine import Quarantine
@@ -66,7 +68,9 @@ def write_settings(tables: MemoryTables, scenario: Scenario) -> None:
     for name, number in scenario.manual_assets.items():
         columns: dict[str, Value] = {"active": True, "source_id": name, "created_at": BEGINS}
         columns |= {column_of("name"): name, column_of("asset-number"): number}
-        rows = PartRows(tables.table("assets"), GatheredOutbox(tables, {}, lambda: BEGINS))
+        index = Index(tables.table(INDEX_TABLE))
+        rows = PartRows(tables.table("assets"), index, GatheredOutbox(tables, {}, lambda: BEGINS))
+        MatchRows(index, "assets").announce([(Key(MANUAL_PARTITION, name), columns)], BEGINS)
         moved = [one for one in [moved_by(name, {}, columns, is_new=True)] if one is not None]
         rows.write(MANUAL_PARTITION, [Create(Row(MANUAL_PARTITION, name, columns))], moved)
 

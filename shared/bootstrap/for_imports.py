@@ -41,7 +41,9 @@ def assets() -> "RecordTable":
     from shared.records.table import RecordTable
     from shared.storage.names import ASSETS_TABLE
 
-    return RecordTable(bootstrap.tables().table(ASSETS_TABLE), bootstrap.audit(), bootstrap.gathered_outbox())
+    return RecordTable(
+        bootstrap.tables().table(ASSETS_TABLE), bootstrap.audit(), bootstrap.gathered_outbox(), bootstrap.index()
+    )
 
 
 @singleton
@@ -49,7 +51,7 @@ def asset_rows() -> "PartRows":
     from shared.imports.part_rows import PartRows
     from shared.storage.names import ASSETS_TABLE
 
-    return PartRows(bootstrap.tables().table(ASSETS_TABLE), bootstrap.gathered_outbox())
+    return PartRows(bootstrap.tables().table(ASSETS_TABLE), bootstrap.index(), bootstrap.gathered_outbox())
 
 
 @singleton
@@ -97,7 +99,9 @@ def users() -> "RecordTable":
     from shared.records.table import RecordTable
     from shared.storage.names import USERS_TABLE
 
-    return RecordTable(bootstrap.tables().table(USERS_TABLE), bootstrap.audit(), bootstrap.gathered_outbox())
+    return RecordTable(
+        bootstrap.tables().table(USERS_TABLE), bootstrap.audit(), bootstrap.gathered_outbox(), bootstrap.index()
+    )
 
 
 @singleton
@@ -105,7 +109,7 @@ def user_rows() -> "PartRows":
     from shared.storage.names import USERS_TABLE
     from shared.users.grants import UserRows
 
-    return UserRows(bootstrap.tables().table(USERS_TABLE), bootstrap.gathered_outbox())
+    return UserRows(bootstrap.tables().table(USERS_TABLE), bootstrap.index(), bootstrap.gathered_outbox())
 
 
 @singleton

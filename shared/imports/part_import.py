@@ -10,9 +10,8 @@ from typing import Any
 from shared.errors import ChangedMeanwhileError, RowRefusedError, TooLargeError
 from shared.imports.applier import ROWS_BESIDE, Applier, PreparedEntry
 from shared.imports.part_rows import PartRows
-from shared.imports.plan.model import Action, ExistingRecord, MatchOn, PlanEntry, Policy
+from shared.imports.plan.model import Action, ExistingRecord, PlanEntry, Policy
 from shared.imports.plan.planner import PartPlanner
-from shared.imports.prefilter import MatchPrefilter
 from shared.imports.runs.model import Mode, Part, Run
 from shared.imports.runs.repository import RunRepository
 from shared.imports.sources import SyncSource
@@ -59,8 +58,6 @@ class PartImport:
         self._counts: Counter[str] = Counter()
         self._entries: dict[str, list[dict[str, Any]]] = {}
         self._unwritten: list[PreparedEntry] = []
-        self._matching = policy.matching
-        self._values_present: MatchPrefilter | None = None
         self._batches = 0
         partition_key = source.partition_key(part.name)
         self._index = rows.index(partition_key, run.id, policy.columns)
@@ -71,7 +68,7 @@ class PartImport:
             now=now(),
             load=self._load,
             find=rows.find,
-            may_match=self._may_match,
+            may_exist=lambda match, values: rows.may_exist(match, values, self._index),
         )
         self._applier = Applier(rows, partition_key, run.id, run.name, now, self._again)
 
@@ -142,13 +139,6 @@ class PartImport:
             found = {key: existing for key, existing in recalled.items() if existing is not None}
         missing = [key for key in keys if key not in found]
         return {**found, **self._rows.load(missing)} if missing else found
-
-    def _may_match(self, match: MatchOn, value: str) -> bool:
-        # Read when the first new record asks: most imports have none. What this part itself has made since is the
-        # record's of the source, so it could not be matched.
-        if self._values_present is None:
-            self._values_present = self._rows.values_present(self._matching)
-        return self._values_present.may_match(match, value)
 
     def _again(self, entry: PlanEntry) -> PlanEntry:
         """An entry decided anew, because the row was written since it was read; what a preview did not show so is not

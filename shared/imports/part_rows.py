@@ -5,7 +5,7 @@ of another key has an alias under its own: a row that says whose record it is.
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -22,18 +22,21 @@ from shared.imports.plan.model import (
     Candidate,
     DesiredRecord,
     ExistingRecord,
+    Found,
     IndexEntry,
     MatchOn,
     PlanEntry,
 )
-from shared.imports.prefilter import MatchPrefilter
+from shared.index.index import Index
 from shared.outbox.gathered import GatheredOutbox
 from shared.records import history
+from shared.records.comparison import MOST_ALIKE, comparable
 from shared.records.index_rows import RecordMoved, follow_up_of
+from shared.records.match_rows import MATCHED, MatchRows
 from shared.records.model import Key
 from shared.records.table import IS_RECORD, is_alias, records_of, with_line
 from shared.storage.rows import Create, Merge, Operation, Replace, Row, Value, pack
-from shared.storage.tables import Table, partition, scan
+from shared.storage.tables import Table, find_rows, partition, scan
 from shared.text import LONE_SURROGATE
 
 _INDEX = ("active", "hash", "alias_of", "claimed_by", "gone_since", "last_run", "last_action")
@@ -68,6 +71,10 @@ class PartIndex(dict[str, IndexEntry]):
         text = _encode([row.etag, *map(row.values.get, self._columns)])
         return text if len(text) <= _LARGEST_KEPT else ""
 
+    def is_not_new(self, key: Key) -> bool:
+        """Whether the row is of another part, or was there when this part was read."""
+        return key.partition != self._partition or key.row in self
+
     def recall(self, key: Key, columns: Collection[str] = ()) -> ExistingRecord | None:
         """The row as it was read, in all of these columns and those that every change needs; None when that is not
         known. If the row is another one by now, what is written to it is refused, and then decided anew."""
@@ -85,8 +92,9 @@ class PartIndex(dict[str, IndexEntry]):
 class PartRows:
     """Reads and writes the rows of parts in one table."""
 
-    def __init__(self, table: Table, outbox: GatheredOutbox | None = None) -> None:
+    def __init__(self, table: Table, index: Index, outbox: GatheredOutbox | None = None) -> None:
         self._table = table
+        self._matches = MatchRows(index, table.name)
         self._outbox = outbox
 
     # Reading
@@ -134,22 +142,46 @@ class PartRows:
             found[own] = ExistingRecord(key, values, own, row.text("source_id"), target.etag)
         return found
 
-    def find(self, match: MatchOn, values: Sequence[str]) -> Mapping[str, Sequence[Candidate]]:
-        """The rows of all partitions whose column has one of the folded values. Reads the whole table, narrowly."""
-        asked = set(values)
-        found: dict[str, list[Candidate]] = {}
+    def may_exist(
+        self, match: MatchOn, values: Collection[str], index: PartIndex
+    ) -> tuple[Collection[str], Collection[str]]:
+        """Those of the folded values that a row may have which this part's run has not made itself; and common ones."""
+        if match.column not in MATCHED:
+            return values, ()
+        keys, common = self._looked_up(match, values)
+        there = {value for value, same in keys.items() if any(map(index.is_not_new, same))}
+        return there, common
+
+    def find(self, match: MatchOn, values: Collection[str]) -> Found:
+        """The rows of all partitions whose column has one of the folded values."""
+        asked, common = set(values), frozenset[str]()
         select = tuple(dict.fromkeys((*columns_of(match), *OF_CANDIDATES, "alias_of")))
-        for row in scan(self._table, [IS_RECORD], select=select):
+        if match.column in MATCHED:
+            keys, common = self._looked_up(match, asked)
+            rows = self._narrowly({key for same in keys.values() for key in same}, select)
+        else:
+            rows = scan(self._table, [IS_RECORD], select=select)
+        found: dict[str, list[Candidate]] = {}
+        for row in rows:
             value = match.fold(row.values.get(match.column))
-            if value in asked and not is_alias(row):
+            if value in asked and value not in common and not is_alias(row):
                 candidate = Candidate.of(Key(row.partition_key, row.row_key), row.values)
                 found.setdefault(value, []).append(candidate)
-        return found
+        return Found(found, common)
 
-    def values_present(self, matching: Sequence[MatchOn]) -> MatchPrefilter:
-        """What the rows of all partitions have in the matching columns. Reads the whole table, narrowly."""
-        select = tuple(dict.fromkeys(match.column for match in matching))
-        return MatchPrefilter(matching, scan(self._table, [IS_RECORD], select=select))
+    def _looked_up(
+        self, match: MatchOn, values: Collection[str]
+    ) -> tuple[Mapping[str, Collection[Key]], frozenset[str]]:
+        """The records that may have each value, and the values that are common."""
+        found = self._matches.find(match.column, values)
+        keys = {value: found.get(comparable(value, ignore_case=True), ()) for value in values}
+        common = frozenset(value for value, same in keys.items() if len(same) > MOST_ALIKE)
+        return {value: same for value, same in keys.items() if value not in common}, common
+
+    def _narrowly(self, keys: Collection[Key], select: Sequence[str]) -> Iterator[Row]:
+        for partition_key in sorted({key.partition for key in keys}):
+            row_keys = [key.row for key in keys if key.partition == partition_key]
+            yield from find_rows(self._table, partition_key, row_keys, select).values()
 
     def _rows(self, keys: Sequence[Key]) -> dict[Key, Row]:
         found: dict[Key, Row] = {}
@@ -167,6 +199,17 @@ class PartRows:
         return found
 
     # Writing
+
+    def announce(self, partition_key: str, entries: Iterable[PlanEntry], now: datetime) -> None:
+        """Save the rows of the index by which matching finds what these entries are about to write."""
+        places = ((entry, entry.existing) for entry in entries)
+        self._matches.announce(
+            [
+                (Key(partition_key, entry.row_key) if existing is None else existing.key, entry.assign)
+                for entry, existing in places
+            ],
+            now,
+        )
 
     def write(self, partition_key: str, operations: Sequence[Operation], moved: Sequence[RecordMoved] = ()) -> None:
         """One transaction, and what the index has to follow; raises as `Table.transact`."""

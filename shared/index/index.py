@@ -2,6 +2,7 @@
 
 import heapq
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from shared.errors import ChangedMeanwhileError
@@ -10,6 +11,8 @@ from shared.storage.tables import Condition, Table, partition
 
 # Where a filter lets little through, a short page must not take a thousand readings.
 _GROWTH = 4
+# What ends the beginning of a row key, and what sorts behind all keys that begin so.
+_BEHIND, _BEYOND = "|", "}"
 
 
 class IndexKey(NamedTuple):
@@ -50,6 +53,33 @@ class Index:
         yield from heapq.merge(
             *(self._rows(one, size) for one in streams), key=lambda row: (row.row_key, row.partition_key)
         )
+
+    def beginning_with(self, partition_key: str, beginnings: Collection[str], most: int) -> dict[str, list[Row]]:
+        """The first rows of a partition whose keys begin so, with a `|` behind; nothing for a beginning without rows.
+
+        One call answers for as many as stand close together: the calls are never more than the beginnings, nor many
+        more than the partition has pages.
+        """
+        left = sorted(beginnings)
+        found: dict[str, list[Row]] = {}
+        reach = len(left)
+        while left:
+            asked = answered = left[:reach]
+            where = [partition(partition_key), Condition("RowKey", "ge", asked[0] + _BEHIND)]
+            page = self._table.page([*where, Condition("RowKey", "lt", asked[-1] + _BEYOND)])
+            rows: dict[str, list[Row]] = {}
+            for row in page.rows:
+                rows.setdefault(row.row_key.partition(_BEHIND)[0], []).append(row)
+            if page.next is not None:
+                # As it is further on, so it was until here: rows are hashed, and stand as close everywhere.
+                answered = [one for one in asked if one < max(rows, default="")]
+                reach = max(1, len(answered))
+            if not answered:
+                answered, alone = asked[:1], Stream(partition_key, asked[0] + _BEHIND, asked[0] + _BEYOND)
+                rows = {asked[0]: list(islice(self._rows(alone, most), most))}
+            found.update((one, rows[one][:most]) for one in answered if rows.get(one))
+            left = left[len(answered) :]
+        return found
 
     # Within
 

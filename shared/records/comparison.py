@@ -9,6 +9,8 @@ from shared.rules.operators import text_of
 # Normalisation turns these signs into letters. The first, of kelvin, into the K of another address.
 _SIGNS = re.compile("([\u212a\u212b\u2126])")
 _BLANKS = re.compile(r"\s+")
+# A value that more records have tells none from the others.
+MOST_ALIKE = 100
 _TO_LOWER = {ord("A") + n: chr(ord("a") + n) for n in range(26)}
 # Machines come with these where nobody entered anything; people write the others where they know nothing.
 MEANINGLESS = (

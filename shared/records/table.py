@@ -11,11 +11,13 @@ from datetime import datetime
 
 from shared.access.audit import UNAUDITED, Audit, AuditedChange, AuditedField, AuditKind
 from shared.errors import DeskbridgeError, NotFoundError, RowRefusedError, TooLargeError
+from shared.index.index import Index
 from shared.outbox.gathered import GatheredOutbox, MarkedPartition
 from shared.reasons import Reason
 from shared.records import history
 from shared.records.history import HISTORY, HistoryEntry
 from shared.records.index_rows import follow_up_of, moved_by
+from shared.records.match_rows import MatchRows
 from shared.records.model import FieldChange, Key, merged
 from shared.storage.rows import CHARACTERS_PER_KEY, Create, Replace, Row, Value, check_row
 from shared.storage.tables import Condition, Page, Table, Where, find_rows, partition, scan
@@ -36,10 +38,17 @@ def is_alias(row: Row) -> bool:
 class RecordTable:
     """The rows of one kind of record (assets, users)."""
 
-    def __init__(self, table: Table, audit: Audit = UNAUDITED, outbox: GatheredOutbox | None = None) -> None:
+    def __init__(
+        self,
+        table: Table,
+        audit: Audit = UNAUDITED,
+        outbox: GatheredOutbox | None = None,
+        index: Index | None = None,
+    ) -> None:
         self._table = table
         self._audit = audit
         self._outbox = outbox
+        self._matches = None if index is None else MatchRows(index, table.name)
 
     def get(self, key: Key) -> Row:
         """The row of a record; raises NotFoundError."""
@@ -96,6 +105,8 @@ class RecordTable:
         follows = []
         if self._outbox is not None and indexed is not None:
             follows = [self._outbox.following(self._table.name, before.partition_key, [follow_up_of([indexed])])]
+        if self._matches is not None:
+            self._matches.announce([(Key(before.partition_key, before.row_key), values)], now)
         with self._audit.recording(self._table.name, before.partition_key, change) as audited:
             etag = self._table.transact(before.partition_key, [operation, *moved, *follows, *audited])[0]
         if self._outbox is not None and follows:

@@ -20,9 +20,9 @@ from shared.imports.applier import Applier
 from shared.imports.part_rows import PartRows
 from shared.imports.plan.model import (
     Action,
-    Candidate,
     ExistingRecord,
     Finder,
+    Found,
     IndexEntry,
     Loader,
     MatchOn,
@@ -270,12 +270,13 @@ def _loader(rows: PartRows, own: Key, existing: ExistingRecord | None) -> Loader
 def _finder(rows: PartRows, own: Key) -> Finder:
     """Finds candidates for a new user. One of the same realm may be another user's, which one event cannot tell."""
 
-    def find(match: MatchOn, values: Sequence[str]) -> Mapping[str, Sequence[Candidate]]:
+    def find(match: MatchOn, values: Collection[str]) -> Found:
         found = rows.find(match, values)
-        if any(one.key == own for same in found.values() for one in same):
+        candidates = [one for same in found.rows.values() for one in same]
+        if any(one.key == own for one in candidates):
             # Somebody else brought the user in since its row was looked for.
             raise _ConflictedError(own.text)
-        if any(one.key.partition == own.partition or one.claimed_by for same in found.values() for one in same):
+        if any(one.key.partition == own.partition or one.claimed_by for one in candidates):
             raise _LeaveError("The user may be one that the desk knows by another id.")
         return found
 

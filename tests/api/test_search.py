@@ -27,7 +27,7 @@ def put(tables: MemoryTables, kind: str, partition_key: str, row_key: str, **col
     values: dict[str, Value] = {"source_id": row_key, "active": True, "created_at": bootstrap.now(), **columns}
     moved = moved_by(row_key, {}, values, is_new=True)
     assert moved is not None
-    rows = PartRows(tables.table(kind), bootstrap.gathered_outbox())
+    rows = PartRows(tables.table(kind), bootstrap.index(), bootstrap.gathered_outbox())
     rows.write(partition_key, [Create(Row(partition_key, row_key, values))], [moved])
     settle(bootstrap.gathered_outbox())
 

@@ -19,6 +19,7 @@ from shared.assets.source import Ec2SourceType
 from shared.bootstrap.kinds import KINDS
 from shared.errors import DeskbridgeError, NotFoundError
 from shared.imports.part_rows import PartRows
+from shared.index.index import Index
 from shared.settings.store import SettingsStore
 from tests.assets.tenants import FakeCredentials, settle, tenant
 from tests.fakes.tables import MemoryTables
@@ -37,7 +38,9 @@ class Tenants:
         self.settings = SettingsStore(tables.table("settings"), KINDS, Clock())
         settle(self.settings)
         directory = AccountDirectory(tables.table("runs"), Clock())
-        self.sources = Ec2SourceType(PartRows(tables.table("assets")), self.settings, directory, lambda: self.ec2)
+        self.sources = Ec2SourceType(
+            PartRows(tables.table("assets"), Index(tables.table("index"))), self.settings, directory, lambda: self.ec2
+        )
 
     def put(self, name: str, **changes: Any) -> None:
         self.settings.put("aws-tenants", name, tenant(**changes), by="test")

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.imports.part_rows import PartIndex, PartRows
+from shared.index.index import Index
 from shared.records.model import Key
 from shared.storage.rows import Create, Replace, Row, Value
 from shared.storage.tables import Page
@@ -43,7 +44,7 @@ def _index(rows: Iterable[Row], columns: Collection[str]) -> PartIndex:
     table = MemoryTables().table("assets")
     for row in rows:
         table.transact("p", [Create(row)])
-    return PartRows(table).index("p", "run", columns)
+    return PartRows(table, Index(table)).index("p", "run", columns)
 
 
 @given(rows=st.lists(st.tuples(_STATES, st.dictionaries(st.sampled_from(_COLUMNS), _VALUES)), max_size=30))
@@ -104,7 +105,7 @@ def test_a_row_takes_less_than_eight_hundred_bytes() -> None:
     columns = ("f_name", "f_asset_number", "f_model", "f_ip_address", "f_host_name", "f_owner", "type", "site")
     tracemalloc.start()
     try:
-        index = PartRows(table).index("p", "run", columns)
+        index = PartRows(table, Index(table)).index("p", "run", columns)
         taken, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -114,6 +115,8 @@ def test_a_row_takes_less_than_eight_hundred_bytes() -> None:
 
 class _Lists:
     """A table of these rows, read once."""
+
+    name = "assets"
 
     def __init__(self, rows: Iterator[Row]) -> None:
         self._rows = rows

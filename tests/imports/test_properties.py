@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from shared.errors import MisconfiguredError
 from shared.imports.plan.model import Trigger
-from shared.imports.prefilter import MatchPrefilter
 from shared.reasons import Reason
 from tests.imports.worlds import FarRecord, SourceCase, World
 
@@ -148,9 +147,8 @@ def test_records_that_match_nothing_are_decided_at_once_as_they_would_be_at_the_
     case: Callable[[], SourceCase], history: History, far: dict[str, Any], page_size: int
 ) -> None:
     at_once, at_the_end = history.live(case()), history.live(case())
-    everything = MatchPrefilter((), ())
-    everything.may_match = lambda *_: True  # type: ignore[method-assign] # holds every new record back
-    at_the_end.runner.sources[at_the_end.case.kind].rows.values_present = lambda matching: everything  # type: ignore[method-assign] # noqa: ARG005 - as above
+    rows = at_the_end.runner.sources[at_the_end.case.kind].rows
+    rows.may_exist = lambda match, values, index: (values, ())  # type: ignore[method-assign] # noqa: ARG005 - all are held back
     for world in (at_once, at_the_end):
         world.far.records, world.far.page_size = dict(far), page_size
         world.run()

@@ -21,6 +21,7 @@ from shared.imports.runs.repository import RunRepository
 from shared.imports.runs.runner import ImportRunner, PartMessage
 from shared.imports.runs.starter import RunStarter
 from shared.imports.sources import SourceType
+from shared.index.index import Index
 from shared.records.editor import ALL, RecordEditor
 from shared.records.history import HISTORY
 from shared.records.model import MANUAL_PARTITION, Key, column_of
@@ -195,7 +196,9 @@ class Ec2Case:
     def source(self, tables: Tables, settings: SettingsStore, far: FarSide, now: Callable[[], datetime]) -> SourceType:
         fake = self.ec2(far)
         directory = AccountDirectory(tables.table("runs"), now)
-        return Ec2SourceType(PartRows(tables.table(self.table)), settings, directory, lambda: fake)
+        return Ec2SourceType(
+            PartRows(tables.table(self.table), Index(tables.table("index"))), settings, directory, lambda: fake
+        )
 
 
 def _unrandom(text: str) -> str:
@@ -283,7 +286,7 @@ class AuthRocketCase:
         settings.put(self.kind, self.document, content, by="test", if_match="*" if there else None)
 
     def source(self, tables: Tables, settings: SettingsStore, far: FarSide, now: Callable[[], datetime]) -> SourceType:
-        rows = UserRows(tables.table(self.table))
+        rows = UserRows(tables.table(self.table), Index(tables.table("index")))
         return RealmSourceType(_FarRealms(settings, far), settings, rows, RunRepository(tables.table("runs")), str)
 
 
@@ -328,7 +331,7 @@ class World:
         self.runner = ImportRunner(self.runs, {source.kind: source}, self.clock)
         self.starter = RunStarter(self.runner)
         self.keeper = RunHousekeeping(self.runner, self.clock, kept_for=timedelta(days=90))
-        self.records = RecordTable(tables.table(self.case.table))
+        self.records = RecordTable(tables.table(self.case.table), index=Index(tables.table("index")))
         self.editing = RecordEditor(self.records, self.clock, lambda *_: None)
 
     def settle(self, **policies: Any) -> None:
@@ -377,6 +380,11 @@ class World:
 
     def add(self, record_id: str, **values: Any) -> None:
         self.editing.add(record_id, {self.case.fields[name]: value for name, value in values.items()}, by="jim")
+
+    def edit_by_hand(self, record_id: str, **values: Any) -> None:
+        """Change a record that was made by hand."""
+        fields = {self.case.fields[name]: value for name, value in values.items()}
+        self.editing.edit(Key(MANUAL_PARTITION, record_id), fields, [], by="jim", if_match="*")
 
     def let_go(self, record_id: str) -> None:
         """Release all that a person holds of a record made by hand."""

@@ -13,10 +13,13 @@ from shared.imports.runs.model import Summary
 from shared.imports.runs.repository import RunRepository
 from shared.imports.runs.runner import ImportRunner, PartMessage
 from shared.imports.runs.starter import RunStarter
+from shared.index.index import Index
 from shared.outbound import Outbound
+from shared.records.match_rows import MatchRows
+from shared.records.model import Key
 from shared.records.table import RecordTable
 from shared.settings.store import SettingsStore
-from shared.storage.rows import Row, Save
+from shared.storage.rows import Create, Row, Save, Value
 from shared.storage.tables import Tables
 from shared.users.grants import GrantTickets, UserRows
 from shared.users.model import partition_of
@@ -115,8 +118,8 @@ class Desk:
         self.secrets = Secrets()
         self.tickets = tickets or Tickets()
         self.waits: list[float] = []
-        self.rows = UserRows(self.tables.table("users"))
-        self.records = RecordTable(self.tables.table("users"))
+        self.rows = UserRows(self.tables.table("users"), Index(self.tables.table("index")))
+        self.records = RecordTable(self.tables.table("users"), index=Index(self.tables.table("index")))
         self.runs = RunRepository(self.tables.table("runs"))
         clock = Clock(sleep=self.waits.append)
         self.realms = Realms(self.settings, self.secrets, ON_LOOPBACK, clock, LAB_HOSTS)
@@ -129,6 +132,11 @@ class Desk:
 
     def wait(self, **time: float) -> None:
         self.moment += timedelta(**time)
+
+    def store_by_hand(self, key: str, values: Mapping[str, Value]) -> None:
+        """A user that somebody made at the desk, as the table has it."""
+        MatchRows(Index(self.tables.table("index")), "users").announce([(Key("manual", key), values)], self.moment)
+        self.tables.table("users").transact("manual", [Create(Row("manual", key, values))])
 
     def set_up(self, name: str = "customers", **changes: Any) -> None:
         """The sites, the store, and a realm's document with `changes`."""

@@ -15,7 +15,7 @@ from shared.imports.plan.model import Trigger
 from shared.imports.runs.starter import RunStarter
 from shared.reasons import Reason
 from shared.records.history import is_history
-from shared.storage.rows import Create, Row, Value
+from shared.storage.rows import Value
 from shared.users.source import KIND
 from shared.users.webhook import AuthRocketWebhook, WebhookOutcome, WebhookResult
 from shared.vaults.model import UserPassword
@@ -253,7 +253,7 @@ def test_a_desk_user_that_may_be_anothers_is_left_to_the_import(webhook: Webhook
 
 def test_a_user_made_by_hand_is_found_by_an_event_too(webhook: Webhook) -> None:
     values: dict[str, Value] = {"f_email": "hand@acorn.example", "active": True}
-    webhook.desk.tables.table("users").transact("manual", [Create(Row("manual", "hand", values))])
+    webhook.desk.store_by_hand("hand", values)
     webhook.desk.lab.add_user(email="hand@acorn.example", email_verification="verified", first_name="Hand")
     assert webhook.send(webhook.events()[0]).outcome is WebhookOutcome.WRITTEN
     row = webhook.desk.tables.table("users").find("manual", "hand")

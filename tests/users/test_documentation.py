@@ -18,6 +18,7 @@ from shared.imports.runs.model import RunState, Summary
 from shared.imports.runs.repository import RunRepository
 from shared.imports.runs.runner import ImportRunner
 from shared.imports.runs.starter import RunStarter
+from shared.index.index import Index
 from shared.reasons import Reason
 from shared.settings.kinds import DocumentKinds
 from shared.settings.store import SettingsStore
@@ -95,7 +96,7 @@ class Contractors:
         return self.store
 
     def user_rows(self) -> PartRows:
-        return PartRows(self.tables.table("users"))
+        return PartRows(self.tables.table("users"), Index(self.tables.table("index")))
 
     def write(self, *lines: str) -> None:
         self.path.write_text("\n".join(["number,name,email,left", *lines]), "utf-8")

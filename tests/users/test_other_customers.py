@@ -7,7 +7,7 @@ from shared.imports.plan.matcher import why_not_take
 from shared.imports.plan.model import Candidate, DesiredRecord, MatchOn, Policy
 from shared.records.documents.sites import SiteDocument
 from shared.records.model import Key
-from shared.storage.rows import Create, Row, Save, Value
+from shared.storage.rows import Row, Save, Value
 from tests.users.desk import Desk
 
 JIM = "jim.shorts@acorn.example"
@@ -32,7 +32,7 @@ def _lay_out(desk: Desk, key: str, site: str) -> None:
         "source_id": key,
         "active": True,
     }
-    desk.tables.table("users").transact("manual", [Create(Row("manual", key, values))])
+    desk.store_by_hand(key, values)
 
 
 def _manual(desk: Desk, key: str) -> Row:

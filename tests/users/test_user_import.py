@@ -150,10 +150,7 @@ def test_a_password_that_cannot_be_read_fails_the_run_with_its_reason(desk: Desk
 
 def by_hand(desk: Desk, key: str, **fields: str) -> None:
     """A user that somebody made at the desk."""
-    from shared.storage.rows import Create, Row
-
-    values = {f"f_{name}": value for name, value in fields.items()}
-    desk.tables.table("users").transact("manual", [Create(Row("manual", key, {**values, "active": True}))])
+    desk.store_by_hand(key, {**{f"f_{name}": value for name, value in fields.items()}, "active": True})
 
 
 def manual(desk: Desk, key: str) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import NamedTuple
 
 from shared.imports.plan.model import (
@@ -11,12 +12,14 @@ from shared.imports.plan.model import (
     DesiredRecord,
     ExistingRecord,
     Finder,
+    Found,
     IndexEntry,
     MatchOn,
+    MayExist,
     PlanEntry,
     Policy,
 )
-from shared.records.comparison import comparable
+from shared.records.comparison import MOST_ALIKE, comparable
 from shared.records.model import MANUAL_PARTITION, SITE, FieldValue, Key, field_of
 from shared.text import few
 
@@ -38,15 +41,49 @@ class Matcher:
     """Finds and judges candidates of one part. `is_seen` tells by row key which records the source has."""
 
     def __init__(
-        self, partition: str, policy: Policy, index: Mapping[str, IndexEntry], *, find: Finder, is_seen: IsSeen
+        self,
+        partition: str,
+        policy: Policy,
+        index: Mapping[str, IndexEntry],
+        *,
+        find: Finder,
+        may_exist: MayExist,
+        is_seen: IsSeen,
     ) -> None:
         self._partition = partition
         self._policy = policy
         self._index = index
         self._find = find
+        self._may_exist = may_exist
         self._is_seen = is_seen
         # Rows of other ids that a record of this part follows and changes, as they are afterwards.
         self._changed: dict[Key, Mapping[str, FieldValue]] = {}
+
+    def may_match(self, records: Sequence[DesiredRecord]) -> tuple[frozenset[str], Mapping[str, Sequence[str]]]:
+        """Which new records, by row key, may find a row by the matching fields; and sentences about the others.
+
+        Where records follow rows of other ids, this very run may write a value into one: the order of pages must not
+        matter, so all new ones wait.
+        """
+        waiting = set[str]()
+        notes: dict[str, list[str]] = {}
+        for match in self._policy.matching:
+            values = {
+                desired.row_key: value
+                for desired in records
+                if not (desired.gone or desired.error or desired.skip)
+                and (value := matching_value(self._policy, match, desired))
+            }
+            asked = frozenset(values.values())
+            there, common = (asked, ()) if self._has_aliases or not asked else self._may_exist(match, asked)
+            waiting |= {row_key for row_key, value in values.items() if value in there}
+            for row_key, value in values.items() if common else ():
+                notes.setdefault(row_key, []).extend([_too_common(match, value)] if value in common else [])
+        return frozenset(waiting), notes
+
+    @cached_property
+    def _has_aliases(self) -> bool:
+        return any(indexed.alias_of is not None for indexed in self._index.values())
 
     def remember(self, entry: PlanEntry) -> None:
         """A row that this run changes may be found, or not be found any more, by what it then holds."""
@@ -66,10 +103,12 @@ class Matcher:
         for match in self._policy.matching:
             keyed = [(desired, matching_value(self._policy, match, desired)) for desired in open_records]
             values = sorted({value for _, value in keyed if value})
-            found = self._found(match, values) if values else {}
+            found = self._found(match, values) if values else Found({})
             open_records = []
             for desired, value in keyed:
-                same = found.get(value, ()) if value else ()
+                same = found.rows.get(value, ()) if value else ()
+                if value in found.common:
+                    notes.setdefault(desired.row_key, []).append(_too_common(match, value))
                 free: list[Candidate] = []
                 for one in same:
                     if self._is_owned(one):
@@ -99,9 +138,9 @@ class Matcher:
             changed = [entry for entry in entries if match.column in entry.assign]
             keyed = [(one, desired, matching_value(self._policy, match, desired)) for one, desired in _desired(changed)]
             values = sorted({value for _, _, value in keyed if value})
-            found = self._found(match, values) if values else {}
+            found = self._found(match, values) if values else Found({})
             for entry, desired, value in keyed:
-                for one in found.get(value, ()) if value else ():
+                for one in found.rows.get(value, ()) if value else ():
                     own = entry.existing is not None and one.key == entry.existing.key
                     if not own and not self._is_new(one.key) and not why_not_take(self._policy, match, desired, one):
                         said = f"{field_of(match.column)} is now {value!r}, which {one.label} has too."
@@ -114,18 +153,18 @@ class Matcher:
         indexed = self._index.get(key.row)
         return indexed is None or indexed.done == CREATED
 
-    def _found(self, match: MatchOn, values: Sequence[str]) -> Mapping[str, Sequence[Candidate]]:
+    def _found(self, match: MatchOn, values: Sequence[str]) -> Found:
         """What there is with these values once this run's changes are written: a preview, which writes none, and an
         import that was interrupted find the same."""
         found = self._find(match, values)
         if not self._changed:
             return found
-        after = {value: [one for one in same if one.key not in self._changed] for value, same in found.items()}
+        after = {value: [one for one in same if one.key not in self._changed] for value, same in found.rows.items()}
         for key, row in self._changed.items():
             value = match.fold(row.get(match.column))
-            if value in values:
+            if value in values and value not in found.common:
                 after.setdefault(value, []).append(Candidate.of(key, row))
-        return after
+        return found._replace(rows=after)
 
     def _is_owned(self, candidate: Candidate) -> bool:
         """Whether the candidate's own record is alive: then that one has it by its id, which is checked first."""
@@ -167,6 +206,10 @@ def why_unmatched(policy: Policy, desired: DesiredRecord) -> list[str]:
         if value and _means_nothing(policy, value):
             said.append(f"{field_of(match.column)} is {value!r}, which never matches.")
     return said
+
+
+def _too_common(match: MatchOn, value: str) -> str:
+    return f"More than {MOST_ALIKE} records have {value!r} in {field_of(match.column)}: it finds none."
 
 
 def why_not_take(policy: Policy, match: MatchOn, desired: DesiredRecord, candidate: Candidate) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from shared.imports.plan.safety import Brake
 from shared.reasons import Reason
@@ -317,10 +317,18 @@ class Loader(Protocol):
     def __call__(self, keys: Sequence[Key], columns: Collection[str] | None = None) -> Mapping[Key, ExistingRecord]: ...
 
 
-# Whether some row, in any part, may have the folded value in the column. What it denies is not there.
-MayMatch = Callable[[MatchOn, str], bool]
-# For each of the folded values the rows, in all partitions, that have it in the column.
-Finder = Callable[[MatchOn, Sequence[str]], Mapping[str, Sequence[Candidate]]]
+class Found(NamedTuple):
+    """For each folded value the rows, of all partitions, that have it. So many rows have one of `common` that it tells
+    none from the others."""
+
+    rows: Mapping[str, Sequence[Candidate]]
+    common: Collection[str] = ()
+
+
+# Which of the folded values some row, of any part, may have in the column: the first. What it leaves out is not there.
+# The second are common: so many rows have them that they tell none from the others.
+MayExist = Callable[[MatchOn, Collection[str]], tuple[Collection[str], Collection[str]]]
+Finder = Callable[[MatchOn, Collection[str]], Found]
 
 
 def _digest(text: str) -> str:

@@ -1,11 +1,11 @@
 """The plan of one part: pure decisions on what the source wants and what is stored. Order of records never matters."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 
-from shared.imports.plan.matcher import Matcher, matching_value, refuse_all, refuse_claimed, why_unmatched
+from shared.imports.plan.matcher import Matcher, refuse_all, refuse_claimed, why_unmatched
 from shared.imports.plan.model import (
     DONE_AS,
     Action,
@@ -15,7 +15,7 @@ from shared.imports.plan.model import (
     Finder,
     IndexEntry,
     Loader,
-    MayMatch,
+    MayExist,
     PlanEntry,
     Policy,
 )
@@ -28,7 +28,7 @@ class PartPlanner:
     """Plans one part, page after page.
 
     `index` is all that is stored of the part, by row key; `load` reads rows; `find` finds candidates of a matching
-    column in all parts, and `may_match`, asked first, tells which records have none. What needs the whole part (new
+    column in all parts, and `may_exist`, asked first, tells which values have none. What needs the whole part (new
     records that may match, takeovers, what is gone) is decided in `finish`.
     """
 
@@ -41,7 +41,7 @@ class PartPlanner:
         now: datetime,
         load: Loader,
         find: Finder,
-        may_match: MayMatch = lambda *_: True,
+        may_exist: MayExist = lambda _, values: (values, ()),
     ) -> None:
         self._partition = partition
         self._index = index
@@ -49,7 +49,7 @@ class PartPlanner:
         self._now = now
         self._load = load
         self._find = find
-        self._may_match = may_match
+        self._may_exist = may_exist
         # Whether the source has the record, by row key of the index.
         self._seen = dict.fromkeys(index, False)
         self._gone: dict[str, str] = {}
@@ -60,9 +60,11 @@ class PartPlanner:
         # Rows that a record of this part takes over, with its key.
         self._taken: dict[Key, str] = {}
 
-    def take(self, records: Iterable[DesiredRecord]) -> list[PlanEntry]:
+    def take(self, records: Sequence[DesiredRecord]) -> list[PlanEntry]:
         """The entries that can be decided now. A record that was seen before in this part is passed over."""
         entries, compare = list[PlanEntry](), list[DesiredRecord]()
+        new = [desired for desired in records if desired.row_key not in self._index]
+        waiting, notes = self._matcher.may_match(new) if new and self._policy.matching else (frozenset[str](), {})
         for desired in records:
             key = desired.row_key
             if self._seen.get(key) or key in self._gone:
@@ -81,10 +83,10 @@ class PartPlanner:
             elif desired.skip:
                 entries.append(PlanEntry.about(desired, Action.SKIP, "no_rule", desired.skip))
             elif indexed is None:
-                if self._may_exist(desired):
+                if key in waiting:
                     self._held.append(desired)
                 else:
-                    entries.append(self._new(desired, None))
+                    entries.append(self._new(desired, None, notes.get(key, ())))
             elif indexed.claimed_by or (indexed.alias_of is not None and not indexed.hash):
                 self._held.append(desired)
             elif indexed.active and indexed.gone_since is None and indexed.hash == self._policy.hash_of(desired):
@@ -128,7 +130,14 @@ class PartPlanner:
 
     @cached_property  # Most parts have neither a record to match nor one that is gone.
     def _matcher(self) -> Matcher:
-        return Matcher(self._partition, self._policy, self._index, find=self._find, is_seen=self._is_seen)
+        return Matcher(
+            self._partition,
+            self._policy,
+            self._index,
+            find=self._find,
+            may_exist=self._may_exist,
+            is_seen=self._is_seen,
+        )
 
     @cached_property
     def _removals(self) -> RemovalPlanner:
@@ -136,22 +145,6 @@ class PartPlanner:
 
     def _is_seen(self, row_key: str) -> bool:
         return self._seen.get(row_key, False)
-
-    def _may_exist(self, desired: DesiredRecord) -> bool:
-        """Whether a new record may find a row by the matching fields.
-
-        Where records follow rows of other ids, this very run may write a value into one: the order of pages must not
-        matter, so all new ones wait.
-        """
-        return any(
-            value and (self._has_aliases or self._may_match(match, value))
-            for match in self._policy.matching
-            for value in (matching_value(self._policy, match, desired),)
-        )
-
-    @cached_property
-    def _has_aliases(self) -> bool:
-        return any(indexed.alias_of is not None for indexed in self._index.values())
 
     def _unchanged(self, desired: DesiredRecord, indexed: IndexEntry) -> PlanEntry:
         if indexed.done in DONE_AS:
