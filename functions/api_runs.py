@@ -33,9 +33,11 @@ _STARTING_REFUSED: Refusals = {
     409: (Reason.IMPORT_RUNNING, Reason.PREVIEW_UNUSABLE),
 }
 _ACTIONS = ("create", "update", "unchanged", "skip", "deactivate", "held_back", "changed_since_preview", "error")
+_STATUSES = ("running", "succeeded", "withheld", "partly_failed", "failed")
 _KIND = text("kind", "Only runs of this source.", example="aws-tenants")
 _NAME = text("name", "Only runs of this document.", example="acorn")
 _CUSTOMER = text("customer", "Only runs of documents that name a site of this customer.", example="acorn")
+_STATUS = some_of("status", "Only runs of these statuses, several with commas.", _STATUSES)
 _ACTION = some_of("action", "Only entries of these actions, several with commas.", _ACTIONS)
 _PART = text("part", "Only entries of this part.", example="111122223333:eu-west-2")
 _ID = {"id": ("The run's id.", "998204690743439166-aws-tenants-93e54c")}
@@ -109,9 +111,10 @@ def check_aws_tenant(req: func.HttpRequest) -> func.HttpResponse:
     refusals=[PAGED, STORED],
 )
 def list_imports(req: func.HttpRequest) -> func.HttpResponse:
-    """By kind and name, each with its last success, and a warning when that is too long ago."""
-    items, following = bootstrap.run_housekeeping().freshness_page(*page_asked(req))
-    return answer(200, {"items": [asdict(freshness) for freshness in items], "next": following})
+    """By kind and name: how the last import ended, the last success, and when the next one starts. `withheld` is what
+    a guard holds back. `reason` and `warning` say why somebody has to look. Readiness and summary say the same."""
+    items, following = bootstrap.import_statuses().page(*page_asked(req))
+    return answer(200, {"items": [asdict(status) for status in items], "next": following})
 
 
 @endpoint(
@@ -121,7 +124,7 @@ def list_imports(req: func.HttpRequest) -> func.HttpResponse:
     tag="runs",
     access=Role.READER,
     summary="List runs",
-    query=(*PAGE, _KIND, _NAME, _CUSTOMER),
+    query=(*PAGE, _KIND, _NAME, _STATUS, _CUSTOMER),
     answers={200: "runs:RunPage"},
     refusals=[PAGED],
 )
@@ -130,7 +133,8 @@ def list_runs(req: func.HttpRequest) -> func.HttpResponse:
     page of a customer's may be short, even empty, while `next` says that there is more."""
     limit, after = page_asked(req)
     asked = _KIND.read(req) or "", _NAME.read(req) or "", limit, after
-    items, following = bootstrap.run_reports().page(*asked, documents_asked(_CUSTOMER.read(req)))
+    documents, states = documents_asked(_CUSTOMER.read(req)), _STATUS.read(req) or ()
+    items, following = bootstrap.run_reports().page(*asked, documents, states)
     return answer(200, {"items": items, "next": following})
 
 

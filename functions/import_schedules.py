@@ -1,6 +1,7 @@
 """Timers of imports: one a source, which starts the imports of all its documents, and housekeeping of runs."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from shared import bootstrap
 from shared.bootstrap.sources import SOURCES
 from shared.imports.registration import RegisteredSource
 from shared.storage.names import IMPORT_PARTS_QUEUE
+
+logger = logging.getLogger(__name__)
 
 import_schedules = func.Blueprint()
 
@@ -42,6 +45,9 @@ def keep_house(timer: func.TimerRequest, messages: QueueMessages) -> None:
     """Take up stalled runs, remove old ones, and warn of imports that are overdue."""
     del timer
     send(messages, bootstrap.run_housekeeping().run())
+    for status in bootstrap.import_statuses().all():
+        if status.warning:
+            logger.warning("%s/%s: %s", status.kind, status.name, status.warning)
 
 
 def send(messages: QueueMessages, parts: Sequence[Mapping[str, object]]) -> None:

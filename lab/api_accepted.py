@@ -93,7 +93,7 @@ class Aftermath:
                 if status == "running":
                     continue
                 left.discard(run)
-                if status != "succeeded":
+                if status not in {"succeeded", "withheld"}:
                     why = [one["message"] for one in self._items(f"runs/{run}/errors")] if status != "gone" else []
                     yield f"run {run}: {status} {why[:1]}"
             if left:

@@ -94,7 +94,7 @@ class Writer(TicketWrites, TokenWrites):
                 self._accepted.runs.add(reply.json["id"])
         listed = self._caller.call("list_runs", None, query=f"?limit=50&kind={address.split('/')[3]}")
         for run in listed.json["items"] if listed.ok else ():
-            if run["status"] == "succeeded":
+            if run["status"] in {"succeeded", "withheld"}:
                 self._known.put(f"{'previewed' if run['mode'] == 'preview' else 'finished'} {address}", run["id"])
 
     # Checks

@@ -160,7 +160,7 @@ def counted(counts: Mapping[str, int]) -> str:
 def troubles_of(desk: Desk, run: Mapping[str, Any]) -> list[str]:
     """What a person has to know of a run that ended: why it failed, and what a brake held back."""
     found = []
-    if run["status"] != "succeeded":
+    if run["status"] not in {"succeeded", "withheld"}:
         errors = desk.call("GET", f"/api/v1/runs/{run['id']}/errors?limit=1")["items"]
         told = errors[0] if errors else run
         found.append(

@@ -106,6 +106,11 @@ class Reason(StrEnum):
 
     # Imports
     IMPORT_RUNNING = "import_running"
+    IMPORT_WITHHELD = "import_withheld"
+    IMPORT_FAILED = "import_failed"
+    IMPORT_PARTLY_FAILED = "import_partly_failed"
+    IMPORT_OVERDUE = "import_overdue"
+    IMPORT_NEVER_SUCCEEDED = "import_never_succeeded"
     IMPORT_SOURCE_UNKNOWN = "import_source_unknown"
     PREVIEW_UNUSABLE = "preview_unusable"
     PART_ABANDONED = "part_abandoned"

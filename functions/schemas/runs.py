@@ -130,13 +130,32 @@ class RunErrorPage(Answer):
     next: str | None
 
 
+class WithheldAnswer(Answer):
+    """What a guard holds back until somebody confirms its run, or the source shows everything again."""
+
+    count: int
+    run_id: str = Field(description="The run to confirm.")
+    since: datetime
+    names: list[str] = Field(description="A few of the records.")
+    why: str
+
+
 class ImportAnswer(Answer):
     """A document that is imported by schedule."""
 
     kind: str
     name: str
+    status: Literal["waiting", "succeeded", "withheld", "partly_failed", "failed"] = Field(
+        description="How the last import ended; `waiting` before the first."
+    )
+    counts: dict[str, int] = Field(description="Of the last import.")
+    last_run: str
+    last_run_at: datetime | None
+    next_run_at: datetime | None = Field(description="By the schedule, in UTC.")
     last_success_at: datetime | None
     last_success_run: str
+    withheld: WithheldAnswer | None
+    reason: str = Field(description="Why somebody has to look, as a stable reason; empty when nobody has to.")
     warning: str
 
 

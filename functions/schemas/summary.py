@@ -49,7 +49,9 @@ class LastRun(Answer):
     started_at: datetime | None
     finished_at: datetime | None
     last_success_at: datetime | None
-    warning: str = Field(description="Says that the last success is too long ago; empty when it is not.")
+    withheld: int = Field(description="How many changes a guard holds back.")
+    reason: str = Field(description="Why somebody has to look, as in the list of imports; empty when nobody has to.")
+    warning: str = Field(description="The same as a sentence.")
 
 
 class TypeCount(Answer):

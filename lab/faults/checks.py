@@ -8,7 +8,7 @@ from typing import Any
 from lab.fakes.tables import MemoryTables
 from lab.faults.histories import RecordHistory, histories, moment_of, without_record
 from lab.faults.scenario import REALM_ID, Scenario
-from shared.imports.runs.model import PartState, RunState
+from shared.imports.runs.model import SUCCESSFUL, PartState
 from shared.imports.runs.repository import RunRepository
 from shared.records.model import Key, column_of
 from shared.records.table import RecordTable
@@ -122,7 +122,7 @@ def _untrue(runs: RunRepository, run_id: str) -> list[str]:
         findings.append(f"the run {run_id} left the row of an open part")
     failed = [part for part in parts if part.state is PartState.FAILED]
     findings += [f"a part failed without a reason: {part}" for part in failed if not (part.reason and part.message)]
-    if failed and run.state is RunState.SUCCEEDED:
+    if failed and run.state in SUCCESSFUL:
         findings.append(f"the run {run_id} says that it succeeded, and of its parts there failed {failed}")
     return findings
 

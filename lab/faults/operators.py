@@ -47,12 +47,12 @@ class Operators:
 
     def _apply(self, kind: str, run: str, looks: int) -> None:
         state = (self._run(run) or {}).get("status")
-        plan = self._plan(run) if state == "succeeded" else None
+        plan = self._plan(run) if state in {"succeeded", "withheld"} else None
         if plan is not None:
             started = self._start(kind, {"mode": "apply", "run_id": run})
             if started is not None:
                 self.applied.append(Applied(plan, started))
-        elif state in {None, "running", "succeeded"} and looks < _LOOKS:
+        elif state in {None, "running", "succeeded", "withheld"} and looks < _LOOKS:
             self._host.after(PATIENCE, lambda: self._apply(kind, run, looks + 1))
 
     def _plan(self, run: str) -> dict[str, dict[str, Any]] | None:

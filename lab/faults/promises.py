@@ -12,6 +12,7 @@ from lab.faults.operators import Applied
 from lab.faults.scenario import REALM_ID, Scenario
 from lab.faults.scenario_steps import ORGANISATIONS
 from shared import bootstrap
+from shared.imports.runs.model import SUCCESSFUL
 from shared.records.model import Key
 from shared.storage.names import RUNS_TABLE, TICKETS_TABLE, USERS_TABLE
 from shared.users.grants import NOTE
@@ -44,7 +45,7 @@ def applied_as_shown(scenario: Scenario, tables: MemoryTables, applied: Sequence
                 if not any(_same(change["changes"], entry["changes"]) for entry in entries):
                     findings.append(f"the run {one.run} wrote what its preview had not shown: {key} {change}")
                 written |= names
-        if run is None or run.text("state") != "succeeded":
+        if run is None or run.text("state") not in SUCCESSFUL:
             continue
         left = _told_of(tables, one.run)
         changed = {record for day in zip(scenario.days, scenario.days[1:], strict=False) for record in _changed(*day)}
@@ -89,7 +90,8 @@ def _first_success(tables: MemoryTables) -> datetime | None:
     ends = [
         at
         for row in runs
-        if (row.text("kind"), row.text("mode"), row.text("state")) == ("authrocket-realms", "import", "succeeded")
+        if (row.text("kind"), row.text("mode")) == ("authrocket-realms", "import")
+        and row.text("state") in SUCCESSFUL
         and (at := row.time("finished_at")) is not None
     ]
     return min(ends, default=None)
@@ -102,7 +104,7 @@ def undisturbed_faults(scenario: Scenario, tables: MemoryTables) -> list[str]:
     findings = [
         f"the run {run_id} is {row.text('state')}: {row.text('message')}"
         for run_id, row in runs
-        if row.text("state") != "succeeded"
+        if row.text("state") not in SUCCESSFUL
     ]
     if not scenario.policies["braking"]:
         return findings

@@ -1,7 +1,7 @@
 """What imports are made of: the sources of assets and users, their records, and the runs that read them."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
 from shared import bootstrap
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from shared.imports.runs.repository import RunRepository
     from shared.imports.runs.runner import ImportRunner
     from shared.imports.runs.starter import RunStarter
+    from shared.imports.runs.statuses import ImportStatuses
     from shared.records.index_rows import RecordIndex
     from shared.records.lists import RecordLists
     from shared.records.table import RecordTable
@@ -195,6 +196,20 @@ def asset_desk() -> "AssetDesk":
 
     lists = _record_lists("assets", bootstrap.assets())
     return AssetDesk(bootstrap.assets(), lists, bootstrap.settings(), bootstrap.now)
+
+
+@singleton
+def import_statuses() -> "ImportStatuses":
+    from shared.imports.runs.statuses import ImportStatuses
+    from shared.schedules import next_after
+
+    timers = {source.kind: source.schedule for source in SOURCES}
+
+    def next_run(kind: str) -> datetime | None:
+        schedule = bootstrap.environment().text(timers[kind])
+        return None if schedule is None else next_after(schedule, bootstrap.now())
+
+    return ImportStatuses(bootstrap.runs(), bootstrap.imports().sources, next_run, bootstrap.now)
 
 
 @singleton

@@ -24,7 +24,7 @@ def overview() -> "DeskSummary":
         assets_table,
         users_table,
         bootstrap.runs(),
-        bootstrap.run_housekeeping(),
+        bootstrap.import_statuses(),
         runs_table,
         bootstrap.now,
     )
@@ -48,7 +48,7 @@ def readiness() -> "ReadinessChecks":
         bootstrap.queues,
         bootstrap.settings(),
         bootstrap.credential_checks,
-        bootstrap.run_housekeeping,
+        bootstrap.import_statuses,
         bootstrap.outbox,
         bootstrap.gathered_outbox,
         bootstrap.now,

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shared.errors import DeskbridgeError
-from shared.imports.runs.housekeeping import RunHousekeeping
+from shared.imports.runs.statuses import ImportStatus, ImportStatuses
 from shared.outbox.gathered import GatheredOutbox
 from shared.outbox.model import OutboxState
 from shared.outbox.outbox import Outbox
@@ -86,7 +86,7 @@ class ReadinessChecks:
         queues: Callable[[], Queues],
         settings: SettingsStore,
         checks: Callable[[], CredentialChecks],
-        housekeeping: Callable[[], RunHousekeeping],
+        statuses: Callable[[], ImportStatuses],
         outbox: Callable[[], Outbox],
         gathered: Callable[[], GatheredOutbox],
         now: Callable[[], datetime],
@@ -97,7 +97,7 @@ class ReadinessChecks:
         self._queues = queues
         self._settings = settings
         self._checks = checks
-        self._housekeeping = housekeeping
+        self._statuses = statuses
         self._now = now
         self._lock = threading.Lock()
         self._last: tuple[datetime, Readiness] | None = None
@@ -267,17 +267,28 @@ class ReadinessChecks:
 
     def _imports(self) -> list[ReadinessPart]:
         try:
-            freshness = self._housekeeping().freshness()
+            statuses = self._statuses().all()
         except DeskbridgeError as error:
             return [ReadinessPart("imports", ReadinessState.DEGRADED, error.message, str(error.reason), error.remedy)]
-        return [
-            ReadinessPart(
-                f"import {one.kind}/{one.name}",
-                ReadinessState.DEGRADED if one.warning else ReadinessState.READY,
-                one.warning or f"The last success was at {one.last_success_at:%Y-%m-%d %H:%M} UTC."
-                if one.last_success_at or one.warning
-                else "The first import is still to come.",
-                remedy="Look at its runs: GET /api/v1/runs" if one.warning else "",
-            )
-            for one in freshness
-        ]
+        return [_import(status) for status in statuses]
+
+
+def _import(status: ImportStatus) -> ReadinessPart:
+    name = f"import {status.kind}/{status.name}"
+    if status.warning:
+        remedy = f"Look at its runs: GET /api/v1/runs?kind={status.kind}&name={status.name}"
+        return ReadinessPart(name, ReadinessState.DEGRADED, status.warning, status.reason, remedy)
+    if status.withheld is not None:
+        held = status.withheld
+        return ReadinessPart(
+            name,
+            ReadinessState.DEGRADED,
+            f"{held.count} changes are withheld since {held.since:%Y-%m-%d %H:%M} UTC.",
+            str(Reason.IMPORT_WITHHELD),
+            f"Look at GET /api/v1/runs/{held.run_id}/errors, and confirm the run if that is right.",
+        )
+    if status.last_success_at is None:
+        return ReadinessPart(name, ReadinessState.READY, "The first import is still to come.")
+    return ReadinessPart(
+        name, ReadinessState.READY, f"The last success was at {status.last_success_at:%Y-%m-%d %H:%M} UTC."
+    )

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared.imports.plan.model import Action
-from shared.imports.runs.housekeeping import RunHousekeeping
 from shared.imports.runs.model import Mode, Run
 from shared.imports.runs.repository import RunRepository
+from shared.imports.runs.statuses import ImportStatuses
 from shared.index.index import Index, Stream
 from shared.overview.expiries import expiries
 from shared.overview.record_counts import CACHED_FOR, OVERVIEW, RecordCounts
@@ -33,7 +33,7 @@ class DeskSummary:
         assets: Table,
         users: Table,
         runs: RunRepository,
-        housekeeping: RunHousekeeping,
+        statuses: ImportStatuses,
         cache: Table,
         now: Callable[[], datetime],
     ) -> None:
@@ -41,7 +41,7 @@ class DeskSummary:
         self._assets = RecordCounts("assets", assets, ("type", "site"), cache, now)
         self._users = RecordCounts("users", users, ("site",), cache, now)
         self._runs = runs
-        self._housekeeping = housekeeping
+        self._statuses = statuses
         self._cache = cache
         self._now = now
 
@@ -90,13 +90,13 @@ class DeskSummary:
         return bands
 
     def _last_runs(self, recent: Sequence[Run]) -> list[dict[str, Any]]:
-        scheduled = {(one.kind, one.name): one for one in self._housekeeping.freshness()}
+        scheduled = {(one.kind, one.name): one for one in self._statuses.all()}
         newest: dict[tuple[str, str], Run] = {}
         for run in recent:
             newest.setdefault((run.kind, run.name), run)
         shown: list[dict[str, Any]] = []
         for key in sorted({*scheduled, *newest}):
-            last, freshness = newest.get(key), scheduled.get(key)
+            last, status = newest.get(key), scheduled.get(key)
             shown.append(
                 {
                     "kind": key[0],
@@ -106,8 +106,10 @@ class DeskSummary:
                     "status": None if last is None else str(last.state),
                     "started_at": _text(None if last is None else last.started_at),
                     "finished_at": _text(None if last is None else last.finished_at),
-                    "last_success_at": _text(None if freshness is None else freshness.last_success_at),
-                    "warning": "" if freshness is None else freshness.warning,
+                    "last_success_at": _text(None if status is None else status.last_success_at),
+                    "withheld": 0 if status is None or status.withheld is None else status.withheld.count,
+                    "reason": "" if status is None else status.reason,
+                    "warning": "" if status is None else status.warning,
                 }
             )
         return shown

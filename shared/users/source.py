@@ -197,7 +197,8 @@ class RealmSourceType:
 
     def source(self, name: str) -> RealmSource:
         document = self._realms.document(name, fresh=True)
-        settled = self._runs.find_success(KIND, name) is not None
+        outcome = self._runs.find_outcome(KIND, name)
+        settled = outcome is not None and outcome.success_at is not None
         realms = frozenset(one.name for one in self._settings.list(AuthRocketRealmDocument))
         return RealmSource(
             name,

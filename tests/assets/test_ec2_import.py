@@ -354,4 +354,4 @@ def test_a_tenant_that_an_upgrade_made_unreadable_fails_alone_and_is_seen(desk: 
     assert _run(desk)["status"] == "succeeded"
     runs = bootstrap.run_reports().page("aws-tenants", "aged", 10, None)[0]
     assert [(run["status"], run["reason"]) for run in runs] == [("failed", "document_invalid")]
-    assert {freshness.name for freshness in bootstrap.run_housekeeping().freshness()} == {"acorn", "aged"}
+    assert {status.name for status in bootstrap.import_statuses().all()} == {"acorn", "aged"}

@@ -46,8 +46,8 @@ def test_a_run_all_of_whose_records_are_errors_has_failed_and_says_so(world: Wor
     assert (run.state, run.reason) == (RunState.FAILED, "records_all_refused")
     assert run.message == "Of 3 records not one could be imported."
     # It is no success, so that the document counts as not imported.
-    [fresh] = world.keeper.freshness()
-    assert fresh.last_success_at is None
+    [status] = world.statuses.all()
+    assert status.last_success_at is None
     world.far.put("i-9", number="SERV-9")
     assert world.run().state is RunState.SUCCEEDED
 

@@ -160,16 +160,16 @@ def test_removing_killed_at_any_call_is_finished_by_the_next_turn() -> None:
     assert number > 10
 
 
-def test_freshness_costs_the_same_for_ten_documents_as_for_a_thousand() -> None:
+def test_the_status_of_imports_costs_the_same_for_ten_documents_as_for_a_thousand() -> None:
     costs: list[int] = []
     for documents in (10, 900):
         world = tenant_of(1)
         for one in range(documents):
             run = world.starter._new_run(world.case.kind, f"t{one}", Trigger.MANUAL, "test")
-            world.runs.save_success(run, world.clock())
+            world.runs.save_outcome(replace(run, state=RunState.SUCCEEDED), world.clock())
         turns = Turns(world)
         source = world.runner.sources[world.case.kind]
         source.scheduled = lambda number=documents: [(f"t{one}", world.clock()) for one in range(number)]  # type: ignore[method-assign, misc] # noqa: B023 - called within this turn
-        assert len(world.keeper.freshness()) == documents
+        assert len(world.statuses.all()) == documents
         costs.append(sum(turns.calls.values()))
     assert costs == [1, 1]

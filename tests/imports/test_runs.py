@@ -1,4 +1,4 @@
-"""Runs: one at a time, taken up when they stall, previews and what applying one means, freshness and retention."""
+"""Runs: one at a time, taken up when they stall, previews and what applying one means, success and retention."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -333,21 +333,21 @@ def test_errors_of_a_run_name_failed_parts_and_records(world: World) -> None:  #
 
 
 def test_the_last_success_is_known_and_an_overdue_import_warned_of(world: World) -> None:
-    [freshness] = world.keeper.freshness()
-    assert (freshness.last_success_at, freshness.warning) == (None, "")
+    [status] = world.statuses.all()
+    assert (status.last_success_at, status.warning) == (None, "")
     world.clock.advance(hours=27)
-    [freshness] = world.keeper.freshness()
-    assert "has never been" in freshness.warning
+    [status] = world.statuses.all()
+    assert "has never been" in status.warning
     summary = world.run()
-    [freshness] = world.keeper.freshness()
-    assert (freshness.last_success_at, freshness.last_success_run) == (world.clock(), summary.run.id)
-    assert freshness.warning == ""
+    [status] = world.statuses.all()
+    assert (status.last_success_at, status.last_success_run) == (world.clock(), summary.run.id)
+    assert status.warning == ""
     world.clock.advance(hours=20)
     world.far.fails_after, world.far.failure = 0, MisconfiguredError(Reason.AWS_FAILED, "No.")
     world.run()
     world.clock.advance(hours=7)
-    [freshness] = world.keeper.freshness()
-    assert "was 27 h ago" in freshness.warning
+    [status] = world.statuses.all()
+    assert "was 27 h ago" in status.warning
 
 
 def test_previews_are_kept_for_a_day_and_runs_for_the_set_time(world: World) -> None:
@@ -364,7 +364,7 @@ def test_previews_are_kept_for_a_day_and_runs_for_the_set_time(world: World) -> 
     world.clock.advance(days=90)
     world.keeper.run()
     assert world.runs.find(imported.run.id) is None
-    kept = {key for key in world.tables.contents()["runs"] if key[0] not in {"leases", "successes"}}  # type: ignore[attr-defined] # in memory
+    kept = {key for key in world.tables.contents()["runs"] if key[0] not in {"leases", "outcomes"}}  # type: ignore[attr-defined] # in memory
     assert kept == set()
 
 
@@ -418,9 +418,9 @@ def test_a_schedule_whose_storage_failed_is_retried_and_imports_once(world: Worl
         world.clock.advance(minutes=31)
         world.work(world.keeper.run())
         assert world.runs.open_runs() == []
-        [freshness] = world.keeper.freshness()
-        assert freshness.last_success_at is not None, failing
-        assert world.clock() - freshness.last_success_at < timedelta(hours=1), failing
+        [status] = world.statuses.all()
+        assert status.last_success_at is not None, failing
+        assert world.clock() - status.last_success_at < timedelta(hours=1), failing
     assert world.active() == {"i-1"}
 
 

@@ -20,6 +20,7 @@ from shared.imports.runs.model import Summary
 from shared.imports.runs.repository import RunRepository
 from shared.imports.runs.runner import ImportRunner, PartMessage
 from shared.imports.runs.starter import RunStarter
+from shared.imports.runs.statuses import ImportStatuses
 from shared.imports.sources import SourceType
 from shared.index.index import Index
 from shared.records.editor import ALL, RecordEditor
@@ -332,6 +333,7 @@ class World:
         self.starter = RunStarter(self.runner)
         self.keeper = RunHousekeeping(self.runner, self.clock, kept_for=timedelta(days=90))
         self.records = RecordTable(tables.table(self.case.table), index=Index(tables.table("index")))
+        self.statuses = ImportStatuses(self.runs, self.runner.sources, lambda _kind: None, self.clock)
         self.editing = RecordEditor(self.records, self.clock, lambda *_: None)
 
     def settle(self, **policies: Any) -> None:

@@ -1,25 +1,21 @@
-"""Housekeeping of runs: stalled ones go on or end, old ones go, and a missed daily import is noticed.
+"""Housekeeping of runs: stalled ones go on or end, and old ones go.
 
 A turn ends after some minutes, however large the runs are. The next one goes on: what was done needs nothing any more.
 """
 
-import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import chain, islice
+from zlib import crc32
 
 from shared.errors import ChangedMeanwhileError
 from shared.imports.runs.fan_out import FIRST
-from shared.imports.runs.model import SILENT_AFTER, SUCCESS_EXPECTED_WITHIN, Mode, Part, PartState, Run
-from shared.imports.runs.repository import Success
+from shared.imports.runs.model import SILENT_AFTER, Mode, Part, PartState, Run
 from shared.imports.runs.runner import ImportRunner, PartMessage, messages_of
 from shared.imports.runs.starter import RunStarter
 from shared.reasons import Reason
-from shared.storage.cursors import page_of
-
-logger = logging.getLogger(__name__)
 
 # The time in which a message of a live app is surely read, or its start surely over.
 _PATIENCE = timedelta(minutes=15)
@@ -30,19 +26,6 @@ PREVIEW_KEPT = timedelta(days=1)
 _PARTS_AT_ONCE = 2_000
 # For stalled runs, and as long for old ones: both are less than the time until the next turn.
 _TIME_FOR_EACH = timedelta(minutes=5)
-# A prime: by it, turns at any distance begin at another run each, and none comes always last.
-_TURNS = 9_973
-
-
-@dataclass(frozen=True)
-class ImportFreshness:
-    """How old the last successful import of a document is; `warning` is a sentence when it is too old."""
-
-    kind: str
-    name: str
-    last_success_at: datetime | None
-    last_success_run: str
-    warning: str = ""
 
 
 class RunHousekeeping:
@@ -59,13 +42,11 @@ class RunHousekeeping:
         """All of it, as far as the time goes; the messages to send."""
         messages: list[PartMessage] = []
         runs, until = self._runs.open_runs(), self._now() + _TIME_FOR_EACH
-        begin = int(self._now().timestamp()) % _TURNS % max(1, len(runs))
+        # By chance: turns at any distance begin at other runs, and none comes always last.
+        begin = crc32(str(self._now()).encode()) % max(1, len(runs))
         for run in [*runs[begin:], *runs[:begin]]:
             messages += self._resume(run, until)
         self._remove_old()
-        for freshness in self.freshness():
-            if freshness.warning:
-                logger.warning("%s/%s: %s", freshness.kind, freshness.name, freshness.warning)
         return messages
 
     def _remove_old(self) -> None:
@@ -78,30 +59,6 @@ class RunHousekeeping:
                     if self._now() > now + _TIME_FOR_EACH:
                         return
                 self._runs.remove(old)
-
-    def freshness(self) -> Sequence[ImportFreshness]:
-        """Every document that is imported by schedule, with its last success."""
-        found = self._runs.successes()
-        return [self._freshness(*one, found.get((one[0], one[1]))) for one in self._scheduled()]
-
-    def freshness_page(self, size: int, after: str | None) -> tuple[Sequence[ImportFreshness], str | None]:
-        """A page of `freshness`, by kind and name, and where to go on."""
-        page, following = page_of(self._scheduled(), lambda one: f"{one[0]}/{one[1]}", size, after)
-        return [self._freshness(*one, self._runs.find_success(one[0], one[1])) for one in page], following
-
-    def _scheduled(self) -> Iterator[tuple[str, str, datetime]]:
-        for kind, source in self._runner.sources.items():
-            for name, since in source.scheduled():
-                yield kind, name, since
-
-    def _freshness(self, kind: str, name: str, since: datetime, success: Success | None) -> ImportFreshness:
-        now = self._now()
-        last = success.at if success is not None else None
-        warning = ""
-        if now - (last or since) > SUCCESS_EXPECTED_WITHIN:
-            past = f"was {_hours(now - last)} ago" if last else "has never been"
-            warning = f"The last successful import {past}; it is expected every day."
-        return ImportFreshness(kind, name, last, success.run_id if success else "", warning)
 
     def _resume(self, run: Run, until: datetime) -> list[PartMessage]:
         now = self._now()
@@ -144,7 +101,3 @@ class RunHousekeeping:
 
     def _is_too_long(self, run: Run) -> bool:
         return self._now() - run.started_at > _LONGEST_RUN
-
-
-def _hours(age: timedelta) -> str:
-    return f"{age.total_seconds() / 3600:.0f} h"

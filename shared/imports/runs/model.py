@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from shared.imports.plan.model import Action
+
 # A part whose worker has not been heard of for so long is taken to be dead.
 SILENT_AFTER = timedelta(minutes=10)
-# Longer than this the last success may not be past: the daily import was missed.
-SUCCESS_EXPECTED_WITHIN = timedelta(hours=26)
 
 
 class Mode(StrEnum):
@@ -27,10 +27,16 @@ class PartState(StrEnum):
 
 
 class RunState(StrEnum):
+    """`withheld`: all went well, and a guard holds back what a person has to look at."""
+
     RUNNING = "running"
     SUCCEEDED = "succeeded"
+    WITHHELD = "withheld"
     PARTLY_FAILED = "partly_failed"
     FAILED = "failed"
+
+
+SUCCESSFUL = frozenset({RunState.SUCCEEDED, RunState.WITHHELD})
 
 
 @dataclass(frozen=True)
@@ -130,5 +136,39 @@ def all_are_errors(counts: Mapping[str, int]) -> bool:
 def state_at_end(counts: Mapping[str, int]) -> RunState:
     """The state of a run whose parts have all ended."""
     if not counts["parts_failed"]:
-        return RunState.FAILED if all_are_errors(counts) else RunState.SUCCEEDED
+        if all_are_errors(counts):
+            return RunState.FAILED
+        return RunState.WITHHELD if counts.get(Action.HELD_BACK) else RunState.SUCCEEDED
     return RunState.PARTLY_FAILED if counts["parts_done"] else RunState.FAILED
+
+
+@dataclass(frozen=True)
+class Withheld:
+    """What a guard holds back of a document's records: how many, some of their names, since when, and by which run."""
+
+    count: int
+    run_id: str
+    since: datetime
+    names: tuple[str, ...] = ()
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The last import of a document, and its last success. `since` is when an import first ended as the last one did.
+
+    `reason`, `message` and `remedy` are the last run's own.
+    """
+
+    run_id: str
+    state: RunState
+    at: datetime
+    since: datetime
+    counts: Mapping[str, int] = field(default_factory=dict[str, int])
+    reason: str = ""
+    message: str = ""
+    remedy: str = ""
+    success_at: datetime | None = None
+    success_run: str = ""
+    withheld: Withheld | None = None
+    etag: str = ""

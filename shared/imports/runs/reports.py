@@ -47,10 +47,17 @@ class RunReports:
         self._runs = runner.runs
 
     def page(
-        self, kind: str, name: str, size: int, after: str | None, documents: Collection[tuple[str, str]] | None = None
+        self,
+        kind: str,
+        name: str,
+        size: int,
+        after: str | None,
+        documents: Collection[tuple[str, str]] | None = None,
+        states: Collection[str] = (),
     ) -> tuple[list[dict[str, Any]], str | None]:
-        """Newest first; open runs with their progress. With `documents`, only theirs, and the page may be short."""
-        runs, following = self._runs.page(kind, name, size, after, documents)
+        """Newest first; open runs with their progress. With `documents`, only theirs, and the page may be short. With
+        `states`, only those."""
+        runs, following = self._runs.page(kind, name, size, after, documents, states)
         shown = [show_run(self._runner.summarise(run) if run.is_open else Summary(run, run.counts, ())) for run in runs]
         return shown, following
 

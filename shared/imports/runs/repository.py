@@ -1,18 +1,19 @@
-"""Runs in a table: the list of a kind's runs, leases, and last successes."""
+"""Runs in a table: the list of a kind's runs, leases; what stands beside each."""
 
 import json
 import secrets
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from shared.errors import AlreadyExistsError, ChangedMeanwhileError, NotFoundError
+from shared.errors import AlreadyExistsError, ChangedMeanwhileError, NotFoundError, TryLaterError
+from shared.imports.plan.model import Action
 from shared.imports.runs.entries import EntryRepository
-from shared.imports.runs.model import Mode, Run, RunState
+from shared.imports.runs.model import SUCCESSFUL, Mode, Outcome, Run, RunState, Withheld
 from shared.imports.runs.parts import PartRepository, cut, without_empty
 from shared.reasons import Reason
-from shared.storage.rows import Create, Delete, Operation, Replace, Row, Save, in_transactions
+from shared.storage.rows import Create, Delete, Operation, Replace, Row, Value, in_transactions
 from shared.storage.tables import AnyOf, Condition, Table, partition, scan
 from shared.text import KEY_FORBIDDEN, descending
 
@@ -20,10 +21,12 @@ RUNS_PARTITION = "runs"
 # What follows from a run stands behind them.
 _IS_RUN = Condition("RowKey", "lt", "~")
 _LEASES = "leases"
-_SUCCESSES = "successes"
+_OUTCOMES = "outcomes"
+_TRIES = 20
+_LONGEST_SENTENCE = 2_000
 _LONGEST_ID = 200
 # A query of the table service takes 15 comparisons.
-_MOST_NAMES_ASKED = 8
+_MOST_NAMES_ASKED = 6
 
 
 @dataclass(frozen=True)
@@ -32,14 +35,6 @@ class Lease:
 
     run_id: str
     etag: str
-
-
-@dataclass(frozen=True)
-class Success:
-    """The last import of a document that went through."""
-
-    at: datetime
-    run_id: str
 
 
 class RunRepository:
@@ -81,14 +76,23 @@ class RunRepository:
         return replace(run, etag=etag)
 
     def page(
-        self, kind: str, name: str, size: int, after: str | None, documents: Collection[tuple[str, str]] | None = None
+        self,
+        kind: str,
+        name: str,
+        size: int,
+        after: str | None,
+        documents: Collection[tuple[str, str]] | None = None,
+        states: Collection[str] = (),
     ) -> tuple[Sequence[Run], str | None]:
-        """Newest first; `kind` and `name` may be empty. With `documents`, only their runs: the page may be short."""
+        """Newest first; `kind`, `name` and `states` may be empty. With `documents`, only their runs: the page may be
+        short."""
         if documents is not None and not documents:
             return [], None
         where: list[Condition | AnyOf] = [partition(RUNS_PARTITION), _IS_RUN]
         if documents is not None and len(documents) <= _MOST_NAMES_ASKED:
             where.append(AnyOf([Condition("name", "eq", one) for one in sorted({one for _, one in documents})]))
+        if states:
+            where.append(AnyOf([Condition("state", "eq", one) for one in sorted(states)]))
         if kind:
             where.append(Condition("kind", "eq", kind))
         if name:
@@ -126,7 +130,7 @@ class RunRepository:
     def _all(self, *conditions: Condition) -> Iterator[Run]:
         return map(_to_run, scan(self._table, [partition(RUNS_PARTITION), _IS_RUN, *conditions]))
 
-    # Leases and successes
+    # Leases
 
     def find_lease(self, kind: str, name: str) -> Lease | None:
         row = self._table.find(_LEASES, f"{kind}:{name}")
@@ -143,25 +147,69 @@ class RunRepository:
             return lease is not None and lease.run_id == run.id
         return True
 
-    def find_success(self, kind: str, name: str) -> Success | None:
-        row = self._table.find(_SUCCESSES, f"{kind}:{name}")
-        values: Mapping[str, Any] | None = None if row is None else row.values
-        return None if values is None else Success(values["at"], values["run_id"])
+    # Outcomes
 
-    def successes(self) -> Mapping[tuple[str, str], Success]:
+    def find_outcome(self, kind: str, name: str) -> Outcome | None:
+        row = self._table.find(_OUTCOMES, f"{kind}:{name}")
+        return None if row is None else _to_outcome(row)
+
+    def outcomes(self) -> Mapping[tuple[str, str], Outcome]:
         """All of them, by kind and name."""
-        found: dict[tuple[str, str], Success] = {}
-        for row in scan(self._table, [partition(_SUCCESSES)]):
-            values: Mapping[str, Any] = row.values
-            kind, _, name = row.row_key.partition(":")
-            found[kind, name] = Success(values["at"], values["run_id"])
-        return found
+        rows = scan(self._table, [partition(_OUTCOMES)])
+        return {(row.text("kind"), row.text("name")): _to_outcome(row) for row in rows}
 
-    def save_success(self, run: Run, at: datetime) -> None:
-        before = self.find_success(run.kind, run.name)
-        if before is None or before.at < at:
-            row = Row(_SUCCESSES, f"{run.kind}:{run.name}", {"at": at, "run_id": run.id})
-            self._table.transact(_SUCCESSES, [Save(row)])
+    def save_outcome(
+        self,
+        run: Run,
+        at: datetime,
+        names: Sequence[str] = (),
+        why: str = "",
+        decides: Callable[[], bool] = lambda: True,
+    ) -> Outcome:
+        """Keep what an import came to that ended at that moment; of two the later one stands. What stands then."""
+        for _ in range(_TRIES):
+            before = self.find_outcome(run.kind, run.name)
+            if before is not None and (before.run_id == run.id or before.at > at):
+                return before
+            outcome = _after_run(before, run, at, names, why, decides)
+            row = _outcome_row(run.kind, run.name, outcome)
+            try:
+                etag = self._table.transact(_OUTCOMES, [Replace(row) if row.etag else Create(row)])[0]
+            except (AlreadyExistsError, ChangedMeanwhileError):
+                continue
+            return replace(outcome, etag=etag)
+        raise TryLaterError(Reason.CONTENDED, "Others write the outcome of the same import all the time.")
+
+
+def _after_run(
+    before: Outcome | None, run: Run, at: datetime, names: Sequence[str], why: str, decides: Callable[[], bool]
+) -> Outcome:
+    """The outcome with an import that ended; `names` and `why` tell of what it withheld. That nothing is withheld
+    counts of an import that `decides` on it."""
+    same = before is not None and before.state is run.state
+    outcome = Outcome(
+        run.id,
+        run.state,
+        at,
+        before.since if before is not None and same else at,
+        run.counts,
+        run.reason,
+        run.message,
+        run.remedy,
+        before.success_at if before is not None else None,
+        before.success_run if before is not None else "",
+        before.withheld if before is not None else None,
+        before.etag if before is not None else "",
+    )
+    if run.state in SUCCESSFUL:
+        outcome = replace(outcome, success_at=at, success_run=run.id)
+    held = run.counts.get(Action.HELD_BACK, 0)
+    if held:
+        since = outcome.withheld.since if outcome.withheld is not None else at
+        return replace(outcome, withheld=Withheld(held, run.id, since, tuple(names), why))
+    if outcome.withheld is not None and run.state in SUCCESSFUL and decides():
+        return replace(outcome, withheld=None)
+    return outcome
 
 
 def _run_row(run: Run) -> Row:
@@ -206,5 +254,55 @@ def _to_run(row: Row) -> Run:
         reason=values.get("reason", ""),
         message=values.get("message", ""),
         remedy=values.get("remedy", ""),
+        etag=row.etag,
+    )
+
+
+def _outcome_row(kind: str, name: str, outcome: Outcome) -> Row:
+    values: dict[str, Value] = {
+        "kind": kind,
+        "name": name,
+        "run_id": outcome.run_id,
+        "state": str(outcome.state),
+        "at": outcome.at,
+        "since": outcome.since,
+        "counts": json.dumps(outcome.counts),
+        "reason": outcome.reason,
+        "message": outcome.message[:_LONGEST_SENTENCE],
+        "remedy": outcome.remedy[:_LONGEST_SENTENCE],
+        "success_run": outcome.success_run,
+    }
+    if outcome.success_at is not None:
+        values["success_at"] = outcome.success_at
+    held = outcome.withheld
+    if held is not None:
+        values |= {
+            "held": held.count,
+            "held_run": held.run_id,
+            "held_since": held.since,
+            "held_why": held.why[:_LONGEST_SENTENCE],
+        }
+        values["held_names"] = json.dumps(held.names)
+    return Row(_OUTCOMES, f"{kind}:{name}", values, outcome.etag)
+
+
+def _to_outcome(row: Row) -> Outcome:
+    values: Mapping[str, Any] = row.values
+    held = None
+    if "held" in values:
+        names = tuple(json.loads(values["held_names"]))
+        held = Withheld(values["held"], values["held_run"], values["held_since"], names, values["held_why"])
+    return Outcome(
+        run_id=values["run_id"],
+        state=RunState(values["state"]),
+        at=values["at"],
+        since=values["since"],
+        counts=json.loads(values["counts"]),
+        reason=values["reason"],
+        message=values["message"],
+        remedy=values["remedy"],
+        success_at=values.get("success_at"),
+        success_run=values["success_run"],
+        withheld=held,
         etag=row.etag,
     )

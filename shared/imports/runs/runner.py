@@ -3,6 +3,7 @@
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypedDict
@@ -38,6 +39,8 @@ from shared.telemetry import span
 
 logger = logging.getLogger(__name__)
 
+# Of what a guard withholds, so many are named.
+_NAMES_SHOWN = 5
 # So many parts one step counts.
 PARTS_COUNTED = 1_000
 
@@ -134,7 +137,7 @@ class ImportRunner:
         Of all who see that at once, one counts or closes. `begun` says that the caller has seen a part of it: only a
         run without any may get one after none was open.
         """
-        if not run.is_open or (not run.counted_to and not self._is_complete(run, begun)):
+        if run.state is not RunState.RUNNING or (not run.counted_to and not self._is_complete(run, begun)):
             return run
         parts, following = self.runs.parts.page(run.id, PARTS_COUNTED, run.counted_to or None)
         counts = count_parts(parts, run.counts)
@@ -164,11 +167,26 @@ class ImportRunner:
                 message=f"Of {run.counts['read']:,} records not one could be imported.",
                 remedy="Look at the errors of the run: what they have in common is usually one setting.",
             )
-        if state is RunState.SUCCEEDED and run.mode is Mode.IMPORT:
-            self.runs.save_success(run, now)
+        self._keep_outcome(run, now)
         closed = self.runs.save(replace(run, finished_at=now))
         logger.info("Run %s of %s ended: %s, %s", run.id, run.name, state, run.counts)
         return closed
+
+    def _keep_outcome(self, run: Run, at: datetime) -> None:
+        if run.mode is not Mode.IMPORT:
+            return
+        held = run.counts.get(Action.HELD_BACK)
+        entries = self.runs.entries.page(run.id, [Action.HELD_BACK], size=_NAMES_SHOWN)[0] if held else []
+        names = [entry["label"] or entry["id"] for entry in entries]
+        why = str(entries[0]["message"]) if entries else ""
+        self.runs.save_outcome(run, at, names, why, lambda: self._may_take_away(run))
+
+    def _may_take_away(self, run: Run) -> bool:
+        """Whether the run decided on what a guard withholds: an import by hand may take nothing away."""
+        with suppress(DeskbridgeError):
+            policy = self.source_type(run.kind).source(run.name).policy(Trigger(run.trigger))
+            return run.trigger == Trigger.SCHEDULED or policy.deactivate_listed or policy.deactivate_vanished
+        return False
 
     def summary(self, run_id: str) -> Summary:
         """The run with its first parts. Raises NotFoundError."""

@@ -180,16 +180,16 @@ class RunStarter:
     def _record_refusal(self, kind: str, name: str, error: DeskbridgeError) -> None:
         """A scheduled import that could not even start stands among the runs, where an operator looks."""
         run = self._new_run(kind, name, Trigger.SCHEDULED, _SCHEDULE)
-        self._runs.add(
-            replace(
-                run,
-                state=RunState.FAILED,
-                finished_at=run.started_at,
-                reason=str(error.reason),
-                message=error.message,
-                remedy=error.remedy,
-            )
+        refused = replace(
+            run,
+            state=RunState.FAILED,
+            finished_at=run.started_at,
+            reason=str(error.reason),
+            message=error.message,
+            remedy=error.remedy,
         )
+        self._runs.add(refused)
+        self._runs.save_outcome(refused, run.started_at)
 
 
 def _audited(run: Run) -> AuditedChange:

@@ -1,0 +1,128 @@
+"""How each document that is imported by schedule stands: its last import, the next, what is withheld, what is wrong."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shared.imports.runs.model import Outcome, RunState, Withheld
+from shared.imports.runs.repository import RunRepository
+from shared.imports.sources import SourceType
+from shared.reasons import Reason
+from shared.storage.cursors import page_of
+
+# Longer than this the last success may not be past: the daily import was missed.
+SUCCESS_EXPECTED_WITHIN = timedelta(hours=26)
+_REASONS = {RunState.FAILED: Reason.IMPORT_FAILED, RunState.PARTLY_FAILED: Reason.IMPORT_PARTLY_FAILED}
+# By a kind of documents, when its next imports start; None when nobody can tell.
+NextRun = Callable[[str], datetime | None]
+
+
+@dataclass(frozen=True)
+class ImportStatus:
+    """A document's imports. `status` is the last one's, or `waiting` before the first. `reason` and `warning` say why
+    a person has to look; they are empty when nobody has to."""
+
+    kind: str
+    name: str
+    status: str
+    counts: Mapping[str, int]
+    last_run: str
+    last_run_at: datetime | None
+    next_run_at: datetime | None
+    last_success_at: datetime | None
+    last_success_run: str
+    withheld: Withheld | None
+    reason: str
+    warning: str
+
+    @property
+    def needs_a_look(self) -> bool:
+        return bool(self.warning) or self.withheld is not None
+
+
+@dataclass(frozen=True)
+class ImportTrouble:
+    """Why a person has to look at a document's imports: a stable reason, and since when."""
+
+    reason: Reason
+    since: datetime
+    message: str
+
+
+def trouble_of(outcome: Outcome | None, scheduled_since: datetime, now: datetime) -> ImportTrouble | None:
+    """What is wrong with a document's imports; None when all is well. Every list, count and ticket asks here.
+
+    What a guard withholds is no trouble in this sense: the import itself went through.
+    """
+    last = outcome.success_at if outcome is not None else None
+    overdue_at = (last or scheduled_since) + SUCCESS_EXPECTED_WITHIN
+    past = f"was {_hours(now - last)} ago" if last else "has never been"
+    overdue = f"The last successful import {past}; it is expected every day." if now > overdue_at else ""
+    reason = _REASONS.get(outcome.state) if outcome is not None else None
+    if outcome is not None and reason is not None:
+        failed = outcome.counts.get("parts_failed", 0)
+        told = outcome.message or f"{failed} of {outcome.counts.get('parts', failed)} parts failed."
+        sentence = f"The last import {outcome.state.replace('_', ' ')}: {told} {overdue}".rstrip()
+        return ImportTrouble(reason, outcome.since, sentence)
+    if overdue:
+        return ImportTrouble(Reason.IMPORT_OVERDUE if last else Reason.IMPORT_NEVER_SUCCEEDED, overdue_at, overdue)
+    return None
+
+
+class ImportStatuses:
+    """The status of every document whose schedule is on."""
+
+    def __init__(
+        self,
+        runs: RunRepository,
+        sources: Mapping[str, SourceType],
+        next_run: NextRun,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._runs = runs
+        self._sources = sources
+        self._next_run = next_run
+        self._now = now
+
+    def all(self) -> Sequence[ImportStatus]:
+        """By kind and name: one reading, however many there are."""
+        found = self._runs.outcomes()
+        following = self._following()
+        return [self._status(*one, found.get((one[0], one[1])), following[one[0]]) for one in self._scheduled()]
+
+    def page(self, size: int, after: str | None) -> tuple[Sequence[ImportStatus], str | None]:
+        """A page of `all`, and where to go on."""
+        page, following = page_of(self._scheduled(), lambda one: f"{one[0]}/{one[1]}", size, after)
+        runs = self._following()
+        return [self._status(*one, self._runs.find_outcome(one[0], one[1]), runs[one[0]]) for one in page], following
+
+    def _following(self) -> Mapping[str, datetime | None]:
+        return {kind: self._next_run(kind) for kind in self._sources}
+
+    def _scheduled(self) -> Iterator[tuple[str, str, datetime]]:
+        for kind, source in self._sources.items():
+            for name, since in source.scheduled():
+                yield kind, name, since
+
+    def _status(
+        self, kind: str, name: str, since: datetime, outcome: Outcome | None, next_run_at: datetime | None
+    ) -> ImportStatus:
+        trouble = trouble_of(outcome, since, self._now())
+        return ImportStatus(
+            kind,
+            name,
+            "waiting" if outcome is None else str(outcome.state),
+            {} if outcome is None else outcome.counts,
+            "" if outcome is None else outcome.run_id,
+            None if outcome is None else outcome.at,
+            next_run_at,
+            None if outcome is None else outcome.success_at,
+            "" if outcome is None else outcome.success_run,
+            None if outcome is None else outcome.withheld,
+            "" if trouble is None else str(trouble.reason),
+            "" if trouble is None else trouble.message,
+        )
+
+
+def _hours(age: timedelta) -> str:
+    return f"{age.total_seconds() / 3600:.0f} h"
