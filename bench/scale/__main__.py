@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.scale.parts import REGIONS, Fleet
 from bench.scale.report import BEGIN, END, Asked, to_lines
-from bench.scale.run import play_parts, play_vaults
+from bench.scale.run import play, search
 
 _SMALL_ACCOUNTS, _SMALL_VAULTS = 3, 50
 _INTRODUCTION = """\
@@ -17,7 +17,7 @@ _INTRODUCTION = """\
 
 `make scale` runs the functions of the app, with the SDKs beneath them, against emulators that derive what they hold. \
 Each call moves a virtual clock by the time stated below. Processor time is that of this machine, measured in the \
-same run. Each flow is played by itself. What the outbox's timer does afterwards is not played, and no search. \
+same run. An import and a sweep begin in the same second, and the index follows behind them. \
 {sizes}"""
 
 
@@ -33,19 +33,17 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     others = [int(one) for one in given.others.split(",") if one]
     before = time.perf_counter()
-    asked: list[Asked] = []
-    if given.parts:
-        fleet = Fleet(-(-given.parts // len(REGIONS)), given.instances)
-        small = Fleet(_SMALL_ACCOUNTS, given.instances * _SMALL_ACCOUNTS // fleet.accounts)
-        name = f"An import of {given.instances:,} instances in {fleet.parts:,} parts, 1 % changed"
-        result = play_parts(fleet, given.workers, sample=given.sample, others=others)
-        few = play_parts(small, given.workers, sample=given.sample)
-        asked.append(Asked(name, "part", result, few))
+    fleet = Fleet(-(-given.parts // len(REGIONS)), given.instances) if given.parts else None
+    few = None if fleet is None else Fleet(_SMALL_ACCOUNTS, given.instances * _SMALL_ACCOUNTS // fleet.accounts)
+    names: dict[str, str] = {}
+    if fleet is not None:
+        names["import"] = f"An import of {given.instances:,} instances in {fleet.parts:,} parts, 1 % changed"
     if given.vaults:
-        result = play_vaults(given.vaults, given.workers, sample=given.sample, others=others)
-        few = play_vaults(_SMALL_VAULTS, given.workers, sample=given.sample)
-        asked.append(Asked(f"A sweep of {given.vaults:,} vaults", "vault", result, few))
-    lines = to_lines(asked)
+        names["sweep"] = f"A sweep of {given.vaults:,} vaults"
+    result = play(fleet, given.vaults, given.workers, sample=given.sample, others=others)
+    small = play(few, min(_SMALL_VAULTS, given.vaults), given.workers, sample=given.sample)
+    searches = search(fleet) if fleet is not None else []
+    lines = to_lines(Asked(names, {"import": "part", "sweep": "vault"}, result, small, searches))
     print("\n".join(lines))
     print(f"\n{time.perf_counter() - before:.0f} s in truth.", file=sys.stderr)
     if given.page is not None:

@@ -1,7 +1,7 @@
 """The virtual clock of the execution under way: calls move it by what is stated, its own work by what was measured."""
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,14 +30,25 @@ class Call:
 
 
 @dataclass
-class Tally:
-    """What all executions did together."""
+class Counts:
+    """What the executions of one flow did."""
 
-    buckets: Buckets = field(default_factory=Buckets)
     calls: Counter[str] = field(default_factory=Counter[str])
-    rows: Counter[str] = field(default_factory=Counter[str])
+    rows: int = 0
     refused: int = 0
     processor: float = 0
+
+
+@dataclass
+class Tally:
+    """What all executions did together, by flow. The buckets are shared."""
+
+    buckets: Buckets = field(default_factory=Buckets)
+    of: dict[str, Counts] = field(default_factory=lambda: defaultdict(Counts))
+
+    @property
+    def refused(self) -> int:
+        return sum(counts.refused for counts in self.of.values())
 
 
 # Of an execution: processor seconds before a call, and the call; the last one has none.
@@ -52,7 +63,11 @@ class Engine:
         self.at = 0.0
         self.on = False
         self.tally = Tally()
+        # Whose execution it is.
+        self.flow = ""
         self.trace: Trace = []
+        # What the execution sends beside its bindings: queue, text, and how long it is hidden.
+        self.sent: list[tuple[str, str, float]] = []
         self._processor = Processor()
         self._mark = 0.0
         self._worked = 0.0
@@ -73,7 +88,7 @@ class Engine:
     @contextmanager
     def playing(self, at: float, processor: Processor) -> Iterator[Trace]:
         """An execution that begins `at`, on this processor; its trace."""
-        self.at, self._processor, self.trace, self._worked = at, processor, [], 0.0
+        self.at, self._processor, self.trace, self._worked, self.sent = at, processor, [], 0.0, []
         self.on, self._mark = True, time.thread_time()
         try:
             yield self.trace
@@ -92,6 +107,11 @@ class Engine:
         finally:
             self._mark = time.thread_time()
 
+    def send(self, queue: str, text: str, seconds: float) -> None:
+        """A message that the product itself sends. What settings send while they are written was yesterday's."""
+        if self.on:
+            self.sent.append((queue, text, seconds))
+
     def charge(self, call: Call) -> bool:
         """Move the clock by a call; whether the service took it."""
         if not self.on:
@@ -102,18 +122,19 @@ class Engine:
 
     def call(self, call: Call) -> bool:
         """As `charge`, of a trace that is there."""
-        self.tally.calls[f"{call.service} {call.of}".strip()] += 1
+        counts = self.tally.of[self.flow]
+        counts.calls[f"{call.service} {call.of}".strip()] += 1
         if self.tally.buckets.take(self.at, call.asked):
-            self.tally.refused += 1
+            counts.refused += 1
             self.at += _REFUSED_AFTER
             return False
-        self.tally.rows[call.of or call.service] += call.rows
+        counts.rows += call.rows
         self.at += call.seconds
         return True
 
     def spend(self, seconds: float, processor: Processor) -> None:
         """Processor time that was measured before."""
-        self.tally.processor += seconds
+        self.tally.of[self.flow].processor += seconds
         self.at = processor.spend(self.at, seconds)
 
     def _work(self) -> None:

@@ -7,11 +7,12 @@ other, in the order of their beginnings: limits and processors are shared, and r
 import heapq
 import itertools
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.scale.app import functions
 from bench.scale.capacity import Processor
 from bench.scale.engine import Engine
 from bench.scale.stated import FIRST_LOOK, FUNCTION_SECONDS
@@ -29,6 +30,8 @@ _LONGEST_LOOK = sum(
 _HIDDEN = sum(
     float(part) * unit for part, unit in zip(_QUEUES["visibilityTimeout"].split(":"), (3600, 60, 1), strict=True)
 )
+# So long an instance stays that has nothing to do.
+_STAYS = 60.0
 _DELIVERIES: int = _QUEUES["maxDequeueCount"]
 
 
@@ -46,13 +49,17 @@ class Message:
 
 @dataclass
 class Ran:
-    """How an execution went: the messages that it sent, whether it failed, and the most memory it held."""
+    """How an execution went: the messages that its outputs sent, those that it sent itself with the seconds that each
+    is hidden, whether it failed, and the most memory it held."""
 
     sent: list[tuple[str, str]]
+    sent_itself: list[tuple[str, str, float]] = field(default_factory=list[tuple[str, str, float]])
     failed: bool = False
     memory: float = 0
 
 
+# From the moment of the next execution, None when there is none: a timer that comes before it, and its moment.
+Wakes = Callable[[float | None], tuple[float, Message] | None]
 # Plays a message on an instance of its function; the engine's moment is then its end.
 Play = Callable[[Message, int, Processor], Ran]
 
@@ -61,6 +68,7 @@ Play = Callable[[Message, int, Processor], Ran]
 class _Pool:
     """The instances of one function, and what waits for them."""
 
+    flow: str
     instances: int
     free: list[tuple[float, int, int]]
     waiting: list[tuple[float, int, Message]] = field(default_factory=list[tuple[float, int, Message]])
@@ -68,6 +76,13 @@ class _Pool:
     running: dict[int, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
     ends: dict[int, float] = field(default_factory=dict[int, float])
     begins: float = -1.0
+    paid: float = 0
+
+    def pay(self, instance: int, begins: float, ends: float) -> None:
+        """An instance is paid for while it works, and between two messages unless it went meanwhile."""
+        before = self.ends.get(instance)
+        self.paid += ends - begins if before is None or begins - before > _STAYS else max(0.0, ends - before)
+        self.ends[instance] = ends if before is None else max(before, ends)
 
     def next(self) -> float:
         return max(self.free[0][0], self.waiting[0][0])
@@ -88,54 +103,68 @@ class _Pool:
 
 
 @dataclass
-class Outcome:
-    """What a run of the host came to."""
+class Work:
+    """What the host did of one flow."""
 
     ends: float = 0
-    executions: Counter[str] = field(default_factory=Counter[str])
-    poisoned: list[Message] = field(default_factory=list[Message])
+    executions: int = 0
+    poisoned: int = 0
     retried: int = 0
     too_long: int = 0
-    memory: float = 0
     instance_seconds: float = 0
 
 
-class Host:
-    """`instances` of every function; `play` does the work."""
+@dataclass
+class Outcome:
+    """What a run of the host came to, by flow; the most memory that an instance held."""
 
-    def __init__(self, engine: Engine, instances: int, play: Play) -> None:
+    of: dict[str, Work] = field(default_factory=lambda: defaultdict(Work))
+    memory: float = 0
+
+
+class Host:
+    """`instances` of every function that a queue starts, one of those that a timer starts; `play` does the work.
+
+    `flow_of` a queue or timer is whose work it is; `wakes` tells of timers.
+    """
+
+    def __init__(
+        self, engine: Engine, instances: int, play: Play, flow_of: Callable[[str], str], wakes: "Wakes"
+    ) -> None:
         self._engine = engine
         self._instances = instances
         self._play = play
+        self._flow_of = flow_of
+        self._wakes = wakes
         self._pools: dict[str, _Pool] = {}
         self._numbers = itertools.count()
         self.outcome = Outcome()
 
     def put(self, message: Message, at: float) -> None:
         if message.queue not in self._pools:
+            instances = self._instances if functions()[message.queue].queue else 1
             # Slot by slot: the first messages go to different instances, as they do in truth.
-            free = [
-                (0.0, one, slot)
-                for slot in range(_LET_IN.get(message.queue, AT_ONCE))
-                for one in range(self._instances)
-            ]
+            free = [(0.0, one, slot) for slot in range(_LET_IN.get(message.queue, AT_ONCE)) for one in range(instances)]
             heapq.heapify(free)
-            self._pools[message.queue] = _Pool(self._instances, free)
+            self._pools[message.queue] = _Pool(self._flow_of(message.queue), instances, free)
         heapq.heappush(self._pools[message.queue].waiting, (at, next(self._numbers), message))
 
     def left(self, queue: str) -> int:
         return len(self._pools[queue].waiting)
 
     def run(self) -> Outcome:
-        """Until no message is left."""
+        """Until no message is left, and no timer wakes."""
         while True:
-            due = [(pool.next(), name) for name, pool in self._pools.items() if pool.waiting]
-            if not due:
+            due = min(((pool.next(), name) for name, pool in self._pools.items() if pool.waiting), default=None)
+            timer = self._wakes(None if due is None else due[0])
+            if timer is not None:
+                self.put(timer[1], timer[0])
+            elif due is None:
                 break
-            self._step(self._pools[min(due)[1]])
+            else:
+                self._step(self._pools[due[1]])
         for pool in self._pools.values():
-            # An instance is paid for from the first message to its own last one.
-            self.outcome.instance_seconds += sum(end - pool.begins for end in pool.ends.values())
+            self.outcome.of[pool.flow].instance_seconds += pool.paid
         return self.outcome
 
     def _step(self, pool: _Pool) -> None:
@@ -144,34 +173,35 @@ class Host:
         begins = free if free > visible else visible + pool.looks_after(free, message, visible)
         if pool.begins < 0:
             pool.begins = begins
-        engine = self._engine
-        engine.at = begins
+        engine, work = self._engine, self.outcome.of[pool.flow]
+        engine.at, engine.flow = begins, pool.flow
         # Fetched and, at the end, deleted.
         engine.call(message_to(message.queue))
         started = engine.at
         message.deliveries += 1
         ran = self._play(message, instance, pool.processors[instance])
         self._remember_memory(pool, instance, started, ran.memory)
-        self.outcome.executions[message.queue] += 1
-        self.outcome.too_long += engine.at - started > FUNCTION_SECONDS
+        work.executions += 1
+        work.too_long += engine.at - started > FUNCTION_SECONDS
+        for number, (queue, text, seconds) in enumerate(ran.sent_itself):
+            self.put(Message(queue, text, (*message.key, -1 - number)), engine.at + seconds)
         if ran.failed:
-            self._again(message, engine.at)
+            self._again(message, work, engine.at)
         else:
             for number, (queue, text) in enumerate(ran.sent):
                 # The host sends them one after the other.
                 engine.call(message_to(queue))
                 self.put(Message(queue, text, (*message.key, number), at_hand=queue == message.queue), engine.at)
             engine.call(message_to(message.queue))
-        ends = engine.at
-        pool.ends[instance] = max(ends, pool.ends.get(instance, 0.0))
-        self.outcome.ends = max(self.outcome.ends, ends)
-        heapq.heappush(pool.free, (ends, instance, slot))
+        pool.pay(instance, begins, engine.at)
+        work.ends = max(work.ends, engine.at)
+        heapq.heappush(pool.free, (engine.at, instance, slot))
 
-    def _again(self, message: Message, at: float) -> None:
+    def _again(self, message: Message, work: Work, at: float) -> None:
         if message.deliveries >= _DELIVERIES:
-            self.outcome.poisoned.append(message)
+            work.poisoned += 1
             return
-        self.outcome.retried += 1
+        work.retried += 1
         message.at_hand = False
         self.put(message, at + _HIDDEN)
 

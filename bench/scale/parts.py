@@ -1,12 +1,14 @@
 """The import of a tenant's fleet: accounts in 17 regions, three of them in use. Yesterday the product imported it."""
 
 import json
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from bench.scale.clouds import Aws, account_number
-from bench.scale.engine import Engine
+from bench.scale.engine import Call, Engine
+from bench.scale.follow_ups import FollowUps
 from bench.scale.host import Message
 from bench.scale.storage import Storage
 from bench.table_store import Partition, TableStore
@@ -17,6 +19,7 @@ from shared.imports.part_import import PartImport
 from shared.imports.plan.model import Trigger
 from shared.imports.runs.model import Mode, Part, PartState, Run
 from shared.imports.runs.repository import RunRepository
+from shared.outbox.gathered import LATER
 from shared.storage.names import ASSETS_TABLE, IMPORT_PARTS_QUEUE, RUNS_TABLE, SETTINGS_TABLE
 from shared.text import escape_key
 
@@ -28,7 +31,6 @@ REGIONS = (
     *("ap-northeast-2", "ap-northeast-3"),
 )
 _IN_USE = 3
-_BEHIND_RECORDS = "~"
 _ACCOUNTS = "aws-accounts:"
 
 
@@ -55,14 +57,18 @@ class Fleet:
 class PartsFlow:
     """A daily import by its timer, `Flow` of `bench.scale.player`."""
 
-    def __init__(self, engine: Engine, storage: Storage, aws: Aws, fleet: Fleet) -> None:
+    name = "import"
+
+    def __init__(self, engine: Engine, storage: Storage, aws: Aws, fleet: Fleet, follow_ups: FollowUps) -> None:
         self._engine = engine
         self._storage = storage
         self._aws = aws
         self._fleet = fleet
         self._objects: dict[str, Any] = {}
+        self._follow_ups = follow_ups
         (source,) = [one for one in SOURCES if one.kind == KIND]
         self.timer = f"import_{source.name}_{source.records}"
+        self.begins_with = frozenset({self.timer, IMPORT_PARTS_QUEUE})
 
     def settle_settings(self) -> None:
         """The documents, as an operator would write them."""
@@ -70,8 +76,6 @@ class PartsFlow:
         put("customers", "st-johns", {"title": "St Johns High School"}, by="scale")
         put("sites", "leeds", {"title": "Leeds", "customer": "st-johns"}, by="scale")
         put("asset-types", "server", {"title": "Server"}, by="scale")
-        vault = {"vault_url": "https://acorn.vault.azure.net", "method": "system_assigned"}
-        put("credential-stores", "kv", vault, by="scale")
         put(KIND, TENANT, tenant(), by="scale")
 
     def kind_of(self, message: Message) -> str:
@@ -89,6 +93,19 @@ class PartsFlow:
         place = _place_of(message)
         if place is None or not self._fleet.count_of(*place):
             return
+        name = _partition_of(*place)
+        rows = self._imported(place, days=1)
+        self._storage.store.tables.setdefault(ASSETS_TABLE, {})[name] = Partition(dict(rows), sorted(rows))
+        self._yesterdays = rows
+
+    def make_changed(self, partition_key: str) -> None:
+        """Have there what an import of today leaves in the partition: what it wrote, and what is to follow."""
+        _, account, region = partition_key.split(":")
+        rows = self._imported((account, region), days=2)
+        self._storage.store.tables.setdefault(ASSETS_TABLE, {})[partition_key] = Partition(rows, sorted(rows))
+
+    def _imported(self, place: tuple[str, str], days: int) -> dict[str, Mapping[str, Any]]:
+        """The rows of a part that was imported yesterday alone, or today too."""
         scratch, kept = TableStore(), self._storage.store
         scratch.tables[SETTINGS_TABLE] = kept.tables[SETTINGS_TABLE]
         # What is known of the accounts; the runs themselves are today's.
@@ -98,21 +115,24 @@ class PartsFlow:
         self._storage.store, self._aws.yesterday = scratch, True
         try:
             self._import(":".join(place))
+            partition = scratch.tables[ASSETS_TABLE][_partition_of(*place)]
+            # What followed from it has followed.
+            for key in [key for key in partition.order if key.startswith(LATER)]:
+                partition.remove(key)
+            self._aws.yesterday = False
+            if days > 1:
+                self._import(":".join(place))
         finally:
             self._storage.store, self._aws.yesterday = kept, False
             self._objects = bootstrap.swap_instances(before)
-        name = f"aws:{place[0]}:{place[1]}"
-        left = scratch.tables[ASSETS_TABLE][name]
-        rows = {key: row for key, row in left.rows.items() if not key.startswith(_BEHIND_RECORDS)}
-        kept.tables.setdefault(ASSETS_TABLE, {})[name] = Partition(rows, sorted(rows))
-        self._yesterdays = rows
+        return partition.rows
 
     def _import(self, name: str) -> None:
         source_type = bootstrap.imports().sources[KIND]
         source = source_type.source(TENANT)
         moment = bootstrap.now()
-        run = Run("yesterday", KIND, TENANT, Mode.IMPORT, "scheduled", moment, "schedule")
-        part = Part(run.id, name, PartState.RUNNING, moment, attempt_id="yesterday", heartbeat_at=moment)
+        run = Run("before", KIND, TENANT, Mode.IMPORT, "scheduled", moment, "schedule")
+        part = Part(run.id, name, PartState.RUNNING, moment, attempt_id="before", heartbeat_at=moment)
         runs = RunRepository(bootstrap.tables().table(RUNS_TABLE))
         policy = source.policy(Trigger.SCHEDULED)
         PartImport(runs, source_type.rows, source, run, part, bootstrap.now, policy=policy).run()
@@ -121,9 +141,11 @@ class PartsFlow:
         place = _place_of(message)
         if place is None or not self._fleet.count_of(*place):
             return
-        partition = self._storage.store.tables[ASSETS_TABLE][f"aws:{place[0]}:{place[1]}"]
+        partition = self._storage.store.tables[ASSETS_TABLE][_partition_of(*place)]
         partition.rows = {key: row for key, row in partition.rows.items() if self._yesterdays.get(key) is not row}
         partition.order = sorted(partition.rows)
+        if any(key.startswith(LATER) for key in partition.rows):
+            self._follow_ups.note(ASSETS_TABLE, _partition_of(*place), marked=True)
 
     def settle(self, message: Message) -> None:
         told = json.loads(message.text)
@@ -132,6 +154,18 @@ class PartsFlow:
         part = rows.rows[f"part:{key}"]
         rows.rows[f"part:{key}"] = {**part, "state": "done", "finished_at": part["queued_at"]}
         rows.remove(f"open:{key}")
+        place = _place_of(message)
+        if place is not None and self._fleet.count_of(*place):
+            self._follow_ups.note(ASSETS_TABLE, _partition_of(*place), marked=False)
+
+    def elsewhere(self, call: Call, chance: random.Random) -> Call:
+        del chance
+        return call
+
+    def done(self) -> tuple[int, str]:
+        """How many parts are done, and how the run ended."""
+        (run,) = bootstrap.runs().page("", "", 2, None)[0]
+        return run.counts.get("parts_done", 0), run.state
 
 
 def _place_of(message: Message) -> tuple[str, str] | None:
@@ -140,6 +174,10 @@ def _place_of(message: Message) -> tuple[str, str] | None:
         return None
     account, _, region = str(json.loads(message.text)["part"]).partition(":")
     return (account, region) if account.isdigit() else None
+
+
+def _partition_of(account: str, region: str) -> str:
+    return f"aws:{account}:{region}"
 
 
 def tenant() -> Mapping[str, Any]:

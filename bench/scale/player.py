@@ -7,13 +7,13 @@ import logging
 import random
 import tracemalloc
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 from bench.scale.app import functions
 from bench.scale.capacity import Processor
-from bench.scale.engine import Engine, Trace
+from bench.scale.engine import Call, Engine, Trace
 from bench.scale.host import Message, Ran
 from bench.scale.stated import PROCESSOR_A_MESSAGE
 from shared import bootstrap
@@ -25,7 +25,17 @@ _TRIES, _FIRST_WAIT = 4, 0.3
 
 
 class Flow(Protocol):
-    """What runs at scale. It knows the messages of its queues."""
+    """What runs at scale. It knows the messages of its queues and timers."""
+
+    @property
+    def name(self) -> str:
+        """Whose work it is, in a word or two."""
+        ...
+
+    @property
+    def begins_with(self) -> frozenset[str]:
+        """The queues and timers that start its functions."""
+        ...
 
     def kind_of(self, message: Message) -> str:
         """What may be played after another of the same kind; "" for what always runs in truth."""
@@ -47,13 +57,17 @@ class Flow(Protocol):
         """Have there what the rest must find of a message that was played after another."""
         ...
 
+    def elsewhere(self, call: Call, chance: random.Random) -> Call:
+        """The call as one of another message of the kind: whose bucket it takes may differ by chance."""
+        ...
+
 
 class Player:
     """`sample` of each kind run in truth, on the first `real_instances` of their function."""
 
-    def __init__(self, engine: Engine, flow: Flow, sample: int, real_instances: int, seed: int) -> None:
+    def __init__(self, engine: Engine, flows: Sequence[Flow], sample: int, real_instances: int, seed: int) -> None:
         self._engine = engine
-        self._flow = flow
+        self._flows = {queue: flow for flow in flows for queue in flow.begins_with}
         self._sample = sample
         self._real_instances = real_instances
         self._random = random.Random(seed)
@@ -69,8 +83,13 @@ class Player:
         # By key of the message: what the run of another number of instances plays again.
         self.ran: dict[tuple[int, ...], tuple[Trace, Ran]] = {}
 
+    def flow_of(self, queue: str) -> str:
+        """The name of the flow that a queue or timer belongs to."""
+        return self._flows[queue].name
+
     def play(self, message: Message, instance: int, processor: Processor) -> Ran:
-        kind = self._flow.kind_of(message)
+        flow = self._flows[message.queue]
+        kind = flow.kind_of(message)
         first = bool(kind) and (message.queue, instance) not in self._begun
         if kind:
             self._begun.add((message.queue, instance))
@@ -80,14 +99,17 @@ class Player:
         last = self.left(message.queue) == 0
         wanted = last or (instance < self._real_instances and self.real[kind] < self._sample)
         if kind and known and not wanted:
-            trace = self._random.choice(known)
+            trace = [
+                (worked, None if call is None else flow.elsewhere(call, self._random))
+                for worked, call in self._random.choice(known)
+            ]
             ran = self.replay(trace, Ran([], memory=self._memory.get(kind, 0)), processor)
             if not ran.failed:
                 # What failed comes again, and has left nothing.
-                self._flow.settle(message)
+                flow.settle(message)
             self.played[kind] += 1
         else:
-            trace, ran = self._in_truth(message, instance, processor, kind)
+            trace, ran = self._in_truth(flow, message, instance, processor, kind)
         self.ran[message.key] = (trace, ran)
         return ran
 
@@ -105,10 +127,14 @@ class Player:
                 engine.at += _FIRST_WAIT * 2 ** (tries - 1)
         return ran
 
-    def _in_truth(self, message: Message, instance: int, processor: Processor, kind: str) -> tuple[Trace, Ran]:
-        self._flow.prepare(message)
+    def _in_truth(
+        self, flow: Flow, message: Message, instance: int, processor: Processor, kind: str
+    ) -> tuple[Trace, Ran]:
+        flow.prepare(message)
         weighed = bool(kind) and kind not in self._memory and self.real[kind] > 0
-        before = bootstrap.swap_instances(self._objects[message.queue, instance])
+        # What always runs in truth does so with the objects of a few instances: those of each cost memory here.
+        own = (message.queue, instance if kind else instance % self._real_instances)
+        before = bootstrap.swap_instances(self._objects[own])
         if weighed:
             tracemalloc.start()
         ran = Ran([])
@@ -126,11 +152,12 @@ class Player:
             if weighed:
                 self._memory[kind] = tracemalloc.get_traced_memory()[1]
                 tracemalloc.stop()
-            self._objects[message.queue, instance] = bootstrap.swap_instances(before)
-        self._flow.forget(message)
+            self._objects[own] = bootstrap.swap_instances(before)
+        ran.sent_itself = self._engine.sent
+        flow.forget(message)
         self.real[kind] += 1
         ran.memory = self._memory.get(kind, 0)
-        shared = self._shared(trace, self._flow.places_of(message))
+        shared = self._shared(trace, flow.places_of(message))
         # What was weighed took longer for it; what failed is nobody's example.
         if kind and not ran.failed and not weighed:
             self._known[kind].append(shared)

@@ -1,8 +1,7 @@
 """One flow played from its timer to its end: the real code, its clock, and what came of it."""
 
-import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,57 +10,59 @@ from unittest.mock import patch
 from bench.scale.clouds import IDENTITY_ENDPOINT, Aws, Identity
 from bench.scale.doors import Door, opened
 from bench.scale.engine import Engine, Tally
+from bench.scale.follow_ups import FollowUps
 from bench.scale.host import Host, Message, Outcome
 from bench.scale.parts import Fleet, PartsFlow
 from bench.scale.player import Player, again
+from bench.scale.searches import Searched, Searches
 from bench.scale.storage import CONNECTION, Storage
 from bench.scale.vaults import Vaults, VaultsFlow
 from shared import bootstrap
 
 _BEGINS = datetime(2026, 11, 30, 2, 0, tzinfo=UTC)
-# Messages that the product itself sends, beside its bindings, have numbers from here on.
-_SIDEWAYS = 1_000_000_000
 # An instance has its own caches and clients, which cost memory here as they do there: so many run in truth.
 _REAL_INSTANCES = 2
 
 
 @dataclass
 class Played:
-    """What a flow came to on so many instances."""
+    """What the flows came to on so many instances of each function."""
 
     instances: int
     outcome: Outcome
     tally: Tally
 
 
-@dataclass
-class Result(Played):
-    """The first time it was played. `again` are other numbers of instances, which take its executions as they were."""
+@dataclass(frozen=True)
+class Done:
+    """What came of one flow: of so many parts or vaults so many are done, and how it ended."""
 
     units: int
     done: int
     state: str
+
+
+@dataclass
+class Result(Played):
+    """The first time they were played, each flow by its name; and after how many seconds the index had followed, for
+    each partition that changed. `again` are other numbers of instances, which take the executions as they were."""
+
+    flows: Mapping[str, Done]
     player: Player
+    lags: Sequence[float]
+    not_followed: int
     again: list[Played] = field(default_factory=list[Played])
 
-    @property
-    def lost(self) -> int:
-        return self.units - self.done + len(self.outcome.poisoned)
+    def lost(self, flow: str) -> int:
+        return self.flows[flow].units - self.flows[flow].done + self.outcome.of[flow].poisoned
 
 
 class _World:
     def __init__(self, fleet: Fleet, changed_percent: float, vaults: int = 0) -> None:
         self.engine = Engine(_BEGINS)
-        self.host: Host | None = None
         self.aws = Aws(self.engine, fleet.accounts, fleet.count_of, changed_percent)
-        self._sideways = itertools.count(_SIDEWAYS)
-        self.storage = Storage(self.engine, self._put)
+        self.storage = Storage(self.engine)
         self._vaults, self._identity = Vaults(self.engine, vaults), Identity(self.engine)
-
-    def _put(self, queue: str, text: str) -> None:
-        # What settings send while they are written was yesterday's.
-        if self.engine.on and self.host is not None:
-            self.host.put(Message(queue, text, (next(self._sideways),)), self.engine.at)
 
     def door_of(self, host: str) -> Door:
         if host.endswith(".amazonaws.com"):
@@ -91,50 +92,63 @@ class _World:
             bootstrap.swap_instances(before)
 
 
-def play_parts(
-    fleet: Fleet, instances: int, *, sample: int, others: Sequence[int] = (), changed_percent: float = 1, seed: int = 1
+def play(
+    fleet: Fleet | None,
+    vaults: int,
+    instances: int,
+    *,
+    sample: int,
+    others: Sequence[int] = (),
+    changed_percent: float = 1,
+    seed: int = 1,
 ) -> Result:
-    """A daily import of the fleet."""
-    world = _World(fleet, changed_percent)
+    """A daily import of the fleet and a daily sweep of the vaults, both at once, and the index behind them."""
+    world = _World(fleet or Fleet(0, 0), changed_percent, vaults)
     with world.entered():
-        flow = PartsFlow(world.engine, world.storage, world.aws, fleet)
-        flow.settle_settings()
-        player = Player(world.engine, flow, sample, _REAL_INSTANCES, seed)
-        outcome = _play(world, player, flow.timer, instances)
-        (run,) = bootstrap.runs().page("", "", 2, None)[0]
-        result = Result(
-            instances, outcome, world.engine.tally, fleet.parts, run.counts.get("parts_done", 0), run.state, player
-        )
-        _play_again(world, result, flow.timer, others)
+        follow_ups = FollowUps(world.engine, world.storage)
+        flows: list[tuple[PartsFlow | VaultsFlow, int]] = []
+        if fleet is not None:
+            parts = PartsFlow(world.engine, world.storage, world.aws, fleet, follow_ups)
+            follow_ups.make = parts.make_changed
+            flows.append((parts, fleet.parts))
+        if vaults:
+            flows.append((VaultsFlow(world.engine, world.storage, vaults, follow_ups), vaults))
+        settle_store()
+        for flow, _ in flows:
+            flow.settle_settings()
+        player = Player(world.engine, [*(flow for flow, _ in flows), follow_ups], sample, _REAL_INSTANCES, seed)
+        timers = [flow.timer for flow, _ in flows]
+        host = Host(world.engine, instances, player.play, player.flow_of, follow_ups.wakes)
+        player.left = host.left
+        outcome = _begun(host, timers)
+        done = {flow.name: Done(units, *flow.done()) for flow, units in flows}
+        left = follow_ups.left
+        result = Result(instances, outcome, world.engine.tally, done, player, follow_ups.lags, left)
+        for other in others:
+            world.engine.tally = Tally()
+            replayed = Host(world.engine, other, again(player, player.ran), player.flow_of, lambda _: None)
+            result.again.append(Played(other, _begun(replayed, timers), world.engine.tally))
     return result
 
 
-def play_vaults(vaults: int, instances: int, *, sample: int, others: Sequence[int] = (), seed: int = 1) -> Result:
-    """A daily sweep of the vaults."""
-    world = _World(Fleet(0, 0), 0, vaults)
+def settle_store() -> None:
+    """The vault of the desk's own secrets, which lists the other vaults too."""
+    vault = {"vault_url": "https://acorn.vault.azure.net", "method": "system_assigned"}
+    bootstrap.settings().put("credential-stores", "kv", vault, by="scale")
+
+
+def _begun(host: Host, timers: Sequence[str]) -> Outcome:
+    """All of what these timers start."""
+    for number, timer in enumerate(timers):
+        host.put(Message(timer, "", (number,)), 0.0)
+    return host.run()
+
+
+def search(fleet: Fleet) -> list[Searched]:
+    """Searches among all instances of the fleet, while none of its parts is followed yet."""
+    world = _World(fleet, 0)
     with world.entered():
-        flow = VaultsFlow(world.engine, world.storage, vaults)
-        flow.settle_settings()
-        player = Player(world.engine, flow, sample, _REAL_INSTANCES, seed)
-        outcome = _play(world, player, flow.timer, instances)
-        due = flow.left()
-        result = Result(
-            instances, outcome, world.engine.tally, vaults, vaults - due, "swept" if not due else "not swept", player
-        )
-        _play_again(world, result, flow.timer, others)
-    return result
-
-
-def _play(world: _World, player: Player, timer: str, instances: int) -> Outcome:
-    world.host = Host(world.engine, instances, player.play)
-    player.left = world.host.left
-    world.host.put(Message(timer, "", (0,)), 0.0)
-    return world.host.run()
-
-
-def _play_again(world: _World, result: Result, timer: str, others: Sequence[int]) -> None:
-    for instances in others:
-        world.engine.tally = Tally()
-        host = Host(world.engine, instances, again(result.player, result.player.ran))
-        host.put(Message(timer, "", (0,)), 0.0)
-        result.again.append(Played(instances, host.run(), world.engine.tally))
+        follow_ups = FollowUps(world.engine, world.storage)
+        settle_store()
+        PartsFlow(world.engine, world.storage, world.aws, fleet, follow_ups).settle_settings()
+        return Searches(world.engine, world.storage, fleet, follow_ups).play()

@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from urllib.parse import parse_qs, urlsplit
 
 from bench.scale.doors import Answer
@@ -26,9 +26,8 @@ _BUSY = (
 class Storage:
     """`store` holds the rows; another one may stand in for it while something is prepared."""
 
-    def __init__(self, engine: Engine, put: Callable[[str, str], None]) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._put = put
         self.store = TableStore()
 
     def tables(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
@@ -53,7 +52,8 @@ class Storage:
         found = _MESSAGE.search(body) if method == "POST" else None
         if found is None:
             return 200, b"", {"x-ms-approximate-messages-count": "0"}
-        self._put(name, base64.b64decode(found[1]).decode())
+        seconds = float(parse_qs(urlsplit(url).query).get("visibilitytimeout", ["0"])[0])
+        self._engine.send(name, base64.b64decode(found[1]).decode(), seconds)
         return 201, b"", {}
 
     def _read(self, path: str) -> Answer:

@@ -1,6 +1,7 @@
 """The daily sweep of all vaults: allowed by one pattern, listed by one store. Few hold what is near its end."""
 
 import json
+import random
 import zlib
 from collections import defaultdict
 from collections.abc import Mapping
@@ -10,11 +11,13 @@ from urllib.parse import urlsplit
 
 from bench.scale.doors import Answer
 from bench.scale.engine import Call, Engine
+from bench.scale.follow_ups import FollowUps
 from bench.scale.host import Message
 from bench.scale.storage import Storage
 from bench.table_store import Partition
 from shared import bootstrap
-from shared.storage.names import SWEEPS_QUEUE, VAULTS_TABLE
+from shared.outbox.gathered import LATER
+from shared.storage.names import SWEEPS_QUEUE, TICKETS_TABLE, VAULTS_TABLE
 from shared.storage.rows import Create, Replace
 from shared.text import ascending
 from shared.tickets.inbound.vault_rows import KnownVault, changed_vault, partition_of
@@ -85,9 +88,12 @@ def is_near(vault: str) -> bool:
 class VaultsFlow:
     """A daily sweep by its timer, `Flow` of `bench.scale.player`."""
 
+    name = "sweep"
     timer = "sweep_vaults"
+    begins_with = frozenset({timer, SWEEPS_QUEUE})
 
-    def __init__(self, engine: Engine, storage: Storage, number: int) -> None:
+    def __init__(self, engine: Engine, storage: Storage, number: int, follow_ups: FollowUps) -> None:
+        self._follow_ups = follow_ups
         self._engine = engine
         self._storage = storage
         self._number = number
@@ -95,8 +101,6 @@ class VaultsFlow:
     def settle_settings(self) -> None:
         """The documents, and a row of every vault: known since its first event, swept yesterday."""
         put = bootstrap.settings().put
-        vault = {"vault_url": "https://acorn.vault.azure.net", "method": "system_assigned"}
-        put("credential-stores", "kv", vault, by="scale")
         put("credentials", "webhook", {"store": "kv", "secret": "webhook", "scope": "key-vault-events"}, by="scale")
         pattern = {"subscription": _SUBSCRIPTION, "store": "kv"}
         events = {"credentials": {"current": {"credential": "webhook"}}, "vault_patterns": [pattern]}
@@ -110,9 +114,8 @@ class VaultsFlow:
 
     def kind_of(self, message: Message) -> str:
         vault = _vault_of(message)
-        if not vault:
-            return ""
-        return "vault with a secret near its end" if is_near(vault) else "vault with nothing near"
+        # Those with something near always run in truth: what follows from their tickets does so too.
+        return "vault with nothing near" if vault and not is_near(vault) else ""
 
     def places_of(self, message: Message) -> tuple[str, ...]:
         vault = _vault_of(message)
@@ -122,7 +125,10 @@ class VaultsFlow:
         """Nothing was near yesterday, and so nothing is stored of its objects."""
 
     def forget(self, message: Message) -> None:
-        """A ticket or none is kept."""
+        """A ticket or none is kept, and what follows from it."""
+        partition = self._storage.store.tables.get(TICKETS_TABLE, {}).get(_vault_of(message))
+        if partition is not None and any(key.startswith(LATER) for key in partition.rows):
+            self._follow_ups.note(TICKETS_TABLE, _vault_of(message), marked=True)
 
     def settle(self, message: Message) -> None:
         """Its place in the order goes: a vault that was swept is not due again."""
@@ -132,11 +138,16 @@ class VaultsFlow:
         if key in partition.rows:
             partition.remove(key)
 
-    def left(self) -> int:
-        """How many vaults no sweep has come to today."""
+    def elsewhere(self, call: Call, chance: random.Random) -> Call:
+        del chance
+        return call
+
+    def done(self) -> tuple[int, str]:
+        """How many vaults a sweep has come to today, and whether to all."""
         today = f"due:{ascending(self._engine.begins)}"
         lanes = self._storage.store.tables[VAULTS_TABLE].values()
-        return sum(1 for lane in lanes for key in lane.rows if "due:" <= key < today)
+        left = sum(1 for lane in lanes for key in lane.rows if "due:" <= key < today)
+        return self._number - left, "not swept" if left else "swept"
 
 
 def vault_name(number: int) -> str:

@@ -1,5 +1,6 @@
 """The simulator: what is shared over time, and a run of 2,000 parts with 200 vaults through the real code."""
 
+import random
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from bench.scale.host import Message
 from bench.scale.parts import REGIONS, Fleet
 from bench.scale.player import Player
 from bench.scale.report import BEGIN, END, calls_a_unit
-from bench.scale.run import Result, play_parts, play_vaults
+from bench.scale.run import Result, play, search
 from bench.scale.stated import LIMITS
 from bench.scale.vaults import is_near, vault_name
 
@@ -41,6 +42,9 @@ def test_a_bucket_refuses_what_is_over_its_limit_and_all_or_nothing() -> None:
 class _Flow:
     """Messages of one kind."""
 
+    name = "made up"
+    begins_with = frozenset({"parts"})
+
     def __init__(self) -> None:
         self.settled: list[Message] = []
 
@@ -61,10 +65,14 @@ class _Flow:
     def settle(self, message: Message) -> None:
         self.settled.append(message)
 
+    def elsewhere(self, call: Call, chance: random.Random) -> Call:
+        del chance
+        return call
+
 
 def test_what_is_played_after_another_and_refused_is_not_done() -> None:
     engine, flow = Engine(datetime(2026, 5, 1, tzinfo=UTC)), _Flow()
-    player = Player(engine, flow, sample=0, real_instances=0, seed=1)
+    player = Player(engine, [flow], sample=0, real_instances=0, seed=1)
     player.left = lambda _: 1
     rows = ("rows of a partition", "runs", LIMITS["rows of a partition"].units)
     player._known["any"] = [[(0.1, Call("table read", (rows,), 1)), (0.1, None)]]
@@ -81,38 +89,48 @@ def test_what_is_played_after_another_and_refused_is_not_done() -> None:
 
 
 @pytest.fixture(scope="module")
-def parts() -> Result:
-    return play_parts(Fleet(118, 8_000), 4, sample=5, others=(1, 1000))
+def played() -> Result:
+    return play(Fleet(118, 8_000), 200, 4, sample=5, others=(1, 1000))
 
 
 @pytest.mark.timeout(240)
-def test_two_thousand_parts_are_all_done_and_cost_as_much_as_a_few(parts: Result) -> None:
-    assert (parts.units, parts.done, parts.state, parts.lost) == (118 * len(REGIONS), 2_006, "succeeded", 0)
-    assert not parts.player.errors
+def test_two_thousand_parts_and_the_vaults_are_all_done_and_cost_as_much_as_a_few(played: Result) -> None:
+    parts, vaults = played.flows["import"], played.flows["sweep"]
+    assert (parts.units, parts.done, parts.state) == (118 * len(REGIONS), 2_006, "succeeded")
+    assert (vaults.units, vaults.done, vaults.state) == (200, 200, "swept")
+    assert (played.lost("import"), played.lost("sweep"), dict(played.player.errors)) == (0, 0, {})
     # Some of each kind ran in truth, and the rest after them.
-    assert sum(parts.player.real.values()) > 15
-    assert sum(parts.player.real.values()) + sum(parts.player.played.values()) == sum(parts.outcome.executions.values())
-    few = play_parts(Fleet(3, 204), 4, sample=5)
-    assert (few.state, few.done) == ("succeeded", 51)
-    assert calls_a_unit(parts) <= 1.1 * calls_a_unit(few)
+    ran = [played.player.real, played.player.played]
+    assert min(sum(one.values()) for one in ran) > 15
+    assert sum(sum(one.values()) for one in ran) == sum(one.executions for one in played.outcome.of.values())
+    few = play(Fleet(3, 204), 50, 4, sample=5)
+    assert (few.flows["import"].done, few.flows["import"].state) == (51, "succeeded")
+    assert calls_a_unit(played, "import") <= 1.1 * calls_a_unit(few, "import")
+    assert calls_a_unit(played, "sweep") <= 1.1 * calls_a_unit(few, "sweep")
 
 
 @pytest.mark.timeout(240)
-def test_more_instances_take_less_time_until_a_limit_is_met(parts: Result) -> None:
-    one, many = parts.again
-    assert one.outcome.ends > parts.outcome.ends > many.outcome.ends
-    assert one.outcome.executions == parts.outcome.executions
-    assert one.tally.processor == pytest.approx(parts.tally.processor, rel=0.05)
+def test_the_index_follows_wherever_something_changed(played: Result) -> None:
+    near = sum(is_near(vault_name(number)) for number in range(200))
+    # A part of 22 instances may have run in truth and have no changed one.
+    assert 0 < near < 3 * 118 < len(played.lags) + 15 < 3 * 118 + near + 15
+    assert played.not_followed == 0
+    assert max(played.lags) < 120
 
 
 @pytest.mark.timeout(240)
-def test_a_sweep_finds_every_vault_and_what_is_near_its_end() -> None:
-    swept = play_vaults(200, 2, sample=3)
-    assert (swept.units, swept.done, swept.lost) == (200, 200, 0)
-    ran = swept.player.real + swept.player.played
-    near = sum(number for kind, number in ran.items() if kind.startswith("vault with a secret near its end"))
-    assert near == sum(is_near(vault_name(number)) for number in range(200)) > 0
-    assert not swept.player.errors
+def test_more_instances_take_less_time_until_a_limit_is_met(played: Result) -> None:
+    one, many = played.again
+    for flow in ("import", "sweep"):
+        assert one.outcome.of[flow].ends > played.outcome.of[flow].ends > many.outcome.of[flow].ends
+        assert one.outcome.of[flow].executions == played.outcome.of[flow].executions
+        assert one.tally.of[flow].processor == pytest.approx(played.tally.of[flow].processor, rel=0.05)
+
+
+def test_a_search_among_many_takes_six_storage_calls_at_most() -> None:
+    searches = search(Fleet(400, 200_000))
+    assert [one.calls <= 6 and one.found > 0 for one in searches] == [True] * 4
+    assert max(one.rows for one in searches) == 3 * 400
 
 
 def test_the_page_keeps_one_section(tmp_path: Path) -> None:
