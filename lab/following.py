@@ -23,8 +23,9 @@ def follow_changes(connection_string: str) -> None:
     handlers = {index_rows.FOLLOW_UP: tickets.carry_out, record_rows.FOLLOW_UP: records.carry_out}
     outbox = GatheredOutbox(tables, handlers, _now)
     until = time.monotonic() + _SECONDS
-    for marked in frozenset(outbox.marked()):
-        while not outbox.carry_out_at(marked) and time.monotonic() < until:
+    places = {marker.place for message in outbox.due() for marker in message.markers}
+    for place in places:
+        while not outbox.carry_out_at(place) and time.monotonic() < until:
             time.sleep(0.2)
 
 

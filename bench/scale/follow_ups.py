@@ -13,7 +13,7 @@ from bench.scale.host import Message
 from bench.scale.storage import Storage
 from bench.table_store import Partition
 from shared.outbox.gathered import LATER, MARKED, SETTLED, MarkedPartition, Marker, MarkersMessage
-from shared.storage.names import ASSETS_TABLE, OUTBOX_QUEUE, OUTBOX_TABLE
+from shared.storage.names import ASSETS_TABLE, OUTBOX_QUEUE, OUTBOX_TABLE, TICKETS_TABLE
 
 TIMER = "follow_marked_partitions"
 _EVERY = 60.0
@@ -55,7 +55,7 @@ class FollowUps:
         """The outbox's timer, each minute while there is something to do or to look at; `due` is when anything else
         happens."""
         if due is None:
-            if self._rows(MARKED):
+            if any(self._rows(MARKED + table) for table in (ASSETS_TABLE, TICKETS_TABLE)):
                 due = self._next
             elif settled := self._rows(SETTLED):
                 # Their keys begin with their moments.
@@ -132,9 +132,9 @@ class FollowUps:
         partitions.setdefault(marker.row.partition_key, Partition()).put(marker.row_key, entity)
 
     def _remove(self, marker: Marker) -> None:
-        for partition in (MARKED, SETTLED) if marker.settled else (MARKED,):
-            if marker.row_key in self._rows(partition):
-                self._storage.store.tables[OUTBOX_TABLE][partition].remove(marker.row_key)
+        partition = marker.row.partition_key
+        if marker.row_key in self._rows(partition):
+            self._storage.store.tables[OUTBOX_TABLE][partition].remove(marker.row_key)
 
 
 def _markers_of(message: Message) -> tuple[Marker, ...]:

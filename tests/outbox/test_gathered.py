@@ -59,9 +59,9 @@ class World:
         """Rows that wait, and markers."""
         rows = [*scan(self.tables.table("things"), []), *scan(self.tables.table("outbox"), [])]
         return [
-            row.partition_key if row.partition_key in {MARKED, SETTLED} else row.row_key
+            row.partition_key if row.partition_key in {f"{MARKED}things", SETTLED} else row.row_key
             for row in rows
-            if row.partition_key in {MARKED, SETTLED} or row.row_key.startswith(LATER)
+            if row.partition_key in {f"{MARKED}things", SETTLED} or row.row_key.startswith(LATER)
         ]
 
 
@@ -73,20 +73,20 @@ def test_changes_of_a_minute_cost_one_marker_and_are_carried_out_together() -> N
     assert calls == ["outbox transact"]
     world.carry_out()
     assert world.copies() == {f"acorn:t{number}": number for number in range(5)}
-    assert world.left() == [MARKED]
+    assert world.left() == [f"{MARKED}things"]
 
 
 def test_a_marker_settles_after_three_minutes_and_goes_after_two_hours() -> None:
     world = World()
     world.change(world.outbox(), "t", 1)
     world.carry_out()
-    assert world.outbox().unsettled().holds(MarkedPartition("things", PARTITION))
-    assert world.outbox().unsettled().as_of == NOW.replace(second=0)
+    assert world.outbox().unsettled("things").holds(MarkedPartition("things", PARTITION))
+    assert world.outbox().unsettled("things").as_of == NOW.replace(second=0)
     world.time += timedelta(minutes=3)
     world.carry_out()
     assert world.left() == [SETTLED]
-    assert world.outbox().unsettled().as_of == world.time
-    assert not world.outbox().unsettled().holds(MarkedPartition("things", PARTITION))
+    assert world.outbox().unsettled("things").as_of == world.time
+    assert not world.outbox().unsettled("things").holds(MarkedPartition("things", PARTITION))
     assert world.outbox().due() == []
     world.time += timedelta(hours=2)
     world.carry_out()
@@ -178,7 +178,7 @@ def test_a_partition_that_fails_keeps_its_marker_and_stops_no_other(caplog: pyte
     with pytest.raises(TryLaterError):
         outbox.carry_out(message)
     assert "elm of things" in caplog.text
-    assert [marked.partition for marked in outbox.marked()] == ["elm"]
+    assert [marked.place.partition for marked in outbox.marked("things")] == ["elm"]
     world.time += timedelta(minutes=20)
     assert outbox.behind() is not None
     world.carry_out()
@@ -201,9 +201,20 @@ def test_an_empty_page_before_the_rows_is_not_taken_for_nothing(monkeypatch: pyt
         return page
 
     monkeypatch.setattr(MemoryTable, "page", empty_first)
-    assert world.outbox().unsettled().as_of < world.time
+    assert world.outbox().unsettled("things").as_of < world.time
     world.carry_out()
     assert (world.copies(), world.left()) == ({"acorn:t": 1}, [SETTLED])
+
+
+def test_what_changed_elsewhere_makes_no_list_of_a_table_older() -> None:
+    world = World()
+    world.change(world.outbox(), "t", 1)
+    began, world.time = world.time, world.time + timedelta(minutes=2)
+    world.outbox().following("others", PARTITION, [])
+    outbox = world.outbox()
+    assert (outbox.as_of("things"), outbox.as_of("none")) == (began.replace(second=0), world.time)
+    assert (outbox.as_of("others"), outbox.as_of()) == (world.time.replace(second=0), began.replace(second=0))
+    assert {one.place.table for message in outbox.due() for one in message.markers} == {"things", "others"}
 
 
 def test_a_message_says_the_same_after_the_queue_and_others_are_refused() -> None:
@@ -224,6 +235,7 @@ def test_the_timer_reads_pages_and_sends_a_message_for_twenty_partitions() -> No
     outbox = world.outbox(lambda _table, verb, when: calls.append(verb) if when == "before" else None)
     messages = outbox.due()
     assert (len(messages), sum(len(one.markers) for one in messages)) == (125, 2_500)
-    assert calls == ["page"] * 4
+    # Which tables have markers, three pages of those, and what is settled.
+    assert calls == ["page"] * (2 + 3 + 1)
     # Of so many a list is not told each: all of them are in doubt.
-    assert outbox.unsettled().places is None
+    assert outbox.unsettled("things").places is None

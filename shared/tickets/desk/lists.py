@@ -136,7 +136,7 @@ class TicketLists:
     def page(self, query: TicketQuery) -> TicketPage:
         """One page. Raises InvalidInputError for an `after` of another list."""
         last: _Place | None = None if query.after is None else _place_of(query.after)
-        unsettled, now = self._outbox.unsettled(), self._now()
+        unsettled, now = self._outbox.unsettled(self._repository.table.name), self._now()
         found: list[Row] = []
         place: _Place | None = None
         following: str | None = None
@@ -169,9 +169,9 @@ class TicketLists:
 
     def _unsettled_of(self, ticket_id: str) -> Iterator[str]:
         """Partitions that the index may not have followed, and that the ticket can belong to."""
-        for place in self._outbox.marked():
-            if place.table == self._repository.table.name and may_be_of(place.partition, ticket_id):
-                yield place.partition
+        for marker in self._outbox.marked(self._repository.table.name):
+            if may_be_of(marker.place.partition, ticket_id):
+                yield marker.place.partition
 
     def _as_they_are(self, rows: Sequence[Row], unsettled: Unsettled) -> list[Row]:
         """The rows; instead of one that the index may not have followed, the ticket's own."""
