@@ -29,6 +29,8 @@ def table_transport() -> RequestsTransport:
 
 def _session() -> requests.Session:
     session = requests.Session()
+    # The SDK says who calls and what it takes; an answer that is not compressed is as large as it says.
+    session.headers.clear()
     # Without this, `requests` looks for proxies and a netrc file at each request: a tenth of a small one's time.
     session.trust_env = bool(getproxies())
     # The SDK alone tries again, and wants to see the error as it was.

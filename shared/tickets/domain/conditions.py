@@ -200,7 +200,7 @@ def _once(evaluate: RuleEvaluator, known: Mapping[str, RuleResult], used: dict[s
     """Evaluates the rules once about each record; `used` is filled with what was needed."""
 
     def evaluate_once(record: RuleRecord) -> RuleResult:
-        key = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:12]
+        key = hashlib.sha256(json.dumps(record).encode()).hexdigest()[:12]
         if key not in used:
             used[key] = known[key] if key in known else evaluate(record)
         return used[key]
