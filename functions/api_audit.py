@@ -1,4 +1,4 @@
-"""The audit trail and the outbox over HTTP: who changed what, and what is still to follow from changes."""
+"""The audit trail, the outbox and the index over HTTP: who changed what, what is still to follow, and what followed."""
 
 from datetime import datetime
 from typing import Any
@@ -73,6 +73,22 @@ def list_outbox(req: func.HttpRequest) -> func.HttpResponse:
     return answer(200, {"items": [_pending(item) for item in items], "next": following})
 
 
+@endpoint(
+    audit_api,
+    "GET",
+    "v1/index",
+    tag="audit",
+    access=Role.READER,
+    summary="Show how the index was compared",
+    answers={200: "audit:IndexAnswer"},
+)
+def show_index(req: func.HttpRequest) -> func.HttpResponse:
+    """Each day the index behind lists, searches and matching is compared with what is stored, and what differs is
+    repaired: how far that is, and what it found."""
+    del req
+    return answer(200, {"items": [_comparison(one) for one in bootstrap.index_housekeeping().passes()]})
+
+
 @audit_api.queue_output("messages", queue_name=OUTBOX_QUEUE, connection="AzureWebJobsStorage")
 @endpoint(
     audit_api,
@@ -124,4 +140,14 @@ def _pending(entry: Any) -> dict[str, Any]:
         "attempts": entry.attempts,
         "reason": entry.reason or None,
         "explanation": entry.explanation or None,
+    }
+
+
+def _comparison(one: Any) -> dict[str, Any]:
+    last = {"finished_at": one.finished_at, "compared": one.last_compared, "repaired": one.last_repaired}
+    running = {"began_at": one.began_at, "compared": one.compared, "repaired": one.repaired}
+    return {
+        "table": one.name,
+        "last": None if one.finished_at is None else last,
+        "running": running if one.is_open else None,
     }

@@ -3,6 +3,7 @@
 The housekeeping of audit trail and tokens is here too.
 """
 
+import json
 import logging
 
 import azure.functions as func
@@ -21,13 +22,17 @@ outbox = func.Blueprint()
     "message", queue_name=OUTBOX_QUEUE, connection="AzureWebJobsStorage", data_type=func.DataType.BINARY
 )
 def carry_out_follow_ups(message: func.QueueMessage) -> None:
-    """Carry out what follows from one change, or in some partitions. What it raises, the queue gives again."""
+    """Carry out what follows from one change, or in some partitions, or compare a slice of the index. What it raises,
+    the queue gives again."""
     from shared.outbox.gathered import MarkersMessage
     from shared.outbox.model import OutboxMessage
 
     content = message.get_json()
     if isinstance(content, dict) and "markers" in content:
         bootstrap.gathered_outbox().carry_out(MarkersMessage.parse(content))
+    elif isinstance(content, dict) and "compare" in content:
+        if bootstrap.index_housekeeping().compare(str(content["compare"])):
+            bootstrap.outbox_messages()(json.dumps(content))
     else:
         bootstrap.outbox().carry_out(OutboxMessage.parse(content))
 
@@ -46,6 +51,11 @@ def drop_follow_up_message(message: func.QueueMessage) -> None:
             markers = MarkersMessage.parse(content).markers
             logger.error("The queue gave up on %d markers of the outbox; the timer goes on with them.", len(markers))
             return
+        if isinstance(content, dict) and "compare" in content:
+            logger.error(
+                "The queue gave up on comparing the index with %s; the timer begins again.", content["compare"]
+            )
+            return
         entry_id = OutboxMessage.parse(content).id
     except (InvalidInputError, *UNREADABLE):
         quarantine_message(OUTBOX_POISON_QUEUE, message)
@@ -62,6 +72,16 @@ def hurry_overdue_follow_ups(timer: func.TimerRequest, messages: QueueMessages) 
     if overdue:
         logger.info("%d entries of the outbox are hurried again.", len(overdue))
         messages.set([message.text for message in overdue])
+
+
+@outbox.timer_trigger("timer", "%DESKBRIDGE_HOUSEKEEPING_SCHEDULE%", run_on_startup=False, use_monitor=True)
+@outbox.queue_output("messages", queue_name=OUTBOX_QUEUE, connection="AzureWebJobsStorage")
+def compare_index(timer: func.TimerRequest, messages: QueueMessages) -> None:
+    """Begin each day to compare the index with each table, slice after slice; go on where a message was lost."""
+    del timer
+    due = bootstrap.index_housekeeping().due()
+    if due:
+        messages.set([json.dumps({"compare": name}) for name in due])
 
 
 @outbox.timer_trigger("timer", "%DESKBRIDGE_OUTBOX_SCHEDULE%", run_on_startup=False, use_monitor=False)

@@ -19,7 +19,7 @@ def follow_changes(connection_string: str) -> None:
     """Carry out what is to follow from what was written until now, or wait while the desk does so itself."""
     tables = RestTables.from_connection_string(connection_string)
     tickets = TicketIndex(Index(tables.table(INDEX_TABLE)), tables, _now)
-    records = RecordIndex(Index(tables.table(INDEX_TABLE)), tables)
+    records = RecordIndex(Index(tables.table(INDEX_TABLE)), tables, _now)
     handlers = {index_rows.FOLLOW_UP: tickets.carry_out, record_rows.FOLLOW_UP: records.carry_out}
     outbox = GatheredOutbox(tables, handlers, _now)
     until = time.monotonic() + _SECONDS

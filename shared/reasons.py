@@ -48,6 +48,7 @@ class Reason(StrEnum):
     CONTINUATION_INVALID = "continuation_invalid"
     CONTENDED = "contended"
     PENDING_ROW_DAMAGED = "pending_row_damaged"
+    INDEX_DIFFERED = "index_differed"
 
     # Set-up
     SETTING_MISSING = "setting_missing"

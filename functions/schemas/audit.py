@@ -1,4 +1,4 @@
-"""The audit trail and the outbox over HTTP."""
+"""The audit trail, the outbox and the index over HTTP."""
 
 from datetime import datetime
 
@@ -57,3 +57,33 @@ class OutboxRetried(Answer):
     """What is tried again."""
 
     id: str
+
+
+class LastComparison(Answer):
+    """What a comparison found that came to its end."""
+
+    finished_at: datetime
+    compared: int = Field(description="How many rows were looked at.")
+    repaired: int = Field(description="How many rows of the index were missing, wrong or too many.")
+
+
+class RunningComparison(Answer):
+    """What a comparison found until now."""
+
+    began_at: datetime
+    compared: int
+    repaired: int
+
+
+class IndexComparison(Answer):
+    """How the index was compared with a table; with `index` itself for what it has too much."""
+
+    table: str
+    last: LastComparison | None
+    running: RunningComparison | None
+
+
+class IndexAnswer(Answer):
+    """One for each table; none before the first comparison has begun."""
+
+    items: list[IndexComparison]

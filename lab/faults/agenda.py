@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import product
 from typing import Any
 
 from lab.faults.clients import Clients
@@ -20,6 +21,7 @@ _HOUR = timedelta(hours=1)
 _HOUSEKEEPING = (0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3, 5, 8, 14, 20)
 # The last of a day find what the first ones settled to be over.
 _FOLLOWING = (0.5, 3.3, 4.4, 9.2, 11.7, 14, 18, 20.5, 21, 23.4)
+_COMPARING = (6.5, 18.5)
 _KINDS = {"ec2": "aws-tenants", "users": "authrocket-realms"}
 
 
@@ -62,7 +64,7 @@ def fill_agenda(clients: Clients, people: People, operators: Operators, disturba
 
 def _fill_timers(clients: Clients) -> None:
     from functions.import_schedules import TIMERS, keep_house
-    from functions.outbox import follow_marked_partitions, hurry_overdue_follow_ups
+    from functions.outbox import compare_index, follow_marked_partitions, hurry_overdue_follow_ups
     from functions.sweeps import resume_sweeps, sweep_vaults
     from functions.ticket_schedules import record_dead_letters, remove_old_ticket_rows
 
@@ -75,9 +77,10 @@ def _fill_timers(clients: Clients) -> None:
         return lambda: host.fire(flow, lambda _: function(timer=None))
 
     for day in _days(scenario):
-        for hour in _FOLLOWING:
-            for function in (follow_marked_partitions, hurry_overdue_follow_ups):
-                host.at(day + hour * _HOUR, timer(Flow.FOLLOWING, function, OUTBOX_QUEUE))
+        for function, hour in product((follow_marked_partitions, hurry_overdue_follow_ups), _FOLLOWING):
+            host.at(day + hour * _HOUR, timer(Flow.FOLLOWING, function, OUTBOX_QUEUE))
+        for hour in _COMPARING:
+            host.at(day + hour * _HOUR, timer(Flow.FOLLOWING, compare_index, OUTBOX_QUEUE))
         if "ec2" in scenario.flows:
             host.at(day + 2 * _HOUR, timer(Flow.ASSETS, TIMERS[_KINDS["ec2"]]))
         if "users" in scenario.flows:

@@ -59,7 +59,7 @@ def asset_rows() -> "PartRows":
 def record_index() -> "RecordIndex":
     from shared.records.index_rows import RecordIndex
 
-    return RecordIndex(bootstrap.index(), bootstrap.tables())
+    return RecordIndex(bootstrap.index(), bootstrap.tables(), bootstrap.now)
 
 
 def _record_lists(kind: str, records: "RecordTable") -> "RecordLists":

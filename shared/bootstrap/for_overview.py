@@ -7,6 +7,7 @@ from shared import bootstrap
 from shared.bootstrap.singleton import singleton
 
 if TYPE_CHECKING:
+    from shared.index.housekeeping import IndexHousekeeping
     from shared.overview.exports import Exports
     from shared.overview.readiness import ReadinessChecks
     from shared.overview.summary import DeskSummary
@@ -31,6 +32,17 @@ def overview() -> "DeskSummary":
 
 
 @singleton
+def index_housekeeping() -> "IndexHousekeeping":
+    from shared.index.housekeeping import IndexHousekeeping
+    from shared.records.index_rows import indexed_records
+    from shared.storage.names import ASSETS_TABLE, USERS_TABLE
+    from shared.tickets.store.ticket_index import INDEXED_TICKETS
+
+    indexed = (INDEXED_TICKETS, indexed_records(ASSETS_TABLE), indexed_records(USERS_TABLE))
+    return IndexHousekeeping(bootstrap.tables(), bootstrap.index(), bootstrap.gathered_outbox(), indexed, bootstrap.now)
+
+
+@singleton
 def exports() -> "Exports":
     from shared.overview.exports import Exports
 
@@ -51,5 +63,6 @@ def readiness() -> "ReadinessChecks":
         bootstrap.import_statuses,
         bootstrap.outbox,
         bootstrap.gathered_outbox,
+        bootstrap.index_housekeeping,
         bootstrap.now,
     )

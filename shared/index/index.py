@@ -1,13 +1,14 @@
 """The rows of the table `index`: written as what follows from changes, read in order over several partitions."""
 
 import heapq
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import NamedTuple
 
 from shared.errors import ChangedMeanwhileError
 from shared.storage.rows import Delete, Operation, Row, Save, Value, in_transactions
-from shared.storage.tables import Condition, Table, partition
+from shared.storage.tables import Condition, Table, find_rows, partition
 
 # Where a filter lets little through, a short page must not take a thousand readings.
 _GROWTH = 4
@@ -47,6 +48,26 @@ class Index:
         for partition_key, operations in by_partition.items():
             for together in in_transactions((one, [one]) for one in operations):
                 self._write(partition_key, together)
+
+    def find_all(self, keys: Iterable[IndexKey]) -> dict[IndexKey, Row]:
+        """Those of the rows that are there."""
+        by_partition: dict[str, list[str]] = {}
+        for key in keys:
+            by_partition.setdefault(key.partition, []).append(key.row)
+        return {
+            IndexKey(partition_key, row_key): row
+            for partition_key, row_keys in by_partition.items()
+            for row_key, row in find_rows(self._table, partition_key, row_keys).items()
+        }
+
+    def remove(self, rows: Iterable[Row]) -> int:
+        """Take away rows that are still as they were read; how many."""
+        removed = 0
+        for row in rows:
+            with suppress(ChangedMeanwhileError):
+                self._table.transact(row.partition_key, [Delete(row.row_key, row.etag)])
+                removed += 1
+        return removed
 
     def merged(self, streams: Sequence[Stream], size: int) -> Iterator[Row]:
         """The rows of all streams in the order of their row keys; `size` is how many are likely asked for."""

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from shared.errors import DeskbridgeError
 from shared.imports.runs.statuses import ImportStatus, ImportStatuses
+from shared.index.housekeeping import IndexHousekeeping
 from shared.outbox.gathered import GatheredOutbox
 from shared.outbox.model import OutboxState
 from shared.outbox.outbox import Outbox
@@ -41,6 +42,8 @@ _REMEMBERED = timedelta(minutes=1)
 _EARLIEST = timedelta(0)
 # The timer has hurried it several times by then.
 _OLDEST_FOLLOW_UP = timedelta(hours=1)
+# The timer goes on with a comparison after a quarter of an hour.
+_STANDS_STILL = timedelta(hours=2)
 _QUEUES = (
     (IMPORT_PARTS_QUEUE, IMPORT_PARTS_POISON_QUEUE),
     (EVENTS_QUEUE, EVENTS_POISON_QUEUE),
@@ -89,10 +92,12 @@ class ReadinessChecks:
         statuses: Callable[[], ImportStatuses],
         outbox: Callable[[], Outbox],
         gathered: Callable[[], GatheredOutbox],
+        index: Callable[[], IndexHousekeeping],
         now: Callable[[], datetime],
     ) -> None:
         self._outbox = outbox
         self._gathered = gathered
+        self._index = index
         self._tables = tables
         self._queues = queues
         self._settings = settings
@@ -120,6 +125,7 @@ class ReadinessChecks:
             return Readiness(ReadinessState.FAILING, parts)
         parts.append(self._one("settings", ReadinessState.DEGRADED, self._documents))
         parts.append(self._one("outbox", ReadinessState.DEGRADED, self._waiting))
+        parts.append(self._one("index", ReadinessState.DEGRADED, self._compared))
         for queue, poison in _QUEUES:
             parts.append(self._one(f"queue {queue}", ReadinessState.FAILING, self._queue, queue))
             parts.append(self._one(f"queue {poison}", ReadinessState.DEGRADED, self._poison, poison))
@@ -178,6 +184,29 @@ class ReadinessChecks:
                 remedy="See whether follow_marked_partitions and carry_out_follow_ups run, and what their log says.",
             )
         return ReadinessPart("outbox", ReadinessState.READY, "Nothing failed, and nothing has waited for long.")
+
+    def _compared(self) -> ReadinessPart:
+        passes, now = self._index().passes(), self._now()
+        still = [one.name for one in passes if one.is_open and now - one.touched_at > _STANDS_STILL]
+        if still:
+            return ReadinessPart(
+                "index",
+                ReadinessState.DEGRADED,
+                f"The index is no longer compared with {', '.join(still)}.",
+                remedy="See whether compare_index and carry_out_follow_ups run, and what their log says.",
+            )
+        repaired = sum(max(one.repaired, one.last_repaired) for one in passes)
+        if repaired:
+            return ReadinessPart(
+                "index",
+                ReadinessState.DEGRADED,
+                f"{repaired} rows of the index showed something else than what is stored, and were repaired.",
+                str(Reason.INDEX_DIFFERED),
+                "The log names them. GET /api/v1/index says when. It is ready again when a comparison finds nothing.",
+            )
+        if not passes:
+            return ReadinessPart("index", ReadinessState.READY, "The first comparison is still to come.")
+        return ReadinessPart("index", ReadinessState.READY, "Nothing differed when it was last compared.")
 
     def _queue(self, queue: str) -> ReadinessPart:
         name = f"queue {queue}"

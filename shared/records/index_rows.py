@@ -2,14 +2,18 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from shared.index.housekeeping import IndexedTable
 from shared.index.index import Index, IndexKey
 from shared.index.terms import partition_of_term, terms_of
 from shared.outbox.model import FollowUp
+from shared.records.history import HISTORY
+from shared.records.match_rows import MATCH, MATCHED, match_rows
 from shared.records.model import SITE, TYPE, FieldValue, Key, Values, column_of, plain_value
 from shared.storage.rows import Row, Value
-from shared.storage.tables import Tables, find_rows
+from shared.storage.tables import Condition, Tables, find_rows
 from shared.text import escape_key
 
 # What follows from a change, by its name in the outbox.
@@ -20,6 +24,8 @@ _SEARCHED_FIELDS_OF_USERS = ("email", "username", "reference", "phone")
 SEARCHED = ("source_id", *map(column_of, (*_SEARCHED_FIELDS, *_SEARCHED_FIELDS_OF_USERS)))
 _LISTED = (SITE, TYPE)
 _INDEXED = frozenset({*SEARCHED, *_LISTED})
+# What is read of a record to tell its rows.
+_SHOWN = ("alias_of", *sorted(_INDEXED | MATCHED))
 
 
 @dataclass(frozen=True)
@@ -60,9 +66,10 @@ def type_partition(kind: str, asset_type: str) -> str:
 class RecordIndex:
     """Carries out what the outbox of a partition of records says."""
 
-    def __init__(self, index: Index, tables: Tables) -> None:
+    def __init__(self, index: Index, tables: Tables, now: Callable[[], datetime]) -> None:
         self._index = index
         self._tables = tables
+        self._now = now
 
     def carry_out(self, table: str, partition_key: str, contents: Sequence[Mapping[str, Any]]) -> None:
         """Bring the index to the records as they are now. Doing it again changes nothing."""
@@ -72,11 +79,31 @@ class RecordIndex:
             for column, value in before:
                 gone.update(_keys(table, Key(partition_key, row_key), {column: value}))
         rows: dict[IndexKey, Mapping[str, Value]] = {}
-        select = ("alias_of", *sorted(_INDEXED))
         wanted = {row_key for row_key, _ in told}
-        for row in find_rows(self._tables.table(table), partition_key, wanted, select).values():
+        lost = {row_key for content in contents if MATCH in content for row_key, _ in content["records"]}
+        for row in find_rows(self._tables.table(table), partition_key, wanted, _SHOWN).values():
             rows.update(index_rows(table, row))
+            if row.row_key in lost:
+                matched = match_rows(table, row)
+                rows.update((key, {**columns, "at": self._now()}) for key, columns in matched.items())
         self._index.replace(rows, gone)
+
+
+def indexed_records(kind: str) -> IndexedTable:
+    """How the records of one kind stand in the index, for its housekeeping; `kind` is the name of their table."""
+
+    def follow_up(rows: Sequence[Row]) -> FollowUp:
+        # No change tells those of matching: they are there before it.
+        return FollowUp(FOLLOW_UP, {"records": [[row.row_key, []] for row in rows], MATCH: True})
+
+    return IndexedTable(
+        kind,
+        (f"{kind}:",),
+        [Condition("RowKey", "lt", HISTORY)],
+        _SHOWN,
+        lambda row: index_rows(kind, row) | match_rows(kind, row),
+        follow_up,
+    )
 
 
 def index_rows(kind: str, row: Row) -> dict[IndexKey, Mapping[str, Value]]:

@@ -181,7 +181,20 @@ def test_timers_do_tell_of_planted_rows(desk: None, log: Captured) -> None:
 _COLUMNS = (
     *("document", "version", "changed_at", "changed_by", "state", "table", "scope", "at", "kinds", "reason", "name"),
     *("kind", "message", "remedy", "started_at", "started_by", "run_id", "sha256", "role", "view", "customers"),
-    *("created_at", "expires_at", "received_at", "item_id", "vault", "mode", "trigger", "heartbeat_at", "etag"),
+    *(
+        "began_at",
+        "touched_at",
+        "place",
+        "created_at",
+        "expires_at",
+        "received_at",
+        "item_id",
+        "vault",
+        "mode",
+        "trigger",
+        "heartbeat_at",
+        "etag",
+    ),
 )
 _ROWS = {
     "outbox": [("pending", "000000000000000001-aa")],
@@ -190,6 +203,7 @@ _ROWS = {
     "runs": [("runs", "000000000000000001-planted"), ("leases", "aws-tenants:planted"), ("open", "planted:a")],
     "tickets": [("quarantine:", "at:000000000000000001:a"), ("acorn-vault", "receipt:a"), ("acorn-vault", "object:a")],
     "audit": [("99999999", "a")],
+    "index": [("housekeeping", "assets")],
 }
 
 

@@ -15,6 +15,7 @@ from shared.reasons import Reason
 from shared.settings.store import SettingsStore
 from shared.storage.names import IMPORT_PARTS_POISON_QUEUE, IMPORT_PARTS_QUEUE
 from shared.storage.queues import Queues
+from shared.storage.rows import Create, Row
 from shared.vaults.checks import CredentialCheck
 from tests.api.calling import call
 from tests.api.conftest import STORE
@@ -174,6 +175,32 @@ def test_what_failed_to_follow_from_a_change_is_told_with_its_reason() -> None:
     assert "There is no address." in found["message"]
     [listed] = call("GET", "outbox?state=failed").json["items"]
     assert (listed["reason"], listed["explanation"]) == ("setting_missing", "There is no address. Set one.")
+
+
+def test_what_the_comparison_of_the_index_found_is_told_until_one_finds_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert part(call("GET", "health/ready"), "index")["state"] == "ready"
+    index = bootstrap.tables().table("index")
+    index.transact("assets:site:gone", [Create(Row("assets:site:gone", "p|r", {"partition": "p", "row": "r"}))])
+    moment = bootstrap.now()
+    monkeypatch.setattr(bootstrap.index_housekeeping(), "_now", lambda: moment)
+    monkeypatch.setattr(bootstrap.readiness(), "_now", lambda: moment)
+    for days, state in ((0, "degraded"), (1, "ready")):
+        moment += timedelta(days=days, minutes=2)
+        for name in bootstrap.index_housekeeping().due():
+            assert not bootstrap.index_housekeeping().compare(name)
+        found = part(call("GET", "health/ready"), "index")
+        assert (found["state"], found["reason"]) == (state, "index_differed" if days == 0 else "")
+
+
+def test_a_comparison_of_the_index_that_nobody_goes_on_with_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    began = bootstrap.now() - timedelta(hours=3)
+    row = Row("housekeeping", "assets", {"began_at": began, "touched_at": began, "place": "far", "compared": 1})
+    bootstrap.tables().table("index").transact("housekeeping", [Create(row)])
+    found = part(call("GET", "health/ready"), "index")
+    assert found["state"] == "degraded"
+    assert "no longer compared with assets" in found["message"]
 
 
 def test_what_is_on_its_way_to_follow_from_a_change_is_ready() -> None:

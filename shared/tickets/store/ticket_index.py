@@ -5,22 +5,28 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from shared.index.housekeeping import IndexedTable
 from shared.index.index import Index, IndexKey
+from shared.outbox.model import FollowUp
+from shared.storage.names import TICKETS_TABLE
 from shared.storage.rows import Row, Value
-from shared.storage.tables import Tables, find_rows
+from shared.storage.tables import Condition, Tables, find_rows
 from shared.tickets.domain.decide import Expiry, expiry_of
 from shared.tickets.domain.model import ObjectType
 from shared.tickets.store.index_rows import (
+    FOLLOW_UP,
     ExpiryMoved,
     TicketMoved,
+    Told,
     expiry_columns,
     expiry_key,
     key_of_expiry,
     key_of_receipts,
     keys_of_ticket,
 )
-from shared.tickets.store.repository import record_of, stored_of, told_of
+from shared.tickets.store.repository import content_of, record_of, stored_of, told_of
 
+_OBJECTS, _TICKETS, _BEHIND_TICKETS = "object:", "ticket:", "ticket;"
 # Of a ticket's own row; lists show none of it.
 _NOT_LISTED = ("details", "object_row", "ticket_key")
 IndexRows = dict[IndexKey, dict[str, Value]]
@@ -44,7 +50,7 @@ class TicketIndex:
                 wanted.add(one.row_key)
                 gone.update([expiry_key(one.before)] if one.before else [])
             else:
-                wanted.add(f"ticket:{one.stored.ticket_id}")
+                wanted.add(f"{_TICKETS}{one.stored.ticket_id}")
                 gone.update(keys_of_ticket(partition_key, one))
         rows: IndexRows = {key_of_receipts(partition_key, self._now()): {"partition": partition_key}}
         for row in find_rows(self._tables.table(table), partition_key, wanted).values():
@@ -54,10 +60,24 @@ class TicketIndex:
 
 def index_rows(row: Row) -> IndexRows:
     """The index rows of a ticket's or an object's row."""
-    if row.row_key.startswith("ticket:"):
+    if row.row_key.startswith(_TICKETS):
         return dict(_of_ticket(row))
     expiry = expiry_of(row.partition_key, record_of(row))
-    return {} if expiry is None else {key_of_expiry(expiry, row.row_key): expiry_columns(expiry)}
+    if expiry is None:
+        return {}
+    return {key_of_expiry(expiry, row.row_key): {**expiry_columns(expiry), **_place_of(row)}}
+
+
+# How tickets and objects stand in the index, for its housekeeping.
+INDEXED_TICKETS = IndexedTable(
+    TICKETS_TABLE,
+    ("tickets:", "expiries:"),
+    # What stands between the two kinds of rows is passed over.
+    [Condition("RowKey", "ge", _OBJECTS), Condition("RowKey", "lt", _BEHIND_TICKETS)],
+    None,
+    lambda row: index_rows(row) if row.row_key.startswith((_OBJECTS, _TICKETS)) else {},
+    lambda rows: FollowUp(FOLLOW_UP, content_of([_moved(row) for row in rows])),
+)
 
 
 def _of_ticket(row: Row) -> Iterator[tuple[IndexKey, dict[str, Value]]]:
@@ -65,7 +85,17 @@ def _of_ticket(row: Row) -> Iterator[tuple[IndexKey, dict[str, Value]]]:
     columns = {column: value for column, value in shown.items() if not column.startswith("timeline")}
     moved = TicketMoved(stored_of(row), row.text("object_name"))
     for key in keys_of_ticket(row.partition_key, moved):
-        yield key, {**columns, "partition": row.partition_key}
+        yield key, {**columns, **_place_of(row)}
+
+
+def _place_of(row: Row) -> dict[str, Value]:
+    return {"partition": row.partition_key, "row": row.row_key}
+
+
+def _moved(row: Row) -> Told:
+    if row.row_key.startswith(_TICKETS):
+        return TicketMoved(stored_of(row), row.text("object_name"))
+    return ExpiryMoved(row.row_key)
 
 
 def expiry_in(row: Row) -> Expiry:
