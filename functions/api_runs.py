@@ -112,7 +112,9 @@ def check_aws_tenant(req: func.HttpRequest) -> func.HttpResponse:
 )
 def list_imports(req: func.HttpRequest) -> func.HttpResponse:
     """By kind and name: how the last import ended, the last success, and when the next one starts. `withheld` is what
-    a guard holds back. `reason` and `warning` say why somebody has to look. Readiness and summary say the same."""
+    a guard holds back. `reason` and `warning` say why somebody has to look. Readiness and summary say the same.
+    `unread` has the first ten parts in which nobody reads all any more. A document that is gone stands here too, while
+    it has left active records."""
     items, following = bootstrap.import_statuses().page(*page_asked(req))
     return answer(200, {"items": [asdict(status) for status in items], "next": following})
 

@@ -97,10 +97,10 @@ class RunPartPage(Answer):
 
 
 class FailedPart(Answer):
-    """A part that failed as a whole."""
+    """A part that failed as a whole, or that has something to look at."""
 
     part: str
-    action: str = Field(pattern="^failed$")
+    action: str = Field(pattern="^(failed|warning)$")
     reason: str
     message: str
     remedy: str
@@ -140,8 +140,17 @@ class WithheldAnswer(Answer):
     why: str
 
 
+class UnreadAnswer(Answer):
+    """A part with something that no import looks after any more."""
+
+    part: str
+    reason: str
+    message: str
+    remedy: str
+
+
 class ImportAnswer(Answer):
-    """A document that is imported by schedule."""
+    """A document that is imported by schedule, or one that is gone and has left active records."""
 
     kind: str
     name: str
@@ -157,6 +166,7 @@ class ImportAnswer(Answer):
     withheld: WithheldAnswer | None
     reason: str = Field(description="Why somebody has to look, as a stable reason; empty when nobody has to.")
     warning: str
+    unread: list[UnreadAnswer] = Field(description="The first ten parts of which nobody reads all any more.")
 
 
 class ImportPage(Answer):

@@ -24,6 +24,8 @@ _LISTING = "listing"
 _ACCOUNT = "account:"
 _ANSWERS = "answers:"
 _EMPTY = "empty:"
+_OWN = "own"
+_LOST = "lost"
 # An account's id is twelve digits; a lane is all that begin with the same one.
 _LANES = "0123456789"
 # With some regions each, as many as a step of a run asks for.
@@ -143,6 +145,8 @@ class AccountDirectory:
                 changed[one.id] = account
         present = {one.id for one in found.accounts}
         gone = [account for account in known.values() if account.id not in present]
+        if gone:
+            self.note_loss(tenant)
         for account in gone:
             if account.vanished_at is None:
                 changed[account.id] = replace(account, vanished_at=now)
@@ -184,6 +188,29 @@ class AccountDirectory:
     def save_empty(self, tenant: str, account_id: str, region: str) -> None:
         lane = _lane_of(tenant, account_id)
         self._save([Row(lane, f"{_EMPTY}{account_id}:{region}", {"found_at": self.now()})])
+
+    # What is not there any more
+
+    def own(self, tenant: str) -> str:
+        """The account that the tenant's access key was of, when it was asked last; empty before."""
+        row = self._table.find(_partition(tenant), _OWN)
+        return "" if row is None else row.text("account")
+
+    def save_own(self, tenant: str, account_id: str) -> None:
+        if (before := self.own(tenant)) == account_id:
+            return
+        if before:
+            self.note_loss(tenant)
+        self._save([Row(_partition(tenant), _OWN, {"account": account_id})])
+
+    def note_loss(self, tenant: str) -> None:
+        """An account or a region is not there any more."""
+        self._save([Row(_partition(tenant), _LOST, {"at": self.now()})])
+
+    def lost(self, tenant: str) -> str:
+        """When that was last, as a text; empty for never."""
+        row = self._table.find(_partition(tenant), _LOST)
+        return "" if row is None else row.text("at")
 
     # Within
 

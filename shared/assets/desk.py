@@ -31,7 +31,7 @@ class AssetDesk(RecordDesk):
         """
         row = self._editing.get(self._key_of(asset_id))
         source = unpack(row, "source")
-        tenant = row.text("document")
+        tenant = self._importer(AwsTenantDocument, row)
         stored = self._settings.find(AwsTenantDocument, tenant) if tenant else None
         values: list[dict[str, Any]] = []
         explanation: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ class AssetDesk(RecordDesk):
             )
         return {
             **self._shown(row),
-            "tenant": tenant or None,
+            "tenant": tenant,
             "source": source,
             "source_read_at": row.time("source_read_at"),
             "values": values,
@@ -69,7 +69,8 @@ class AssetDesk(RecordDesk):
         return parse_asset_id(record_id)
 
     def _shown(self, row: Row) -> dict[str, Any]:
-        return {"id": asset_id_of(Key(row.partition_key, row.row_key)), **record_as_json(row)}
+        answer = {"id": asset_id_of(Key(row.partition_key, row.row_key)), **record_as_json(row)}
+        return {**answer, "imported_by": self._importer(AwsTenantDocument, row)}
 
     def _fault_of(self, field: str, value: object) -> str | None:
         if field == ACTIVE or field in STANDARD_FIELDS:

@@ -43,6 +43,7 @@ class TenantSource:
         self._others = [one for one in settings.list(AwsTenantDocument) if one.name != name]
         self.name = name
         self.document = stored.document
+        self._version = f"{stored.version} {stored.changed_at.isoformat()}"
         self._settings = settings
         self._directory = directory
         self._ec2 = ec2
@@ -50,6 +51,10 @@ class TenantSource:
         titles = {one.document.title: one.name for one in types}
         self.mapping = AssetMapping(self.document, titles, self._fields_to_create(fields))
         self._titles = {field.target: field.mapping.title for field in self.mapping.fields}
+
+    @property
+    def version(self) -> str:
+        return f"{self._version} {self._directory.lost(self.name)}"
 
     def parts(self) -> Sequence[str]:
         return self._accounts.parts()
@@ -78,9 +83,12 @@ class TenantSource:
         if document.deactivate_deleted:
             why_not = "Only a scheduled import deactivates; the next one does."
         return Policy(
+            document=self.name,
             create=document.create_new_assets,
             deactivate_listed=deactivates,
             deactivate_vanished=deactivates,
+            deactivate_unread=document.deactivate_unread and trigger is Trigger.SCHEDULED,
+            clear_unmapped=document.clear_unmapped,
             why_not_deactivated=why_not,
             grace=timedelta(days=document.grace_days),
             brake=Brake(document.brake.share, document.brake.at_least),
@@ -194,6 +202,25 @@ class Ec2SourceType:
         # An unreadable one is tried too: its failure then stands among the runs, where an operator looks.
         due = [(stored.name, stored.changed_at) for stored in tenants if stored.document.syncing]
         return due + [(stored.name, stored.changed_at) for stored in unreadable]
+
+    def documents(self) -> Collection[str]:
+        tenants, unreadable = self._settings.list_with_unreadable(AwsTenantDocument)
+        return [*(stored.name for stored in tenants), *(stored.name for stored in unreadable)]
+
+    def reader(self, partition_key: str, likely: str, *, fresh: bool = False) -> str:
+        kind, _, part = partition_key.partition(":")
+        if kind != "aws":
+            return ""
+        account_id, region = _place_of(part)
+        tenants, unreadable = self._settings.list_with_unreadable(AwsTenantDocument, fresh=fresh)
+        if any(stored.name == likely for stored in unreadable):
+            # What it reads cannot be told.
+            return likely
+        for stored in sorted(tenants, key=lambda one: one.name != likely):
+            accounts = TenantAccounts(stored.name, stored.document, stored.changed_at, self._directory, self._ec2)
+            if accounts.reads(account_id, region):
+                return stored.name
+        return ""
 
     def source(self, name: str) -> TenantSource:
         return TenantSource(name, self._settings, self._directory, self._ec2)

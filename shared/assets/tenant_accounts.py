@@ -48,7 +48,9 @@ class TenantAccounts:
             return self._in_organization(after, most)
         account_id = part.removeprefix(_REGIONS)
         if account_id == _OWN_ACCOUNT:
-            return self._regions_of(self.ec2().caller(self.document, None, tenant=self.tenant).account, None)
+            own = self.ec2().caller(self.document, None, tenant=self.tenant).account
+            self.directory.save_own(self.tenant, own)
+            return self._regions_of(own, None)
         return self._regions_of(account_id, self.account(account_id))
 
     def account(self, account_id: str) -> AccountDocument | None:
@@ -67,14 +69,26 @@ class TenantAccounts:
 
     def reads(self, account_id: str, region: str) -> bool:
         """Whether the tenant reads the region of the account, as far as is known without asking AWS."""
-        account = self.document.named_accounts.get(account_id)
-        if account is None:
+        document = self.document
+        account = document.named_accounts.get(account_id)
+        if document.reads_own_account:
+            if self.directory.own(self.tenant) != account_id:
+                return False
+        elif account is None:
             account = self._found(account_id)
-            if account is not None and self._asks_of_each():
+            if account is None:
+                return False
+            if self._asks_of_each():
                 answers = self.directory.answers(self.tenant, account_id)
                 if answers is None or not self._is_included(account_id, answers):
                     return False
-        return account is not None and self.document.reads(account, region)
+        if not document.reads(account, region):
+            return False
+        if document.regions_of(account) != ALL_REGIONS:
+            return True
+        # What the account has switched off is not read.
+        answers = self.directory.answers(self.tenant, account_id)
+        return answers is None or region in answers.regions
 
     def to_check(self, ec2: "Ec2", most: int) -> tuple[Sequence[AccountDocument], str]:
         """The first of all accounts, and a sentence on the organization and on the others."""
@@ -179,6 +193,8 @@ class TenantAccounts:
             # Nobody asks an account that is left out.
             regions = ec2.regions(document, account, tenant=tenant)
             answers = AccountAnswers(answers.asked_at, regions, units, tags)
+        if known is not None and not set(known.regions) <= set(answers.regions):
+            self.directory.note_loss(tenant)
         self.directory.save_answers(tenant, account_id, answers)
         return answers
 

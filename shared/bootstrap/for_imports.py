@@ -68,6 +68,11 @@ def _record_lists(kind: str, records: "RecordTable") -> "RecordLists":
     return RecordLists(kind, records, bootstrap.index(), bootstrap.gathered_outbox(), bootstrap.now)
 
 
+def _reader(kind: str) -> "Callable[[str, str], str]":
+    # The sources are built when somebody asks for a record whose document is gone.
+    return lambda partition_key, likely: bootstrap.imports().source_type(kind).reader(partition_key, likely)
+
+
 @singleton
 def account_directory() -> "AccountDirectory":
     from shared.assets.accounts import AccountDirectory
@@ -148,7 +153,7 @@ def user_desk() -> "UserDesk":
     from shared.users.desk import UserDesk
 
     lists = _record_lists("users", bootstrap.users())
-    return UserDesk(bootstrap.users(), lists, bootstrap.settings(), bootstrap.now)
+    return UserDesk(bootstrap.users(), lists, bootstrap.settings(), bootstrap.now, _reader("authrocket-realms"))
 
 
 @singleton
@@ -195,7 +200,7 @@ def asset_desk() -> "AssetDesk":
     from shared.assets.desk import AssetDesk
 
     lists = _record_lists("assets", bootstrap.assets())
-    return AssetDesk(bootstrap.assets(), lists, bootstrap.settings(), bootstrap.now)
+    return AssetDesk(bootstrap.assets(), lists, bootstrap.settings(), bootstrap.now, _reader("aws-tenants"))
 
 
 @singleton

@@ -11,12 +11,13 @@ from shared.errors import ChangedMeanwhileError, RowRefusedError, TooLargeError
 from shared.imports.applier import ROWS_BESIDE, Applier, PreparedEntry
 from shared.imports.part_rows import PartRows
 from shared.imports.plan.model import Action, ExistingRecord, PlanEntry, Policy
-from shared.imports.plan.planner import PartPlanner
+from shared.imports.plan.planner import LEFT_OUT, PartPlanner
 from shared.imports.runs.model import Mode, Part, Run
+from shared.imports.runs.readings import Finding, Reading
 from shared.imports.runs.repository import RunRepository
 from shared.imports.sources import SyncSource
 from shared.records.history import truncate_for_storage
-from shared.records.model import Key
+from shared.records.model import ACTIVE, Key
 from shared.storage.rows import OPERATIONS_PER_TRANSACTION
 from shared.telemetry import spanned
 
@@ -59,8 +60,17 @@ class PartImport:
         self._entries: dict[str, list[dict[str, Any]]] = {}
         self._unwritten: list[PreparedEntry] = []
         self._batches = 0
-        partition_key = source.partition_key(part.name)
+        partition_key = self.partition_key = source.partition_key(part.name)
         self._index = rows.index(partition_key, run.id, policy.columns)
+        if self._index.unmapped_columns:
+            policy = replace(policy, unmapped=self._index.unmapped_columns)
+        self._columns = policy.columns
+        self.before = self._index.before
+        # Whether the part was read as the time before, and there is nothing to tell of it.
+        self.is_as_before = False
+        # Records that no rule gives a type any more, and how many more are active than there were.
+        self.left_out: list[str] = []
+        self._activated = 0
         self._planner = PartPlanner(
             partition_key,
             self._index,
@@ -93,7 +103,23 @@ class PartImport:
             self._handle(self._missing(self._preview))
         self._write(everything=True)
         self._flush(everything=True)
+        if self.part.attempts == 1 and not self.left_out and not self.unmapped_left:
+            reading = self.reading
+            self.is_as_before = reading == self.before and not reading.finding.reason
         return dict(self._counts)
+
+    @property
+    def unmapped_left(self) -> frozenset[str]:
+        """The columns that no mapping fills any more, and where active records still have values."""
+        return frozenset(column for column, count in self._index.unmapped.items() if count > 0)
+
+    @property
+    def reading(self) -> Reading:
+        """How the part was read, with what was found the time before."""
+        is_active = sum(one.active for one in self._index.values()) + self._activated > 0
+        found = self.before.finding if self.before is not None else Finding()
+        columns = self._columns | self.unmapped_left
+        return Reading(self._run.kind, self._run.name, self.part.name, is_active, columns, found)
 
     def _pages(self) -> Generator[Sequence[Any], None, None]:
         return spanned("page", self._source.read(self.part.name), run=self._run.id, part=self.part.name)
@@ -127,6 +153,12 @@ class PartImport:
     def _settle(self, entry: PlanEntry) -> None:
         """Count what came of an entry, and keep it where an operator sees it."""
         self._counts[entry.action] += 1
+        if entry.reason == LEFT_OUT:
+            self.left_out.append(entry.label or entry.id)
+        if self._run.mode is Mode.IMPORT and entry.assign:
+            became = entry.assign.get(ACTIVE)
+            self._activated += (became is True or entry.make_alias) - (became is False)
+            self._index.unmapped.subtract(column for column in self._index.unmapped if column in _emptied(entry))
         if self._run.mode is Mode.PREVIEW or entry.action in _SHOWN:
             self._entries.setdefault(entry.action, []).append(entry.as_json())
 
@@ -202,6 +234,10 @@ class PartImport:
                 return
             self._runs.entries.add(self.part, action, self._batches, [truncate_for_storage(entries[0])])
         self._batches += 1
+
+
+def _emptied(entry: PlanEntry) -> frozenset[str]:
+    return frozenset(column for column, value in entry.assign.items() if value is None)
 
 
 def _changed_since_preview(entry: PlanEntry) -> PlanEntry:

@@ -5,16 +5,16 @@ of another key has an alias under its own: a row that says whose record it is.
 """
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from shared.imports.new_rows import alias_row, new_row
 from shared.imports.plan.matcher import OF_CANDIDATES, columns_of
 from shared.imports.plan.model import (
     ACTIVATING,
-    ALIASED,
-    CREATED,
     DEACTIVATED,
     REACTIVATED,
     UPDATED,
@@ -27,6 +27,7 @@ from shared.imports.plan.model import (
     MatchOn,
     PlanEntry,
 )
+from shared.imports.runs.readings import READING, Finding, Reading
 from shared.index.index import Index
 from shared.outbox.gathered import GatheredOutbox
 from shared.records import history
@@ -57,12 +58,23 @@ Groups = list[tuple[str, list[Operation]]]
 
 
 class PartIndex(dict[str, IndexEntry]):
-    """What is stored of a part, by row key. `columns` are those whose values are kept."""
+    """What is stored of a part, by row key. `columns` are those whose values are kept; `unmapped` those that no mapping
+    fills any more, `before` how the part was read last."""
 
-    def __init__(self, partition_key: str, columns: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        partition_key: str,
+        columns: Sequence[str] = (),
+        unmapped: frozenset[str] = frozenset(),
+        before: Reading | None = None,
+    ) -> None:
         super().__init__()
         self._partition = partition_key
         self._columns = tuple(columns)
+        self.before = before
+        self.unmapped_columns = unmapped
+        # Of how many active rows there is a value in each of the columns that no mapping fills any more.
+        self.unmapped: Counter[str] = Counter()
 
     def pack(self, row: Row) -> str:
         """What of the row is kept; empty when it would be too much."""
@@ -74,6 +86,14 @@ class PartIndex(dict[str, IndexEntry]):
     def is_not_new(self, key: Key) -> bool:
         """Whether the row is of another part, or was there when this part was read."""
         return key.partition != self._partition or key.row in self
+
+    def count_unmapped(self, row: Row) -> bool:
+        """Whether an active row has a value that no mapping fills any more, and no person holds."""
+        if not self.unmapped_columns or not row.values.get("active", True):
+            return False
+        found = (self.unmapped_columns & row.values.keys()).difference(row.text("locks").split())
+        self.unmapped.update(found)
+        return bool(found)
 
     def recall(self, key: Key, columns: Collection[str] = ()) -> ExistingRecord | None:
         """The row as it was read, in all of these columns and those that every change needs; None when that is not
@@ -97,18 +117,26 @@ class PartRows:
         self._matches = MatchRows(index, table.name)
         self._outbox = outbox
 
+    @property
+    def table(self) -> Table:
+        return self._table
+
     # Reading
 
     def index(self, partition_key: str, run_id: str, columns: Collection[str] = ()) -> PartIndex:
         """The state of a part, by row key. Aliases show the state of the row that they point to.
 
-        With `columns`, what stands there is kept too, and all that is needed to change it.
+        With `columns`, what stands there is kept too, and all that is needed to change it. What stands in columns that
+        imports filled before, and not now, is counted.
         """
-        kept = tuple(dict.fromkeys((*_KEPT, *sorted(columns)))) if columns else ()
+        before = self.reading(partition_key)
+        unmapped = before.columns.difference(columns) if before is not None and columns else frozenset[str]()
+        kept = tuple(dict.fromkeys((*_KEPT, *sorted(unmapped.union(columns))))) if columns else ()
         if len(kept) > _MOST_KEPT or sum(map(len, kept)) > _LONGEST_SELECT:
             kept = ()
-        select = tuple(dict.fromkeys((*_INDEX, *kept, *((_MORE_OF_SOURCE,) if kept else ()))))
-        index = PartIndex(partition_key, kept)
+        asked = ("locks", *sorted(unmapped)[:_MOST_KEPT]) if unmapped else ()
+        select = tuple(dict.fromkeys((*_INDEX, *kept, *((_MORE_OF_SOURCE,) if kept else ()), *asked)))
+        index = PartIndex(partition_key, kept, unmapped, before)
         aliases: dict[str, Row] = {}
         for row in scan(self._table, [partition(partition_key), IS_RECORD], select=select):
             if row.values.get("alias_of"):
@@ -124,9 +152,19 @@ class PartRows:
                 # It leads nowhere, or to what follows another record: looked at again if its record lives.
                 index[row_key] = IndexEntry("", active=False, alias_of=key, activated=activated)
             else:
-                entry = _indexed(target, run_id)
+                entry = replace(_indexed(target, run_id), unmapped=index.count_unmapped(target))
                 index[row_key] = replace(entry, alias_of=key, claimed_by="", activated=activated)
         return index
+
+    def reading(self, partition_key: str) -> Reading | None:
+        """How the part was read last."""
+        row = self._table.find(partition_key, READING)
+        if row is None:
+            return None
+        values: Any = row.values
+        told = Finding(values["reason"], values["message"], values["remedy"])
+        columns = frozenset(values["columns"].split())
+        return Reading(values["kind"], values["document"], values["part"], values["active"], columns, told)
 
     def load(self, keys: Sequence[Key]) -> Mapping[Key, ExistingRecord]:
         """Rows whole, with their ETags; an alias is followed."""
@@ -226,12 +264,19 @@ class PartRows:
         if not entry.assign:
             return []
         if entry.existing is None:
-            return [(partition_key, [Create(_new_row(partition_key, entry, run_id, document, now))])]
+            return [
+                (
+                    partition_key,
+            source = _source_columns(entry.desired, now)
+            row = new_row(partition_key, entry, source, run_id, document, now)
+            return [(partition_key, [Create(row)])]
+                )
+            ]
         target = entry.existing.key
         group = self._change(entry.existing, entry, run_id, document, now)
         groups = [(target.partition, group)]
         if entry.make_alias and entry.desired is not None:
-            alias = Create(_alias_row(partition_key, entry.desired, target, run_id, now))
+            alias = Create(alias_row(partition_key, entry.desired, target, run_id, now))
             if target.partition == partition_key:
                 group.insert(0, alias)
             else:
@@ -274,7 +319,10 @@ def _indexed(row: Row, run_id: str, index: PartIndex | None = None) -> IndexEntr
     gone_since = row.time("gone_since") if "gone_since" in values else None
     is_ordinary = active and not claimed_by and not done and gone_since is None
     kept = index.pack(row) if index is not None and is_ordinary else ""
-    return IndexEntry(str(values.get("hash", "")), active, None, claimed_by, done, done in ACTIVATING, gone_since, kept)
+    unmapped = index is not None and index.count_unmapped(row)
+    return IndexEntry(
+        str(values.get("hash", "")), active, None, claimed_by, done, done in ACTIVATING, gone_since, kept, unmapped
+    )
 
 
 def _packed_moment(value: Any) -> list[str]:
@@ -296,29 +344,3 @@ def _source_columns(desired: DesiredRecord | None, now: datetime) -> dict[str, V
 
 def _without_source(values: Mapping[str, Value]) -> dict[str, Value]:
     return {c: v for c, v in values.items() if (c != "source" and not c.startswith("source_")) or c == "source_id"}
-
-
-def _new_row(partition_key: str, entry: PlanEntry, run_id: str, document: str, now: datetime) -> Row:
-    values: dict[str, Value] = {
-        **{column: value for column, value in entry.assign.items() if value is not None},
-        **_source_columns(entry.desired, now),
-        "source_id": entry.id,
-        "created_at": now,
-        "changed_at": now,
-        "last_run": run_id,
-        "last_action": CREATED,
-        "document": document,
-        history.COLUMN: history.beginning(str(entry.action), f"run {run_id}", now),
-    }
-    return Row(partition_key, entry.row_key, values)
-
-
-def _alias_row(partition_key: str, desired: DesiredRecord, target: Key, run_id: str, now: datetime) -> Row:
-    values: dict[str, Value] = {
-        "alias_of": target.text,
-        "source_id": desired.id,
-        "created_at": now,
-        "last_run": run_id,
-        "last_action": ALIASED,
-    }
-    return Row(partition_key, desired.row_key, values)

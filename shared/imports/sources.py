@@ -26,6 +26,10 @@ class SyncSource(Protocol):
 
     name: str
 
+    # Another one when the document may read other parts than before: the moment of its last change, for example.
+    @property
+    def version(self) -> str: ...
+
     def parts(self) -> Sequence[str]:
         """The parts of an import. Known without asking the source; asked again for each piece of a large run.
 
@@ -74,6 +78,15 @@ class SourceType(Protocol):
 
     def scheduled(self) -> Sequence[tuple[str, datetime]]:
         """The documents that are imported by schedule: name, and since when it stands so."""
+        ...
+
+    def documents(self) -> Collection[str]:
+        """The names of all documents, imported by schedule or not."""
+        ...
+
+    def reader(self, partition_key: str, likely: str, *, fresh: bool = False) -> str:
+        """The document that reads the part with these records, by the settings as they stand and what is known of the
+        source without asking it; empty for none. The one named `likely` is asked first."""
         ...
 
     def source(self, name: str) -> SyncSource:

@@ -53,6 +53,7 @@ _QUEUES = (
 # A sweep comes daily, and takes less than two hours.
 _OLDEST_SWEEP = timedelta(hours=26)
 _VAULTS_TOLD = 5
+_UNREAD_TOLD = 3
 _SECONDS_FOR_VAULTS = 20.0
 _VAULTS_AT_ONCE = 8
 
@@ -316,6 +317,10 @@ def _import(status: ImportStatus) -> ReadinessPart:
             str(Reason.IMPORT_WITHHELD),
             f"Look at GET /api/v1/runs/{held.run_id}/errors, and confirm the run if that is right.",
         )
+    if status.unread:
+        first = status.unread[0]
+        said = " ".join(f"{one.part}: {one.message}" for one in status.unread[:_UNREAD_TOLD])
+        return ReadinessPart(name, ReadinessState.DEGRADED, said, first.reason, first.remedy)
     if status.last_success_at is None:
         return ReadinessPart(name, ReadinessState.READY, "The first import is still to come.")
     return ReadinessPart(

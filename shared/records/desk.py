@@ -12,6 +12,7 @@ from shared.records.editor import RecordEditor
 from shared.records.lists import RecordLists, RecordQuery
 from shared.records.model import ACTIVE, SITE, TYPE, Key, column_of
 from shared.records.table import RecordTable
+from shared.settings.base import SettingsDocument
 from shared.settings.store import SettingsStore
 from shared.storage.etags import short_etag
 from shared.storage.rows import Row, Value
@@ -71,11 +72,18 @@ class RecordDesk(ABC):
     """What is the same for every feature's records. Ids are as they stand in addresses."""
 
     def __init__(
-        self, records: RecordTable, lists: RecordLists, settings: SettingsStore, now: Callable[[], datetime]
+        self,
+        records: RecordTable,
+        lists: RecordLists,
+        settings: SettingsStore,
+        now: Callable[[], datetime],
+        reader: Callable[[str, str], str] = lambda _partition, _name: "",
     ) -> None:
+        """`reader` says which document reads a partition now: asked when the one that imported a record is gone."""
         self._records = records
         self._lists = lists
         self._settings = settings
+        self._reader = reader
         self._editing = RecordEditor(records, now, self._fault_of)
 
     def get(self, record_id: str) -> tuple[dict[str, Any], str]:
@@ -135,6 +143,14 @@ class RecordDesk(ABC):
         return RecordQuery(
             tuple(where), (begin, end), words, equal, filters.active, sites, filters.updated_after, size, after
         )
+
+    def _importer(self, cls: type[SettingsDocument], row: Row) -> str | None:
+        """The document that imports the record now; None when none does, or nobody imported it."""
+        name = row.text("document")
+        if not name or self._settings.find_any(cls, name) is not None:
+            return name or None
+        partition_key = Key.parse(row.text("claimed_by")).partition or row.partition_key
+        return self._reader(partition_key, name) or None
 
     @abstractmethod
     def _partitions(self, texts: Mapping[str, str]) -> tuple[str, str]:

@@ -39,7 +39,7 @@ class UserDesk(RecordDesk):
         """
         row = self._editing.get(self._key_of(user_id))
         source = unpack(row, "source")
-        realm = row.text("document")
+        realm = self._importer(AuthRocketRealmDocument, row)
         stored = self._settings.find(AuthRocketRealmDocument, realm) if realm else None
         values: list[dict[str, Any]] = []
         explanation: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ class UserDesk(RecordDesk):
             explanation = desired.explain() or tuple(one for one in (desired.error, desired.gone) if one)
         return {
             **self._shown(row),
-            "realm": realm or None,
+            "realm": realm,
             "source": source,
             "source_read_at": row.time("source_read_at"),
             "values": values,
@@ -76,6 +76,7 @@ class UserDesk(RecordDesk):
         answer = {"id": user_id_of(Key(row.partition_key, row.row_key)), **record_as_json(row)}
         # Users have no type.
         answer.pop(TYPE, None)
+        answer["imported_by"] = self._importer(AuthRocketRealmDocument, row)
         return {**answer, "email": answer["fields"].get("email"), "memberships": memberships_in(row.values)}
 
     def _fault_of(self, field: str, value: object) -> str | None:

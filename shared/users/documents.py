@@ -151,6 +151,8 @@ class AuthRocketRealmDocument(SettingsDocument):
     update_user_site: bool = True
     deactivate_inactive: bool = False
     deactivate_vanished: bool = False
+    deactivate_unread: bool = False
+    clear_unmapped: bool = False
     reactivate: bool = True
     grace_days: int = Field(default=0, ge=0, le=365)
     brake: BrakeDocument = BrakeDocument()

@@ -64,7 +64,8 @@ class UserMapper:
     def columns(self) -> frozenset[str]:
         """Columns that users may have from here."""
         mapped = frozenset(column for _, column, _ in self._fields)
-        return mapped | {SITE, *MEMBERSHIP_COLUMNS, column_of(ORGANISATIONS)}
+        memberships = (*MEMBERSHIP_COLUMNS, column_of(ORGANISATIONS)) if self._document.organisations else ()
+        return mapped | {SITE, *memberships}
 
     def may_blank(self) -> frozenset[str]:
         """Columns that become empty when the source has nothing there."""

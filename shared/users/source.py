@@ -111,6 +111,10 @@ class RealmSource:
         self._others = others
         self._memberships: dict[str, list[Membership]] | None = None
 
+    @property
+    def version(self) -> str:
+        return self.document.realm
+
     def parts(self) -> Sequence[str]:
         return (self.document.realm,)
 
@@ -123,11 +127,14 @@ class RealmSource:
     def policy(self, trigger: Trigger) -> Policy:  # noqa: ARG002 - run by hand, the import is the scheduled one
         document = self.document
         return Policy(
+            document=self.name,
             create=document.create_new_users,
             update=document.update_users,
             reactivate=document.reactivate,
             deactivate_listed=document.deactivate_inactive,
             deactivate_vanished=document.deactivate_vanished,
+            deactivate_unread=document.deactivate_unread,
+            clear_unmapped=document.clear_unmapped,
             why_not_deactivated="The realm's settings say not to deactivate it.",
             grace=timedelta(days=document.grace_days),
             brake=Brake(document.brake.share, document.brake.at_least),
@@ -194,6 +201,18 @@ class RealmSourceType:
         # An unreadable one is tried too: its failure then stands among the runs, where an operator looks.
         due = [(stored.name, stored.changed_at) for stored in realms if stored.document.syncing]
         return due + [(stored.name, stored.changed_at) for stored in unreadable]
+
+    def documents(self) -> Collection[str]:
+        realms, unreadable = self._settings.list_with_unreadable(AuthRocketRealmDocument)
+        return [*(stored.name for stored in realms), *(stored.name for stored in unreadable)]
+
+    def reader(self, partition_key: str, likely: str, *, fresh: bool = False) -> str:
+        realms, unreadable = self._settings.list_with_unreadable(AuthRocketRealmDocument, fresh=fresh)
+        if any(stored.name == likely for stored in unreadable):
+            # What it reads cannot be told.
+            return likely
+        found = [stored.name for stored in realms if partition_of(stored.document.realm) == partition_key]
+        return likely if likely in found else found[0] if found else ""
 
     def source(self, name: str) -> RealmSource:
         document = self._realms.document(name, fresh=True)

@@ -146,7 +146,7 @@ def test_changed_rows_cost_the_reading_of_the_part_and_a_transaction_a_hundred(w
         world.far.put(f"i-{number:04}", name=f"db-{number}")
     calls = _watched(world)
     assert world.run().counts["update"] == 150
-    assert calls == {"page": 2, "transact": 2}
+    assert calls == {"find": 1, "page": 2, "transact": 2}
 
 
 def test_rows_that_are_gone_are_deactivated_without_reading_them_again(world: World) -> None:
@@ -157,7 +157,7 @@ def test_rows_that_are_gone_are_deactivated_without_reading_them_again(world: Wo
         del world.far.records[f"i-{number:02}"]
     calls = _watched(world)
     assert world.run().counts["deactivate"] == 9
-    assert calls == {"page": 1, "transact": 1}
+    assert calls == {"find": 1, "page": 1, "transact": 1}
     newest, _ = world.records.history(world.key("i-03"))
     assert newest.changes == [{"field": "active", "before": True, "after": False}]
 
@@ -171,7 +171,8 @@ def test_the_lines_of_a_row_are_gathered_once_in_seventeen_changes_and_all_are_t
         world.far.put("i-1", name=f"web {number}")
         calls = _watched(world)
         world.run()
-        if calls["find"]:
+        # How the part was read last is found each time.
+        if calls["find"] > 1:
             reads.append(number)
     assert reads == [17, 34]
     told = [one.changes[0] for one in world.records.history(world.key("i-1")) if one.action == "update"]

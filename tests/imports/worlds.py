@@ -24,7 +24,6 @@ from shared.imports.runs.statuses import ImportStatuses
 from shared.imports.sources import SourceType
 from shared.index.index import Index
 from shared.records.editor import ALL, RecordEditor
-from shared.records.history import HISTORY
 from shared.records.model import MANUAL_PARTITION, Key, column_of
 from shared.records.table import RecordTable
 from shared.settings.store import SettingsStore
@@ -394,7 +393,7 @@ class World:
 
     def rows(self) -> dict[str, dict[str, Value]]:
         """The records by row key (the manual ones too), without history."""
-        return {key[1]: row for key, row in self.contents().items() if not key[1].startswith(HISTORY)}
+        return {key[1]: row for key, row in self.contents().items() if not key[1].startswith("~")}
 
     def contents(self) -> dict[tuple[str, str], dict[str, Value]]:
         assert isinstance(self.tables, MemoryTables)

@@ -199,6 +199,8 @@ class AwsTenantDocument(SettingsDocument):
     default_site: DocumentName
     site_rules: tuple[SiteRuleDocument, ...] = ()
     deactivate_deleted: bool = False
+    deactivate_unread: bool = False
+    clear_unmapped: bool = False
     grace_days: int = Field(default=0, ge=0, le=365)
     brake: BrakeDocument = BrakeDocument()
     believe_empty_answers: bool = False
@@ -209,8 +211,7 @@ class AwsTenantDocument(SettingsDocument):
     @field_validator("accounts")
     @classmethod
     def _accounts_are_unique(cls, value: tuple[AccountDocument, ...]) -> tuple[AccountDocument, ...]:
-        ids = [account.account for account in value]
-        if len(set(ids)) != len(ids):
+        if len({account.account for account in value}) != len(value):
             raise ValueError("lists an account twice")
         return value
 

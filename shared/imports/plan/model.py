@@ -85,6 +85,7 @@ class IndexEntry:
     `done` is what this very run did with the row before it was killed or repeated; `activated` that the row did not
     exist, or was not active, when the run began. `claimed_by` is the key of the record of another row that took this
     one over. `kept` are the row's values, packed, when they are few enough: a changed row need not be read again.
+    `unmapped` says that it has a value which no mapping fills any more, and no person holds.
     """
 
     hash: str
@@ -95,6 +96,7 @@ class IndexEntry:
     activated: bool = False
     gone_since: datetime | None = None
     kept: str = ""
+    unmapped: bool = False
 
 
 @dataclass(frozen=True)
@@ -179,17 +181,23 @@ class Policy:
     """What an import may do. `deactivate_*` are already decided for the run at hand: the engine asks nothing else.
 
     `columns` are those that the import's records have, as far as that is known before they are read: what stands there
-    is kept with the index, so that a changed row need not be read again. `confirmed` are the ids that a person
-    confirmed after the brake: those alone are deactivated, and no brake holds. `customers` says whose each site is,
-    `others` are the documents whose records are not taken over. Values of `never_match` mean nothing.
+    is kept with the index, so that a changed row need not be read again. `unmapped` are columns that imports once
+    filled and no mapping fills any more. `confirmed` are the ids that a person confirmed after the brake: those alone
+    are deactivated, and no brake holds. `customers` says whose each site is; `others` are the documents whose records
+    are not taken over. Values of `never_match` mean nothing. `document` is the name of the settings document: a row
+    says which one imports it, also when that one has another name now.
     """
+
+    document: str = ""
 
     create: bool = True
     update: bool = True
     reactivate: bool = True
     deactivate_listed: bool = False
     deactivate_vanished: bool = False
+    deactivate_unread: bool = False
     why_not_deactivated: str = "Deactivating is turned off."
+    why_vanished: str = "The source does not list it any more."
     grace: timedelta = timedelta(0)
     brake: Brake = field(default_factory=Brake)
     believe_empty_answers: bool = False
@@ -197,6 +205,8 @@ class Policy:
     may_blank: frozenset[str] = frozenset()
     matching: tuple[MatchOn, ...] = ()
     columns: frozenset[str] = frozenset()
+    unmapped: frozenset[str] = frozenset()
+    clear_unmapped: bool = False
     confirmed: frozenset[str] | None = None
     customers: Callable[[], Mapping[str, str]] = dict
     others: frozenset[str] = frozenset()
@@ -210,7 +220,7 @@ class Policy:
     @cached_property
     def fingerprint(self) -> str:
         """What of the policy decides a row's values: when it changes, rows are compared anew."""
-        return f"{sorted(self.only_on_create)}{sorted(self.may_blank)}"
+        return f"{sorted(self.only_on_create)}{sorted(self.may_blank)}{self.document}"
 
     def hash_of(self, desired: DesiredRecord) -> str:
         """What tells that a record is as it was, without looking at its row."""

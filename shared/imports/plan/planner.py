@@ -5,11 +5,10 @@ from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 
-from shared.imports.plan.matcher import Matcher, refuse_all, refuse_claimed, why_unmatched
+from shared.imports.plan.matcher import Matcher, refuse_claimed, why_unmatched
 from shared.imports.plan.model import (
     DONE_AS,
     Action,
-    Candidate,
     DesiredRecord,
     ExistingRecord,
     Finder,
@@ -19,12 +18,16 @@ from shared.imports.plan.model import (
     PlanEntry,
     Policy,
 )
-from shared.imports.plan.removals import RemovalPlanner
+from shared.imports.plan.removals import NO_RULE, RemovalPlanner
+from shared.imports.plan.takeovers import Takeovers
 from shared.imports.plan.withheld import decide_emptied, waits_for_the_end
 from shared.records.model import ACTIVE, FieldChange, FieldValue, Key, field_of
 
+# The reason of a record that no rule gives a type any more, and that was imported before.
+LEFT_OUT = "left_out"
 
-class PartPlanner:
+
+class PartPlanner(Takeovers):
     """Plans one part, page after page.
 
     `index` is all that is stored of the part, by row key; `load` reads rows; `find` finds candidates of a matching
@@ -45,20 +48,19 @@ class PartPlanner:
     ) -> None:
         self._partition = partition
         self._index = index
+        self._load = load
+        self._held = []
+        self._taken = {}
         self._policy = policy
         self._now = now
-        self._load = load
         self._find = find
         self._may_exist = may_exist
         # Whether the source has the record, by row key of the index.
         self._seen = dict.fromkeys(index, False)
         self._gone: dict[str, str] = {}
-        self._held: list[DesiredRecord] = []
         # Updates of values by which records are matched: others may change theirs too.
         self._changed_matches: list[PlanEntry] = []
         self._emptying: list[PlanEntry] = []
-        # Rows that a record of this part takes over, with its key.
-        self._taken: dict[Key, str] = {}
 
     def take(self, records: Sequence[DesiredRecord]) -> list[PlanEntry]:
         """The entries that can be decided now. A record that was seen before in this part is passed over."""
@@ -75,11 +77,18 @@ class PartPlanner:
                     message = f"It is {desired.gone}, and was never imported."
                     entries.append(PlanEntry.about(desired, Action.SKIP, "gone", message))
                 continue
-            self._seen[key] = True
             indexed = self._index.get(key)
+            left_out = bool(desired.skip) and indexed is not None and indexed.active and not indexed.claimed_by
+            if left_out and self._policy.deactivate_unread:
+                self._gone[key] = NO_RULE
+                continue
+            self._seen[key] = True
             if desired.error:
                 reason = str(desired.error_reason or "record_invalid")
                 entries.append(PlanEntry.about(desired, Action.ERROR, reason, desired.error))
+            elif left_out:
+                message = f"{desired.skip} It was imported before, and stays as it was."
+                entries.append(PlanEntry.about(desired, Action.SKIP, LEFT_OUT, message))
             elif desired.skip:
                 entries.append(PlanEntry.about(desired, Action.SKIP, "no_rule", desired.skip))
             elif indexed is None:
@@ -89,7 +98,12 @@ class PartPlanner:
                     entries.append(self._new(desired, None, notes.get(key, ())))
             elif indexed.claimed_by or (indexed.alias_of is not None and not indexed.hash):
                 self._held.append(desired)
-            elif indexed.active and indexed.gone_since is None and indexed.hash == self._policy.hash_of(desired):
+            elif (
+                indexed.active
+                and indexed.gone_since is None
+                and not (indexed.unmapped and self._policy.clear_unmapped)
+                and indexed.hash == self._policy.hash_of(desired)
+            ):
                 entries.append(self._unchanged(desired, indexed))
             else:
                 compare.append(desired)
@@ -156,6 +170,8 @@ class PartPlanner:
         if not records:
             return []
         columns = frozenset[str]().union(*(desired.values for desired in records))
+        if self._policy.clear_unmapped:
+            columns |= self._policy.unmapped
         loaded = self._load([self._own(desired) for desired in records], columns)
         entries: list[PlanEntry] = []
         for desired in records:
@@ -193,77 +209,6 @@ class PartPlanner:
         assign: dict[str, FieldValue | None] = {**values, "active": True, "hash": self._policy.hash_of(desired)}
         message = f"It matches nothing that is there. {why}".rstrip()
         return PlanEntry.about(desired, Action.CREATE, "new", message, None, assign)
-
-    def _matched(self) -> list[PlanEntry]:
-        """Entries of the records that were held back until all of the part was seen."""
-        held = sorted(self._held, key=lambda desired: desired.row_key)
-        self._held = []
-        entries: list[PlanEntry] = []
-        unmatched: list[DesiredRecord] = []
-        astray: list[DesiredRecord] = []
-        for desired in held:
-            indexed = self._index.get(desired.row_key)
-            if indexed is None:
-                unmatched.append(desired)
-            elif indexed.claimed_by:
-                entries += self._returned(desired, indexed)
-            else:
-                astray.append(desired)
-        entries += self._led_back(astray)
-        claims: dict[Key, list[tuple[DesiredRecord, Candidate]]] = {}
-        for desired, found, notes in self._matcher.matches(unmatched):
-            if isinstance(found, PlanEntry):
-                entries.append(found)
-            elif found is None:
-                entries.append(self._new(desired, None, notes))
-            else:
-                claims.setdefault(found.key, []).append((desired, found))
-        for key, claimants in claims.items():
-            if len(claimants) > 1:
-                entries += refuse_all([desired for desired, _ in claimants], claimants[0][1].label)
-            else:
-                entries.append(self._claim(key, *claimants[0]))
-        return entries
-
-    def _claim(self, key: Key, desired: DesiredRecord, candidate: Candidate) -> PlanEntry:
-        """A record takes over the row that it alone matches, unless another living record has it."""
-        if key in self._taken:
-            return refuse_claimed(desired, candidate.label, self._taken[key])
-        holder = Key.parse(candidate.claimed_by)
-        if candidate.claimed_by and holder != self._own(desired) and self._matcher.is_live(holder, candidate.alive):
-            return refuse_claimed(desired, candidate.label, candidate.claimed_by)
-        # It is taken over here: it is not gone with the record that it had before.
-        self._taken[key] = self._own(desired).text
-        return self._new(desired, self._load_one(key))
-
-    def _led_back(self, records: Sequence[DesiredRecord]) -> list[PlanEntry]:
-        """Records whose alias leads to a row that does not follow them, or nowhere."""
-        loaded = self._load([self._own(desired) for desired in records]) if records else {}
-        entries: list[PlanEntry] = []
-        claims: dict[Key, list[tuple[DesiredRecord, ExistingRecord]]] = {}
-        for desired in records:
-            own = self._own(desired)
-            existing = loaded.get(own)
-            if existing is None:
-                entries.append(self._new(desired, None))
-            elif existing.key == own or self._matcher.other_holder(own, existing):
-                entries.append(self._update(desired, existing))
-            else:
-                claims.setdefault(existing.key, []).append((desired, existing))
-        for key, claimants in claims.items():
-            first, existing = claimants[0]
-            if len(claimants) == 1:
-                entries.append(self._followed(first, existing))
-            else:
-                entries += refuse_all([desired for desired, _ in claimants], existing.label)
-            self._taken[key] = self._own(first).text
-        return entries
-
-    def _returned(self, desired: DesiredRecord, indexed: IndexEntry) -> list[PlanEntry]:
-        """A record whose row another record took over meanwhile."""
-        if self._matcher.is_live(Key.parse(indexed.claimed_by), indexed.active and indexed.gone_since is None):
-            return [refuse_claimed(desired, desired.label or desired.id, indexed.claimed_by)]
-        return self._compared([desired])
 
     def _own(self, desired: DesiredRecord) -> Key:
         return Key(self._partition, desired.row_key)
@@ -305,7 +250,11 @@ def plan_update(
         # Shown and kept in the history: it says which record of the source an asset follows.
         assign["claimed_by"] = claimed_by
         changes.append(FieldChange("claimed_by", holder, claimed_by))
-    technical: dict[str, FieldValue | None] = {"hash": policy.hash_of(desired), "gone_since": None}
+    technical: dict[str, FieldValue | None] = {
+        "hash": policy.hash_of(desired),
+        "gone_since": None,
+        "document": policy.document or existing.values.get("document"),
+    }
     assign |= {column: value for column, value in technical.items() if existing.values.get(column) != value}
     stays = f"A person's values stay in {', '.join(locked)}." if locked else ""
     if not changes:
@@ -336,4 +285,7 @@ def _differences(
             locked.append(field_of(column) or column)
         elif column not in policy.only_on_create and (value is not None or column in policy.may_blank):
             changes.append(FieldChange(column, before, value))
+    if policy.clear_unmapped:
+        left = [(column, existing.values.get(column)) for column in sorted(policy.unmapped - locks)]
+        changes += [FieldChange(column, before, None) for column, before in left if before is not None]
     return changes, sorted(locked)

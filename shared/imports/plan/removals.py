@@ -7,6 +7,9 @@ from datetime import datetime
 from shared.imports.plan.model import DEACTIVATED, Action, ExistingRecord, IndexEntry, Loader, PlanEntry, Policy
 from shared.records.model import ACTIVE, FieldChange, FieldValue, Key
 
+# Why a record that is still listed, and living, is not imported any more.
+NO_RULE = "given no type by any rule any more"
+
 # What becomes of one row, for a sentence that says why.
 _Step = Callable[[str, ExistingRecord, str], PlanEntry]
 
@@ -39,7 +42,7 @@ class RemovalPlanner:
             indexed, listed = self._index[row_key], gone.get(row_key)
             if listed is None and not read_to_the_end:
                 continue
-            why = f"It is {listed}." if listed else "The source does not list it any more."
+            why = f"It is {listed}." if listed else self._policy.why_vanished
             if not indexed.active:
                 if indexed.done == DEACTIVATED:
                     done += 1
@@ -72,6 +75,8 @@ class RemovalPlanner:
         return entries
 
     def _stays_active(self, listed: str | None) -> bool:
+        if listed == NO_RULE:
+            return not self._policy.deactivate_unread
         return not (self._policy.deactivate_listed if listed else self._policy.deactivate_vanished)
 
     def _is_in_grace(self, indexed: IndexEntry) -> bool:

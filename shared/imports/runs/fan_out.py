@@ -14,6 +14,8 @@ PARTS_AT_ONCE = 200
 PIECES_AT_ONCE = 5
 # What the parts that fan out are called, and no part of a source.
 FIRST = "list of parts"
+# Beneath it stand the pieces of a long list that is compared with what is read now.
+UNREAD = "what nobody reads any more"
 
 
 def first_fan_out(run_id: str, now: datetime) -> Part:
@@ -23,6 +25,8 @@ def first_fan_out(run_id: str, now: datetime) -> Part:
 
 def children_of(parts: PartRepository, run: Run, part: Part, source: SyncSource, now: datetime) -> Sequence[Part]:
     """What a part that fans out leads to: the parts of its piece, or smaller pieces."""
+    if part.beneath == UNREAD:
+        return []
     before, most = run.applies or run.confirms, names_asked_for()
     if before:
         return _split(part, parts.names(before, part.after, part.until, most), now)
@@ -42,7 +46,7 @@ def names_asked_for() -> int:
 def children_of_expanded(part: Part, names: Sequence[str], now: datetime) -> Sequence[Part]:
     """What a part leads to that found these names: parts, or pieces when they are many."""
     if len(names) <= PARTS_AT_ONCE:
-        return _queued(part.run_id, names, now)
+        return queued(part.run_id, names, now)
     whole = _fan_out(part.run_id, now, part.name, "", "")
     return _split(whole, _names_between(names, "", "")[: names_asked_for()], now)
 
@@ -51,7 +55,7 @@ def _split(part: Part, names: Sequence[str], now: datetime) -> Sequence[Part]:
     """The parts of these names, or pieces of them: `names` are the first of the piece, and one more than can be split
     at once when there are."""
     if len(names) <= PARTS_AT_ONCE:
-        return _queued(part.run_id, names, now)
+        return queued(part.run_id, names, now)
     most = PARTS_AT_ONCE * PIECES_AT_ONCE
     ends = names[PARTS_AT_ONCE - 1 : most : PARTS_AT_ONCE]
     if len(names) <= most:
@@ -61,9 +65,14 @@ def _split(part: Part, names: Sequence[str], now: datetime) -> Sequence[Part]:
     return [_fan_out(part.run_id, now, part.beneath, *piece) for piece in pieces]
 
 
-def _queued(run_id: str, names: Sequence[str], now: datetime) -> Sequence[Part]:
+def queued(run_id: str, names: Sequence[str], now: datetime) -> Sequence[Part]:
     """The parts of these names, each once, to be done."""
     return [Part(run_id, name, PartState.QUEUED, now) for name in dict.fromkeys(names)]
+
+
+def fan_out_after(run_id: str, now: datetime, beneath: str, after: str) -> Part:
+    """The part that goes on beneath another after a name."""
+    return _fan_out(run_id, now, beneath, after, "")
 
 
 def _fan_out(run_id: str, now: datetime, beneath: str, after: str, until: str) -> Part:

@@ -125,6 +125,8 @@ def count_parts(parts: Iterable[Part], before: Mapping[str, int]) -> Mapping[str
         counts["parts"] += not part.expanded
         counts["parts_done"] += part.state is PartState.DONE and not part.expanded
         counts["parts_failed"] += part.state is PartState.FAILED
+        if part.state is PartState.DONE and part.reason:
+            counts["parts_warned"] += 1
     return dict(counts)
 
 

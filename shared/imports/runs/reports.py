@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from shared.imports.plan.model import Action
-from shared.imports.runs.model import Part, Summary
+from shared.imports.runs.model import Part, PartState, Summary
 from shared.imports.runs.runner import ImportRunner
 from shared.storage.continuation import invalid_continuation_token
 from shared.storage.cursors import decode_cursor, encode_cursor
@@ -88,7 +88,7 @@ class RunReports:
             parts = [
                 {
                     "part": part.name,
-                    "action": "failed",
+                    "action": "failed" if part.state is PartState.FAILED else "warning",
                     "reason": part.reason,
                     "message": part.message,
                     "remedy": part.remedy,

@@ -12,6 +12,7 @@ from shared.imports.plan.model import Action
 from shared.imports.runs.entries import EntryRepository
 from shared.imports.runs.model import SUCCESSFUL, Mode, Outcome, Run, RunState, Withheld
 from shared.imports.runs.parts import PartRepository, cut, without_empty
+from shared.imports.runs.readings import Readings
 from shared.reasons import Reason
 from shared.storage.rows import Create, Delete, Operation, Replace, Row, Value, in_transactions
 from shared.storage.tables import AnyOf, Condition, Table, partition, scan
@@ -38,12 +39,13 @@ class Lease:
 
 
 class RunRepository:
-    """Runs, with their `parts`; `entries` are what they tell of single records."""
+    """Runs, with their `parts`; `entries` are what they tell of single records, `readings` who reads which."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
         self.parts = PartRepository(table)
         self.entries = EntryRepository(table)
+        self.readings = Readings(table)
 
     # Runs
 

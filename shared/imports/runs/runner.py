@@ -32,8 +32,10 @@ from shared.imports.runs.model import (
     count_parts,
     state_at_end,
 )
+from shared.imports.runs.readings import Finding
 from shared.imports.runs.repository import RunRepository
-from shared.imports.sources import SourceType
+from shared.imports.runs.unread import NO_LONGER, UnreadParts
+from shared.imports.sources import SourceType, SyncSource
 from shared.reasons import Reason
 from shared.telemetry import span
 
@@ -59,6 +61,7 @@ class ImportRunner:
         self.runs = runs
         self.sources = sources
         self.now = now
+        self.unread = UnreadParts(runs.readings, now)
 
     def do_part(self, message: PartMessage, *, redelivered: bool = False) -> list[PartMessage]:
         """Do a part; the messages of further parts that it found.
@@ -167,6 +170,9 @@ class ImportRunner:
                 message=f"Of {run.counts['read']:,} records not one could be imported.",
                 remedy="Look at the errors of the run: what they have in common is usually one setting.",
             )
+        elif run.counts.get("parts_warned"):
+            message = f"Something is to be looked at in {run.counts['parts_warned']:,} parts."
+            run = replace(run, message=message, remedy=f"GET /api/v1/runs/{run.id}/errors says what, and what to do.")
         self._keep_outcome(run, now)
         closed = self.runs.save(replace(run, finished_at=now))
         logger.info("Run %s of %s ended: %s, %s", run.id, run.name, state, run.counts)
@@ -223,24 +229,37 @@ class ImportRunner:
         if run.mode is Mode.IMPORT and not self.has_lease(run):
             raise MisconfiguredError(Reason.RUN_SUPERSEDED, "Another import of the same document took over.")
         source_type = self.source_type(run.kind)
-        source = source_type.source(run.name)
+        source = self.source(source_type, run.name)
         if part.fans_out:
-            return self._fan_out(run, part, children_of(self.runs.parts, run, part, source, self.now()))
+            children = children_of(self.runs.parts, run, part, source, self.now())
+            return self._fan_out(run, part, [*children, *self.unread.children(run, part, source_type, source)])
         # One more than a step splits says that there are others.
         most = fan_out.PARTS_AT_ONCE * fan_out.PIECES_AT_ONCE + 1
-        expansion = source.expand(part.name, most=most)
+        is_unread = part.name.startswith(NO_LONGER)
+        expansion = None if is_unread else source.expand(part.name, most=most)
         if expansion is not None:
             told = replace(part, reason="", message=expansion.message)
             return self._fan_out(run, told, children_of_expanded(part, expansion.parts, self.now()))
         policy = source.policy(Trigger(run.trigger))
+        if is_unread:
+            left = self.unread.begin(run, part, source_type, policy)
+            if left is None:
+                return self._finish(run, part, {}, Finding())
+            source, policy = left
         if run.confirms:
             policy = replace(policy, confirmed=self._held_back(run.confirms, part.name))
         preview = self._previewed(run.applies, part.name) if run.applies else None
         work = PartImport(self.runs, source_type.rows, source, run, part, self.now, policy=policy, preview=preview)
-        counts = work.run()
+        # Of what nobody reads nothing is looked at, unless it may be deactivated.
+        counts = work.run() if not is_unread or policy.deactivate_unread else {}
         if run.mode is Mode.IMPORT:
             source.finish(part.name, counts)
-        done = replace(work.part, state=PartState.DONE, finished_at=self.now(), counts=counts, reason="", message="")
+        found = Finding() if work.is_as_before else self.unread.end(run, source_type, work, policy)
+        return self._finish(run, work.part, counts, found)
+
+    def _finish(self, run: Run, part: Part, counts: Mapping[str, int], found: Finding) -> list[PartMessage]:
+        done = replace(part, state=PartState.DONE, finished_at=self.now(), counts=counts)
+        done = replace(done, reason=found.reason, message=found.message, remedy=found.remedy)
         self.runs.parts.finish(done)
         return _to_count_on(self.close_if_complete(run, begun=True), done.name)
 
@@ -283,6 +302,13 @@ class ImportRunner:
             known = ", ".join(self.sources)
             raise NotFoundError(Reason.IMPORT_SOURCE_UNKNOWN, f"There is no source {kind!r}; there are {known}.")
         return self.sources[kind]
+
+    def source(self, source_type: SourceType, name: str) -> SyncSource:
+        """The source of a document, or of what one that is gone has left. Raises NotFoundError."""
+        try:
+            return source_type.source(name)
+        except NotFoundError:
+            return self.unread.left_by(source_type, name)
 
     def has_lease(self, run: Run) -> bool:
         """Whether the run may import its document."""

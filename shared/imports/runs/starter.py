@@ -59,7 +59,7 @@ class RunStarter:
             raise InvalidInputError(
                 Reason.BODY_INVALID, "A run is a preview, applies one, or confirms one: only one of them."
             )
-        self._runner.source_type(kind).source(name)
+        self._runner.source(self._runner.source_type(kind), name)
         run = replace(
             self._new_run(kind, name, self._trigger_of(kind, name, trigger, apply, confirm), by),
             mode=Mode.PREVIEW if preview else Mode.IMPORT,

@@ -1,7 +1,7 @@
 """How each document that is imported by schedule stands: its last import, the next, what is withheld, what is wrong."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
 from datetime import datetime, timedelta
 
 from shared.imports.runs.model import Outcome, RunState, Withheld
@@ -13,14 +13,31 @@ from shared.storage.cursors import page_of
 # Longer than this the last success may not be past: the daily import was missed.
 SUCCESS_EXPECTED_WITHIN = timedelta(hours=26)
 _REASONS = {RunState.FAILED: Reason.IMPORT_FAILED, RunState.PARTLY_FAILED: Reason.IMPORT_PARTLY_FAILED}
+# Parts in which nobody reads all any more: of one document, and of all together, so many are told.
+_TOLD_OF_ONE, _TOLD_IN_ALL = 10, 200
+_GONE = "The document is gone, and active records that it has left are read by nobody."
+_AFTERWARDS = (
+    "An import that is started by hand under its name deactivates them. Or write a document that reads them again."
+)
 # By a kind of documents, when its next imports start; None when nobody can tell.
 NextRun = Callable[[str], datetime | None]
 
 
 @dataclass(frozen=True)
+class UnreadPart:
+    """A part with something that no import looks after any more: why, in a sentence, and what to do."""
+
+    part: str
+    reason: str
+    message: str
+    remedy: str
+
+
+@dataclass(frozen=True)
 class ImportStatus:
     """A document's imports. `status` is the last one's, or `waiting` before the first. `reason` and `warning` say why
-    a person has to look; they are empty when nobody has to."""
+    a person has to look; they are empty when nobody has to. `unread` are the first parts in which nobody reads all any
+    more."""
 
     kind: str
     name: str
@@ -34,10 +51,11 @@ class ImportStatus:
     withheld: Withheld | None
     reason: str
     warning: str
+    unread: Sequence[UnreadPart] = ()
 
     @property
     def needs_a_look(self) -> bool:
-        return bool(self.warning) or self.withheld is not None
+        return bool(self.warning) or self.withheld is not None or bool(self.unread)
 
 
 @dataclass(frozen=True)
@@ -70,7 +88,7 @@ def trouble_of(outcome: Outcome | None, scheduled_since: datetime, now: datetime
 
 
 class ImportStatuses:
-    """The status of every document whose schedule is on."""
+    """The status of every document whose schedule is on, and of those that are gone and have left active records."""
 
     def __init__(
         self,
@@ -88,26 +106,58 @@ class ImportStatuses:
         """By kind and name: one reading, however many there are."""
         found = self._runs.outcomes()
         following = self._following()
-        return [self._status(*one, found.get((one[0], one[1])), following[one[0]]) for one in self._scheduled()]
+        told: dict[tuple[str, str], list[UnreadPart]] = {}
+        for one in self._runs.readings.told(size=_TOLD_IN_ALL):
+            told.setdefault((one.kind, one.document), []).append(UnreadPart(one.part, *astuple(one.finding)))
+        return [
+            self._status(kind, name, since, found.get((kind, name)), following[kind], told.get((kind, name), ()))
+            for kind, name, since in self._listed()
+        ]
 
     def page(self, size: int, after: str | None) -> tuple[Sequence[ImportStatus], str | None]:
         """A page of `all`, and where to go on."""
-        page, following = page_of(self._scheduled(), lambda one: f"{one[0]}/{one[1]}", size, after)
+        page, following = page_of(self._listed(), lambda one: f"{one[0]}/{one[1]}", size, after)
         runs = self._following()
-        return [self._status(*one, self._runs.find_outcome(one[0], one[1]), runs[one[0]]) for one in page], following
+        return [
+            self._status(kind, name, since, self._runs.find_outcome(kind, name), runs[kind], self._unread(kind, name))
+            for kind, name, since in page
+        ], following
+
+    def _unread(self, kind: str, name: str) -> Sequence[UnreadPart]:
+        told = self._runs.readings.told(kind, name, size=_TOLD_OF_ONE)
+        return [UnreadPart(one.part, *astuple(one.finding)) for one in told]
 
     def _following(self) -> Mapping[str, datetime | None]:
         return {kind: self._next_run(kind) for kind in self._sources}
 
-    def _scheduled(self) -> Iterator[tuple[str, str, datetime]]:
+    def _listed(self) -> Iterator[tuple[str, str, datetime | None]]:
+        """Kind, name, and since when it stands so; that is None of a document that is gone."""
+        present: dict[str, Collection[str]] = {}
         for kind, source in self._sources.items():
+            present[kind] = source.documents()
             for name, since in source.scheduled():
                 yield kind, name, since
+        for kind, name in self._runs.readings.documents():
+            if kind in present and name not in present[kind] and self._runs.readings.parts(kind, name, 1)[0]:
+                yield kind, name, None
 
     def _status(
-        self, kind: str, name: str, since: datetime, outcome: Outcome | None, next_run_at: datetime | None
+        self,
+        kind: str,
+        name: str,
+        since: datetime | None,
+        outcome: Outcome | None,
+        next_run_at: datetime | None,
+        unread: Sequence[UnreadPart],
     ) -> ImportStatus:
-        trouble = trouble_of(outcome, since, self._now())
+        if since is None:
+            # None is to come.
+            next_run_at = None
+            parts, _ = self._runs.readings.parts(kind, name, _TOLD_OF_ONE)
+            unread = [UnreadPart(part, str(Reason.PART_UNREAD), _GONE, _AFTERWARDS) for part, _ in parts]
+            trouble: ImportTrouble | None = ImportTrouble(Reason.PART_UNREAD, self._now(), f"{_GONE} {_AFTERWARDS}")
+        else:
+            trouble = trouble_of(outcome, since, self._now())
         return ImportStatus(
             kind,
             name,
@@ -121,6 +171,7 @@ class ImportStatuses:
             None if outcome is None else outcome.withheld,
             "" if trouble is None else str(trouble.reason),
             "" if trouble is None else trouble.message,
+            tuple(unread),
         )
 
 
