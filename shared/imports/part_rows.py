@@ -264,14 +264,9 @@ class PartRows:
         if not entry.assign:
             return []
         if entry.existing is None:
-            return [
-                (
-                    partition_key,
             source = _source_columns(entry.desired, now)
             row = new_row(partition_key, entry, source, run_id, document, now)
             return [(partition_key, [Create(row)])]
-                )
-            ]
         target = entry.existing.key
         group = self._change(entry.existing, entry, run_id, document, now)
         groups = [(target.partition, group)]
