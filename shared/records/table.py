@@ -54,7 +54,7 @@ class RecordTable:
         """The row of a record; raises NotFoundError."""
         is_key = all(part and len(part) <= CHARACTERS_PER_KEY and not KEY_FORBIDDEN.search(part) for part in key)
         row = self._table.find(key.partition, key.row) if is_key else None
-        if row is None or key.row.startswith(HISTORY):
+        if row is None or key.row >= HISTORY:
             raise NotFoundError(Reason.NOT_FOUND, f"There is no record {key.row!r} in {key.partition!r}.")
         return row
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from shared.errors import NotFoundError
 from shared.imports.plan.model import Trigger
 from shared.imports.runs import unread
 from shared.imports.runs.model import RunState, Summary
@@ -43,8 +44,13 @@ def warned(summary: Summary) -> Mapping[str, str]:
 def test_a_region_that_is_taken_off_is_named_by_every_run_until_it_is_read_again() -> None:
     world = two_regions()
     _set(world, regions=[HERE])
-    for how in ({"preview": True}, {}, {}, {"trigger": Trigger.MANUAL}):
-        summary = world.run(**how)
+    for trigger, preview in (
+        (Trigger.SCHEDULED, True),
+        (Trigger.SCHEDULED, False),
+        (Trigger.SCHEDULED, False),
+        (Trigger.MANUAL, False),
+    ):
+        summary = world.run(trigger, preview=preview)
         assert summary.state is RunState.SUCCEEDED
         assert warned(summary) == {AWAY: "part_unread"}
         assert summary.counts["parts_warned"] == 1
@@ -105,6 +111,13 @@ def test_a_realm_that_a_document_names_no_more_is_named() -> None:
     world.run()
     _set(world, realm="rl_0vOther")
     assert warned(world.run()) == {f"no longer read: {world.case.part}": "part_unread"}
+
+
+def test_how_a_part_was_read_is_no_record(world: World) -> None:
+    world.far.put("i-1")
+    world.run()
+    with pytest.raises(NotFoundError):
+        world.records.get(world.key("~read"))
 
 
 def test_a_renamed_document_keeps_its_rows(world: World) -> None:
@@ -237,7 +250,6 @@ def test_killed_at_any_storage_call_it_ends_as_if_undisturbed(when: str) -> None
                 todo = [*todo, *world.runner.do_part(message)]
             except KilledError:
                 todo = [*todo, *world.runner.do_part(message, redelivered=True)]
-        world.rebuild(world.tables.inner if hasattr(world.tables, "inner") else world.tables)
         return world, killed
 
     def state(world: World) -> Any:

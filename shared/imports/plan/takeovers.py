@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 from shared.imports.plan.matcher import Matcher, refuse_all, refuse_claimed
 from shared.imports.plan.model import Candidate, DesiredRecord, ExistingRecord, IndexEntry, Loader, PlanEntry
@@ -18,7 +19,7 @@ class Takeovers(ABC):
     # Rows that a record of this part takes over, with its key.
     _taken: dict[Key, str]
 
-    @property
+    @cached_property
     @abstractmethod
     def _matcher(self) -> Matcher: ...
 
