@@ -31,8 +31,9 @@ logger = logging.getLogger(__name__)
 _PARTITION = "discoveries"
 # The daily sweep asks; one that a person starts meanwhile need not ask again.
 _ASKED_EVERY = timedelta(hours=20)
-# A step sends a message for each vault that is new.
-VAULTS_A_PAGE = 200
+# As many as Azure Resource Graph lists at once: pages come one after the other, and behind the vaults that wait in the
+# queue. A step sends a message for each vault that is new.
+VAULTS_A_PAGE = 1_000
 # They are named in one query.
 _CONFIRMED_AT_ONCE = 100
 _SILENT_FOR = timedelta(days=2)
