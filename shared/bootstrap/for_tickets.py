@@ -162,12 +162,12 @@ def sweeps() -> "Sweeps":
     from shared.tickets.inbound.sweep import VaultSweep
     from shared.tickets.inbound.sweeps import Sweeps
 
-    def open_vault(store_name: str, vault: str) -> "KeyVaultLister":
+    def open_vault(store_name: str, resource_id: str) -> "KeyVaultLister":
         # Key Vault's clients load when a vault is swept, and not when the last sweeps are shown.
         from shared.tickets.inbound.vault_listing import KeyVaultLister
 
         store = bootstrap.credentials().store(store_name, fresh=True)
-        return KeyVaultLister(bootstrap.vaults(), store_name, store, bootstrap.allowed_hosts(), vault)
+        return KeyVaultLister(bootstrap.vaults(), store_name, store, bootstrap.allowed_hosts(), resource_id)
 
     def list_vaults(store_name: str, page_token: str, names: Sequence[str]) -> "ListedVaults":
         from shared.tickets.inbound.resource_graph import resource_graph

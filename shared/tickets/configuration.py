@@ -15,21 +15,21 @@ from shared.wildcards import fits
 
 @dataclass(frozen=True)
 class Sender:
-    """Whose events a delivery may bring: those of `vaults`, or as `general` those of all vaults without a credential
-    of their own."""
+    """Whose events a delivery may bring: those of vaults that ask for what it has `shown`, or as `general` those of all
+    vaults without a credential of their own."""
 
     general: bool
-    vaults: frozenset[str] = frozenset()
+    shown: frozenset[CredentialReference] = frozenset()
 
     @property
     def is_known(self) -> bool:
         """Whether it has shown a credential; a handshake may do without."""
-        return self.general or bool(self.vaults)
+        return self.general or bool(self.shown)
 
     def may_report(self, entry: AllowedVault) -> bool:
         if entry.credentials is None:
             return self.general
-        return entry.name.casefold() in self.vaults
+        return not self.shown.isdisjoint((entry.credentials.current, entry.credentials.previous))
 
 
 # A managed HSM publishes the events of keys.
@@ -87,17 +87,27 @@ class Configuration:
         pattern = next((one for one in self.document.vault_patterns if one.allows(source, held)), None)
         if pattern is None:
             return None
-        return AllowedVault(name=vault, resource_id=source, store=pattern.store, site=pattern.site, owner=pattern.owner)
+        return AllowedVault(
+            name=vault,
+            resource_id=source,
+            store=pattern.store,
+            site=pattern.site,
+            owner=pattern.owner,
+            credentials=pattern.credentials,
+        )
 
     @cached_property
     def pairs(self) -> Mapping[CredentialReference, Sender]:
         """Every pair of user name and password that a delivery may carry, and whose events it may then bring."""
         found: dict[CredentialReference, Sender] = {}
-        own = [(entry.credentials, Sender(False, frozenset({name}))) for name, entry in self._entries.items()]
-        for pairs, sender in ((self.document.credentials, Sender(True)), *own):
+        own = [(entry.credentials, False) for entry in self._entries.values()]
+        own += [(pattern.credentials, False) for pattern in self.document.vault_patterns]
+        for pairs, general in ((self.document.credentials, True), *own):
             for reference in (pairs.current, pairs.previous) if pairs is not None else ():
                 if reference is not None:
-                    found[reference] = joined([sender, *([found[reference]] if reference in found else [])])
+                    known = found.get(reference)
+                    sender = Sender(general or (known is not None and known.general), frozenset([reference]))
+                    found[reference] = sender
         return found
 
     @property
@@ -128,7 +138,7 @@ class Configuration:
 
 def joined(senders: Sequence[Sender]) -> Sender:
     """Who may bring what any of them may."""
-    return Sender(any(one.general for one in senders), frozenset().union(*[one.vaults for one in senders]))
+    return Sender(any(one.general for one in senders), frozenset().union(*[one.shown for one in senders]))
 
 
 def configurations(settings: SettingsStore, tags_of: TagsOf = _untagged) -> Callable[[], Configuration | None]:

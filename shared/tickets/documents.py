@@ -98,7 +98,7 @@ class VaultPattern(Document):
     Tags are those that Azure listed last. A vault that was never listed has none, whatever an event says.
 
     `store` names the credential store whose identity lists them. The address of each vault follows from its name and
-    the store's cloud.
+    the store's cloud. `credentials` are as those of an `AllowedVault`, for all that fit.
     """
 
     subscription: Pattern = "*"
@@ -108,6 +108,7 @@ class VaultPattern(Document):
     store: DocumentName | None = None
     site: DocumentName | None = None
     owner: ShortText | None = None
+    credentials: WebhookCredentials | None = None
 
     @model_validator(mode="after")
     def _narrows(self) -> Self:
@@ -226,9 +227,11 @@ class KeyVaultEvents(SettingsDocument):
 
     def references(self) -> Sequence[Reference]:
         found = list(self.credentials.references("credentials"))
-        for index, vault in enumerate(self.allowed_vaults):
-            if vault.credentials is not None:
-                found += vault.credentials.references(f"allowed_vaults.{index}.credentials")
+        own = [(f"allowed_vaults.{index}", vault.credentials) for index, vault in enumerate(self.allowed_vaults)]
+        own += [(f"vault_patterns.{index}", pattern.credentials) for index, pattern in enumerate(self.vault_patterns)]
+        for path, credentials in own:
+            if credentials is not None:
+                found += credentials.references(f"{path}.credentials")
         found += [
             Reference(f"allowed_vaults.{index}.store", "credential-stores", vault.store)
             for index, vault in enumerate(self.allowed_vaults)

@@ -36,7 +36,7 @@ class KeyVaultClients:
         self._environment = environment
         self._read_seconds = read_seconds
         self._lock = threading.Lock()
-        self._identities: dict[str, tuple[CredentialStore, StoreIdentity]] = {}
+        self._identities: dict[tuple[str, str], tuple[CredentialStore, StoreIdentity]] = {}
         self._clients: dict[str, tuple[StoreIdentity, SecretClient]] = {}
 
     def fetch(self, store_name: str, store: CredentialStore, address: SecretAddress) -> SecretValue:
@@ -90,9 +90,11 @@ class KeyVaultClients:
         Raises MisconfiguredError when there can be none.
         """
         with self._lock:
-            known = self._identities.get(store_name)
+            # That of vaults, and that of managed HSMs.
+            key = (store_name, store.token_resource)
+            known = self._identities.get(key)
             if known is None or known[0] != store:
-                known = self._identities[store_name] = (store, StoreIdentity(store_name, store, self._environment))
+                known = self._identities[key] = (store, StoreIdentity(store_name, store, self._environment))
             return known[1]
 
     def client_options(self) -> dict[str, Any]:

@@ -79,14 +79,17 @@ def test_every_vault_that_the_identity_sees_is_listed_once_in_pages_with_its_tag
     count = 2 * VAULTS_A_PAGE + 1
     for number in reversed(range(count)):
         azure.lab.put(resource_id(f"Vault-{number:04}"), {"Env": f"e{number}"} if number % 2 else None)
-    azure.lab.put(resource_id("mine").replace("vaults", "managedHSMs"), resource_type="microsoft.keyvault/managedhsms")
+    hsm = resource_id("zinc-hsm").replace("vaults", "managedHSMs")
+    azure.lab.put(hsm, resource_type="microsoft.keyvault/managedhsms")
+    azure.lab.put(resource_id("web").replace("vaults", "sites"), resource_type="microsoft.web/sites")
     azure.lab.put(resource_id("theirs").replace(AZURE_SUBSCRIPTION, ELSEWHERE))
     graph, found, token, pages = azure.graph(), list[ListedVault](), "", 0
     while pages == 0 or token:
         page = graph.vaults(token)
         found, token, pages = [*found, *page.vaults], page.next, pages + 1
     assert pages == 3
-    assert [one.name for one in found] == [f"vault-{number:04}" for number in range(count)]
+    assert [one.name for one in found] == [*(f"vault-{number:04}" for number in range(count)), "zinc-hsm"]
+    assert found[-1].resource_id == hsm.lower()
     assert [dict(one.tags) for one in found[:3]] == [{}, {"env": "e1"}, {}]
     assert found[0].resource_id == resource_id("vault-0000").lower()
 

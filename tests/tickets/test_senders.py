@@ -65,6 +65,26 @@ def test_a_credential_brings_the_events_of_its_own_vault_alone(
     assert quarantined(desk) == [("sender_not_allowed", vault) for vault in sorted(refused)]
 
 
+@pytest.mark.parametrize(
+    ("password", "taken"),
+    [("bramble", [OTHER]), ("old", [OTHER]), ("acorn", [VAULT]), ("general", ["cedar-vault"])],
+)
+def test_the_credential_of_a_pattern_brings_the_events_of_its_vaults_alone(password: str, taken: list[str]) -> None:
+    own = {"current": {"credential": "bramble"}, "previous": {"credential": "old"}}
+    patterns = [{"name": "bramble-*", "credentials": own}, {"name": "cedar-*"}]
+    named = vaults(acorn={"current": {"credential": "acorn"}})[:1]
+    configured = configuration(allowed_vaults=named, vault_patterns=patterns)
+    desk = Desk(configured=configured, passwords=Passwords(**PASSWORDS))
+    events = [of(vault) for vault in (VAULT, OTHER, "cedar-vault")]
+    answer = desk.post(events, authorization=pair("u", password))
+    assert (answer.status, answer.body) == (200, {"recorded": 1, "quarantined": 2})
+    assert [ticket["scope"] for ticket in desk.tickets()] == taken
+    paths = {reference.path for reference in configured.document.references()}
+    assert {"vault_patterns.0.credentials.current", "vault_patterns.0.credentials.previous"} <= {
+        path.removesuffix(".credential") for path in paths
+    }
+
+
 def test_nobody_and_a_stranger_bring_nothing(desk: Desk) -> None:
     assert desk.post([of(VAULT)], authorization=pair("u", "wrong")).status == 401
     assert desk.post([of(VAULT)], authorization="").status == 401

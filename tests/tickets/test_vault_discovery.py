@@ -74,8 +74,8 @@ class Discovered:
         worker.sweeps._open_vault = self._open
         return worker
 
-    def _open(self, _store: str, name: str) -> MadeUpVault:
-        if name not in self.azure.tags:
+    def _open(self, _store: str, source: str) -> MadeUpVault:
+        if source.rpartition("/")[2] not in self.azure.tags:
             raise MisconfiguredError(Reason.VAULT_UNREACHABLE, "The vault did not answer.")
         return self.vault
 
@@ -149,8 +149,8 @@ def test_a_vault_is_gone_only_when_it_neither_answers_nor_is_listed() -> None:
     # The identity lost its right to see two vaults that are there; one of them has trouble besides.
     swept = dict(found.azure.tags)
     del found.azure.tags["vault-0001"], found.azure.tags["vault-0002"]
-    found.worker.sweeps._open_vault = lambda store, name: (
-        found._open(store, name) if name == "vault-0002" else found.vault
+    found.worker.sweeps._open_vault = lambda store, source: (
+        found._open(store, source) if source.endswith("/vault-0002") else found.vault
     )
     assert found.sweep() == [("refused", "vault-0002")]
     assert found.sweep() == [("refused", "vault-0002"), ("vanished", "vault-0002")]

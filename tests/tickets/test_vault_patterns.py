@@ -161,7 +161,7 @@ def test_a_vault_that_was_seen_is_swept_by_its_own_address_until_no_pattern_fits
     worker.sweeps._open_vault = open_vault
     worker.sweep()
     worker.sweep([OURS])
-    assert opened == [("acorn", OURS)] * 2
+    assert opened == [("acorn", resource_id(OURS).lower())] * 2
     seen.desk.now += timedelta(days=1)
     seen.desk.configured = patterns({"name": "cedar-*", "store": "acorn"})
     worker.sweep()
@@ -179,6 +179,8 @@ def test_a_vault_that_was_seen_is_swept_by_its_own_address_until_no_pattern_fits
 )
 def test_the_address_of_a_vault_follows_from_its_name_and_the_cloud(store: str, address: str) -> None:
     assert beside(store, OURS) == address
+    hsm = beside(store, OURS, is_hsm=True)
+    assert (hsm, beside(hsm, OURS)) == (address.replace(".vault.", ".managedhsm."), address)
 
 
 def test_a_vault_costs_the_same_to_match_and_to_see_however_many_are_known() -> None:

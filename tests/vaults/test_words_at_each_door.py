@@ -8,14 +8,17 @@ import pytest
 from azure.keyvault.secrets._shared import http_challenge_cache
 
 from lab.emulators.key_vault import VaultInterface, VaultLab
+from shared.environment import load_environment
 from shared.errors import DeskbridgeError
 from shared.hosts import AllowedHosts
 from shared.tickets.documents import SweepSettings
+from shared.tickets.domain.model import ObjectType
 from shared.tickets.inbound.sweep import VaultSweep
 from shared.tickets.inbound.vault_listing import KeyVaultLister
 from shared.tickets.inbound.vault_progress import VaultProgress, message_of, reason_of
 from shared.vaults.checks import CredentialChecks
 from shared.vaults.documents.credential_stores import CredentialStore
+from shared.vaults.key_vault import KeyVaultClients
 from tests.tickets.desk import Desk as TicketDesk
 from tests.tickets.desk import configuration
 from tests.vaults.conftest import TENANT, Desk, secret
@@ -197,6 +200,24 @@ def test_case_14_the_address_of_a_managed_hsm_says_what_a_token_is_asked_for(dom
     url = f"https://acorn.vault.{domain}"
     vault = CredentialStore.model_validate({"vault_url": url, "method": "system_assigned"})
     assert (vault.is_hsm, vault.token_resource) == (False, f"https://vault.{domain}")
+    # One that a pattern allows has the address that follows from its name, and the identity of the store of vaults.
+    assert vault.beside("acorn-hsm", is_hsm=True) == store
+    assert store.beside("acorn") == vault
+
+
+def test_a_managed_hsm_of_a_pattern_is_opened_with_an_identity_for_managed_hsms() -> None:
+    given = {"vault_url": "https://acorn.vault.azure.net", "method": "system_assigned"}
+    store = CredentialStore.model_validate(given)
+    found = KeyVaultClients(load_environment({"AzureWebJobsStorage": "UseDevelopmentStorage=true"}))
+    provider = "/subscriptions/a/resourcegroups/b/providers/microsoft.keyvault"
+    names = ["managedhsms/ash-hsm", "vaults/elm", "managedhsms/fir-hsm"]
+    opened = [KeyVaultLister(found, "main", store, AllowedHosts(), f"{provider}/{name}") for name in names]
+    domains = ("ash-hsm.managedhsm", "elm.vault", "fir-hsm.managedhsm")
+    assert [one._store.vault_url for one in opened] == [f"https://{domain}.azure.net" for domain in domains]
+    assert [ObjectType.SECRET in one._lists for one in opened] == [False, True, False]
+    # Tokens are kept: one identity for all vaults, one for all managed HSMs.
+    asked_for = {identity._scope for _, identity in found._identities.values()}
+    assert asked_for == {"https://vault.azure.net/.default", "https://managedhsm.azure.net/.default"}
 
 
 # One object

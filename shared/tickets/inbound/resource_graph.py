@@ -1,4 +1,4 @@
-"""The vaults that an identity sees, listed by Azure Resource Graph. The role is Reader.
+"""The vaults and managed HSMs that an identity sees, listed by Azure Resource Graph. The role is Reader.
 
 Source: Microsoft's REST reference, Azure Resource Graph, Resources; its guidance for throttled requests.
 """
@@ -19,7 +19,7 @@ from shared.vaults.documents.credential_stores import CredentialStore
 from shared.vaults.identities import StoreIdentity
 
 _PATH = "/providers/Microsoft.ResourceGraph/resources?api-version=2022-10-01"
-_VAULTS = "resources | where type =~ 'microsoft.keyvault/vaults'"
+_VAULTS = "resources | where type in~ ('microsoft.keyvault/vaults', 'microsoft.keyvault/managedhsms')"
 # Only what has an `id` is paged. In the order of names, a page's vaults stand close together in the table of vaults.
 _SHOWN = "| project id, tags, name = tolower(name) | order by name asc"
 # A resource has at most 50 tags, some 40 KB of text, and a page a thousand resources.

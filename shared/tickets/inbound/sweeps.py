@@ -58,7 +58,7 @@ _KEPT_FOR = timedelta(days=30)
 _LOOKED_AT = 50
 _LONGEST_ID = 100
 
-# From a store and a vault's name to the vault's objects; without a name the vault is the store's own.
+# From a store and a vault's resource id to the vault's objects; without an id the vault is the store's own.
 Opener = Callable[[str, str], VaultObjects]
 
 
@@ -242,7 +242,7 @@ class Sweeps:
             target = self._target(vault, known)
             assert configuration is not None  # noqa: S101 - or there is no target
             named = vault in configuration.named_vaults
-            source = self._open_vault(target.store, "" if named else vault)
+            source = self._open_vault(target.store, "" if named else target.resource_id)
         except TryLaterError:
             # It is the desk's own storage that does not answer.
             raise

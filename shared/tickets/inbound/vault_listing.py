@@ -20,7 +20,7 @@ from shared.tickets.domain.model import ObjectType
 from shared.tickets.inbound.listed_objects import ObjectProperties
 from shared.tickets.inbound.sweep import ObjectsPage
 from shared.vaults.documents.credential_stores import CredentialStore
-from shared.vaults.documents.vault_addresses import beside, host_and_port
+from shared.vaults.documents.vault_addresses import host_and_port
 from shared.vaults.key_vault import KeyVaultClients
 from shared.vaults.lists import explained_list
 
@@ -38,14 +38,21 @@ class KeyVaultLister:
     """One vault, listed with the identity of its store."""
 
     def __init__(
-        self, vaults: KeyVaultClients, store_name: str, store: CredentialStore, hosts: AllowedHosts, vault: str = ""
+        self,
+        vaults: KeyVaultClients,
+        store_name: str,
+        store: CredentialStore,
+        hosts: AllowedHosts,
+        resource_id: str = "",
     ) -> None:
-        """The vault of that name in the store's cloud; without one the store's own."""
-        identity = vaults.identity(store_name, store)
-        if vault:
-            url = beside(store.vault_url, vault)
-            store = store.model_copy(update={"vault_url": url, "vault_name": None})
+        """The vault or managed HSM of that resource id, in the store's cloud; without one the store's own."""
+        own = store
+        if resource_id:
+            store = store.beside(resource_id.rpartition("/")[2], is_hsm="/managedhsms/" in resource_id)
             hosts.check(f"credential-stores/{store_name}", store.host_uses())
+        # A token for vaults opens no managed HSM.
+        is_other = store.token_resource != own.token_resource
+        identity = vaults.identity(store_name, store.beside("any", is_hsm=store.is_hsm) if is_other else own)
         self._store_name = store_name
         self._store = store
         self._fix = vaults.commands(store_name, store)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from datetime import date
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 from shared.environment import CLIENT_SECRET_PREFIX, CLIENT_SECRET_SETTING, is_client_secret_setting
 from shared.hosts import HostUse, Service
 from shared.settings.base import SettingsDocument, Text
-from shared.vaults.documents.vault_addresses import CLOUDS, HSM_LABEL, cloud_of, host_of, is_loopback
+from shared.vaults.documents.vault_addresses import CLOUDS, HSM_LABEL, beside, cloud_of, host_of, is_loopback
 
 Method = Literal["system_assigned", "user_assigned", "client_secret", "developer"]
 # Microsoft's SDK speaks these; the newest that every supported SDK release knows is the default.
@@ -216,6 +216,11 @@ class CredentialStore(SettingsDocument):
     def is_hsm(self) -> bool:
         """Whether it is a managed HSM: that keeps keys alone, and has roles of its own."""
         return host_of(self.token_resource).startswith(f"{HSM_LABEL}.")
+
+    def beside(self, name: str, *, is_hsm: bool = False) -> Self:
+        """The same identity for another vault, or managed HSM, of the cloud."""
+        changed = {"vault_url": beside(self.vault_url, name, is_hsm=is_hsm), "vault_name": None}
+        return self.model_copy(update=changed if is_hsm == self.is_hsm else {**changed, "resource": None})
 
     @property
     def resource_manager_url(self) -> str | None:

@@ -71,9 +71,11 @@ def host_and_port(address: str) -> str:
     return f"{'localhost' if is_loopback(host) else host}:{port}"
 
 
-def beside(vault_url: str, vault: str) -> str:
-    """The address of another vault of the same cloud."""
+def beside(vault_url: str, vault: str, *, is_hsm: bool = False) -> str:
+    """The address of another vault, or of a managed HSM, of the same cloud."""
     _, dot, rest = vault_url.removeprefix("https://").partition(".")
+    if cloud_of(host_of(vault_url)) is not None:
+        rest = f"{HSM_LABEL if is_hsm else 'vault'}.{rest.partition('.')[2]}"
     return f"https://{vault}{dot}{rest}"
 
 
