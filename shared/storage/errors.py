@@ -21,7 +21,8 @@ from shared.storage.rows import Delete, Operation
 _UNREADABLE = frozenset({400, 414})
 # A row that outgrows the table by a merge: nobody who sends a part of a row can know.
 _TOO_LARGE = frozenset({"EntityTooLarge", "PropertyValueTooLarge", "TooManyProperties"})
-_PASSING_STATUS = frozenset({408, 429, 500, 502, 503, 504})
+# 409 beside that of a row that is there: TableBeingDeleted, AccountBeingCreated.
+_PASSING_STATUS = frozenset({408, 409, 429, 500, 502, 503, 504})
 
 
 @contextmanager
@@ -51,7 +52,7 @@ def _translate(table: str, error: AzureError, operations: Sequence[Operation], c
         index = getattr(error, "index", 0)
         operation = operations[index] if isinstance(index, int) and index < len(operations) else operations[0]
         row_key = operation.row_key if isinstance(operation, Delete) else operation.row.row_key
-        if code in {"EntityAlreadyExists", "ResourceAlreadyExists"} or status == 409:
+        if code == "EntityAlreadyExists":
             return AlreadyExistsError(f"The row {row_key!r} of {table} is there already.", row_key=row_key)
         if code in {"UpdateConditionNotSatisfied", "ConditionNotMet"} or status in {404, 412}:
             return ChangedMeanwhileError(f"The row {row_key!r} of {table} changed meanwhile.", row_key=row_key)
