@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from shared.access.audit import Audit, AuditEntries
     from shared.access.seals import Seals
     from shared.access.tokens import AccessTokens
+    from shared.counts.levels import CountsLevels
+    from shared.counts.partition_row import PartitionCounts
     from shared.environment import Environment
     from shared.errors import Fault
     from shared.hosts import AllowedHosts
@@ -236,8 +238,24 @@ def gathered_outbox() -> "GatheredOutbox":
     handlers: Mapping[str, GatheredHandler] = {
         "tickets": lambda *told: bootstrap.ticket_index().carry_out(*told),
         "records": lambda *told: bootstrap.record_index().carry_out(*told),
+        "counts": lambda *told: bootstrap.partition_counts().carry_out(*told),
+        "counts-copy": lambda *told: bootstrap.counts_levels().carry_out(*told),
     }
     return GatheredOutbox(bootstrap.tables(), handlers, bootstrap.now)
+
+
+@singleton
+def partition_counts() -> "PartitionCounts":
+    from shared.counts.partition_row import PartitionCounts
+
+    return PartitionCounts(bootstrap.tables())
+
+
+@singleton
+def counts_levels() -> "CountsLevels":
+    from shared.counts.levels import CountsLevels
+
+    return CountsLevels(bootstrap.tables(), lambda: bootstrap.gathered_outbox().unsettled().as_of, time.monotonic)
 
 
 @singleton

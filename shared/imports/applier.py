@@ -20,7 +20,7 @@ from shared.records.index_rows import RecordMoved, moved_by
 from shared.records.match_rows import MATCHED
 from shared.storage.rows import Delete, Merge, Operation, check_row, in_transactions
 
-# What a transaction carries beside the records: what the index has to follow.
+# What a transaction carries beside the records: what index and counts have to follow.
 ROWS_BESIDE = 1
 # Another writer of the same rows is a person or a second worker on the same part: a few rounds always end.
 _ROUNDS = 8
@@ -141,9 +141,10 @@ class Applier:
 
 
 def _moved(entry: PlanEntry) -> RecordMoved | None:
-    if entry.existing is None:
+    existing = entry.existing
+    if existing is None:
         return moved_by(entry.row_key, {}, entry.assign, is_new=True)
-    return moved_by(entry.existing.key.row, entry.existing.values, entry.assign, is_new=False)
+    return moved_by(existing.key.row, existing.values, entry.assign, is_new=not existing.is_record)
 
 
 def _row_key_of(operation: Operation) -> str:

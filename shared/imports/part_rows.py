@@ -32,17 +32,17 @@ from shared.index.index import Index
 from shared.outbox.gathered import GatheredOutbox
 from shared.records import history
 from shared.records.comparison import MOST_ALIKE, comparable
-from shared.records.index_rows import RecordMoved, follow_up_of
+from shared.records.index_rows import RecordMoved, follow_ups_of
 from shared.records.match_rows import MATCHED, MatchRows
-from shared.records.model import Key
+from shared.records.model import SITE, TYPE, Key
 from shared.records.table import IS_RECORD, is_alias, records_of, with_line
 from shared.storage.rows import Create, Merge, Operation, Replace, Row, Value, pack
 from shared.storage.tables import Table, find_rows, partition, scan
 from shared.text import LONE_SURROGATE
 
 _INDEX = ("active", "hash", "alias_of", "claimed_by", "gone_since", "last_run", "last_action")
-# What every change of a record needs, beside the values that it has.
-_KEPT = ("source_id", "f_name", "locks", history.COUNT)
+# What every change of a record needs, beside the values that it has; by site and type it is counted.
+_KEPT = ("source_id", "f_name", "locks", SITE, TYPE, history.COUNT)
 # More is not asked for by name: an address has its limits, and such rows are too near theirs to be written in parts.
 _MOST_KEPT = 150
 _LONGEST_SELECT = 4_000
@@ -177,7 +177,10 @@ class PartRows:
             # An alias whose target is gone becomes the record itself.
             values = {column: value for column, value in target.values.items() if column != "alias_of"}
             key = Key(target.partition_key, target.row_key)
-            found[own] = ExistingRecord(key, values, own, row.text("source_id"), target.etag)
+            leads_nowhere = own in target_keys and target is row
+            found[own] = ExistingRecord(
+                key, values, own, row.text("source_id"), target.etag, is_record=not leads_nowhere
+            )
         return found
 
     def may_exist(
@@ -250,10 +253,10 @@ class PartRows:
         )
 
     def write(self, partition_key: str, operations: Sequence[Operation], moved: Sequence[RecordMoved] = ()) -> None:
-        """One transaction, and what the index has to follow; raises as `Table.transact`."""
-        if self._outbox is not None and moved:
-            follows = self._outbox.following(self._table.name, partition_key, [follow_up_of(moved)])
-            operations = [*operations, follows]
+        """One transaction, and what follows from it in index and counts; raises as `Table.transact`."""
+        told = [] if self._outbox is None else follow_ups_of(moved)
+        if self._outbox is not None and told:
+            operations = [*operations, self._outbox.following(self._table.name, partition_key, told)]
         self._table.transact(partition_key, operations)
 
     def operations(self, partition_key: str, entry: PlanEntry, run_id: str, document: str, now: datetime) -> Groups:

@@ -4,7 +4,7 @@
    of a worker in that minute.
 2. The change's transaction carries one row `~later:<id>` with what is to follow.
 3. A timer reads the markers and sends a message for twenty of them. Whoever gets it carries out all that the partitions
-   hold, and removes those rows.
+   hold, and removes those rows. What has to be written exactly once is written in the transaction that removes them.
 4. A marker whose minute is safely over and whose partition holds nothing is *settled*. When no worker can live that
    still relies on it, its partition is looked at once more, and the marker goes.
 
@@ -54,8 +54,17 @@ _PAGES_A_TIMER = 20
 _MOST_TOLD = 999
 _FAR_BEHIND = timedelta(minutes=15)
 
+
+@dataclass(frozen=True)
+class Carried:
+    """What goes into the transaction that removes the follow-ups, and what follows from it in the same partition."""
+
+    operations: tuple[Operation, ...] = ()
+    follow_ups: tuple[FollowUp, ...] = ()
+
+
 # Carries out what follows in one partition: table, partition, what each follow-up says. Again must change nothing.
-GatheredHandler = Callable[[str, str, Sequence[Mapping[str, Any]]], None]
+GatheredHandler = Callable[[str, str, Sequence[Mapping[str, Any]]], Carried | None]
 
 
 class MarkedPartition(NamedTuple):
@@ -152,9 +161,7 @@ class GatheredOutbox:
         if place not in marked:
             self._markers.transact(MARKED + table, [Save(Marker(place, minute).row)])
             marked.add(place)
-        told = [{"kind": one.kind, "content": one.content} for one in follow_ups]
-        key = f"{LATER}:{ascending(now)}-{secrets.token_hex(4)}"
-        return Create(Row(partition_key, key, pack("follow_ups", told)))
+        return _later(partition_key, follow_ups, now)
 
     def due(self) -> list[MarkersMessage]:
         """The messages to send, oldest markers first: some twenty thousand markers of each table at most."""
@@ -235,8 +242,8 @@ class GatheredOutbox:
             if lease is None:
                 return False
             try:
-                self._do(place, held)
-                table.transact(place.partition, [Delete(row.row_key) for row in held])
+                carried = self._do(place, held)
+                table.transact(place.partition, [*(Delete(row.row_key) for row in held), *carried])
             except Exception:
                 # Whoever tries again need not wait for the lease to end.
                 self._release(table, lease)
@@ -255,13 +262,17 @@ class GatheredOutbox:
         with suppress(DeskbridgeError):
             table.transact(lease.partition_key, [Delete(LATER, lease.etag)])
 
-    def _do(self, place: MarkedPartition, rows: Iterable[Row]) -> None:
+    def _do(self, place: MarkedPartition, rows: Iterable[Row]) -> list[Operation]:
+        """What is to be written when the rows are removed."""
         by_kind: dict[str, list[Mapping[str, Any]]] = {}
         for row in rows:
             for follow_up in follow_ups_of(row):
                 by_kind.setdefault(follow_up.kind, []).append(follow_up.content)
-        for kind, contents in by_kind.items():
-            self._handlers[kind](*place, contents)
+        carried = [self._handlers[kind](*place, contents) or Carried() for kind, contents in by_kind.items()]
+        operations = [operation for one in carried for operation in one.operations]
+        follow_ups = [follow_up for one in carried for follow_up in one.follow_ups]
+        # The next look at the partition finds it; the markers stay until there is nothing more.
+        return [*operations, *([_later(place.partition, follow_ups, self._now())] if follow_ups else [])]
 
     def _lease(self, table: Table, place: MarkedPartition, present: Row | None, own: Row | None) -> Row | None:
         """The lease as it was written; None while another worker has it."""
@@ -287,6 +298,11 @@ class GatheredOutbox:
                 going.setdefault(one.row.partition_key, []).append(Delete(one.row_key))
         for partition_key, deletes in going.items():
             delete_present(self._markers, partition_key, deletes)
+
+
+def _later(partition_key: str, follow_ups: Sequence[FollowUp], now: datetime) -> Create:
+    told = [{"kind": one.kind, "content": one.content} for one in follow_ups]
+    return Create(Row(partition_key, f"{LATER}:{ascending(now)}-{secrets.token_hex(4)}", pack("follow_ups", told)))
 
 
 def delete_present(table: Table, partition_key: str, deletes: Sequence[Delete]) -> None:

@@ -1,17 +1,18 @@
 """What the index holds of records: by what each is found, where it stands in lists, and how a change is told."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from shared.counts import cells
 from shared.index.housekeeping import IndexedTable
 from shared.index.index import Index, IndexKey
 from shared.index.terms import partition_of_term, terms_of
 from shared.outbox.model import FollowUp
 from shared.records.history import HISTORY
 from shared.records.match_rows import MATCH, MATCHED, match_rows
-from shared.records.model import SITE, TYPE, FieldValue, Key, Values, column_of, plain_value
+from shared.records.model import ACTIVE, SITE, TYPE, FieldValue, Key, Values, column_of, plain_value
 from shared.storage.rows import Row, Value
 from shared.storage.tables import Condition, Tables, find_rows
 from shared.text import escape_key
@@ -23,6 +24,7 @@ _SEARCHED_FIELDS_OF_USERS = ("email", "username", "reference", "phone")
 # By the values of these a record is found; matching by one of them asks the index.
 SEARCHED = ("source_id", *map(column_of, (*_SEARCHED_FIELDS, *_SEARCHED_FIELDS_OF_USERS)))
 _LISTED = (SITE, TYPE)
+_COUNTED = (SITE, TYPE, ACTIVE)
 _INDEXED = frozenset({*SEARCHED, *_LISTED})
 # What is read of a record to tell its rows.
 _SHOWN = ("alias_of", *sorted(_INDEXED | MATCHED))
@@ -30,24 +32,37 @@ _SHOWN = ("alias_of", *sorted(_INDEXED | MATCHED))
 
 @dataclass(frozen=True)
 class RecordMoved:
-    """A record of which something changes that the index shows. `before` are the values that are not there any more."""
+    """A record of which something changes that is followed elsewhere. `before` are the values that are not there any
+    more, None when the index shows nothing of the change; `counted` is what it was and is counted as."""
 
     row_key: str
-    before: tuple[tuple[str, str], ...] = ()
+    before: tuple[tuple[str, str], ...] | None = ()
+    counted: tuple[cells.Cell | None, cells.Cell | None] = (None, None)
 
 
 def moved_by(row_key: str, before: Mapping[str, FieldValue], assign: Values, *, is_new: bool) -> RecordMoved | None:
-    """What a change tells the index; None when it shows nothing of it."""
+    """What follows elsewhere from a change; None when nothing does."""
     changed = [column for column in _INDEXED & assign.keys() if before.get(column) != assign[column]]
-    if not changed and not is_new:
+    if not changed and not is_new and ACTIVE not in assign:
         return None
     gone = [(column, _text(before[column])) for column in sorted(changed) if before.get(column) is not None]
-    return RecordMoved(row_key, tuple(gone))
+    after = {column: assign.get(column, before.get(column)) for column in _COUNTED}
+    counted_as = (None if is_new else record_cell(before), record_cell(after))
+    return RecordMoved(row_key, tuple(gone) if changed or is_new else None, counted_as)
 
 
-def follow_up_of(moved: Iterable[RecordMoved]) -> FollowUp:
+def follow_ups_of(moved: Sequence[RecordMoved]) -> list[FollowUp]:
     """What the outbox keeps of changes of one partition."""
-    return FollowUp(FOLLOW_UP, {"records": [[one.row_key, [list(pair) for pair in one.before]] for one in moved]})
+    shown = [[one.row_key, [list(pair) for pair in one.before]] for one in moved if one.before is not None]
+    indexed = [FollowUp(FOLLOW_UP, {"records": shown})] if shown else []
+    return [*indexed, *cells.told_of_counts(one.counted for one in moved)]
+
+
+def record_cell(values: Mapping[str, object]) -> cells.Cell:
+    """What a record is counted as, by the columns of its row."""
+    active = values.get(ACTIVE)
+    status = cells.ACTIVE if active is None or active else cells.INACTIVE
+    return (cells.RECORD, str(values.get(SITE) or ""), str(values.get(TYPE) or ""), status)
 
 
 def terms_of_record(values: Mapping[str, object]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from shared.outbox.gathered import GatheredOutbox, MarkedPartition
 from shared.reasons import Reason
 from shared.records import history
 from shared.records.history import HISTORY, HistoryEntry
-from shared.records.index_rows import follow_up_of, moved_by
+from shared.records.index_rows import follow_ups_of, moved_by
 from shared.records.match_rows import MatchRows
 from shared.records.model import FieldChange, Key, merged
 from shared.storage.rows import CHARACTERS_PER_KEY, Create, Replace, Row, Value, check_row
@@ -101,10 +101,11 @@ class RecordTable:
         row, moved = with_line(before, {**values, "changed_at": now}, line)
         operation = Replace(row) if before.etag else Create(row)
         change = self._audited(before, changes, by)
-        indexed = moved_by(before.row_key, before.values, values, is_new=not before.etag)
+        changed = moved_by(before.row_key, before.values, values, is_new=not before.etag)
+        told = [] if self._outbox is None or changed is None else follow_ups_of([changed])
         follows = []
-        if self._outbox is not None and indexed is not None:
-            follows = [self._outbox.following(self._table.name, before.partition_key, [follow_up_of([indexed])])]
+        if self._outbox is not None and told:
+            follows = [self._outbox.following(self._table.name, before.partition_key, told)]
         if self._matches is not None:
             self._matches.announce([(Key(before.partition_key, before.row_key), values)], now)
         with self._audit.recording(self._table.name, before.partition_key, change) as audited:

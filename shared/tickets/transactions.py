@@ -44,7 +44,7 @@ UsesOf = Callable[[str, str], Sequence[str]]
 class TicketTransaction:
     """What is to be written in one transaction; none when all is as it should be. `done` says that nothing is left.
 
-    `told` is what the index has to follow.
+    `told` is what index and counts have to follow.
     """
 
     operations: list[Operation]
@@ -130,16 +130,17 @@ class TicketTransactions:
     ) -> tuple[list[Operation], StoredTicketRows, TicketMoved]:
         vault, present = context.vault, stored.get(desired.key)
         if present is not None:
-            return *project(vault, row_key, desired, present.ticket_id, present), TicketMoved(present, key[1])
+            rows, after = project(vault, row_key, desired, present.ticket_id, present)
+            return rows, after, TicketMoved(present, key[1], after)
         uses = self._uses(vault, desired)
         taken = {one.ticket_id for one in stored.values()}
         new_id, former = self._new_id(vault, key, row_key, desired, taken, check_id_collisions=check_id_collisions)
         known = None if former is None else stored_of(former)
         # The notes of its former life would go with the row that they stand in.
         kept = [] if former is None else [note for note in timeline_of(former) if note not in desired.notes]
-        rows, after = project(vault, row_key, desired, new_id, known)
+        rows, after = project(vault, row_key, desired, new_id, known, "" if former is None else former.etag)
         rows += [create_note(vault, new_id, note) for note in (*kept, *uses)]
-        return rows, after, TicketMoved(known or StoredTicketRows(new_id), key[1])
+        return rows, after, TicketMoved(known or StoredTicketRows(new_id), key[1], after)
 
     def _new_id(
         self,
@@ -204,6 +205,8 @@ def _without_stale(
 def _expiry_moved(vault: str, before: ObjectRecord, after: ObjectRecord) -> list[Told]:
     # What is not stored stands nowhere.
     earlier = expiry_of(vault, before) if before.etag else None
-    if earlier == expiry_of(vault, after):
+    becomes = expiry_of(vault, after)
+    if earlier == becomes:
         return []
-    return [ExpiryMoved(after.row_key, "" if earlier is None else key_of_expiry(earlier, after.row_key).row)]
+    before_row = "" if earlier is None else key_of_expiry(earlier, after.row_key).row
+    return [ExpiryMoved(after.row_key, before_row, earlier, becomes)]

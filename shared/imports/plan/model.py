@@ -103,7 +103,8 @@ class IndexEntry:
 class ExistingRecord:
     """A record's row as read. `own` is the key by which the source's id leads to it: the row's, or that of an alias.
 
-    `whole` says that `values` are all the row's columns, and not only those that the index kept.
+    `whole` says that `values` are all the row's columns, and not only those that the index kept. An alias that leads
+    nowhere is no record yet.
     """
 
     key: Key
@@ -112,6 +113,7 @@ class ExistingRecord:
     source_id: str
     etag: str = ""
     whole: bool = True
+    is_record: bool = True
 
     @property
     def active(self) -> bool:

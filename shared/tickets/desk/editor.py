@@ -152,8 +152,9 @@ class TicketEditor:
         )
         notes = [create_note(row.partition_key, ticket.ticket_id, note) for note in edited.notes]
         with self._recording(row.partition_key, edited.change) as audited:
-            moved = TicketMoved(stored_of(row), ticket.object_name)
-            self._repository.write(row.partition_key, [rewrite(row, changed), *notes, *audited], [moved])
+            operation = rewrite(row, changed)
+            moved = TicketMoved(stored_of(row), ticket.object_name, stored_of(operation.row))
+            self._repository.write(row.partition_key, [operation, *notes, *audited], [moved])
 
     def _find(self, ticket_id: str) -> Row:
         return self._there(self._lists.find(ticket_id), ticket_id)

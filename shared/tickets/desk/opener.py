@@ -66,9 +66,9 @@ class TicketOpener:
         longer = 0
         while True:
             found = ticket_id(*about, longer, prefix=request.id_prefix)
-            operations, _ = project(partition_key, "", _desired(request), found, None)
+            operations, stored = project(partition_key, "", _desired(request), found, None)
             try:
-                moved = TicketMoved(StoredTicketRows(found), request.object_name)
+                moved = TicketMoved(StoredTicketRows(found), request.object_name, stored)
                 self._repository.write(partition_key, operations, [moved])
             except AlreadyExistsError:
                 present = self._repository.find_ticket(partition_key, found)

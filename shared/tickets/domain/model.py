@@ -290,3 +290,5 @@ class StoredTicketRows:
     digest: str = ""
     list_keys: tuple[str, ...] = ()
     site: str | None = None
+    # The priority by which an open ticket is counted; None when it is finished, or not stored yet.
+    open_as: str | None = None

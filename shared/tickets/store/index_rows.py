@@ -29,10 +29,11 @@ SHARDS = tuple(f"all:{number}" for number in range(4))
 
 @dataclass(frozen=True)
 class TicketMoved:
-    """A ticket whose row changes, as it was stored before."""
+    """A ticket whose row changes, as it was stored before, and as it will be; None is not at all."""
 
     stored: StoredTicketRows
     object_name: str
+    after: StoredTicketRows | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class ExpiryMoved:
 
     row_key: str
     before: str = ""
+    was: Expiry | None = None
+    becomes: Expiry | None = None
 
 
 Told = TicketMoved | ExpiryMoved

@@ -10,19 +10,21 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 
+from shared.counts.cells import NEVER as NO_DAY
+from shared.counts.cells import OBJECT, TICKET, Cell, told_of_counts
 from shared.errors import AlreadyExistsError, DeskbridgeError
 from shared.outbox.gathered import GatheredOutbox, MarkedPartition
 from shared.outbox.model import FollowUp
 from shared.storage.rows import Create, Delete, Operation, Replace, Row, Save, Value, pack, unpack
 from shared.storage.tables import Table, find_rows, partition, row_key_prefix, scan
 from shared.text import ascending, descending, escape_key
-from shared.tickets.domain.decide import ObjectRecord
+from shared.tickets.domain.decide import Expiry, ObjectRecord
 from shared.tickets.domain.model import (
     DesiredTicket,
     KeyVaultEvent,
@@ -72,11 +74,17 @@ class TicketRepository:
         self._known_scopes.add(scope)
 
     def write(self, scope: str, operations: Sequence[Operation], told: Sequence[Told] = ()) -> Sequence[str]:
-        """One transaction in the scope's partition, and what the index has to follow; raises as `Table.transact`."""
+        """One transaction in the scope's partition, and what follows from it; raises as `Table.transact`."""
         self.ensure_scope(scope)
         if self._outbox is None or not told:
             return self.table.transact(scope, operations)
-        follow_ups = [FollowUp(FOLLOW_UP, content_of(told))]
+        counted = [
+            (ticket_cell(one.stored), one.after and ticket_cell(one.after))
+            if isinstance(one, TicketMoved)
+            else (one.was and expiry_cell(one.was), one.becomes and expiry_cell(one.becomes))
+            for one in told
+        ]
+        follow_ups = [FollowUp(FOLLOW_UP, content_of(told)), *told_of_counts(counted)]
         follows = self._outbox.following(self.table.name, scope, follow_ups)
         return self.table.transact(scope, [*operations, follows])[: len(operations)]
 
@@ -152,6 +160,17 @@ def told_of(content: Mapping[str, Any]) -> Iterator[Told]:
         yield ExpiryMoved(row_key, before)
 
 
+def ticket_cell(stored: StoredTicketRows) -> Cell | None:
+    """What a ticket is counted as: the open ones are."""
+    return None if stored.open_as is None else (TICKET, stored.site or "", stored.open_as)
+
+
+def expiry_cell(expiry: Expiry) -> Cell:
+    """What an object is counted as: at the first of its sites, by the day of its expiry."""
+    day = NO_DAY if expiry.expires_at is None else f"{expiry.expires_at.astimezone(UTC):%Y-%m-%d}"
+    return (OBJECT, expiry.sites[0] if expiry.sites else "", day)
+
+
 def object_row_key(key: ObjectKey) -> str:
     return escape_key(f"object:{key[0]}:{key[1]}")
 
@@ -200,22 +219,27 @@ def create_note(vault: str, ticket_id: str, note: Note) -> Operation:
 
 
 def project(
-    partition_key: str, row_key: str, desired: DesiredTicket, ticket_id: str, present: StoredTicketRows | None
+    partition_key: str,
+    row_key: str,
+    desired: DesiredTicket,
+    ticket_id: str,
+    present: StoredTicketRows | None,
+    etag: str = "",
 ) -> tuple[list[Operation], StoredTicketRows]:
     """The operations that bring a ticket's rows to what is desired, and what is stored after them; none are needed
-    for a ticket that is stored as it should be."""
+    for a ticket that is stored as it should be. `etag` guards the row of a ticket that its object does not know: a
+    person may change it by itself."""
     listed = _columns(desired.ticket, ticket_id)
-    list_keys = _list_keys(desired.ticket, ticket_id)
     own = {**listed, **_own_columns(desired.ticket, row_key, desired.key, desired.notes)}
     content = [own, [note_key(note) for note in desired.lasting_notes]]
     digest = hashlib.sha256(to_json(content)).hexdigest()[:16]
     if present is not None and present.digest == digest:
         return [], present
-    row = Row(partition_key, f"ticket:{ticket_id}", own)
+    row = Row(partition_key, f"ticket:{ticket_id}", own, etag)
     # A new ticket must not stand on another one's row: then its id has to be longer.
-    operations: list[Operation] = [Create(row) if present is None else Save(row)]
+    operations: list[Operation] = [Create(row) if present is None else Replace(row) if etag else Save(row)]
     operations += [create_note(partition_key, ticket_id, note) for note in desired.lasting_notes]
-    return operations, StoredTicketRows(ticket_id, digest, list_keys, desired.ticket.site)
+    return operations, _stored(desired.ticket, ticket_id, digest)
 
 
 def remove(stored: StoredTicketRows) -> list[Operation]:
@@ -223,7 +247,7 @@ def remove(stored: StoredTicketRows) -> list[Operation]:
     return [Delete(f"ticket:{stored.ticket_id}")]
 
 
-def rewrite(row: Row, ticket: Ticket) -> Operation:
+def rewrite(row: Row, ticket: Ticket) -> Replace:
     """The operation that changes a `ticket` row by itself; `row` as it was read."""
     listed = _columns(ticket, ticket.ticket_id)
     own = _own_columns(ticket, row.text("object_row"), row.text("ticket_key"), timeline_of(row))
@@ -233,7 +257,7 @@ def rewrite(row: Row, ticket: Ticket) -> Operation:
 def stored_of(row: Row) -> StoredTicketRows:
     """Where the ticket of a `ticket` row stands in the lists."""
     ticket = ticket_of(row)
-    return StoredTicketRows(ticket.ticket_id, list_keys=_list_keys(ticket, ticket.ticket_id), site=ticket.site)
+    return _stored(ticket, ticket.ticket_id)
 
 
 def ticket_of(row: Row) -> Ticket:
@@ -302,6 +326,11 @@ def _own_columns(ticket: Ticket, object_row: str, key: str, notes: Iterable[Note
     columns: dict[str, Value] = {"details": ticket.details, "object_row": object_row, "ticket_key": key}
     timeline = sorted([(note.at, note.author, note.text) for note in notes])
     return {**columns, **pack(_TIMELINE, timeline)} if timeline else columns
+
+
+def _stored(ticket: Ticket, ticket_id: str, digest: str = "") -> StoredTicketRows:
+    open_as = None if ticket.finished_at is not None else str(ticket.priority)
+    return StoredTicketRows(ticket_id, digest, _list_keys(ticket, ticket_id), ticket.site, open_as)
 
 
 def _list_keys(ticket: Ticket, ticket_id: str) -> tuple[str, ...]:
