@@ -17,18 +17,25 @@ logger = logging.getLogger(__name__)
 
 outbox = func.Blueprint()
 
+# What the timer asks for when counts changed.
+_SUM_UP = "sum-up-counts"
+# The timer comes each minute.
+_SECONDS_FOR_COUNTS = 50.0
+
 
 @outbox.queue_trigger(
     "message", queue_name=OUTBOX_QUEUE, connection="AzureWebJobsStorage", data_type=func.DataType.BINARY
 )
 def carry_out_follow_ups(message: func.QueueMessage) -> None:
-    """Carry out what follows from one change, or in some partitions, or compare a slice of the index. What it raises,
-    the queue gives again."""
+    """Carry out what follows from one change, or in some partitions; sum up counts; compare a slice of the index. What
+    it raises, the queue gives again."""
     from shared.outbox.gathered import MarkersMessage
     from shared.outbox.model import OutboxMessage
 
     content = message.get_json()
-    if isinstance(content, dict) and "markers" in content:
+    if content == _SUM_UP:
+        bootstrap.counts_levels().refresh(seconds=_SECONDS_FOR_COUNTS)
+    elif isinstance(content, dict) and "markers" in content:
         bootstrap.gathered_outbox().carry_out(MarkersMessage.parse(content))
     elif isinstance(content, dict) and "compare" in content:
         if bootstrap.index_housekeeping().compare(str(content["compare"])):
@@ -47,6 +54,9 @@ def drop_follow_up_message(message: func.QueueMessage) -> None:
 
     try:
         content = message.get_json()
+        if content == _SUM_UP:
+            logger.error("The queue gave up on summing up counts; the timer asks for it again.")
+            return
         if isinstance(content, dict) and "markers" in content:
             markers = MarkersMessage.parse(content).markers
             logger.error("The queue gave up on %d markers of the outbox; the timer goes on with them.", len(markers))
@@ -87,11 +97,14 @@ def compare_index(timer: func.TimerRequest, messages: QueueMessages) -> None:
 @outbox.timer_trigger("timer", "%DESKBRIDGE_OUTBOX_SCHEDULE%", run_on_startup=False, use_monitor=False)
 @outbox.queue_output("messages", queue_name=OUTBOX_QUEUE, connection="AzureWebJobsStorage")
 def follow_marked_partitions(timer: func.TimerRequest, messages: QueueMessages) -> None:
-    """Send messages for the partitions that changed lately: the index follows what was written there."""
+    """Send messages for the partitions that changed lately, whose index and counts follow, and one for what stands
+    above changed counts."""
     del timer
-    due = bootstrap.gathered_outbox().due()
+    due = [message.text for message in bootstrap.gathered_outbox().due()]
+    if bootstrap.counts_levels().any_stale():
+        due.append(json.dumps(_SUM_UP))
     if due:
-        messages.set([message.text for message in due])
+        messages.set(due)
 
 
 @outbox.timer_trigger("timer", "%DESKBRIDGE_HOUSEKEEPING_SCHEDULE%", run_on_startup=False, use_monitor=True)

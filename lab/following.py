@@ -3,8 +3,11 @@
 import time
 from datetime import UTC, datetime
 
+from shared.counts import cells, partition_row
+from shared.counts.levels import CountsLevels
+from shared.counts.partition_row import PartitionCounts
 from shared.index.index import Index
-from shared.outbox.gathered import GatheredOutbox
+from shared.outbox.gathered import GatheredHandler, GatheredOutbox
 from shared.records import index_rows as record_rows
 from shared.records.index_rows import RecordIndex
 from shared.storage.names import INDEX_TABLE
@@ -20,7 +23,13 @@ def follow_changes(connection_string: str) -> None:
     tables = RestTables.from_connection_string(connection_string)
     tickets = TicketIndex(Index(tables.table(INDEX_TABLE)), tables, _now)
     records = RecordIndex(Index(tables.table(INDEX_TABLE)), tables, _now)
-    handlers = {index_rows.FOLLOW_UP: tickets.carry_out, record_rows.FOLLOW_UP: records.carry_out}
+    counts = CountsLevels(tables, _now, time.monotonic)
+    handlers: dict[str, GatheredHandler] = {
+        index_rows.FOLLOW_UP: tickets.carry_out,
+        record_rows.FOLLOW_UP: records.carry_out,
+        cells.FOLLOW_UP: PartitionCounts(tables).carry_out,
+        partition_row.COPY: counts.carry_out,
+    }
     outbox = GatheredOutbox(tables, handlers, _now)
     until = time.monotonic() + _SECONDS
     places = {marker.place for message in outbox.due() for marker in message.markers}

@@ -107,7 +107,7 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     Variable(
         "DESKBRIDGE_OUTBOX_SCHEDULE",
-        "When lists and searches follow what was changed: NCRONTAB with six fields, in UTC.",
+        "When lists, searches and counts follow what was changed: NCRONTAB with six fields, in UTC.",
         default="0 * * * * *",
     ),
     Variable(

@@ -23,11 +23,13 @@ class ScopeTickets(Answer):
 class TicketCounts(Answer):
     open: int = Field(description="Every ticket that is neither resolved nor closed.")
     by_priority: ByPriority
-    by_scope: list[ScopeTickets]
+    by_scope: list[ScopeTickets] | None = Field(
+        description="The 20 vaults, or other scopes, with most open tickets. `null` when the summary is of customers."
+    )
 
 
 class ObjectCounts(Answer):
-    """Objects by the days to the expiry of their newest version; each is counted once."""
+    """Objects by the days to the expiry of their newest version, whole days in UTC; each is counted once."""
 
     expired: int
     within_7_days: int
@@ -70,22 +72,22 @@ class StatusCounts(Answer):
 
 
 class AssetCounts(Answer):
-    as_of: datetime = Field(description="Of 10,000 and more, it can be up to an hour ago, if no import wrote since.")
     by_status: StatusCounts
     by_type: list[TypeCount] = Field(description="Of the active ones.")
-    by_site: list[SiteCount] = Field(description="Of the active ones.")
+    by_site: list[SiteCount] = Field(description="Of the active ones: the 50 sites with most.")
 
 
 class UserCounts(Answer):
-    as_of: datetime = Field(description="Of 10,000 and more, it can be up to an hour ago, if no import wrote since.")
     by_status: StatusCounts
-    by_site: list[SiteCount] = Field(description="Of the active ones.")
+    by_site: list[SiteCount] = Field(description="Of the active ones: the 50 sites with most.")
 
 
 class SummaryAnswer(Answer):
-    as_of: datetime
+    as_of: datetime | None = Field(
+        description="Up to when all changes are counted; of later ones some may be. `null` before the first ones are."
+    )
     tickets: TicketCounts
     objects: ObjectCounts
-    runs: list[LastRun]
+    runs: list[LastRun] | None = Field(description="`null` when the summary is of customers.")
     assets: AssetCounts
     users: UserCounts

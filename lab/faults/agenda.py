@@ -79,6 +79,9 @@ def _fill_timers(clients: Clients) -> None:
     for day in _days(scenario):
         for function, hour in product((follow_marked_partitions, hurry_overdue_follow_ups), _FOLLOWING):
             host.at(day + hour * _HOUR, timer(Flow.FOLLOWING, function, OUTBOX_QUEUE))
+        for hour in _FOLLOWING:
+            # What has followed by then is summed up.
+            host.at(day + (hour + 0.4) * _HOUR, timer(Flow.FOLLOWING, follow_marked_partitions, OUTBOX_QUEUE))
         for hour in _COMPARING:
             host.at(day + hour * _HOUR, timer(Flow.FOLLOWING, compare_index, OUTBOX_QUEUE))
         if "ec2" in scenario.flows:

@@ -15,6 +15,8 @@ from unittest.mock import patch
 
 from lab.faults.parallel_runs import spread
 from lab.faults.schedule import Outcome, run_seed
+from shared.counts.levels import CountsLevels
+from shared.counts.partition_row import columns_of
 from shared.errors import DeskbridgeError, TryLaterError
 from shared.imports import applier
 from shared.imports.applier import Applier
@@ -24,7 +26,7 @@ from shared.imports.plan.model import ExistingRecord
 from shared.imports.plan.planner import PartPlanner
 from shared.imports.plan.safety import Brake
 from shared.outbox.gathered import GatheredOutbox
-from shared.records import history
+from shared.records import history, index_rows
 from shared.records.table import RecordTable
 from shared.storage.etags import ANY_VERSION
 from shared.storage.rows import Delete, Operation, Row, Save
@@ -223,11 +225,24 @@ def _former_terms_kept() -> AbstractContextManager[Any]:
 def _failures_of_followers_ignored() -> AbstractContextManager[Any]:
     real = GatheredOutbox._do
 
-    def careless(self: GatheredOutbox, *about: Any) -> None:
+    def careless(self: GatheredOutbox, *about: Any) -> list[Operation]:
         with suppress(DeskbridgeError):
-            real(self, *about)
+            return real(self, *about)
+        return []
 
     return patch.object(GatheredOutbox, "_do", careless)
+
+
+def _older_counts_over_younger() -> AbstractContextManager[Any]:
+    def careless(self: CountsLevels, place: tuple[str, str], read: Callable[[], Any], beside: Any) -> None:
+        self._rows.transact(place[0], [Save(Row(*place, {**beside, **columns_of(read())}))])
+
+    return patch.object(CountsLevels, "_write", careless)
+
+
+def _deactivation_not_counted() -> AbstractContextManager[Any]:
+    real = index_rows.record_cell
+    return patch.object(index_rows, "record_cell", lambda values: real({**values, "active": True}))
 
 
 MUTATIONS: Mapping[str, Mutation] = {
@@ -253,6 +268,8 @@ MUTATIONS: Mapping[str, Mutation] = {
         "users", lambda: patch.object(AuthRocketWebhook, "_check_no_import", lambda *_: None)
     ),
     "the index keeps what an instance was found by before": Mutation("ec2", _former_terms_kept),
+    "an older state of counts comes over a younger one": Mutation("ec2", _older_counts_over_younger),
+    "what becomes inactive stays counted as active": Mutation("ec2", _deactivation_not_counted),
     "what failed to follow is taken for carried out": Mutation("tickets", _failures_of_followers_ignored),
     "confirming the brake also deactivates what came back": Mutation("ec2", _confirmed_whatever_is_there),
 }

@@ -17,6 +17,7 @@ from lab.faults.checks import Watch, run_faults
 from lab.faults.clients import Clients
 from lab.faults.comparison import differences
 from lab.faults.concurrent_changes import ConcurrentChanges
+from lab.faults.counts_checks import counts_faults
 from lab.faults.disturbances import CALM, Disturbances
 from lab.faults.host import Host
 from lab.faults.index_checks import index_faults
@@ -148,7 +149,7 @@ def play(scenario: Scenario, seed: int, disturbances: Disturbances, *, workers: 
             changed_at=[*scenario.turning_points(), *changes.changed_at],
         )
     )
-    findings += index_faults(tables) + audit_faults(scenario, tables)
+    findings += index_faults(tables) + counts_faults(tables) + audit_faults(scenario, tables)
     findings += people.lost_notes() + applied_as_shown(scenario, tables, operators.applied)
     findings += grant_faults(scenario, tables) + deletion_faults(scenario, tables)
     findings += [f"left undone: {left}" for left in [*host.left(), *container.blobs]]

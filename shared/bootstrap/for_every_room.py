@@ -255,7 +255,7 @@ def partition_counts() -> "PartitionCounts":
 def counts_levels() -> "CountsLevels":
     from shared.counts.levels import CountsLevels
 
-    return CountsLevels(bootstrap.tables(), lambda: bootstrap.gathered_outbox().unsettled().as_of, time.monotonic)
+    return CountsLevels(bootstrap.tables(), lambda: bootstrap.gathered_outbox().as_of(), time.monotonic)
 
 
 @singleton

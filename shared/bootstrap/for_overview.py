@@ -16,19 +16,8 @@ if TYPE_CHECKING:
 @singleton
 def overview() -> "DeskSummary":
     from shared.overview.summary import DeskSummary
-    from shared.storage.names import ASSETS_TABLE, RUNS_TABLE, USERS_TABLE
 
-    table = bootstrap.tables().table
-    assets_table, users_table, runs_table = table(ASSETS_TABLE), table(USERS_TABLE), table(RUNS_TABLE)
-    return DeskSummary(
-        bootstrap.index(),
-        assets_table,
-        users_table,
-        bootstrap.runs(),
-        bootstrap.import_statuses(),
-        runs_table,
-        bootstrap.now,
-    )
+    return DeskSummary(bootstrap.counts_levels(), bootstrap.runs(), bootstrap.import_statuses(), bootstrap.now)
 
 
 @singleton

@@ -2,8 +2,8 @@
 two workers has one outcome.
 
 1. Who changed a partition's counts row copies it to its place, and then marks the node above as stale.
-2. A timer makes each stale node the sum of its children, once however many of them changed, and marks the one above in
-   the transaction that takes its own mark away, unless somebody marked it again meanwhile.
+2. Each minute somebody makes each stale node the sum of its children, once however many of them changed, and marks the
+   one above in the transaction that takes its own mark away, unless somebody marked it again meanwhile.
 
 A row is read before what it is copied from, and written only if it is still the same: so an older state never comes
 over a younger one. No row is removed: an empty one says that there is nothing. A mark is set after what it tells of and
@@ -20,8 +20,8 @@ from shared.counts.trees import DESK, Node, share_of, shown_in
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, TryLaterError
 from shared.reasons import Reason
 from shared.storage.names import INDEX_TABLE
-from shared.storage.rows import Create, Delete, Operation, Replace, Row, Save, Value, partition, row_key_prefix
-from shared.storage.tables import Tables, scan
+from shared.storage.rows import Create, Delete, Operation, Replace, Row, Save, Value
+from shared.storage.tables import Tables, partition, row_key_prefix, scan
 from shared.text import escape_key
 
 STALE = "counts:stale"
@@ -66,6 +66,10 @@ class CountsLevels:
         if nodes:
             self._rows.transact(STALE, [Save(_mark_of(node)) for node in nodes])
 
+    def any_stale(self) -> bool:
+        """Whether something is to be summed up: one call."""
+        return any(True for _ in scan(self._rows, [partition(STALE)], size=1))
+
     def refresh(self, *, seconds: float) -> bool:
         """Make every stale node the sum of its children, level by level, so that a change comes to the top at once.
         False when the time was over before all was done: the next pass goes on."""
@@ -73,8 +77,8 @@ class CountsLevels:
         for level in _LEVELS:
             # Each level has its time: what has come to one is shown although more is on its way.
             deadline = began + seconds * level / len(_LEVELS)
-            for marks in self._marks(level):
-                if self._clock() > deadline:
+            for number, marks in enumerate(self._marks(level)):
+                if number and self._clock() > deadline:
                     complete = False
                     break
                 self._refresh(marks)
@@ -84,10 +88,14 @@ class CountsLevels:
         return complete
 
     def desk(self) -> tuple[datetime | None, dict[str, Counts]]:
-        """The desk's counts by table, and since when changes may be missing; None before the first pass. One call."""
+        """The desk's counts by table, and up to when all changes are in them; None before the first pass to the end,
+        if something is on its way. Three calls, or four."""
+        # In this order: what had been copied by then, and is not stale, is summed up.
+        followed_at, on_its_way = self._followed_at(), self.any_stale()
         rows = {row.row_key: row for row in scan(self._rows, [partition(DESK)])}
         passed = rows.pop(_PASSED, None)
-        return None if passed is None else passed.time("at"), {name: counts_in(row) for name, row in rows.items()}
+        as_of = passed.time("at") if passed is not None else None
+        return as_of if on_its_way else followed_at, {name: counts_in(row) for name, row in rows.items()}
 
     def of_sites(self, table: str, sites: Collection[str]) -> Counts:
         """The cells of some sites: some calls at most, however many sites."""

@@ -10,9 +10,11 @@ from typing import Any
 from functions.key_vault_events import answer_delivery
 from lab.emulators.event_grid.subscription import basic_authorization
 from shared import bootstrap
+from shared.counts.levels import CountsLevels
+from shared.counts.partition_row import PartitionCounts
 from shared.errors import DeskbridgeError
 from shared.index.index import Index
-from shared.outbox.gathered import GatheredOutbox
+from shared.outbox.gathered import GatheredHandler, GatheredOutbox
 from shared.rules.rule_set import compile_rules
 from shared.storage.rows import Value
 from shared.storage.tables import Tables, scan
@@ -117,7 +119,13 @@ class Desk:
         table = self.tables.table("tickets")
         self.index = Index(self.tables.table("index"))
         follows = TicketIndex(self.index, self.tables, lambda: self.now)
-        self.outbox = GatheredOutbox(self.tables, {"tickets": follows.carry_out}, lambda: self.now)
+        self.counts = CountsLevels(self.tables, lambda: self.outbox.as_of(), lambda: 0.0)
+        handlers: dict[str, GatheredHandler] = {
+            "tickets": follows.carry_out,
+            "counts": PartitionCounts(self.tables).carry_out,
+            "counts-copy": self.counts.carry_out,
+        }
+        self.outbox = GatheredOutbox(self.tables, handlers, lambda: self.now)
         self.repository = TicketRepository(table, self.outbox)
         self.lists = TicketLists(self.index, self.outbox, self.repository, lambda: self.now)
         self.quarantine = Quarantine(table, lambda: self.now)

@@ -78,13 +78,7 @@ class TicketRepository:
         self.ensure_scope(scope)
         if self._outbox is None or not told:
             return self.table.transact(scope, operations)
-        counted = [
-            (ticket_cell(one.stored), one.after and ticket_cell(one.after))
-            if isinstance(one, TicketMoved)
-            else (one.was and expiry_cell(one.was), one.becomes and expiry_cell(one.becomes))
-            for one in told
-        ]
-        follow_ups = [FollowUp(FOLLOW_UP, content_of(told)), *told_of_counts(counted)]
+        follow_ups = [FollowUp(FOLLOW_UP, content_of(told)), *told_of_counts([_counted(one) for one in told])]
         follows = self._outbox.following(self.table.name, scope, follow_ups)
         return self.table.transact(scope, [*operations, follows])[: len(operations)]
 
@@ -160,13 +154,23 @@ def told_of(content: Mapping[str, Any]) -> Iterator[Told]:
         yield ExpiryMoved(row_key, before)
 
 
-def ticket_cell(stored: StoredTicketRows) -> Cell | None:
+def _counted(one: Told) -> tuple[Cell | None, Cell | None]:
+    if isinstance(one, TicketMoved):
+        return ticket_cell(one.stored), ticket_cell(one.after)
+    return expiry_cell(one.was), expiry_cell(one.becomes)
+
+
+def ticket_cell(stored: StoredTicketRows | None) -> Cell | None:
     """What a ticket is counted as: the open ones are."""
-    return None if stored.open_as is None else (TICKET, stored.site or "", stored.open_as)
+    if stored is None or stored.open_as is None:
+        return None
+    return (TICKET, stored.site or "", stored.open_as)
 
 
-def expiry_cell(expiry: Expiry) -> Cell:
+def expiry_cell(expiry: Expiry | None) -> Cell | None:
     """What an object is counted as: at the first of its sites, by the day of its expiry."""
+    if expiry is None:
+        return None
     day = NO_DAY if expiry.expires_at is None else f"{expiry.expires_at.astimezone(UTC):%Y-%m-%d}"
     return (OBJECT, expiry.sites[0] if expiry.sites else "", day)
 
