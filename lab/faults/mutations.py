@@ -15,8 +15,7 @@ from unittest.mock import patch
 
 from lab.faults.parallel_runs import spread
 from lab.faults.schedule import Outcome, run_seed
-from shared.counts.levels import CountsLevels
-from shared.counts.partition_row import columns_of
+from shared.counts.partition_row import PartitionCounts
 from shared.errors import DeskbridgeError, TryLaterError
 from shared.imports import applier
 from shared.imports.applier import Applier
@@ -25,7 +24,7 @@ from shared.imports.part_rows import PartRows
 from shared.imports.plan.model import ExistingRecord
 from shared.imports.plan.planner import PartPlanner
 from shared.imports.plan.safety import Brake
-from shared.outbox.gathered import GatheredOutbox
+from shared.outbox.gathered import Carried, GatheredOutbox
 from shared.records import history, index_rows
 from shared.records.table import RecordTable
 from shared.storage.etags import ANY_VERSION
@@ -233,11 +232,15 @@ def _failures_of_followers_ignored() -> AbstractContextManager[Any]:
     return patch.object(GatheredOutbox, "_do", careless)
 
 
-def _older_counts_over_younger() -> AbstractContextManager[Any]:
-    def careless(self: CountsLevels, place: tuple[str, str], read: Callable[[], Any], beside: Any) -> None:
-        self._rows.transact(place[0], [Save(Row(*place, {**beside, **columns_of(read())}))])
+def _counts_written_first() -> AbstractContextManager[Any]:
+    real = PartitionCounts.carry_out
 
-    return patch.object(CountsLevels, "_write", careless)
+    def careless(self: PartitionCounts, table: str, partition_key: str, contents: Any) -> Carried:
+        carried = real(self, table, partition_key, contents)
+        self._tables.table(table).transact(partition_key, carried.operations)
+        return replace(carried, operations=())
+
+    return patch.object(PartitionCounts, "carry_out", careless)
 
 
 def _deactivation_not_counted() -> AbstractContextManager[Any]:
@@ -268,7 +271,7 @@ MUTATIONS: Mapping[str, Mutation] = {
         "users", lambda: patch.object(AuthRocketWebhook, "_check_no_import", lambda *_: None)
     ),
     "the index keeps what an instance was found by before": Mutation("ec2", _former_terms_kept),
-    "an older state of counts comes over a younger one": Mutation("ec2", _older_counts_over_younger),
+    "changes are counted before they are taken out of the outbox": Mutation("ec2", _counts_written_first),
     "what becomes inactive stays counted as active": Mutation("ec2", _deactivation_not_counted),
     "what failed to follow is taken for carried out": Mutation("tickets", _failures_of_followers_ignored),
     "confirming the brake also deactivates what came back": Mutation("ec2", _confirmed_whatever_is_there),

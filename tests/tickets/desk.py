@@ -119,7 +119,7 @@ class Desk:
         table = self.tables.table("tickets")
         self.index = Index(self.tables.table("index"))
         follows = TicketIndex(self.index, self.tables, lambda: self.now)
-        self.counts = CountsLevels(self.tables, lambda: self.outbox.as_of(), lambda: 0.0)
+        self.counts = CountsLevels(self.tables, lambda: self.now, lambda: 0.0)
         handlers: dict[str, GatheredHandler] = {
             "tickets": follows.carry_out,
             "counts": PartitionCounts(self.tables).carry_out,
