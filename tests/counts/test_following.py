@@ -88,6 +88,7 @@ EXPECTED: Counts = {
 
 
 def test_each_change_is_counted_once_whoever_is_killed_at_whatever_call(clock: Clock) -> None:
+    killed_at = 0
     for killed_at in itertools.count():
         tables = MemoryTables()
         worker(tables)
