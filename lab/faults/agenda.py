@@ -77,11 +77,10 @@ def _fill_timers(clients: Clients) -> None:
         return lambda: host.fire(flow, lambda _: function(timer=None))
 
     for day in _days(scenario):
-        for function, hour in product((follow_marked_partitions, hurry_overdue_follow_ups), _FOLLOWING):
-            host.at(day + hour * _HOUR, timer(Flow.FOLLOWING, function, OUTBOX_QUEUE))
-        for hour in _FOLLOWING:
-            # What has followed by then is summed up.
-            host.at(day + (hour + 0.4) * _HOUR, timer(Flow.FOLLOWING, follow_marked_partitions, OUTBOX_QUEUE))
+        # A little later, what has followed by then is summed up.
+        for hour, after in product(_FOLLOWING, (0.0, 0.4)):
+            host.at(day + (hour + after) * _HOUR, timer(Flow.FOLLOWING, follow_marked_partitions, OUTBOX_QUEUE))
+            host.at(day + (hour + after) * _HOUR, timer(Flow.FOLLOWING, hurry_overdue_follow_ups, OUTBOX_QUEUE))
         for hour in _COMPARING:
             host.at(day + hour * _HOUR, timer(Flow.FOLLOWING, compare_index, OUTBOX_QUEUE))
         if "ec2" in scenario.flows:
