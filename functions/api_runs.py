@@ -93,7 +93,7 @@ def check_aws_tenant(req: func.HttpRequest) -> func.HttpResponse:
     def open_source() -> TenantSource:
         return cast("TenantSource", bootstrap.imports().source_type(KIND).source(stored.name))
 
-    findings = list(check_tenant(open_source, bootstrap.ec2()))
+    findings = list(check_tenant(open_source, bootstrap.ec2(), bootstrap.asset_rows().any_active))
     return answer(
         200, {"ok": all(finding.ok for finding in findings), "items": [asdict(finding) for finding in findings]}
     )

@@ -103,3 +103,7 @@ class TryLaterError(DeskbridgeError):
 
 class MisconfiguredError(DeskbridgeError):
     """Somebody must change a setting, a permission or a far system; then the same call can succeed."""
+
+
+class PassedOverError(MisconfiguredError):
+    """Part of a source that cannot be read, and need not be as long as nothing of the desk's stands there."""

@@ -1,12 +1,13 @@
 """Test configuration: for each account and region of a tenant who reads it, whether it may, and what to do."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.assets.aws.client import Ec2
 from shared.assets.documents.aws_tenants import ALL_REGIONS, AccountDocument
 from shared.assets.source import TenantSource
 from shared.errors import DeskbridgeError, NotFoundError
+from shared.reasons import Reason
 
 # So many accounts are tried: a request may take 230 seconds, and each region takes two calls.
 _MOST_ACCOUNTS = 20
@@ -25,8 +26,12 @@ class CheckFinding:
     remedy: str = ""
 
 
-def check_tenant(open_source: Callable[[], TenantSource], ec2: Ec2) -> Iterator[CheckFinding]:
+def check_tenant(
+    open_source: Callable[[], TenantSource], ec2: Ec2, any_active: Callable[[str], bool]
+) -> Iterator[CheckFinding]:
     """The accounts and regions of a tenant, of very many the first. Never raises what is a finding.
+
+    `any_active` says of a partition whether it has active records.
 
     What makes an import fail at once fails here too: so it asks the tenant's source, as an import does.
     """
@@ -41,10 +46,12 @@ def check_tenant(open_source: Callable[[], TenantSource], ec2: Ec2) -> Iterator[
     if told:
         yield CheckFinding("", "", ok=True, message=told)
     for account in accounts:
-        yield from _check_account(source, account, ec2)
+        yield from _check_account(source, account, ec2, any_active)
 
 
-def _check_account(source: TenantSource, account: AccountDocument | None, ec2: Ec2) -> Iterator[CheckFinding]:
+def _check_account(
+    source: TenantSource, account: AccountDocument | None, ec2: Ec2, any_active: Callable[[str], bool]
+) -> Iterator[CheckFinding]:
     name, document = source.name, source.document
     account_id = account.account if account is not None else ""
     try:
@@ -68,7 +75,11 @@ def _check_account(source: TenantSource, account: AccountDocument | None, ec2: E
             source.check_alone(account_id, region)
             found = next(ec2.read_instances(document, account, region, tenant=name, page_size=SMALLEST_PAGE), [])
         except DeskbridgeError as error:
-            yield _failed(account_id, region, caller.arn, error)
+            finding = _failed(account_id, region, caller.arn, error)
+            denied = error.reason is Reason.AWS_REGION_DENIED and document.regions_of(account) == ALL_REGIONS
+            if denied and not any_active(source.partition_key(f"{account_id}:{region}")):
+                finding = replace(finding, ok=True, message=f"{error.message} Imports pass it over.")
+            yield finding
             continue
         message = f"Instances can be read: {len(found)} on a page of {SMALLEST_PAGE}."
         yield CheckFinding(account_id, region, ok=True, message=message, identity=caller.arn)

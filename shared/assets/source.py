@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from shared.assets.accounts import AccountDirectory
 from shared.assets.documents.asset_fields import STANDARD_FIELDS, AssetFieldDocument
 from shared.assets.documents.asset_types import AssetTypeDocument
-from shared.assets.documents.aws_tenants import AccountDocument, AwsTenantDocument
+from shared.assets.documents.aws_tenants import ALL_REGIONS, AccountDocument, AwsTenantDocument
 from shared.assets.mapping import FIELD_NEED, TYPE_NEED, AssetMapping
 from shared.assets.tenant_accounts import TenantAccounts
-from shared.errors import ConflictError, MisconfiguredError
+from shared.errors import ConflictError, MisconfiguredError, PassedOverError
 from shared.imports.part_rows import PartRows
 from shared.imports.plan.model import DesiredRecord, MatchOn, Policy, Trigger
 from shared.imports.plan.safety import Brake
@@ -106,7 +106,13 @@ class TenantSource:
         account_id, region = _place_of(part)
         self.check_alone(account_id, region)
         account = self.document.named_accounts.get(account_id) or self._accounts.account(account_id)
-        yield from self._ec2().read_instances(self.document, account, region, tenant=self.name)
+        try:
+            yield from self._ec2().read_instances(self.document, account, region, tenant=self.name)
+        except MisconfiguredError as error:
+            if error.reason is Reason.AWS_REGION_DENIED and self.document.regions_of(account) == ALL_REGIONS:
+                # Nobody named it.
+                raise PassedOverError(error.reason, error.message, remedy=error.remedy) from error
+            raise
 
     def map_record(self, part: str, raw: Any) -> DesiredRecord:
         del part

@@ -166,6 +166,11 @@ class PartRows:
         columns = frozenset(values["columns"].split())
         return Reading(values["kind"], values["document"], values["part"], values["active"], columns, told)
 
+    def any_active(self, partition_key: str) -> bool:
+        """Whether the part has a record that is not inactive."""
+        rows = scan(self._table, records_of(partition_key), select=("active",))
+        return any(row.values.get("active", True) for row in rows)
+
     def load(self, keys: Sequence[Key]) -> Mapping[Key, ExistingRecord]:
         """Rows whole, with their ETags; an alias is followed."""
         rows = self._rows(keys)

@@ -201,6 +201,21 @@ def test_a_missing_permission_comes_with_the_smallest_policy_that_mends_it(lab: 
 
 
 @pytest.mark.parametrize(
+    "said",
+    [
+        "You are not authorized to perform this operation, with an explicit deny in a service control policy",
+        "Explicit deny in an identity-based policy.",
+    ],
+)
+def test_an_explicit_denial_is_told_from_a_missing_permission(lab: EC2Lab, ec2: Ec2, said: str) -> None:
+    lab.script("refuse", code="UnauthorizedOperation", message=said, action="DescribeInstances", times=None)
+    error = _refused(lambda: _read(ec2, _document()))
+    assert (type(error), error.reason) == (MisconfiguredError, Reason.AWS_REGION_DENIED)
+    assert LONDON in error.message
+    assert "except_regions" in error.remedy
+
+
+@pytest.mark.parametrize(
     ("id_or_secret", "reason"),
     [
         ("username", Reason.AWS_ACCESS_KEY_UNKNOWN),

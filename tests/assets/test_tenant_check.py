@@ -21,6 +21,7 @@ from shared.errors import DeskbridgeError, NotFoundError
 from shared.imports.part_rows import PartRows
 from shared.index.index import Index
 from shared.settings.store import SettingsStore
+from shared.storage.rows import Create, Row
 from tests.assets.tenants import FakeCredentials, settle, tenant
 from tests.fakes.tables import MemoryTables
 from tests.imports.worlds import Clock
@@ -46,7 +47,7 @@ class Tenants:
         self.settings.put("aws-tenants", name, tenant(**changes), by="test")
 
     def check(self, name: str = "acorn") -> list[CheckFinding]:
-        return list(check_tenant(lambda: self.sources.source(name), self.ec2))
+        return list(check_tenant(lambda: self.sources.source(name), self.ec2, self.sources.rows.any_active))
 
     def reason_of_import(self, part: str, name: str = "acorn") -> str:
         """Why an import of the part fails; empty when it does not."""
@@ -93,6 +94,21 @@ def test_of_all_regions_it_says_how_many_there_are_and_leaves_out_what_the_impor
     found = tenants.check()
     assert found[0].message == "3 regions are enabled, and 1 of them left out."
     assert {one.region for one in found if one.region} == {*REGIONS} - {IRELAND}
+
+
+def test_a_region_that_a_policy_denies_is_told_as_the_import_takes_it(running: EC2Lab, tenants: Tenants) -> None:
+    said = "User is not authorized, with an explicit deny in a service control policy"
+    running.script(
+        "refuse", code="UnauthorizedOperation", message=said, region=IRELAND, action="DescribeInstances", times=None
+    )
+    tenants.put("acorn", regions="all")
+    found = {one.region: (one.ok, one.reason) for one in tenants.check() if one.region}
+    assert found[IRELAND] == (True, "aws_region_denied")
+    assert all(ok for ok, _ in found.values())
+    # Named, or with assets there, it fails the import.
+    table = tenants.sources.rows.table
+    table.transact(f"aws:{ACORN}:{IRELAND}", [Create(Row(f"aws:{ACORN}:{IRELAND}", "i-1", {"active": True}))])
+    assert {one.region: one.ok for one in tenants.check()}[IRELAND] is False
 
 
 def test_a_region_of_two_tenants_fails_the_check_as_it_fails_the_import(tenants: Tenants) -> None:

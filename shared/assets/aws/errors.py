@@ -73,6 +73,12 @@ _DENIED = AwsRefusal(
     "{caller_or_key} may not call {action} ({where}).",
     "Attach this policy to it, and look for a service control policy that denies the region: {policy}",
 )
+_REGION_DENIED = AwsRefusal(
+    Reason.AWS_REGION_DENIED,
+    "A policy denies {caller_or_key} the call {action} explicitly ({where}).",
+    "Leave the region out: with except_regions, or by naming the others in regions. Or allow it in the service control "
+    "policy, permissions boundary or IAM policy that denies it: another policy that allows it changes nothing.",
+)
 _DISABLED = AwsRefusal(
     Reason.AWS_REGION_DISABLED,
     "The region {region} is not enabled for the account {account_or_its}, or its policies deny it.",
@@ -200,6 +206,8 @@ def _refusal_of(code: str, error: ClientError, context: AccessContext) -> AwsRef
         return _WEB_IDENTITY if context.action == "sts:AssumeRoleWithWebIdentity" else _ROLE
     if context.action.startswith("organizations:") and CODES.get(code) is _DENIED:
         return _ORGANIZATION
+    if context.action == "ec2:DescribeInstances" and CODES.get(code) is _DENIED and _is_explicit(error):
+        return _REGION_DENIED
     # In a region that is not opted in EC2 does not know the keys, though STS has just accepted them.
     if code in {"AuthFailure", "UnrecognizedClientException"} and context.action.startswith("ec2:") and context.caller:
         return _DISABLED
@@ -216,6 +224,11 @@ def _refusal_of(code: str, error: ClientError, context: AccessContext) -> AwsRef
     return AwsRefusal(
         Reason.AWS_FAILED, f"AWS refused {{action}} ({{where}}): {code}.", "Look the code up in the EC2 API reference."
     )
+
+
+def _is_explicit(error: ClientError) -> bool:
+    """Whether AWS says that a policy denies it, and not only that none allows it."""
+    return "explicit deny" in str(error.response.get("Error", {}).get("Message", "")).lower()
 
 
 def _to_error(refusal: AwsRefusal, context: AccessContext, code: str) -> DeskbridgeError:

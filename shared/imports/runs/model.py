@@ -116,6 +116,10 @@ class Summary:
         return self.run.state
 
 
+# What is done with records that were imported, or are left alone by the settings.
+_IMPORTED = (Action.CREATE, Action.UPDATE, Action.UNCHANGED, Action.SKIP)
+
+
 def count_parts(parts: Iterable[Part], before: Mapping[str, int]) -> Mapping[str, int]:
     """What the parts did, and how many there are, done and failed, added to what was counted before. Empty when there
     is no part at all."""
@@ -132,13 +136,14 @@ def count_parts(parts: Iterable[Part], before: Mapping[str, int]) -> Mapping[str
 
 def all_are_errors(counts: Mapping[str, int]) -> bool:
     """Whether records were read, and not one of them could be imported."""
-    return 0 < counts.get("read", 0) <= counts.get("error", 0)
+    return bool(counts.get("error")) and not any(counts.get(one) for one in _IMPORTED)
 
 
 def state_at_end(counts: Mapping[str, int]) -> RunState:
     """The state of a run whose parts have all ended."""
     if not counts["parts_failed"]:
-        if all_are_errors(counts):
+        none_read = 0 < counts.get("parts_passed_over", 0) == counts["parts_done"]
+        if none_read or all_are_errors(counts):
             return RunState.FAILED
         return RunState.WITHHELD if counts.get(Action.HELD_BACK) else RunState.SUCCEEDED
     return RunState.PARTLY_FAILED if counts["parts_done"] else RunState.FAILED

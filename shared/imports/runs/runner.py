@@ -14,6 +14,7 @@ from shared.errors import (
     InvalidInputError,
     MisconfiguredError,
     NotFoundError,
+    PassedOverError,
     TryLaterError,
 )
 from shared.imports.part_import import PartImport
@@ -170,6 +171,13 @@ class ImportRunner:
                 message=f"Of {run.counts['read']:,} records not one could be imported.",
                 remedy="Look at the errors of the run: what they have in common is usually one setting.",
             )
+        elif state is RunState.FAILED and run.counts.get("parts_passed_over"):
+            run = replace(
+                run,
+                reason=str(Reason.PARTS_NOT_READ),
+                message="Not one part could be read: all of them were passed over.",
+                remedy=f"GET /api/v1/runs/{run.id}/errors says why, and what to do.",
+            )
         elif run.counts.get("parts_warned"):
             message = f"Something is to be looked at in {run.counts['parts_warned']:,} parts."
             run = replace(run, message=message, remedy=f"GET /api/v1/runs/{run.id}/errors says what, and what to do.")
@@ -218,6 +226,8 @@ class ImportRunner:
         except TryLaterError as error:
             self._note(part, error.reason, error.message)
             raise
+        except PassedOverError as error:
+            return self._pass_over(run, self._fresh(part), error)
         except DeskbridgeError as error:
             return list(self.finish_failed(run, self._fresh(part), error.reason, error.message, error.remedy))
         except Exception as error:
@@ -256,6 +266,14 @@ class ImportRunner:
             source.finish(part.name, counts)
         found = Finding() if work.is_as_before else self.unread.end(run, source_type, work, policy)
         return self._finish(run, work.part, counts, found)
+
+    def _pass_over(self, run: Run, part: Part, error: PassedOverError) -> list[PartMessage]:
+        """A part that cannot be read: nothing is lost by it while it has no active record, and else it has failed."""
+        source_type = self.source_type(run.kind)
+        if source_type.rows.any_active(source_type.source(run.name).partition_key(part.name)):
+            return list(self.finish_failed(run, part, error.reason, error.message, error.remedy))
+        message = f"{error.message} It has no active record, and is passed over."
+        return self._finish(run, part, {"parts_passed_over": 1}, Finding(str(error.reason), message, error.remedy))
 
     def _finish(self, run: Run, part: Part, counts: Mapping[str, int], found: Finding) -> list[PartMessage]:
         done = replace(part, state=PartState.DONE, finished_at=self.now(), counts=counts)
