@@ -3,8 +3,9 @@
 import pytest
 
 from shared.imports.plan.model import Action
-from shared.imports.runs.model import RunState
+from shared.imports.runs.model import RunState, state_at_end
 from shared.text import few
+from tests.imports.test_who_is_who import _content
 from tests.imports.worlds import WORLDS, World
 
 
@@ -35,6 +36,31 @@ def test_many_records_of_one_value_are_told_by_a_few_and_their_number(world: Wor
     [entry] = world.entries(world.run().run.id, Action.ERROR)
     assert entry["message"].startswith("50 records have the same value")
     assert entry["message"].endswith("and 45 more.")
+
+
+def test_rows_that_are_passed_over_are_told_by_a_few_too(world: World) -> None:
+    """Each of many records meets each of many rows that contradict it: no message tells them all."""
+    world.settle()
+    by_hand = 12
+    for number in range(by_hand):
+        fields = {world.case.fields["name"]: "x" * 5_000, "site": "leeds", world.case.fields["number"]: "S-1"}
+        world.editing.add(f"desk-{number:02}", fields, by="jim")
+    world.settings.put("customers", "acorn", {"title": "Acorn"}, by="test")
+    world.settings.put("sites", "london", {"title": "London", "customer": "acorn"}, by="test")
+    for number in range(20):
+        world.far.put(f"i-{number:02}", number="S-1")
+    content = _content(world) | {"default_site": "london"}
+    world.settings.put(world.case.kind, world.case.document, content, by="test", if_match="*")
+    preview = world.run(preview=True)
+    messages = [entry["message"] for entry in world.entries(preview.run.id, Action.CREATE)]
+    assert len(messages) == 20
+    assert all("is another customer's" in one and "9 more do not fit either." in one for one in messages)
+    assert max(map(len, messages)) < 800
+
+
+def test_records_that_are_read_twice_are_errors_once() -> None:
+    assert state_at_end({"read": 4, "error": 2, "parts_done": 1, "parts_failed": 0}) is RunState.FAILED
+    assert state_at_end({"read": 4, "error": 2, "skip": 2, "parts_done": 1, "parts_failed": 0}) is RunState.SUCCEEDED
 
 
 def test_a_run_all_of_whose_records_are_errors_has_failed_and_says_so(world: World) -> None:

@@ -25,6 +25,8 @@ from shared.text import few
 
 # Columns that say what a candidate is.
 OF_CANDIDATES = ("f_name", "source_id", "active", "claimed_by", "gone_since", "document", SITE)
+# Of rows that were passed over so many are told.
+_MOST_NOTES = 3
 IsSeen = Callable[[str], bool]
 
 
@@ -125,7 +127,7 @@ class Matcher:
                     names = few(sorted(candidate.label for candidate in free))
                     message = f"{len(free)} records have the same value in the matching field: {names}."
                     results.append(Match(desired, PlanEntry.about(desired, Action.ERROR, "ambiguous", message)))
-        return results + [Match(desired, None, tuple(notes.get(desired.row_key, ()))) for desired in open_records]
+        return results + [Match(desired, None, _some(notes.get(desired.row_key, ()))) for desired in open_records]
 
     def recheck(self, entries: Sequence[PlanEntry]) -> list[PlanEntry]:
         """Updates of records that have rows of their own, and get other values in matching columns: an error where
@@ -143,7 +145,7 @@ class Matcher:
                 for one in found.rows.get(value, ()) if value else ():
                     own = entry.existing is not None and one.key == entry.existing.key
                     if not own and not self._is_new(one.key) and not why_not_take(self._policy, match, desired, one):
-                        said = f"{field_of(match.column)} is now {value!r}, which {one.label} has too."
+                        said = f"{field_of(match.column)} is now {few([repr(value)])}, which {one.label} has too."
                         others.setdefault(entry.row_key, said)
         return [_refused(entry, others[entry.row_key]) if entry.row_key in others else entry for entry in entries]
 
@@ -204,7 +206,7 @@ def why_unmatched(policy: Policy, desired: DesiredRecord) -> list[str]:
     for match in policy.matching:
         value = match.fold(desired.values.get(match.column))
         if value and _means_nothing(policy, value):
-            said.append(f"{field_of(match.column)} is {value!r}, which never matches.")
+            said.append(f"{field_of(match.column)} is {few([repr(value)])}, which never matches.")
     return said
 
 
@@ -226,8 +228,14 @@ def why_not_take(policy: Policy, match: MatchOn, desired: DesiredRecord, candida
     for column in set(match.identifying) - {match.column}:
         mine, theirs = comparable(desired.values.get(column)), comparable(candidate.values.get(column))
         if mine != theirs and not _means_nothing(policy, mine) and not _means_nothing(policy, theirs):
-            return f"{candidate.label} has another {field_of(column)}: {theirs}."
+            return f"{candidate.label} has another {field_of(column)}: {few([theirs])}."
     return ""
+
+
+def _some(sentences: Sequence[str]) -> tuple[str, ...]:
+    """Some of the sentences, and how many more there are: as many records as rows could each have them all."""
+    left = len(sentences) - _MOST_NOTES
+    return (*sentences[:_MOST_NOTES], *([f"{left:,} more do not fit either."] if left > 0 else []))
 
 
 def _means_nothing(policy: Policy, value: str) -> bool:

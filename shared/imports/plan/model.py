@@ -13,7 +13,7 @@ from shared.imports.plan.safety import Brake
 from shared.reasons import Reason
 from shared.records.comparison import comparable
 from shared.records.model import MANUAL_PARTITION, FieldChange, FieldValue, Key, Values, plain_value
-from shared.text import escape_key
+from shared.text import escape_key, few
 
 
 def no_explanation() -> tuple[str, ...]:
@@ -173,7 +173,7 @@ class Candidate:
 
     @classmethod
     def of(cls, key: Key, values: Mapping[str, FieldValue]) -> "Candidate":
-        label = f"{values.get('f_name') or key.row!s} ({key.partition}, {key.row})"
+        label = f"{few([str(values.get('f_name') or key.row)])} ({key.partition}, {key.row})"
         alive = bool(values.get("active", True)) and values.get("gone_since") is None
         return cls(key, label, alive, key.partition != MANUAL_PARTITION, values)
 
