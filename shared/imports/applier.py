@@ -17,7 +17,6 @@ from shared.imports.part_rows import Groups, PartRows
 from shared.imports.plan.model import DONE_AS, Action, PlanEntry
 from shared.reasons import Reason
 from shared.records.index_rows import RecordMoved, moved_by
-from shared.records.match_rows import MATCHED
 from shared.storage.rows import Delete, Merge, Operation, check_row, in_transactions
 
 # What a transaction carries beside the records: what index and counts have to follow.
@@ -86,7 +85,7 @@ class Applier:
         writing = list(entries)
         for _ in range(_ROUNDS):
             # Before anything is written: who looks for a record by what it will hold then finds it.
-            if found_by := [entry for entry, _ in writing if not MATCHED.isdisjoint(entry.assign)]:
+            if found_by := [entry for entry, _ in writing if not self._rows.announced.isdisjoint(entry.assign)]:
                 self._rows.announce(self._partition, found_by, self._now())
             done, conflicted = self._round(writing)
             results += done

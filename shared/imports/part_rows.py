@@ -33,7 +33,7 @@ from shared.outbox.gathered import GatheredOutbox
 from shared.records import history
 from shared.records.comparison import MOST_ALIKE, comparable
 from shared.records.index_rows import RecordMoved, follow_ups_of
-from shared.records.match_rows import MATCHED, MatchRows
+from shared.records.match_rows import FOLLOWING, MatchRows
 from shared.records.model import SITE, TYPE, Key
 from shared.records.table import IS_RECORD, is_alias, records_of, with_line
 from shared.storage.rows import Create, Merge, Operation, Replace, Row, Value, pack
@@ -115,6 +115,7 @@ class PartRows:
     def __init__(self, table: Table, index: Index, outbox: GatheredOutbox | None = None) -> None:
         self._table = table
         self._matches = MatchRows(index, table.name)
+        self.announced = self._matches.columns - FOLLOWING
         self._outbox = outbox
 
     @property
@@ -192,25 +193,18 @@ class PartRows:
         self, match: MatchOn, values: Collection[str], index: PartIndex
     ) -> tuple[Collection[str], Collection[str]]:
         """Those of the folded values that a row may have which this part's run has not made itself; and common ones."""
-        if match.column not in MATCHED:
-            return values, ()
         keys, common = self._looked_up(match, values)
         there = {value for value, same in keys.items() if any(map(index.is_not_new, same))}
         return there, common
 
     def find(self, match: MatchOn, values: Collection[str]) -> Found:
         """The rows of all partitions whose column has one of the folded values."""
-        asked, common = set(values), frozenset[str]()
         select = tuple(dict.fromkeys((*columns_of(match), *OF_CANDIDATES, "alias_of")))
-        if match.column in MATCHED:
-            keys, common = self._looked_up(match, asked)
-            rows = self._narrowly({key for same in keys.values() for key in same}, select)
-        else:
-            rows = scan(self._table, [IS_RECORD], select=select)
+        keys, common = self._looked_up(match, values)
         found: dict[str, list[Candidate]] = {}
-        for row in rows:
+        for row in self._narrowly({key for same in keys.values() for key in same}, select):
             value = match.fold(row.values.get(match.column))
-            if value in asked and value not in common and not is_alias(row):
+            if value in keys and not is_alias(row):
                 candidate = Candidate.of(Key(row.partition_key, row.row_key), row.values)
                 found.setdefault(value, []).append(candidate)
         return Found(found, common)
@@ -218,7 +212,7 @@ class PartRows:
     def _looked_up(
         self, match: MatchOn, values: Collection[str]
     ) -> tuple[Mapping[str, Collection[Key]], frozenset[str]]:
-        """The records that may have each value, and the values that are common."""
+        """The records that may have each value that is not common, and the values that are."""
         found = self._matches.find(match.column, values)
         keys = {value: found.get(comparable(value, ignore_case=True), ()) for value in values}
         common = frozenset(value for value, same in keys.items() if len(same) > MOST_ALIKE)

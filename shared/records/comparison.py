@@ -9,6 +9,11 @@ from shared.rules.operators import text_of
 # Normalisation turns these signs into letters. The first, of kelvin, into the K of another address.
 _SIGNS = re.compile("([\u212a\u212b\u2126])")
 _BLANKS = re.compile(r"\s+")
+# By these fields of assets and of users records are matched: they tell one from another, and the index has them.
+MATCHED_FIELDS = {
+    "assets": ("name", "asset-number", "serial-number", "host-name"),
+    "users": ("email", "username", "reference", "phone"),
+}
 # A value that more records have tells none from the others.
 MOST_ALIKE = 100
 _TO_LOWER = {ord("A") + n: chr(ord("a") + n) for n in range(26)}

@@ -11,7 +11,7 @@ from shared.index.index import Index, IndexKey
 from shared.index.terms import partition_of_term, terms_of
 from shared.outbox.model import FollowUp
 from shared.records.history import HISTORY
-from shared.records.match_rows import MATCH, MATCHED, match_rows
+from shared.records.match_rows import FOLLOWING, MATCH, MATCHED, match_rows
 from shared.records.model import ACTIVE, SITE, TYPE, FieldValue, Key, Values, column_of, plain_value
 from shared.storage.rows import Row, Value
 from shared.storage.tables import Condition, Tables, find_rows
@@ -27,7 +27,7 @@ _LISTED = (SITE, TYPE)
 _COUNTED = (SITE, TYPE, ACTIVE)
 _INDEXED = frozenset({*SEARCHED, *_LISTED})
 # What is read of a record to tell its rows.
-_SHOWN = ("alias_of", *sorted(_INDEXED | MATCHED))
+_SHOWN = ("alias_of", *sorted(_INDEXED.union(*MATCHED.values())))
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,8 @@ class RecordIndex:
         lost = {row_key for content in contents if MATCH in content for row_key, _ in content["records"]}
         for row in find_rows(self._tables.table(table), partition_key, wanted, _SHOWN).values():
             rows.update(index_rows(table, row))
-            if row.row_key in lost:
-                matched = match_rows(table, row)
-                rows.update((key, {**columns, "at": self._now()}) for key, columns in matched.items())
+            matched = match_rows(table, row, None if row.row_key in lost else FOLLOWING)
+            rows.update((key, {**columns, "at": self._now()}) for key, columns in matched.items())
         self._index.replace(rows, gone)
 
 

@@ -1,6 +1,7 @@
 """Where records stand by the values that matching asks for: exact, over all partitions, and never late.
 
-Such a row is saved before its record. So no record is ever stored that matching does not find, however new it is.
+Such a row is saved before its record. So no record is ever stored that matching does not find, however new it is: but
+for one by its name, which an import has written within the last minute.
 A row whose record never came, or has another value by now, does no harm: what is found is read before it is believed.
 Housekeeping takes it away.
 """
@@ -9,14 +10,16 @@ import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 
+from shared.errors import MisconfiguredError
 from shared.index.index import Index, IndexKey
-from shared.records.comparison import MOST_ALIKE, comparable
-from shared.records.model import Key, Values, column_of
+from shared.reasons import Reason
+from shared.records.comparison import MATCHED_FIELDS, MOST_ALIKE, comparable
+from shared.records.model import Key, Values, column_of, field_of
 from shared.storage.rows import Row, Value
 
-# What tells one machine or person from another. By other fields the records themselves are asked.
-MATCHED_FIELDS = ("asset-number", "serial-number", "host-name", "email", "username", "reference")
-MATCHED = frozenset(map(column_of, MATCHED_FIELDS))
+MATCHED = {kind: frozenset(map(column_of, fields)) for kind, fields in MATCHED_FIELDS.items()}
+# Names change often, and tell little: that of an imported record follows like all else that the index shows.
+FOLLOWING = frozenset({column_of("name")})
 MATCH = "match"
 _DIGITS = 24
 
@@ -28,6 +31,11 @@ class MatchRows:
         self._index = index
         self._kind = kind
 
+    @property
+    def columns(self) -> frozenset[str]:
+        """The columns that records of this kind are matched by."""
+        return MATCHED.get(self._kind, frozenset())
+
     def announce(self, changes: Iterable[tuple[Key, Values]], now: datetime) -> None:
         """Save the rows of values that are about to be written into these records."""
         rows: dict[IndexKey, Mapping[str, Value]] = {}
@@ -38,7 +46,13 @@ class MatchRows:
 
     def find(self, column: str, values: Collection[str]) -> dict[str, list[Key]]:
         """The records that may have one of the values, by the value without its case; of each at most one more than
-        `MOST_ALIKE`."""
+        `MOST_ALIKE`. Raises MisconfiguredError for a column that the index has not."""
+        if column not in self.columns:
+            raise MisconfiguredError(
+                Reason.DOCUMENT_INVALID,
+                f"{self._kind.capitalize()} cannot be matched by {field_of(column)}.",
+                remedy=f"Match them by one of {', '.join(MATCHED_FIELDS.get(self._kind, ()))}.",
+            )
         places: dict[str, dict[str, str]] = {}
         for value in {comparable(one, ignore_case=True) for one in values}:
             partition_key, digest = _place(self._kind, column, value)
@@ -51,19 +65,23 @@ class MatchRows:
 
 
 def match_keys(kind: str, key: Key, values: Mapping[str, object]) -> Iterator[IndexKey]:
-    """Where a record with these values stands."""
-    for column in sorted(MATCHED & values.keys()):
+    """Where a record stands that has these values."""
+    for column in sorted(MATCHED.get(kind, frozenset()) & values.keys()):
         value = comparable(values[column], ignore_case=True) if values[column] is not None else ""
         if value:
             partition_key, digest = _place(kind, column, value)
             yield IndexKey(partition_key, f"{digest}|{key.text}")
 
 
-def match_rows(kind: str, row: Row) -> dict[IndexKey, Mapping[str, Value]]:
-    """The rows by which a record is matched, but for the moment at which each was saved; none of an alias."""
+def match_rows(kind: str, row: Row, only: Collection[str] | None = None) -> dict[IndexKey, Mapping[str, Value]]:
+    """The rows by which a record is matched, or those of some columns, but for the moment at which each was saved; none
+    of an alias."""
+    if row.values.get("alias_of"):
+        return {}
     key = Key(row.partition_key, row.row_key)
     columns: dict[str, Value] = {"partition": key.partition, "row": key.row}
-    return {} if row.values.get("alias_of") else dict.fromkeys(match_keys(kind, key, row.values), columns)
+    values = row.values if only is None else {column: row.values[column] for column in only if column in row.values}
+    return dict.fromkeys(match_keys(kind, key, values), columns)
 
 
 def _place(kind: str, column: str, value: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 
 from shared.hosts import HostUse, Service
 from shared.imports.documents import RAW, BrakeDocument, SiteRuleDocument
-from shared.records.comparison import MEANINGLESS
+from shared.records.comparison import MATCHED_FIELDS, MEANINGLESS
 from shared.records.documents.sites import SiteDocument
 from shared.rules.expressions import ExpressionError, compile_expression
 from shared.settings.base import Document, DocumentName, Reference, SettingsDocument, ShortText, Text, standing_twice
@@ -181,6 +181,8 @@ class AuthRocketRealmDocument(SettingsDocument):
                     f"{match.field} has no mapping from the source: nothing could be matched by it; map it, or write "
                     "a match_order without it"
                 )
+            if match.field not in MATCHED_FIELDS["users"]:
+                raise ValueError(f"users are matched by {', '.join(MATCHED_FIELDS['users'])}, and by no other field")
         return value
 
     @field_validator("ticket_on_admin_grant")

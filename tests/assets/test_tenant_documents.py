@@ -34,6 +34,13 @@ def test_a_matching_field_without_a_mapping_is_refused() -> None:  # AWS-14
     assert "serial-number has no mapping" in message
 
 
+def test_a_matching_field_that_tells_none_from_another_is_refused() -> None:
+    mappings = [*tenant()["field_mappings"], {"source": "InstanceType", "field": "model"}]
+    [(path, message)] = _faults(tenant(field_mappings=mappings, matching_field="model"))
+    assert path == "matching_field"
+    assert "assets are matched by name, asset-number, serial-number, host-name" in message
+
+
 def test_a_matching_field_of_a_fixed_value_is_refused() -> None:
     mappings = [*tenant()["field_mappings"], {"fixed": "Acorn", "field": "owner"}]
     [(path, _)] = _faults(tenant(field_mappings=mappings, matching_field="owner"))

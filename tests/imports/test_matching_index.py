@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.errors import MisconfiguredError
+from shared.imports.plan.model import MatchOn
 from shared.index.index import Index
-from shared.records.comparison import MOST_ALIKE, comparable
-from shared.records.match_rows import MATCHED_FIELDS, MatchRows
+from shared.records.comparison import MATCHED_FIELDS, MOST_ALIKE, comparable
+from shared.records.match_rows import MatchRows
 from shared.records.model import Key, column_of
 from shared.storage.rows import Create, Row, Value
 from shared.storage.tables import Condition, Page, Table, Where
@@ -205,7 +207,7 @@ def test_the_index_finds_each_record_by_each_way_to_write_its_value(
     stored: list[tuple[str, int, str]], asked: set[str]
 ) -> None:
     matches = MatchRows(Index(_ShortPages("index")), "assets")
-    column = column_of(MATCHED_FIELDS[0])
+    column = column_of(MATCHED_FIELDS["assets"][1])
     for partition_key, row, value in stored:
         matches.announce([(Key(partition_key, str(row)), {column: value, "f_name": value})], BEGINNING)
     found = matches.find(column, asked)
@@ -215,3 +217,21 @@ def test_the_index_finds_each_record_by_each_way_to_write_its_value(
         for value in folded
     }
     assert {value: set(keys) for value, keys in found.items()} == {v: keys for v, keys in expected.items() if keys}
+
+
+def test_an_asset_made_by_hand_is_found_by_its_name_at_once() -> None:
+    case = Ec2Case()
+    case.changes = {"matching_field": "name"}
+    world = World(case)
+    world.settle()
+    world.add("M-1", name="Payroll")
+    world.far.put("i-1", name="Payroll")
+    assert world.run(preview=True).counts["update"] == 1
+    world.run()
+    assert world.rows()["M-1"]["claimed_by"] == world.key("i-1").text
+
+
+def test_by_a_field_that_the_index_has_not_nothing_is_matched_in_silence(world: World) -> None:
+    rows = world.runner.sources[world.case.kind].rows
+    with pytest.raises(MisconfiguredError, match="cannot be matched by notes"):
+        rows.find(MatchOn(column_of("notes")), ["x"])

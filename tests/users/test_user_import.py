@@ -371,6 +371,7 @@ def test_a_value_that_does_not_fit_is_an_error_of_its_user_alone(desk: Desk) -> 
         ({"default_site": "nowhere"}, "default_site", "there is no document sites/nowhere"),
         ({"ticket_on_admin_grant": True}, "ticket_on_admin_grant", "needs organisations: true"),
         ({"match_order": [{"field": "phone"}]}, "match_order", "phone has no mapping"),
+        ({"match_order": [{"field": "locale"}]}, "match_order", "users are matched by email, username"),
         ({"field_mappings": [{"source": "a ||", "field": "name"}]}, "field_mappings.0.source", "no JMESPath"),
         ({"field_mappings": [{"source": "a", "field": "shoe"}]}, "field_mappings.0", "is no field of users"),
         (

@@ -11,14 +11,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 from shared.assets.documents.asset_fields import STANDARD_FIELDS, AssetFieldDocument
 from shared.assets.documents.asset_types import DEFAULT_GROUP, AssetTypeDocument
 from shared.assets.documents.aws_access import AccessKeyDocument, WebIdentityDocument
-from shared.assets.documents.aws_accounts import (
-    PARTITIONS,
-    OrganizationDocument,
-    Partition,
-    RoleArn,
-)
+from shared.assets.documents.aws_accounts import PARTITIONS, OrganizationDocument, Partition, RoleArn
 from shared.imports.documents import RAW, BrakeDocument, SiteRuleDocument
-from shared.records.comparison import MEANINGLESS
+from shared.records.comparison import MATCHED_FIELDS, MEANINGLESS
 from shared.records.documents.sites import SiteDocument
 from shared.rules.documents import CriterionDocument
 from shared.rules.expressions import ExpressionError, Read, compile_expression
@@ -228,9 +223,10 @@ class AwsTenantDocument(SettingsDocument):
     @classmethod
     def _matching_field_is_mapped(cls, value: str | None, info: ValidationInfo) -> str | None:
         mappings: tuple[FieldMappingDocument, ...] = info.data.get("field_mappings", ())
-        mapping = next((one for one in mappings if one.target == value), None)
-        if value is not None and mappings and (mapping is None or mapping.fixed is not None):
+        if value is not None and mappings and value not in {one.target for one in mappings if one.fixed is None}:
             raise ValueError(f"{value} has no mapping from the source: nothing could be matched by it")
+        if value is not None and value not in MATCHED_FIELDS["assets"]:
+            raise ValueError(f"assets are matched by {', '.join(MATCHED_FIELDS['assets'])}, and by no other field")
         return value
 
     @model_validator(mode="after")
