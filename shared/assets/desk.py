@@ -1,6 +1,6 @@
 """Assets as people use them: lists, edits, and the explanation of one asset."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from shared.assets.documents.asset_fields import STANDARD_FIELDS, AssetFieldDocument
@@ -11,12 +11,15 @@ from shared.assets.model import asset_id_of, parse_asset_id
 from shared.records.desk import RecordDesk
 from shared.records.documents.sites import site_fault
 from shared.records.editor import record_as_json
-from shared.records.model import ACTIVE, CUSTOM, SITE, TYPE, Key, column_of
-from shared.storage.rows import Row, unpack
+from shared.records.model import ACTIVE, CUSTOM, SITE, TYPE, Key
+from shared.storage.rows import Row
 
 
-class AssetDesk(RecordDesk):
+class AssetDesk(RecordDesk[AwsTenantDocument]):
     """The desk of assets."""
+
+    imported_by = AwsTenantDocument
+    importer_word = "tenant"
 
     def _partitions(self, texts: Mapping[str, str]) -> tuple[str, str]:
         account, region = texts.get("account", ""), texts.get("region", "")
@@ -24,53 +27,24 @@ class AssetDesk(RecordDesk):
             return f"aws:{account}:{region}", ""
         return (f"aws:{account}:", f"aws:{account};") if account else ("", "")
 
-    def explain(self, asset_id: str) -> dict[str, Any]:
-        """The instance as last read, each value with its expression, what gave type and site, and the history.
+    def _source_of(self, row: Row) -> dict[str, Any] | None:
+        source = super()._source_of(row)
+        return None if source is None else completed(source, source["account"], source["region"])
 
-        The values and reasons are those of the tenant's document as it is now.
-        """
-        row = self._editing.get(self._key_of(asset_id))
-        source = unpack(row, "source")
-        tenant = self._importer(AwsTenantDocument, row)
-        stored = self._settings.find(AwsTenantDocument, tenant) if tenant else None
-        values: list[dict[str, Any]] = []
-        explanation: tuple[str, ...] = ()
-        if source is not None:
-            source = completed(source, source["account"], source["region"])
-        if source is not None and stored is not None:
-            types = {one.document.title: one.name for one in self._settings.list(AssetTypeDocument)}
-            mapping = AssetMapping(stored.document, types, frozenset())
-            locks = row.text("locks").split()
-            values = [
-                {
-                    "field": one.field,
-                    "expression": one.expression,
-                    "value": one.value,
-                    "stored": row.values.get(column_of(one.field)),
-                    "locked_fields": column_of(one.field) in locks,
-                }
-                for one in mapping.explain_values(source)
-            ]
-            desired = mapping.map_record(source)
-            explanation = desired.explain() or tuple(
-                sentence for sentence in (desired.error, desired.skip, desired.gone) if sentence
-            )
-        return {
-            **self._shown(row),
-            "tenant": tenant,
-            "source": source,
-            "source_read_at": row.time("source_read_at"),
-            "values": values,
-            "explanation": list(explanation),
-            "history": self.history(asset_id)[0],
-        }
+    def _explained(
+        self, document: AwsTenantDocument, source: dict[str, Any]
+    ) -> tuple[Iterable[Mapping[str, Any]], Sequence[str]]:
+        types = {one.document.title: one.name for one in self._settings.list(AssetTypeDocument)}
+        mapping = AssetMapping(document, types, frozenset())
+        desired = mapping.map_record(source)
+        return mapping.explain_values(source), desired.explain() or (desired.error, desired.skip, desired.gone)
 
     def _key_of(self, record_id: str) -> Key:
         return parse_asset_id(record_id)
 
     def _shown(self, row: Row) -> dict[str, Any]:
         answer = {"id": asset_id_of(Key(row.partition_key, row.row_key)), **record_as_json(row)}
-        return {**answer, "imported_by": self._importer(AwsTenantDocument, row)}
+        return {**answer, "imported_by": self._importer(row)}
 
     def _fault_of(self, field: str, value: object) -> str | None:
         if field == ACTIVE or field in STANDARD_FIELDS:

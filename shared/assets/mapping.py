@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from shared.assets.documents.aws_tenants import AwsTenantDocument, FieldMappingDocument, compile_source
@@ -35,15 +34,6 @@ class MappedField(NamedTuple):
     column: str
     mapping: FieldMappingDocument
     read: Read
-
-
-@dataclass(frozen=True)
-class Explained:
-    """One mapped value with where it came from."""
-
-    field: str
-    expression: str
-    value: Value | None
 
 
 def completed(instance: dict[str, Any], account: str, region: str) -> dict[str, Any]:
@@ -156,7 +146,7 @@ class AssetMapping:
             explain=self._explainer(view),
         )
 
-    def explain_values(self, instance: Mapping[str, Any]) -> Iterator[Explained]:
+    def explain_values(self, instance: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Each mapped value with its expression."""
         for target, _, mapping, read in self.fields:
             expression = mapping.source if mapping.source is not None else f"fixed: {mapping.fixed}"
@@ -164,7 +154,7 @@ class AssetMapping:
                 value = storable(target, read(instance))
             except (ExpressionError, ValueFaultError) as error:
                 expression, value = f"{expression} ({error})", None
-            yield Explained(target, expression, value)
+            yield {"field": target, "expression": expression, "value": value}
 
     def _type_of(self, record: Mapping[str, object]) -> tuple[str | None, tuple[str, ...]]:
         choice = self._document.asset_type

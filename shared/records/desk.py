@@ -2,10 +2,10 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from shared.index.terms import search_words
 from shared.records.editor import RecordEditor
@@ -15,8 +15,10 @@ from shared.records.table import RecordTable
 from shared.settings.base import SettingsDocument
 from shared.settings.store import SettingsStore
 from shared.storage.etags import short_etag
-from shared.storage.rows import Row, Value
+from shared.storage.rows import Row, Value, unpack
 from shared.storage.tables import AnyOf, Condition, partition
+
+D = TypeVar("D", bound=SettingsDocument)
 
 # As many changes as an explanation shows; the rest stands in the history.
 NEWEST_CHANGES = 50
@@ -68,8 +70,12 @@ class RecordFilters:
             yield column_of(self.texts["field"]), frozenset({value, *truth})
 
 
-class RecordDesk(ABC):
+class RecordDesk(ABC, Generic[D]):
     """What is the same for every feature's records. Ids are as they stand in addresses."""
+
+    # The documents that import these records, and what answers call one.
+    imported_by: type[D]
+    importer_word: str
 
     def __init__(
         self,
@@ -113,6 +119,33 @@ class RecordDesk(ABC):
             {"action": one.action, "at": one.at, "by": one.by, "changes": one.changes} for one in entries
         ], following
 
+    def explain(self, record_id: str) -> dict[str, Any]:
+        """The record as its source gave it last, each value and where it came from, what gave type and site, and the
+        history.
+
+        The values and reasons are those of the importing document as it is now.
+        """
+        row = self._editing.get(self._key_of(record_id))
+        source, importer, locks = self._source_of(row), self._importer(row), row.text("locks").split()
+        stored = self._settings.find(self.imported_by, importer) if importer and source is not None else None
+        values, reasons = ((), ()) if stored is None or source is None else self._explained(stored.document, source)
+        return {
+            **self._shown(row),
+            self.importer_word: importer,
+            "source": source,
+            "source_read_at": row.time("source_read_at"),
+            "values": [
+                {
+                    **one,
+                    "stored": row.values.get(column_of(one["field"])),
+                    "locked_fields": column_of(one["field"]) in locks,
+                }
+                for one in values
+            ],
+            "explanation": [reason for reason in reasons if reason],
+            "history": self.history(record_id)[0],
+        }
+
     def page(
         self, filters: RecordFilters, *, size: int, after: str | None, sites: frozenset[str] | None = None
     ) -> tuple[list[dict[str, Any]], str | None, datetime]:
@@ -144,13 +177,21 @@ class RecordDesk(ABC):
             tuple(where), (begin, end), words, equal, filters.active, sites, filters.updated_after, size, after
         )
 
-    def _importer(self, cls: type[SettingsDocument], row: Row) -> str | None:
+    def _importer(self, row: Row) -> str | None:
         """The document that imports the record now; None when none does, or nobody imported it."""
         name = row.text("document")
-        if not name or self._settings.find_any(cls, name) is not None:
+        if not name or self._settings.find_any(self.imported_by, name) is not None:
             return name or None
         partition_key = Key.parse(row.text("claimed_by")).partition or row.partition_key
         return self._reader(partition_key, name) or None
+
+    def _source_of(self, row: Row) -> dict[str, Any] | None:
+        """The record as its source gave it last; None when it is not kept, or no source has it."""
+        return unpack(row, "source")  # type: ignore[no-any-return]
+
+    @abstractmethod
+    def _explained(self, document: D, source: dict[str, Any]) -> tuple[Iterable[Mapping[str, Any]], Sequence[str]]:
+        """What the document makes of the record: each value with its `field`, and why it is so."""
 
     @abstractmethod
     def _partitions(self, texts: Mapping[str, str]) -> tuple[str, str]:

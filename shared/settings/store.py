@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any, TypeVar
 
 from shared.access.audit import UNAUDITED, Audit, AuditedChange, AuditKind
@@ -62,8 +63,26 @@ class _OvertakenError(ChangedMeanwhileError):
     """Somebody else wrote between the read and the write."""
 
 
-# What applying would do with a document, the document, and what is there.
-_Planned = tuple[SettingsChange, SettingsDocument, AnyStored | None]
+@dataclass(frozen=True)
+class _Written:
+    """A document that is to be written, and what is there."""
+
+    cls: type[SettingsDocument]
+    name: str
+    document: SettingsDocument
+    present: AnyStored | None
+
+    @property
+    def thing(self) -> str:
+        return f"{self.cls.kind}/{self.name}"
+
+    @property
+    def action(self) -> str:
+        return "created" if self.present is None else "updated"
+
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        return document_as_json(self.document)
 
 
 class SettingsStore(SettingsReader):
@@ -107,12 +126,12 @@ class SettingsStore(SettingsReader):
             raise ChangedMeanwhileError(f"The document {kind}/{name} is not there any more.")
         if present is not None:
             check_version(f"The document {kind}/{name}", if_match, str(present.version))
-        planned = PlannedSettings(self, {(kind, name): document})
-        faults = self._faults_beside(cls, name, document, present, planned, self.snapshot())
+        written = _Written(cls, name, document, present)
+        faults = self._faults_beside(written, PlannedSettings(self, {(kind, name): document}), self.snapshot())
         if faults:
-            raise document_invalid(f"{kind}/{name}", faults)
+            raise document_invalid(written.thing, faults)
         with self.guards.writing() as announcements:
-            return self._write(cls, name, document, present, by, announcements), present is None
+            return self._write(written, by, announcements), present is None
 
     def delete(self, kind: str, name: str, *, by: str, if_match: str | None) -> None:
         """Remove a document that nothing names. Raises ConflictError that lists what still does."""
@@ -138,8 +157,9 @@ class SettingsStore(SettingsReader):
                 Reason.IN_USE, f"The document {kind}/{name} is used by {records}.", remedy="Change those first."
             )
         version = present.version + 1
-        history = self._history_row(kind, name, "deleted", version, present.content, by)
-        change = _audited(kind, name, "deleted", by, present.content, None)
+        columns = _columns(present.content, by, version, self._now())
+        history = _history_row(kind, name, "deleted", version, columns)
+        change = _audited(f"{kind}/{name}", "deleted", by, present.content, None)
         self._transact(kind, [Delete(_key(name), present.etag), Create(history), *guards], change)
 
     def apply(
@@ -150,145 +170,101 @@ class SettingsStore(SettingsReader):
         All are checked before the first is written, and again when somebody else wrote one of them meanwhile. Raises
         InvalidInputError with every fault of every document, ChangedMeanwhileError when others write all the time.
         """
-        written: dict[tuple[str, str], SettingsChange] = {}
+        done: dict[str, SettingsChange] = {}
 
         def apply_once() -> list[SettingsChange]:
             changes = self._changes(documents)
             with self.guards.writing() as announcements:
-                for change, document, present in () if dry_run else changes:
+                for change, written in () if dry_run else changes:
                     if change.action == "unchanged":
                         continue
-                    cls = self.kinds.get(change.kind)
-                    self._write(cls, change.name, document, present, by, announcements)
+                    self._write(written, by, announcements)
                     # What the first of several writes replaced is what applying changed.
-                    first = written.get((change.kind, change.name), change)
-                    written[change.kind, change.name] = replace(change, action=first.action, before=first.before)
-            return [written.get((change.kind, change.name), change) for change, _, _ in changes]
+                    first = done.get(written.thing, change)
+                    done[written.thing] = replace(change, action=first.action, before=first.before)
+            return [done.get(written.thing, change) for change, written in changes]
 
         return _retry_when_overtaken(apply_once)
 
     # Within
 
-    def _changes(self, documents: Sequence[ReceivedDocument]) -> Sequence[_Planned]:
+    def _changes(self, documents: Sequence[ReceivedDocument]) -> Sequence[tuple[SettingsChange, _Written]]:
         """What applying would do to what is there now, in the order in which it can be done."""
         faults: list[Fault] = []
         checked: dict[tuple[str, str], SettingsDocument] = {}
-        for written in documents:
-            key = (written.kind, written.name)
+        for received in documents:
+            key = (received.kind, received.name)
             try:
                 if key in checked:
-                    raise document_invalid(f"{written.kind}/{written.name}", [Fault("", "stands twice")])
-                checked[key] = check_document(self.kinds.get(written.kind), written.name, written.content)
+                    raise document_invalid(f"{received.kind}/{received.name}", [Fault("", "stands twice")])
+                checked[key] = check_document(self.kinds.get(received.kind), received.name, received.content)
             except InvalidInputError as error:
                 faults += [Fault(_path(key, fault.path), fault.message) for fault in error.faults]
             except NotFoundError as error:
                 faults.append(Fault(_path(key, "kind"), error.message))
         order = {kind: position for position, kind in enumerate(self.kinds.names)}
         find, planned = self.snapshot(), PlannedSettings(self, checked)
-        changes: list[_Planned] = []
+        changes: list[tuple[SettingsChange, _Written]] = []
         for key in sorted(checked, key=lambda key: (order[key[0]], key[1])):
             kind, name = key
-            document, present = checked[key], find(self.kinds.get(kind), name)
-            cls = self.kinds.get(kind)
-            found = self._faults_beside(cls, name, document, present, planned, find)
-            found += self._faults_of_rows(cls, name, document, present)
+            document, cls = checked[key], self.kinds.get(kind)
+            written = _Written(cls, name, document, present := find(cls, name))
+            found = [*self._faults_beside(written, planned, find), *self._faults_of_rows(written)]
             faults += [Fault(_path(key, fault.path), fault.message) for fault in found]
-            before, after = None if present is None else present.content, document_as_json(document)
+            before, after = None if present is None else present.content, written.content
             action = "created" if before is None else "unchanged" if before == after else "updated"
-            changes.append((SettingsChange(kind, name, action, before, after), document, present))
+            changes.append((SettingsChange(kind, name, action, before, after), written))
         if faults:
             raise document_invalid("set", faults)
         return changes
 
-    def _faults_beside(
-        self,
-        cls: type[SettingsDocument],
-        name: str,
-        document: SettingsDocument,
-        present: AnyStored | None,
-        planned: PlannedSettings,
-        find: Find,
-    ) -> list[Fault]:
+    def _faults_beside(self, written: _Written, planned: PlannedSettings, find: Find) -> list[Fault]:
         """What is wrong with the document beside the others as they will be."""
-        faults = check_references(self.kinds, find, cls, name, document, present, planned.also)
+        name, document = written.name, written.document
+        faults = check_references(self.kinds, find, written.cls, name, document, written.present, planned.also)
         for check in self._checks:
             faults += check(name, document, planned)
         return faults
 
-    def _faults_of_rows(
-        self, cls: type[SettingsDocument], name: str, document: SettingsDocument, present: AnyStored | None
-    ) -> list[Fault]:
+    def _faults_of_rows(self, written: _Written) -> list[Fault]:
         """Why storage would refuse the document, asked before the first of a set is written."""
         try:
-            check_transaction(cls.kind, self._operations(cls, name, document, present, "", 1)[0])
+            check_transaction(written.cls.kind, self._operations(written, "", 1, self._now()))
         except (RowRefusedError, TooLargeError) as error:
             return [Fault("", f"cannot be stored: {error}")]
         return []
 
-    def _write(
-        self,
-        cls: type[SettingsDocument],
-        name: str,
-        document: SettingsDocument,
-        present: AnyStored | None,
-        by: str,
-        announcements: Announcements,
-    ) -> StoredDocument[SettingsDocument]:
+    def _write(self, written: _Written, by: str, announcements: Announcements) -> StoredDocument[SettingsDocument]:
         """The version that was written: what is read afterwards may be somebody else's already, or gone."""
-        announcements.announce(f"{cls.kind}/{name}", new_references(document, present))
+        present = written.present
+        announcements.announce(written.thing, new_references(written.document, present))
         try:
-            version = 1 if present is None else present.version + 1
-            return self._write_version(cls, name, document, present, by, version)
+            return self._write_version(written, by, 1 if present is None else present.version + 1)
         except _OvertakenError:
             if present is not None:
                 raise
             # The name was used before. Its versions go on, so that none that somebody holds means another document.
-            version = self._last_version(cls.kind, name) + 1
-            return self._write_version(cls, name, document, None, by, version)
+            return self._write_version(written, by, self._last_version(written.cls.kind, written.name) + 1)
 
-    def _write_version(
-        self,
-        cls: type[SettingsDocument],
-        name: str,
-        document: SettingsDocument,
-        present: AnyStored | None,
-        by: str,
-        version: int,
-    ) -> StoredDocument[SettingsDocument]:
-        operations, now = self._operations(cls, name, document, present, by, version)
-        before = None if present is None else present.content
-        action = "created" if present is None else "updated"
-        change = _audited(cls.kind, name, action, by, before, document_as_json(document))
-        etag = self._transact(cls.kind, operations, change)
-        return StoredDocument(name, document, etag, version, now, by)
+    def _write_version(self, written: _Written, by: str, version: int) -> StoredDocument[SettingsDocument]:
+        now = self._now()
+        before = None if written.present is None else written.present.content
+        change = _audited(written.thing, written.action, by, before, written.content)
+        etag = self._transact(written.cls.kind, self._operations(written, by, version, now), change)
+        return StoredDocument(written.name, written.document, etag, version, now, by)
 
-    def _operations(
-        self,
-        cls: type[SettingsDocument],
-        name: str,
-        document: SettingsDocument,
-        present: AnyStored | None,
-        by: str,
-        version: int,
-    ) -> tuple[Sequence[Operation], datetime]:
-        """What writes a version with its history, and the moment that stands in it."""
-        now, content = self._now(), document_as_json(document)
-        columns: dict[str, Value] = {"changed_at": now, "changed_by": by, "version": version}
-        row = Row(
-            cls.kind, _key(name), {**pack("document", content), **columns}, present.etag if present is not None else ""
-        )
-        action = "created" if present is None else "updated"
-        history = self._history_row(cls.kind, name, action, version, content, by)
-        return [Replace(row) if present is not None else Create(row), Create(history)], now
+    def _operations(self, written: _Written, by: str, version: int, now: datetime) -> Sequence[Operation]:
+        """What writes a version with its history."""
+        kind, name, columns = written.cls.kind, written.name, _columns(written.content, by, version, now)
+        row = Row(kind, _key(name), columns)
+        history = Create(_history_row(kind, name, written.action, version, columns))
+        if written.present is None:
+            return [Create(row), history]
+        return [Replace(replace(row, etag=written.present.etag)), history]
 
     def _last_version(self, kind: str, name: str) -> int:
         newest = self._table.page([partition(kind), *row_key_prefix(f"h:{name}:")], select=["version"], size=1).rows
         return newest[0].number("version") if newest else 0
-
-    def _history_row(self, kind: str, name: str, action: str, version: int, content: Any, by: str) -> Row:
-        now = self._now()
-        columns: dict[str, Value] = {"action": action, "changed_at": now, "changed_by": by, "version": version}
-        return Row(kind, f"h:{name}:{descending(version)}", {**pack("document", content), **columns})
 
     def _transact(self, kind: str, operations: Sequence[Operation], change: AuditedChange) -> str:
         """The ETag of the document's row."""
@@ -316,11 +292,18 @@ def _retry_when_overtaken(write: Callable[[], T]) -> T:
     return write()
 
 
-def _audited(kind: str, name: str, action: str, by: str, before: Any, after: Any) -> AuditedChange:
+def _audited(thing: str, action: str, by: str, before: Any, after: Any) -> AuditedChange:
     # What stands in an unreadable row may be no object.
     was, becomes = (content if isinstance(content, Mapping) else None for content in (before, after))
-    thing = f"{kind}/{name}"
     return AuditedChange(AuditKind.SETTINGS, action, thing, by, before=was, after=becomes, names_told=_NAMES_OF_SECRETS)
+
+
+def _columns(content: Any, by: str, version: int, now: datetime) -> dict[str, Value]:
+    return {**pack("document", content), "changed_at": now, "changed_by": by, "version": version}
+
+
+def _history_row(kind: str, name: str, action: str, version: int, columns: Mapping[str, Value]) -> Row:
+    return Row(kind, f"h:{name}:{descending(version)}", {**columns, "action": action})
 
 
 def _key(name: str) -> str:

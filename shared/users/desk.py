@@ -1,14 +1,14 @@
 """Desk users as people use them: lists, edits, and the explanation of one user."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from shared.records.desk import RecordDesk
 from shared.records.documents.sites import site_fault
 from shared.records.editor import record_as_json
-from shared.records.model import ACTIVE, CUSTOM, SITE, TYPE, Key, column_of
+from shared.records.model import ACTIVE, CUSTOM, SITE, TYPE, Key
 from shared.settings.base import NAME_PATTERN
-from shared.storage.rows import Row, unpack
+from shared.storage.rows import Row
 from shared.text import escape_key
 from shared.users.documents import STANDARD_FIELDS, AuthRocketRealmDocument
 from shared.users.mapping import ORGANISATIONS, UserMapper
@@ -26,48 +26,24 @@ def parse_user_id(text: str) -> Key:
     return Key(":".join(parts[:-1]), parts[-1])
 
 
-class UserDesk(RecordDesk):
+class UserDesk(RecordDesk[AuthRocketRealmDocument]):
     """The desk of users."""
+
+    imported_by = AuthRocketRealmDocument
+    importer_word = "realm"
 
     def _partitions(self, texts: Mapping[str, str]) -> tuple[str, str]:
         return (partition_of(escape_key(texts["realm"])) if "realm" in texts else ""), ""
 
-    def explain(self, user_id: str) -> dict[str, Any]:
-        """The user as last read, each value with its expression, what gave the site, and the history.
-
-        The values and reasons are those of the realm's document as it is now.
-        """
-        row = self._editing.get(self._key_of(user_id))
-        source = unpack(row, "source")
-        realm = self._importer(AuthRocketRealmDocument, row)
-        stored = self._settings.find(AuthRocketRealmDocument, realm) if realm else None
-        values: list[dict[str, Any]] = []
-        explanation: tuple[str, ...] = ()
-        if source is not None and stored is not None:
-            mapper = UserMapper(stored.document)
-            user = SourceUser(str(source["id"]), source.get("state") != "inactive", source)
-            locks = row.text("locks").split()
-            values = [
-                {
-                    **one,
-                    "stored": row.values.get(column_of(one["field"])),
-                    "locked_fields": column_of(one["field"]) in locks,
-                }
-                for one in mapper.explain_fields(user)
-            ]
-            listed = source.get("memberships")
-            memberships = None if listed is None else [Membership.from_json(one) for one in listed]
-            desired = mapper.map_record(user, memberships)
-            explanation = desired.explain() or tuple(one for one in (desired.error, desired.gone) if one)
-        return {
-            **self._shown(row),
-            "realm": realm,
-            "source": source,
-            "source_read_at": row.time("source_read_at"),
-            "values": values,
-            "explanation": list(explanation),
-            "history": self.history(user_id)[0],
-        }
+    def _explained(
+        self, document: AuthRocketRealmDocument, source: dict[str, Any]
+    ) -> tuple[Iterable[Mapping[str, Any]], Sequence[str]]:
+        mapper = UserMapper(document)
+        user = SourceUser(str(source["id"]), source.get("state") != "inactive", source)
+        listed = source.get("memberships")
+        memberships = None if listed is None else [Membership.from_json(one) for one in listed]
+        desired = mapper.map_record(user, memberships)
+        return mapper.explain_fields(user), desired.explain() or (desired.error, desired.gone)
 
     def _key_of(self, record_id: str) -> Key:
         return parse_user_id(record_id)
@@ -76,7 +52,7 @@ class UserDesk(RecordDesk):
         answer = {"id": user_id_of(Key(row.partition_key, row.row_key)), **record_as_json(row)}
         # Users have no type.
         answer.pop(TYPE, None)
-        answer["imported_by"] = self._importer(AuthRocketRealmDocument, row)
+        answer["imported_by"] = self._importer(row)
         return {**answer, "email": answer["fields"].get("email"), "memberships": memberships_in(row.values)}
 
     def _fault_of(self, field: str, value: object) -> str | None:
