@@ -47,7 +47,9 @@ def terms_of(texts: Iterable[str | None]) -> tuple[str, ...]:
 def _terms_of_text(whole: str) -> list[str]:
     words = _APART.split(whole)
     inner = [part for word in words if not _COMMON.match(word) for part in _INNER.split(word) if not part.isdigit()]
-    found = dict.fromkeys(term for term in (whole, *words, *inner) if len(term) >= _SHORTEST)
+    # A plus sign of an address that nobody encoded comes as a blank: then what follows it is a word.
+    behind = [word.partition("+")[2] for word in words if "@" in word and "+" in word]
+    found = dict.fromkeys(term for term in (whole, *words, *behind, *inner) if len(term) >= _SHORTEST)
     return list(found)[:_MOST_OF_A_TEXT]
 
 

@@ -1,6 +1,5 @@
 """Records as people use them: shown, added by hand, edited, with their history. What a record is, its feature says."""
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,12 +9,13 @@ from typing import Any, Generic, TypeVar
 from shared.index.terms import search_words
 from shared.records.editor import RecordEditor
 from shared.records.lists import RecordLists, RecordQuery
+from shared.records.look_ups import meanings, stored_as
 from shared.records.model import ACTIVE, SITE, TYPE, Key, column_of
 from shared.records.table import RecordTable
 from shared.settings.base import SettingsDocument
 from shared.settings.store import SettingsStore
 from shared.storage.etags import short_etag
-from shared.storage.rows import Row, Value, unpack
+from shared.storage.rows import Row, unpack
 from shared.storage.tables import AnyOf, Condition, partition
 
 D = TypeVar("D", bound=SettingsDocument)
@@ -24,21 +24,10 @@ D = TypeVar("D", bound=SettingsDocument)
 NEWEST_CHANGES = 50
 # Of parameters that take several values, with commas between them.
 _COLUMNS = {TYPE: TYPE, SITE: SITE, "tenant": "document", "owner": column_of("owner")}
-
-
-# As an address with and without its capitals.
-_MOST_TEXTS_ASKED = 2
-_NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,15})?", re.ASCII)
-
-
-def written(text: str) -> Sequence[Value]:
-    """What a person may mean who writes so: the text, the number or the truth."""
-    if text in {"true", "false"}:
-        return (text, text == "true")
-    if _NUMBER.fullmatch(text):
-        # A column of numbers with decimals has some without.
-        return (text, float(text)) if "." in text else (text, int(text), float(text))
-    return (text,)
+# Of documents, which are written in one way.
+_NAMES = frozenset({TYPE, SITE, "document"})
+# A query of the table service takes 15 comparisons, and there are others beside them.
+_MOST_VALUES_ASKED = 8
 
 
 @dataclass(frozen=True)
@@ -53,21 +42,19 @@ class RecordFilters:
     @property
     def sites(self) -> frozenset[str] | None:
         """The sites that are asked for; None for all."""
-        return frozenset(self.texts[SITE].split(",")) if SITE in self.texts else None
+        return frozenset(text.strip().lower() for text in self.texts[SITE].split(",")) if SITE in self.texts else None
 
     def accepted(self) -> Iterator[tuple[str, frozenset[str]]]:
         """The accepted texts by column."""
         for name, column in _COLUMNS.items():
             if name in self.texts:
-                yield column, frozenset(self.texts[name].split(","))
+                asked = [text.strip() for text in self.texts[name].split(",")]
+                # Names of documents have no capitals.
+                yield column, frozenset(asked if name == "owner" else (text.lower() for text in asked))
         if "email" in self.texts:
-            # A plus sign in an address of the web is a blank, and no address has one. Imports store lower case.
-            address = self.texts["email"].strip().replace(" ", "+")
-            yield column_of("email"), frozenset({address, address.lower()})
+            yield column_of("email"), frozenset(meanings(self.texts["email"]))
         if "field" in self.texts:
-            value = self.texts.get("value", "")
-            truth = {value.lower()} & {"true", "false"}
-            yield column_of(self.texts["field"]), frozenset({value, *truth})
+            yield column_of(self.texts["field"]), frozenset(meanings(self.texts.get("value", "")))
 
 
 class RecordDesk(ABC, Generic[D]):
@@ -161,10 +148,11 @@ class RecordDesk(ABC, Generic[D]):
         elif begin:
             where.append(partition(begin))
         equal = {column: accepted for column, accepted in filters.accepted() if column != SITE}
+        written: list[AnyOf] = []
         for column, accepted in equal.items():
-            if len(accepted) <= _MOST_TEXTS_ASKED:
-                values = [value for text in sorted(accepted) for value in written(text)]
-                where.append(AnyOf([Condition(column, "eq", value) for value in values]))
+            values = sorted(accepted) if column in _NAMES else stored_as(accepted)
+            if len(values) <= _MOST_VALUES_ASKED:
+                written.append(AnyOf([Condition(column, "eq", value) for value in values]))
         if filters.active is not None:
             where.append(Condition(ACTIVE, "eq", filters.active))
         if filters.updated_after is not None:
@@ -174,7 +162,16 @@ class RecordDesk(ABC, Generic[D]):
             sites = asked if sites is None else sites & asked
         words = search_words(filters.q) if filters.q else None
         return RecordQuery(
-            tuple(where), (begin, end), words, equal, filters.active, sites, filters.updated_after, size, after
+            tuple(where),
+            (begin, end),
+            words,
+            equal,
+            filters.active,
+            sites,
+            filters.updated_after,
+            size,
+            after,
+            written=tuple(written),
         )
 
     def _importer(self, row: Row) -> str | None:

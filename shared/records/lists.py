@@ -11,9 +11,10 @@ from shared.index.index import Index, Stream
 from shared.index.terms import SearchWords, partition_of_term
 from shared.outbox.gathered import GatheredOutbox
 from shared.records.index_rows import site_partition, terms_of_record, type_partition
+from shared.records.look_ups import is_one_of
+from shared.records.match_rows import MATCHED, stream_of_value
 from shared.records.model import ACTIVE, SITE, TYPE, Key
 from shared.records.table import RecordTable
-from shared.rules.operators import text_of
 from shared.storage.continuation import invalid_continuation_token
 from shared.storage.cursors import decode_cursor, encode_cursor
 from shared.storage.rows import Row
@@ -26,11 +27,15 @@ _MOST_EXAMINED = 2_000
 # A query of the table service takes 15 comparisons, and the caller's own filters are among them.
 _MOST_SITES_ASKED = 8
 _FIRST, _LAST = " ", "\uffff"
+# How a place begins in a list that is looked through for what no query can ask for, and so many pages at once.
+_LOOSELY = "~"
+_PAGES_LOOKED_THROUGH = 20
 
 
 @dataclass(frozen=True)
 class RecordQuery:
-    """Which records. `where` narrows what is read in stored order; `equal` are accepted texts by column, for each.
+    """Which records. `where` narrows what is read in stored order; `equal` are accepted texts by column, for each, and
+    `written` asks for the usual ways to write them.
 
     `partitions` are those from one up to another, or one alone, or all. `sites` None is all, records of no site too.
     """
@@ -44,6 +49,7 @@ class RecordQuery:
     changed_after: datetime | None = None
     size: int = 50
     after: str | None = None
+    written: Sequence[AnyOf] = ()
 
     def includes(self, row: Row) -> bool:
         """Whether the record is one of them."""
@@ -51,7 +57,7 @@ class RecordQuery:
         if begin and not (begin <= row.partition_key < end if end else row.partition_key == begin):
             return False
         for column, accepted in (self.equal or {}).items():
-            if text_of(row.values.get(column)) not in accepted:
+            if not is_one_of(row.values.get(column), accepted):
                 return False
         changed_at = row.time("changed_at") or row.time("created_at")
         if self.changed_after is not None and (changed_at is None or changed_at <= self.changed_after):
@@ -97,7 +103,11 @@ class RecordLists:
             if partition_key not in {one.partition for one in streams}:
                 raise invalid_continuation_token()
             streams = [one._replace(begin=key, including=one.partition > partition_key) for one in streams]
-        return self._indexed(query, streams, as_of)
+        page = self._indexed(query, streams, as_of)
+        if not page.rows and page.next is None and query.after is None and query.written and query.words is None:
+            # Nothing is told to be absent by the index alone.
+            page = self._stored(query)
+        return page
 
     # Within
 
@@ -106,8 +116,22 @@ class RecordLists:
         if query.sites is not None and len(query.sites) <= _MOST_SITES_ASKED:
             where.append(AnyOf([Condition(SITE, "eq", site) for site in sorted(query.sites)]))
         as_of = self._now()
-        page = self._records.page(where, query.size, query.after)
-        return RecordPage([row for row in page.rows if query.includes(row)], page.next, as_of)
+        after = query.after
+        if after is None or not after.startswith(_LOOSELY):
+            page = self._records.page([*where, *query.written], query.size, after)
+            rows = [row for row in page.rows if query.includes(row)]
+            if rows or page.next is not None or after is not None or not query.written:
+                return RecordPage(rows, page.next, as_of)
+            # Nobody wrote it so: perhaps with capitals elsewhere, which no query can ask for.
+            after = _LOOSELY
+        place: str | None = after.removeprefix(_LOOSELY) or None
+        rows = []
+        for _ in range(_PAGES_LOOKED_THROUGH):
+            page = self._records.page(where, query.size, place)
+            rows, place = [row for row in page.rows if query.includes(row)], page.next
+            if rows or place is None:
+                break
+        return RecordPage(rows, None if place is None else _LOOSELY + place, as_of)
 
     def _streams(self, query: RecordQuery) -> list[Stream] | None:
         """Where in the index to look; None when the stored order serves."""
@@ -116,6 +140,9 @@ class RecordLists:
             return [Stream(partition_of_term(self._kind, query.words.first), term, term + _LAST)]
         if query.partitions[0]:
             return None
+        for column, accepted in (query.equal or {}).items():
+            if column in MATCHED.get(self._kind, ()):
+                return sorted({stream_of_value(self._kind, column, one) for one in accepted})
         types = (query.equal or {}).get(TYPE)
         if query.sites is not None and len(query.sites) <= _MOST_SITES_ASKED:
             return [Stream(site_partition(self._kind, site), _FIRST, _LAST) for site in sorted(query.sites)]

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 
 from shared.errors import MisconfiguredError
-from shared.index.index import Index, IndexKey
+from shared.index.index import Index, IndexKey, Stream
 from shared.reasons import Reason
 from shared.records.comparison import MATCHED_FIELDS, MOST_ALIKE, comparable
 from shared.records.model import Key, Values, column_of, field_of
@@ -62,6 +62,12 @@ class MatchRows:
             for digest, rows in self._index.beginning_with(partition_key, by_digest, MOST_ALIKE + 1).items():
                 found[by_digest[digest]] = [Key(row.text("partition"), row.text("row")) for row in rows]
         return found
+
+
+def stream_of_value(kind: str, column: str, value: str) -> Stream:
+    """Where the records stand that may have the value in a column of MATCHED."""
+    partition_key, digest = _place(kind, column, comparable(value, ignore_case=True))
+    return Stream(partition_key, f"{digest}|", f"{digest}~")
 
 
 def match_keys(kind: str, key: Key, values: Mapping[str, object]) -> Iterator[IndexKey]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.records.desk import written
+from shared.records.look_ups import stored_as
 from shared.storage.rest_tables import RestTables
 from shared.storage.rows import Row, Save, Value
 from shared.storage.tables import AnyOf, Condition, Tables, partition, scan
@@ -30,7 +30,7 @@ def test_what_people_write_finds_texts_numbers_and_truths(real: bool, storage: S
     table.transact("written", [Save(Row("written", name, {"f_x": value})) for name, value in VALUES.items()])
 
     def found(text: str) -> set[str]:
-        asked = AnyOf([Condition("f_x", "eq", value) for value in written(text)])
+        asked = AnyOf([Condition("f_x", "eq", value) for value in stored_as([text])])
         return {row.row_key for row in scan(table, [partition("written"), asked])}
 
     assert found("12") == {"text", "whole", "decimal"}
