@@ -1,4 +1,4 @@
-"""Exports over HTTP: tickets, assets and users as CSV or JSON lines, page by page."""
+"""Exports over HTTP: tickets, objects, assets and users as CSV or JSON lines, page by page."""
 
 from urllib.parse import urlencode
 
@@ -29,9 +29,9 @@ _NEXT = {
     "v1/exports/{what}",
     tag="exports",
     access=Role.READER,
-    summary="Export tickets, assets or users",
+    summary="Export tickets, objects, assets or users",
     query=(_FORMAT, _LIMIT, AFTER),
-    path={"what": ("`tickets`, `assets` or `users`.", "assets")},
+    path={"what": ("`tickets`, `objects`, `assets` or `users`.", "assets")},
     answers={
         200: (
             Content(
@@ -45,8 +45,8 @@ _NEXT = {
     refusals=[PAGED, UNKNOWN, {503: (Reason.DOCUMENT_INVALID,)}],
 )
 def export_records(req: func.HttpRequest) -> func.HttpResponse:
-    """All of them, finished and inactive ones too. The host sends an answer only when it is whole, so a page has at
-    most 10 MB, and is made within about a minute: follow `Link` until there is none. A page may be short, even
+    """All of them, finished, gone and inactive ones too. The host sends an answer only when it is whole, so a page
+    has at most 10 MB, and is made within about a minute: follow `Link` until there is none. A page may be short, even
     empty."""
     from shared.overview.exports import WHAT
 

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 _LARGEST_POOL = 300
 # Where what a parameter means is not told by a list of the API.
-_VALUES: Mapping[str, Sequence[str]] = {"what": ("tickets", "assets", "users")}
+_VALUES: Mapping[str, Sequence[str]] = {"what": ("tickets", "objects", "assets", "users")}
 
 
 @dataclass(frozen=True)

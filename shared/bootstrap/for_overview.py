@@ -36,7 +36,12 @@ def exports() -> "Exports":
     from shared.overview.exports import Exports
 
     return Exports(
-        bootstrap.tickets(), bootstrap.assets(), bootstrap.users(), bootstrap.settings(), clock=time.monotonic
+        bootstrap.tickets(),
+        bootstrap.assets(),
+        bootstrap.users(),
+        bootstrap.settings(),
+        clock=time.monotonic,
+        objects_of=lambda rows: bootstrap.object_lists().of_rows(rows),
     )
 
 

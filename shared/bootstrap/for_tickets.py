@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from shared.tickets.desk.editor import TicketEditor
     from shared.tickets.desk.housekeeping import TicketHousekeeping
     from shared.tickets.desk.lists import TicketLists
+    from shared.tickets.desk.objects import ObjectLists
     from shared.tickets.desk.ticket_age import TicketAging
     from shared.tickets.inbound.dead_letters import DeadLetters
     from shared.tickets.inbound.ingestor import EventIngestor
@@ -58,6 +59,23 @@ def ticket_lists() -> "TicketLists":
     from shared.tickets.desk.lists import TicketLists
 
     return TicketLists(bootstrap.index(), bootstrap.gathered_outbox(), bootstrap.tickets(), bootstrap.now)
+
+
+@singleton
+def object_lists() -> "ObjectLists":
+    from shared.storage.names import VAULTS_TABLE
+    from shared.tickets.desk.objects import ObjectLists
+    from shared.tickets.inbound.known_vaults import KnownVaults
+
+    vaults = KnownVaults(bootstrap.tables().table(VAULTS_TABLE))
+    return ObjectLists(
+        bootstrap.index(),
+        bootstrap.gathered_outbox(),
+        bootstrap.tickets(),
+        vaults,
+        bootstrap.ticket_configuration(),
+        bootstrap.now,
+    )
 
 
 @singleton

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from shared.errors import ChangedMeanwhileError
+from shared.storage.continuation import invalid_continuation_token
 from shared.storage.rows import Delete, Operation, Row, Save, Value, in_transactions
 from shared.storage.tables import Condition, Table, find_rows, partition
 
@@ -30,6 +31,23 @@ class Stream(NamedTuple):
     begin: str
     end: str
     including: bool = True
+
+
+# Where a list goes on: the key of the last row that was looked at, and its partition.
+Place = tuple[str, str]
+
+
+def going_on(streams: Sequence[Stream], last: Place | None) -> list[Stream]:
+    """The streams behind that place. Raises InvalidInputError for a place of another list."""
+    if last is None:
+        return list(streams)
+    if last[1] not in {one.partition for one in streams}:
+        raise invalid_continuation_token()
+    # Of rows with one key, those of partitions up to the last one have been given out.
+    return [
+        one._replace(begin=last[0], including=one.partition > last[1]) if last[0] >= one.begin else one
+        for one in streams
+    ]
 
 
 class Index:

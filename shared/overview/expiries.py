@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta
 from shared.index.index import Index, Stream
 from shared.storage.tables import ROWS_PER_PAGE
 from shared.tickets.domain.decide import Expiry
-from shared.tickets.store.index_rows import SHARDS
-from shared.tickets.store.ticket_index import expiry_in
+from shared.tickets.store.index_rows import AFTER_ALL, BY_EXPIRY, SHARDS, object_in, object_partition
 
 # What expired longer ago is no appointment any more.
 SHOWN_AFTER_EXPIRY = timedelta(days=30)
@@ -34,11 +33,14 @@ class Shown:
 
 
 def expiries(index: Index, shown: Shown | None = None) -> Iterator[Expiry]:
-    """Every object that is known and not gone, soonest first; those that never expire come last."""
-    streams = [Stream(f"expiries:{shard}", " ", "\uffff") for shard in SHARDS]
+    """Every object that is known and not gone, soonest first; those that never expire come last.
+
+    A certificate's own key and secret expire with it.
+    """
+    streams = [Stream(object_partition(BY_EXPIRY, shard), " ", AFTER_ALL) for shard in SHARDS]
     for row in index.merged(streams, ROWS_PER_PAGE):
-        expiry = expiry_in(row)
-        if shown is None or shown.includes(expiry):
+        expiry = object_in(row)
+        if not expiry.managed and (shown is None or shown.includes(expiry)):
             yield expiry
 
 

@@ -18,11 +18,14 @@ from shared.settings.store import SettingsStore
 from shared.storage.cursors import decode_cursor, encode_cursor
 from shared.storage.rows import Row, size_of_row
 from shared.storage.tables import ROWS_PER_PAGE, Condition, Page, partition, row_key_prefix, scan
+from shared.tickets.desk.objects import KnownObject
 from shared.tickets.domain.model import Ticket
 from shared.tickets.store.repository import SCOPES_PARTITION, TicketRepository, ticket_of
 from shared.users.desk import user_id_of
 
-WHAT = ("tickets", "assets", "users")
+WHAT = ("tickets", "objects", "assets", "users")
+# What stands in the partitions of scopes, by the beginning of its row keys.
+_OF_SCOPES = {"tickets": "ticket:", "objects": "object:"}
 # The host sends an answer only when it is whole, and its worker needs five times the size.
 LARGEST_ANSWER = 10_000_000
 # The host waits 230 s for an answer, and the last rows of a page may have to be tried again.
@@ -35,6 +38,10 @@ _BYTES_AT_ONCE = LARGEST_ANSWER // 4
 _BYTE_ORDER_MARK = "\ufeff"
 
 _TICKET = tuple("id" if name == "ticket_id" else name for name in Ticket.__dataclass_fields__)
+_OBJECT = (
+    *("id", "vault", "object_type", "object_name", "version", "state", "managed", "created_at", "changed_at"),
+    *("not_before", "expires_at", "gone_at", "last_seen_at", "owner", "sites", "teams", "tickets"),
+)
 _RECORD = (
     "id",
     "partition",
@@ -51,6 +58,10 @@ _RECORD = (
 _USER_FIELDS = ("name", "first-name", "last-name", "email", "username", "reference", "locale")
 
 
+# From rows of objects to the objects; None for a row that is about none.
+ObjectsOf = Callable[[Sequence[Row]], Sequence[KnownObject | None]]
+
+
 @dataclass(frozen=True)
 class ExportPage:
     """At most `LARGEST_ANSWER` bytes of an export, and where to go on. All pages in a row are one file."""
@@ -60,7 +71,8 @@ class ExportPage:
 
 
 class Exports:
-    """All tickets of all scopes, or all records of all accounts or realms; finished and inactive ones too."""
+    """All tickets or objects of all scopes, or all records of all accounts or realms; what is finished, gone or
+    inactive too."""
 
     def __init__(
         self,
@@ -69,8 +81,10 @@ class Exports:
         users: RecordTable,
         settings: SettingsStore,
         clock: Callable[[], float],
+        objects_of: ObjectsOf = lambda rows: [None] * len(rows),
     ) -> None:
         self._tickets = tickets
+        self._objects_of = objects_of
         self._records = {"assets": (assets, asset_id_of), "users": (users, user_id_of)}
         self._settings = settings
         self._clock = clock
@@ -85,10 +99,11 @@ class Exports:
         until = self._clock() + _SECONDS
         while True:
             found = self._rows(what, min(size, most), place)
-            for row in found.rows:
+            for row, record in zip(found.rows, self._records_of(what, found.rows), strict=True):
                 if (row.partition_key, row.row_key) <= (pk, rk):
                     continue
-                record = self._record(what, row)
+                if record is None:
+                    continue
                 line = csv_line(record, columns) if form == "csv" else _json_line(record)
                 if most == 0 or length + len(line) > LARGEST_ANSWER:
                     return ExportPage(b"".join(lines), encode_cursor(place, pk, rk))
@@ -102,8 +117,8 @@ class Exports:
 
     def _columns(self, what: str) -> Sequence[str]:
         """The columns of the CSV: the same for every page, whatever the records have."""
-        if what == "tickets":
-            return _TICKET
+        if what in _OF_SCOPES:
+            return _TICKET if what == "tickets" else _OBJECT
         if what == "users":
             return (*_RECORD, *_USER_FIELDS, "other_fields")
         documents = self._settings.list(AssetFieldDocument, fresh=True)
@@ -111,9 +126,10 @@ class Exports:
         return (*_RECORD, *dict.fromkeys([*STANDARD_FIELDS, *custom]), "other_fields")
 
     def _rows(self, what: str, size: int, after: str | None) -> Page:
-        return self._ticket_rows(size, after) if what == "tickets" else self._records[what][0].page([], size, after)
+        prefix = _OF_SCOPES.get(what)
+        return self._records[what][0].page([], size, after) if prefix is None else self._of_scopes(prefix, size, after)
 
-    def _ticket_rows(self, size: int, after: str | None) -> Page:
+    def _of_scopes(self, prefix: str, size: int, after: str | None) -> Page:
         # One partition after the other: a filter over all of them would read the notes and receipts too.
         scope, token = ("", None) if after is None else decode_cursor(after, str, str | None)
         if token is None:
@@ -122,15 +138,36 @@ class Exports:
             if found is None:
                 return Page(())
             scope = found.row_key
-        page = self._tickets.table.page([partition(scope), *row_key_prefix("ticket:")], size=size, after=token)
+        page = self._tickets.table.page([partition(scope), *row_key_prefix(prefix)], size=size, after=token)
         return Page(page.rows, encode_cursor(scope, page.next))
 
-    def _record(self, what: str, row: Row) -> Mapping[str, Any]:
+    def _records_of(self, what: str, rows: Sequence[Row]) -> list[Mapping[str, Any] | None]:
+        """None for a row that is no record."""
         if what == "tickets":
-            values = asdict(ticket_of(row))
-            return {"id": values.pop("ticket_id"), **values}
+            return [_ticket_record(ticket_of(row)) for row in rows]
+        if what == "objects":
+            return [None if one is None else _object_record(one) for one in self._objects_of(rows)]
         id_of = self._records[what][1]
-        return {"id": id_of(Key(row.partition_key, row.row_key)), **record_as_json(row)}
+        return [{"id": id_of(Key(row.partition_key, row.row_key)), **record_as_json(row)} for row in rows]
+
+
+def _ticket_record(ticket: Ticket) -> Mapping[str, Any]:
+    values = asdict(ticket)
+    return {"id": values.pop("ticket_id"), **values}
+
+
+def _object_record(known: KnownObject) -> Mapping[str, Any]:
+    values = {
+        **asdict(known.shown),
+        "id": known.object_id,
+        "state": str(known.state),
+        "created_at": known.created_at,
+        "last_seen_at": known.seen_at,
+        "owner": known.owner,
+        "sites": known.sites,
+        "tickets": [ticket_id for ticket_id, _ in known.shown.tickets],
+    }
+    return {name: values[name] for name in _OBJECT}
 
 
 def _fitting(rows: Sequence[Row]) -> int:

@@ -6,7 +6,7 @@ import json
 import tracemalloc
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,11 +17,17 @@ from shared.overview.exports import Exports
 from shared.records.table import RecordTable
 from shared.settings.store import SettingsStore
 from shared.storage.rest_tables import RestTables
-from shared.storage.rows import Row, Save, Value, in_transactions
+from shared.storage.rows import Row, Save, Value, in_transactions, pack
 from shared.storage.tables import Page, Tables, Where
-from shared.tickets.store.repository import SCOPES_PARTITION, TicketRepository
+from shared.tickets.domain.decide import ObjectRecord
+from shared.tickets.domain.listings import ObjectListed
+from shared.tickets.domain.model import ObjectType
+from shared.tickets.domain.observations import ObjectState
+from shared.tickets.store.repository import SCOPES_PARTITION, TicketRepository, object_row_key, to_members
 from tests.fakes.tables import MemoryTables
 from tests.storage_emulator import Storage
+from tests.tickets.desk import Desk
+from tests.tickets.test_objects import lists_of
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 REGION = "aws:111122223333:eu-west-2"
@@ -41,7 +47,8 @@ class Ticking:
 def exports_of(tables: Tables, step: float = 0) -> Exports:
     settings = SettingsStore(tables.table("settings"), KINDS, lambda: NOW)
     assets, users = RecordTable(tables.table("assets")), RecordTable(tables.table("users"))
-    return Exports(TicketRepository(tables.table("tickets")), assets, users, settings, Ticking(step))
+    objects = lists_of(Desk(tables))
+    return Exports(TicketRepository(tables.table("tickets")), assets, users, settings, Ticking(step), objects.of_rows)
 
 
 def pages(found: Exports, what: str, form: str, most: int = 100_000) -> list[bytes]:
@@ -87,6 +94,18 @@ def tickets_of(scope: str, number: int) -> list[Row]:
     return [Row(scope, f"ticket:{one}", {**values, "ticket_id": one}) for one in ids]
 
 
+def objects_of(scope: str, number: int) -> list[Row]:
+    """That many secrets, behind the vault itself, which is no object in a vault."""
+    dates = [ObjectListed(NOW, NOW, None, NOW + timedelta(days), enabled=True) for days in range(number)]
+    names = [(ObjectType.SECRET, f"n{one}") for one in range(number)]
+    records = [
+        ObjectRecord(ObjectState(*name, listed=listed), row_key=object_row_key(name))
+        for name, listed in zip(names, dates, strict=True)
+    ]
+    vault = ObjectRecord(ObjectState(ObjectType.VAULT, scope), row_key=object_row_key((ObjectType.VAULT, scope)))
+    return [Row(scope, one.row_key, pack("record", to_members(one))) for one in (vault, *records)]
+
+
 def ids_in(content: bytes, form: str) -> list[str]:
     if form == "jsonl":
         return [json.loads(line)["id"] for line in content.decode().splitlines()]
@@ -121,6 +140,7 @@ def test_wherever_a_page_ends_the_next_one_begins(
     for number, scope in enumerate(("acorn", "beech", "cedar")):
         # One without a ticket among them.
         save(tables, "tickets", [Row(SCOPES_PARTITION, scope, {"name": scope}), *tickets_of(scope, number * 3)])
+        save(tables, "tickets", objects_of(scope, 4))
         save(tables, "assets", assets_of(4, number, f"aws:{number:012}:eu-west-2"))
         save(tables, "users", assets_of(4, number, f"authrocket:rl_{number}"))
     found = exports_of(tables)

@@ -62,9 +62,12 @@ def test_a_vault_costs_as_many_calls_among_a_thousand_as_among_ten() -> None:
     costs: list[tuple[dict[str, int], int]] = []
     for count in (10, 1_000):
         estate = Estate(count)
+        # The first sweep of a vault writes what the desk knows of it from then on.
+        estate.worker.sweep(names(count)[:5])
+        estate.now += timedelta(hours=1)
         _, first = estate.sweeps.start(None, "kim")
-        messages = drain(estate.sweeps, first)
-        assert sorted(json.loads(one)["vault"] for one in messages) == names(count)
+        messages = sorted(drain(estate.sweeps, first), key=lambda one: str(json.loads(one)["vault"]))
+        assert [json.loads(one)["vault"] for one in messages] == names(count)
         estate.sweeps.do(messages[0])
         estate.calls.clear()
         estate.vault.pages = 0

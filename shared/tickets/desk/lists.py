@@ -9,11 +9,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from shared.errors import Fault, InvalidInputError
-from shared.index.index import Index, Stream
+from shared.index.index import Index, Place, Stream, going_on
 from shared.index.terms import SearchWords, fold, partition_of_term, search_words
 from shared.outbox.gathered import GatheredOutbox, MarkedPartition, Unsettled
 from shared.reasons import Reason
-from shared.storage.continuation import invalid_continuation_token
 from shared.storage.cursors import decode_cursor, encode_cursor
 from shared.storage.rows import Row
 from shared.storage.tables import find_rows
@@ -39,9 +38,6 @@ _MOST_EXAMINED = 2_000
 _MOST_SITES_MERGED = 8
 _FIRST, _LAST = " ", "\uffff"
 _TICKET_ID = re.compile(r"[A-Z]{2}-[0-9A-Z]{5}-[0-9A-Z]{5,12}")
-
-# What a row is sorted by: its key, the partition.
-_Place = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -135,10 +131,10 @@ class TicketLists:
 
     def page(self, query: TicketQuery) -> TicketPage:
         """One page. Raises InvalidInputError for an `after` of another list."""
-        last: _Place | None = None if query.after is None else _place_of(query.after)
+        last: Place | None = None if query.after is None else _place_of(query.after)
         unsettled, now = self._outbox.unsettled(self._repository.table.name), self._now()
         found: list[Row] = []
-        place: _Place | None = None
+        place: Place | None = None
         following: str | None = None
         for examined, row in enumerate(self._index.merged(_streams(query, last), query.size + 1)):
             if len(found) == query.size or examined == _MOST_EXAMINED:
@@ -190,7 +186,7 @@ class TicketLists:
         return shown
 
 
-def _streams(query: TicketQuery, last: _Place | None) -> list[Stream]:
+def _streams(query: TicketQuery, last: Place | None) -> list[Stream]:
     if query.words is not None:
         term = escape_key(query.words.first)
         streams = [Stream(partition_of_term(TERMS, query.words.first), term, term + _LAST)]
@@ -204,15 +200,7 @@ def _streams(query: TicketQuery, last: _Place | None) -> list[Stream]:
             listed = [by_site(site) for site in sorted(sites)]
         until = ascending(query.expires_before) if query.order == "expiry" and query.expires_before else _LAST
         streams = [Stream(list_partition(name, by), _FIRST, until) for name in names[query.state] for by in listed]
-    if last is None:
-        return streams
-    if last[1] not in {one.partition for one in streams}:
-        raise invalid_continuation_token()
-    # Of rows with one key, those of partitions up to the last one have been given out.
-    return [
-        one._replace(begin=last[0], including=one.partition > last[1]) if last[0] >= one.begin else one
-        for one in streams
-    ]
+    return going_on(streams, last)
 
 
 def _matches(row: Row, query: TicketQuery, now: datetime) -> bool:
@@ -240,6 +228,6 @@ def _matches(row: Row, query: TicketQuery, now: datetime) -> bool:
     return {"hide": not snoozed, "show": True, "only": snoozed}[query.snoozed]
 
 
-def _place_of(after: str) -> _Place:
+def _place_of(after: str) -> Place:
     key, partition_key = decode_cursor(after, str, str)
     return key, partition_key

@@ -15,10 +15,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from shared.moments import FAR_AWAY
+from shared.moments import FAR_AWAY, LONG_AGO, same_date
 from shared.tickets.domain.conditions import TicketCondition, conditions_of, moment_text
 from shared.tickets.domain.model import (
     FINISHED,
@@ -36,11 +36,12 @@ from shared.tickets.domain.model import (
     Ticket,
     TicketKind,
 )
-from shared.tickets.domain.observations import BY_SWEEP, ObjectState, Occurrence, rank
+from shared.tickets.domain.observations import BY_SWEEP, ObjectState, Occurrence, Version, rank
 from shared.tickets.domain.templates import DETAILS, LONGEST_DETAILS, LONGEST_SUMMARY, PLACEHOLDER, SUMMARIES
 
 _URGENT_DAYS = 10
 _MOST_RECEIPTS = 40
+_SECOND = timedelta(seconds=1)
 _RANKS = {priority: rank for rank, priority in enumerate(Priority)}
 _TICKET_TYPES: Mapping[TicketKind, str] = {
     TicketKind.NEW_VERSION: "New version",
@@ -105,7 +106,10 @@ def decide(
 
 @dataclass(frozen=True)
 class Expiry:
-    """An object whose current version has an expiry date, or None when it has none; its sites and teams."""
+    """An object as lists show it: the dates of its current version, its sites and teams, its open tickets with the
+    site of each. `version` is empty where no list named it, `enabled` None before a vault was read. `seen_on` is the
+    last day on which an event told of it.
+    """
 
     vault: str
     object_type: ObjectType
@@ -114,26 +118,61 @@ class Expiry:
     expires_at: datetime | None
     sites: tuple[str, ...] = ()
     teams: tuple[str, ...] = ()
+    managed: bool = False
+    enabled: bool | None = None
+    created_at: datetime | None = None
+    changed_at: datetime | None = None
+    not_before: datetime | None = None
+    gone_at: datetime | None = None
+    seen_on: str = ""
+    tickets: tuple[tuple[str, str], ...] = ()
 
 
 def expiry_of(vault: str, record: ObjectRecord) -> Expiry | None:
-    """Of an object that is known and not gone, by its newest version.
+    """Of an object that is known, by its newest version, or by how the vault listed it since.
 
     What people decided goes before what the rules did.
     """
-    state = record.state
+    state, listed = record.state, record.state.listed
     present = [name for name, version in state.versions.items() if not version.absent]
-    if state.object_type is ObjectType.VAULT or state.gone or not present:
+    if state.object_type is ObjectType.VAULT or not (present or listed):
         return None
-    newest = max(present, key=partial(rank, state))
-    if state.managed or state.versions[newest].of_certificate:
-        # The certificate stands there.
-        return None
+    name = max(present, key=partial(rank, state), default="")
+    newest = state.versions.get(name, Version(LONG_AGO))
+    listing, creation = newest.listing, newest.creation
+    created_at = newest.created_at
+    # By the lists that they stand in.
+    open_ones = [one for one in record.stored.values() if "".join(one.list_keys[:1]).startswith("open:")]
+    shown = Expiry(
+        vault,
+        state.object_type,
+        state.name,
+        name,
+        newest.expires_at,
+        managed=state.managed or newest.of_certificate,
+        enabled=None if listing is None else listing.enabled,
+        created_at=created_at,
+        changed_at=None if listing is None else listing.changed_at,
+        not_before=None if creation is None else creation.not_before,
+        gone_at=state.gone_at if state.gone else None,
+        seen_on="" if state.last_seen_at is None else f"{state.last_seen_at:%Y-%m-%d}",
+        tickets=tuple(sorted([(one.ticket_id, one.site or "") for one in open_ones])),
+    )
+    if listed is not None and (created_at is None or created_at < listed.created_at + _SECOND):
+        told = listing is not None and not same_date(newest.expires_at, listing.expires_at)
+        shown = replace(
+            shown,
+            version=name if created_at is not None and created_at >= listed.created_at else "",
+            expires_at=newest.expires_at if told else listed.expires_at,
+            enabled=listed.enabled,
+            created_at=listed.created_at,
+            changed_at=listed.changed_at,
+            not_before=listed.not_before,
+        )
     people, rules = tuple(record.overrides.values()), tuple(record.rule_results.values())
     sites = {one.site for one in people if one.site} or {one.site for one in rules if one.site}
     teams = {one.team for one in people if one.team} or {one.team for one in rules if one.team}
-    expires_at = state.versions[newest].expires_at
-    return Expiry(vault, state.object_type, state.name, newest, expires_at, tuple(sorted(sites)), tuple(sorted(teams)))
+    return replace(shown, sites=tuple(sorted(sites)), teams=tuple(sorted(teams)))
 
 
 def version_of(key: str) -> str:

@@ -62,6 +62,17 @@ class WithoutExpiryListed:
 
 
 @dataclass(frozen=True)
+class ObjectListed:
+    """How the list of a vault's objects shows one: by its current version, whose name many lists leave out."""
+
+    created_at: datetime
+    changed_at: datetime
+    not_before: datetime | None
+    expires_at: datetime | None
+    enabled: bool
+
+
+@dataclass(frozen=True)
 class ListedAsManaged:
     """The vault listed the object as a certificate's own."""
 

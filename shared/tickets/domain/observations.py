@@ -15,6 +15,7 @@ from shared.tickets.domain.listings import (
     ListedAsManaged,
     Listing,
     ObjectGone,
+    ObjectListed,
     ObjectSeen,
     Spell,
     ThresholdCrossed,
@@ -143,6 +144,7 @@ class ObjectState:
     """All that is known about one object. `name` is its name in one of the spellings that were seen.
 
     `absences` are when it was not in the vault: from when to when. `managed`: it is a certificate's own key or secret.
+    `listed` is how the vault's list showed it last.
     """
 
     object_type: ObjectType
@@ -154,6 +156,7 @@ class ObjectState:
     forgotten_until: datetime | None = None
     absences: tuple[tuple[datetime, datetime | None], ...] = ()
     managed: bool = False
+    listed: ObjectListed | None = None
 
     @property
     def gone(self) -> bool:
@@ -184,6 +187,7 @@ Observation = (
     | ObjectSeen
     | WithoutExpiryListed
     | NamedByCertificate
+    | ObjectListed
     | ListedAsManaged
     | Aged
 )
@@ -221,13 +225,15 @@ def _merge(state: ObjectState, observation: Observation) -> ObjectState:
             version = state.versions.get(name) or Version(first_seen_at=at)
             named = replace(version, first_seen_at=min(version.first_seen_at, at), of_certificate=True)
             return _with_version(state, name, named)
+        case ObjectListed():
+            return replace(state, listed=observation)
         case ListedAsManaged():
             return replace(state, managed=True)
         case Aged(name, at):
             if name not in state.versions:
                 return state
             version = state.versions[name]
-            return _with_version(state, name, replace(version, aged_at=_earliest(version.aged_at, at)))
+            return _with_version(state, name, replace(version, aged_at=min(version.aged_at or at, at)))
         case WithoutExpiryListed():
             return _merge_without_expiry(state, observation)
 
@@ -336,10 +342,6 @@ def rank(state: ObjectState, name: str) -> tuple[datetime, bool, datetime, str]:
 def _days_before(moment: datetime, days: int) -> datetime:
     seconds = max(0.0, moment.timestamp() - days * _SECONDS_PER_DAY)
     return datetime.fromtimestamp(seconds, UTC)
-
-
-def _earliest(one: datetime | None, other: datetime) -> datetime:
-    return other if one is None else min(one, other)
 
 
 def _latest(one: datetime | None, other: datetime) -> datetime:

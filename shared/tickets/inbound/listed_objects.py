@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from shared.moments import LONG_AGO
 from shared.tickets.documents import SweepSettings
 from shared.tickets.domain.decide import ObjectRecord
-from shared.tickets.domain.listings import ListedAsManaged, ObjectSeen, ThresholdCrossed, VersionListed
+from shared.tickets.domain.listings import ListedAsManaged, ObjectListed, ObjectSeen, ThresholdCrossed, VersionListed
 from shared.tickets.domain.model import ObjectType
 from shared.tickets.domain.observations import Observation
 
@@ -61,9 +61,12 @@ class ListedObject:
         state = None if self.record is None else self.record.state
         if state is not None and state.absences and state.absences[-1][1] is None:
             yield ObjectSeen(after_what_is_known(self.now, state.gone_at))
+        before = None if state is None else state.listed
+        if before != (shown := self._shown(before)):
+            yield shown
         if self.listed.managed:
             # Events do not say so: what they tell later has to find it.
-            if not (state is not None and state.managed) and (state is not None or self.days is not None):
+            if state is None or not state.managed:
                 yield ListedAsManaged()
             return
         if not versions:
@@ -81,6 +84,16 @@ class ListedObject:
             days = threshold(self.object_type, one, self.settings, self.now)
             if days is not None and one.expires_at is not None:
                 yield ThresholdCrossed(one.version, days, one.expires_at)
+
+    def _shown(self, before: ObjectListed | None) -> ObjectListed:
+        # What a clock that runs ahead says is cut to the first sweep's moment.
+        created_at, changed_at = self.listed.created_at, self.listed.updated_at
+        if created_at > self.now:
+            created_at = self.now if before is None else before.created_at
+        if changed_at > self.now:
+            changed_at = self.now if before is None else before.changed_at
+        dates = (self.listed.not_before, self.listed.expires_at)
+        return ObjectListed(created_at, changed_at, *dates, self.listed.enabled)
 
     def _place(self, one: ObjectProperties) -> tuple[datetime, int, datetime, str]:
         """By creation; of one second that which the list of objects shows, and then what events told last."""

@@ -37,6 +37,8 @@ _MOST_LISTED = 200
 CALLS_A_STEP = 500
 # So many known objects one step keeps in memory; the rows of others are read when the vault lists them.
 _HELD = 1_000
+# Of more objects of a type only those with tickets are awaited: a row holds the names of some ten thousand.
+_MOST_AWAITED = 10_000
 # So many objects of a type may fail by what passes: each costs its retries, and then it is the vault.
 _MOST_FAILED = 5
 # Of whatever object it is asked, the vault says the same.
@@ -167,16 +169,20 @@ class VaultSweep:
         # Known objects are read before the vault: one that appears in between is in the list, and not taken for gone.
         held: dict[ObjectKey, ObjectRecord] = {}
         names: list[str] = []
+        many = False
         incomplete: list[ObjectChanges] = []
         for record in self._repository.records(context.vault, object_type):
             key = object_key(object_type, record.state.name)
-            names.append(record.state.name)
+            if record.stored or len(names) < _MOST_AWAITED:
+                names.append(record.state.name)
+            else:
+                many = True
             if len(held) < _HELD:
                 held[key] = record
             if record.incomplete:
                 incomplete.append(ObjectChanges(key, record.state.name, ()))
         self._reconcile(incomplete, context)
-        return held, replace(progress, unlisted=tuple(names))
+        return held, replace(progress, unlisted=tuple(names), many=many)
 
     def _page(
         self,
@@ -189,21 +195,19 @@ class VaultSweep:
     ) -> VaultProgress:
         page = source.page(object_type, progress.after)
         known = {object_key(object_type, name): name for name in progress.unlisted or ()}
+        records = self._records_of(page, object_type, held, context, frozenset(known), progress)
         changes: list[ObjectChanges] = []
         without_expiry = list(progress.without_expiry)
         near = 0
         for listed in page.objects:
             key = object_key(object_type, listed.name)
-            name = known.pop(key, None)
-            record = None if name is None else held.get(key) or self._repository.load(context.vault, key, name)
-            reading = ListedObject(object_type, listed, record, settings, progress.began_at)
+            known.pop(key, None)
+            reading = ListedObject(object_type, listed, records.get(key), settings, progress.began_at)
             if listed.expires_at is None and listed.enabled and not listed.managed:
                 without_expiry.append(f"{object_type} {listed.name}")
             near += reading.days is not None and not listed.managed
             versions = source.versions(object_type, listed.name) if reading.needs_versions else ()
-            if versions is None:
-                continue
-            observations = reading.observations(versions)
+            observations = reading.observations(versions or ())
             if observations:
                 changes.append(ObjectChanges(key, listed.name, observations))
         self._reconcile(changes, context)
@@ -216,6 +220,24 @@ class VaultSweep:
             near_or_past_expiry=progress.near_or_past_expiry + near,
             without_expiry=tuple(sorted(set(without_expiry))[:_MOST_LISTED]),
         )
+
+    def _records_of(
+        self,
+        page: ObjectsPage,
+        object_type: ObjectType,
+        held: Mapping[ObjectKey, ObjectRecord],
+        context: Context,
+        awaited: frozenset[ObjectKey],
+        progress: VaultProgress,
+    ) -> Mapping[ObjectKey, ObjectRecord]:
+        """What is known of the objects of a page."""
+        names = {object_key(object_type, one.name): one.name for one in page.objects}
+        found = {key: held[key] for key in names if key in held}
+        left = {key: name for key, name in names.items() if key not in found and (key in awaited or progress.many)}
+        if left:
+            loaded = self._repository.load_all(context.vault, left)
+            found |= {key: record for key, record in loaded.items() if record.etag}
+        return found
 
     def _look_for_missing(
         self, source: _CountedObjects, object_type: ObjectType, context: Context, progress: VaultProgress

@@ -35,7 +35,8 @@ class ObjectRefused:
 class VaultProgress:
     """How far the reading of one vault has come: kept between two steps, and the result after the last.
 
-    `unlisted` are the known objects of the present type that the list has not named yet; None before it began.
+    `unlisted` are the known objects of the present type that the list has not named yet; None before it began. `many`
+    says that more are known.
     `refused_objects` are the first of `refused` that the vault listed and did not show; `failed` are those of the
     present type that failed by what passes.
     """
@@ -45,6 +46,7 @@ class VaultProgress:
     after: str = ""
     listed: bool = False
     unlisted: tuple[str, ...] | None = None
+    many: bool = False
     objects: int = 0
     near_or_past_expiry: int = 0
     gone: int = 0

@@ -1,6 +1,5 @@
 """What follows in the index from changes of tickets and objects: it shows them as they are now, whatever was told."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -11,18 +10,20 @@ from shared.outbox.model import FollowUp
 from shared.storage.names import TICKETS_TABLE
 from shared.storage.rows import Row, Value
 from shared.storage.tables import Condition, Tables, find_rows
-from shared.tickets.domain.decide import Expiry, expiry_of
-from shared.tickets.domain.model import ObjectType
+from shared.tickets.domain.decide import expiry_of
 from shared.tickets.store.index_rows import (
+    BY_EXPIRY,
+    BY_NAME,
     FOLLOW_UP,
+    TERMS,
     ExpiryMoved,
     TicketMoved,
     Told,
-    expiry_columns,
-    expiry_key,
-    key_of_expiry,
+    expiry_keys,
     key_of_receipts,
+    keys_of_object,
     keys_of_ticket,
+    object_columns,
 )
 from shared.tickets.store.repository import content_of, record_of, stored_of, told_of
 
@@ -48,7 +49,7 @@ class TicketIndex:
         for one in told:
             if isinstance(one, ExpiryMoved):
                 wanted.add(one.row_key)
-                gone.update([expiry_key(one.before)] if one.before else [])
+                gone.update(expiry_keys(partition_key, one.before) if one.before else [])
             else:
                 wanted.add(f"{_TICKETS}{one.stored.ticket_id}")
                 gone.update(keys_of_ticket(partition_key, one))
@@ -65,13 +66,14 @@ def index_rows(row: Row) -> IndexRows:
     expiry = expiry_of(row.partition_key, record_of(row))
     if expiry is None:
         return {}
-    return {key_of_expiry(expiry, row.row_key): {**expiry_columns(expiry), **_place_of(row)}}
+    columns = {**object_columns(expiry), **_place_of(row)}
+    return dict.fromkeys(keys_of_object(expiry, row.row_key), columns)
 
 
 # How tickets and objects stand in the index, for its housekeeping.
 INDEXED_TICKETS = IndexedTable(
     TICKETS_TABLE,
-    ("tickets:", "expiries:"),
+    (f"{TERMS}:", f"{BY_EXPIRY}:", f"{BY_NAME}:"),
     # What stands between the two kinds of rows is passed over.
     [Condition("RowKey", "ge", _OBJECTS), Condition("RowKey", "lt", _BEHIND_TICKETS)],
     None,
@@ -96,16 +98,3 @@ def _moved(row: Row) -> Told:
     if row.row_key.startswith(_TICKETS):
         return TicketMoved(stored_of(row), row.text("object_name"))
     return ExpiryMoved(row.row_key)
-
-
-def expiry_in(row: Row) -> Expiry:
-    """The expiry that an index row shows."""
-    return Expiry(
-        row.text("vault"),
-        ObjectType(row.text("object_type")),
-        row.text("object_name"),
-        row.text("version"),
-        row.time("expires_at"),
-        tuple(json.loads(row.text("sites"))),
-        tuple(json.loads(row.text("teams"))),
-    )

@@ -45,6 +45,7 @@ def shell(desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str
         "HOST_KEY": str(desk.host.keys["default"]),
         "TOKEN": desk.tokens["administrator"],
         "TICKET": _first(desk, "tickets?state=open"),
+        "OBJECT": _first(desk, "objects"),
         "ASSET": _first(desk, "assets"),
         "USER_ID": _first(desk, "users"),
         "RUN": _first(desk, "runs"),
