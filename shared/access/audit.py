@@ -14,9 +14,8 @@ from typing import Any, NamedTuple, Protocol
 
 from shared.access.actor import Origin, present
 from shared.access.masks import MASK, is_secret_name, masked
-from shared.errors import ChangedMeanwhileError
-from shared.storage.rows import OPERATIONS_PER_TRANSACTION, Delete, Operation, Row, Save, pack, unpack
-from shared.storage.tables import Condition, Table
+from shared.storage.rows import Operation, Row, Save, pack, unpack
+from shared.storage.tables import Condition, Table, delete_present
 from shared.text import LONE_SURROGATE, ascending, descending
 
 # As many changed fields as an entry tells; the rest it counts.
@@ -184,21 +183,9 @@ class AuditEntries:
         for _ in range(_PAGES_A_TURN):
             page = self._table.page([Condition("PartitionKey", "gt", last_kept)], select=("entry_id",))
             for partition_key, keys in _by_partition(page.rows):
-                removed += self._remove(partition_key, keys)
+                removed += delete_present(self._table, partition_key, keys)
             if page.next is None:
                 break
-        return removed
-
-    def _remove(self, partition_key: str, keys: Sequence[str]) -> int:
-        removed = 0
-        for start in range(0, len(keys), OPERATIONS_PER_TRANSACTION):
-            some = keys[start : start + OPERATIONS_PER_TRANSACTION]
-            try:
-                self._table.transact(partition_key, [Delete(key) for key in some])
-            except ChangedMeanwhileError:
-                # Another worker removes the same: what is left goes the next time.
-                continue
-            removed += len(some)
         return removed
 
 

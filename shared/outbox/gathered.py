@@ -22,12 +22,12 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, NamedTuple
 
-from shared.errors import ChangedMeanwhileError, ConflictError, DeskbridgeError, InvalidInputError
+from shared.errors import ConflictError, DeskbridgeError, InvalidInputError
 from shared.outbox.model import FollowUp, follow_ups_of
 from shared.reasons import Reason
 from shared.storage.names import OUTBOX_TABLE
 from shared.storage.rows import Create, Delete, Operation, Replace, Row, Save, Value, pack
-from shared.storage.tables import Condition, Table, Tables, partition, scan
+from shared.storage.tables import Condition, Table, Tables, delete_present, partition, scan
 from shared.text import ascending
 
 logger = logging.getLogger(__name__)
@@ -292,29 +292,14 @@ class GatheredOutbox:
         settling = [one for one in done if not one.settled and one.at + _SURELY_OVER > began]
         if settling:
             self._markers.transact(SETTLED, [Save(replace(one, settled=True).row) for one in settling])
-        going: dict[str, list[Delete]] = {}
+        going: dict[str, list[str]] = {}
         for one in done:
             if not one.settled or one.at + _SURELY_OVER <= began:
-                going.setdefault(one.row.partition_key, []).append(Delete(one.row_key))
-        for partition_key, deletes in going.items():
-            delete_present(self._markers, partition_key, deletes)
+                going.setdefault(one.row.partition_key, []).append(one.row_key)
+        for partition_key, row_keys in going.items():
+            delete_present(self._markers, partition_key, row_keys)
 
 
 def _later(partition_key: str, follow_ups: Sequence[FollowUp], now: datetime) -> Create:
     told = [{"kind": one.kind, "content": one.content} for one in follow_ups]
     return Create(Row(partition_key, f"{LATER}:{ascending(now)}-{secrets.token_hex(4)}", pack("follow_ups", told)))
-
-
-def delete_present(table: Table, partition_key: str, deletes: Sequence[Delete]) -> None:
-    """Delete those of the rows that are there, at most a hundred."""
-    left = list(deletes)
-    while left:
-        try:
-            table.transact(partition_key, left)
-        except ChangedMeanwhileError as error:
-            # Somebody else was faster with this one.
-            if not any(one.row_key == error.row_key for one in left):
-                raise
-            left = [one for one in left if one.row_key != error.row_key]
-        else:
-            return

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from shared.errors import NotFoundError
+from shared.errors import ChangedMeanwhileError, NotFoundError
 from shared.reasons import Reason
-from shared.storage.rows import Operation, Row, Value
+from shared.storage.rows import OPERATIONS_PER_TRANSACTION, Delete, Operation, Row, Value
 
 ROWS_PER_PAGE = 1000
 
@@ -134,3 +134,22 @@ def find_rows(
         if row is not None:
             found[row_key] = row
     return found
+
+
+def delete_present(table: Table, partition_key: str, row_keys: Sequence[str]) -> int:
+    """Delete those of the rows that are there, a hundred at a time; how many. Two at once do no harm."""
+    deleted = 0
+    for start in range(0, len(row_keys), OPERATIONS_PER_TRANSACTION):
+        left = list(row_keys[start : start + OPERATIONS_PER_TRANSACTION])
+        while left:
+            try:
+                table.transact(partition_key, [Delete(key) for key in left])
+            except ChangedMeanwhileError as error:
+                # Somebody else was faster with this one.
+                if error.row_key not in left:
+                    raise
+                left.remove(error.row_key)
+            else:
+                deleted += len(left)
+                break
+    return deleted

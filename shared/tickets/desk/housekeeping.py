@@ -1,13 +1,10 @@
 """Removes what nobody needs any more: receipts of events, and quarantined events that nobody took up."""
 
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from shared.errors import ChangedMeanwhileError
 from shared.index.index import Index, IndexKey
-from shared.storage.rows import OPERATIONS_PER_TRANSACTION, Delete
-from shared.storage.tables import ROWS_PER_PAGE, Condition, partition, row_key_prefix, scan
+from shared.storage.tables import ROWS_PER_PAGE, Condition, delete_present, partition, row_key_prefix, scan
 from shared.tickets.inbound.quarantine import PARTITION, Quarantine
 from shared.tickets.store.index_rows import old_receipts
 from shared.tickets.store.repository import TicketRepository
@@ -40,22 +37,9 @@ class TicketHousekeeping:
             scope = noted.text("partition")
             where = [partition(scope), *row_key_prefix("event:"), received_before]
             keys = [row.row_key for row in scan(self._repository.table, where, select=["received_at"])]
-            removed += self._remove(scope, ([key] for key in keys))
+            removed += delete_present(self._repository.table, scope, keys)
             self._index.replace({}, [IndexKey(noted.partition_key, noted.row_key)])
             if self._now() > until:
                 break
-        return removed + self._remove(PARTITION, self._quarantine.older_than(self._now() - QUARANTINE_FOR))
-
-    def _remove(self, partition_key: str, groups: Iterable[Iterable[str]]) -> int:
-        removed = 0
-        batch: list[str] = []
-        for group in [*map(list, groups), None]:
-            if group is None or len(batch) + len(group) > OPERATIONS_PER_TRANSACTION:
-                # Another worker may be at it: what is left is removed tomorrow.
-                with suppress(ChangedMeanwhileError):
-                    if batch:
-                        self._repository.table.transact(partition_key, [Delete(key) for key in batch])
-                        removed += len(batch)
-                batch = []
-            batch += group or []
-        return removed
+        quarantined = list(self._quarantine.older_than(self._now() - QUARANTINE_FOR))
+        return removed + delete_present(self._repository.table, PARTITION, quarantined)

@@ -173,12 +173,13 @@ class Quarantine:
         with suppress(ChangedMeanwhileError), self._audit.recording(self._table.name, PARTITION, change) as audited:
             self._table.transact(PARTITION, [*(Delete(key) for key in keys), *audited])
 
-    def older_than(self, moment: datetime) -> Iterator[Sequence[str]]:
-        """The row keys of each item that was received before `moment`."""
+    def older_than(self, moment: datetime) -> Iterator[str]:
+        """The row keys of the items that were received before `moment`: the two of each side by side, so that they go
+        in one transaction."""
         for row in scan(self._table, [partition(PARTITION), *row_key_prefix("at:")]):
             received_at = row.time("received_at")
             if received_at is not None and received_at < moment:
-                yield (row.row_key, f"item:{row.text('item_id')}")
+                yield from (row.row_key, f"item:{row.text('item_id')}")
 
 
 def text_of_bytes(content: bytes) -> dict[str, str]:
