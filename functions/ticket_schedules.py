@@ -13,7 +13,7 @@ ticket_schedules = func.Blueprint()
 
 @ticket_schedules.timer_trigger("timer", "%DESKBRIDGE_SWEEP_SCHEDULE%", run_on_startup=False, use_monitor=True)
 def remove_old_ticket_rows(timer: func.TimerRequest) -> None:
-    """Remove receipts after 30 days and quarantined events after 90; end tickets that 30 days left alone."""
+    """Remove receipts after 30 days and quarantined events after 90; end tickets that were left alone for long."""
     del timer
     ended = bootstrap.ticket_aging().end_old()
     logger.info("%d tickets had been left alone for long, and were resolved.", ended)

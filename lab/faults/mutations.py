@@ -99,7 +99,7 @@ def _gone_taken_for_seen() -> AbstractContextManager[Any]:
 def _letter_removed_first() -> AbstractContextManager[Any]:
     real = DeadLetters._replay_blob
 
-    def early(self: DeadLetters, name: str, configuration: Any) -> tuple[int, int]:
+    def early(self: DeadLetters, name: str, configuration: Any) -> tuple[int, int, bool]:
         def record(members: Any, configured: Any) -> Any:
             self._remove(name)
             return self._ingestor.record(members, configured)

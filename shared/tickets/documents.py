@@ -207,6 +207,7 @@ class KeyVaultEvents(SettingsDocument):
     allowed_origins: tuple[ShortText, ...] = (DEFAULT_ORIGIN,)
     ticket_rules: tuple[TicketRule, ...] = ()
     sweep: SweepSettings = SweepSettings()
+    aging_days: Annotated[int, Field(ge=1, le=3_650)] = 30
     dead_letters: Literal["replay", "keep"] = "replay"
 
     @model_validator(mode="after")

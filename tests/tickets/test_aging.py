@@ -9,7 +9,7 @@ from shared.tickets.desk.ticket_age import TicketAging
 from shared.tickets.domain import observations
 from shared.tickets.domain.model import TicketKind
 from tests.docs.blocks import ROOT
-from tests.tickets.desk import Desk
+from tests.tickets.desk import Desk, configuration
 from tests.tickets.test_decide import days, kv_event
 from tests.tickets.test_sweep import NOW, Swept
 
@@ -64,6 +64,17 @@ def test_what_is_left_alone_for_30_days_is_resolved_without_a_sweep(kind: str) -
     # A person may open it again: then it stays.
     desk.editor(lambda: desk.now).change(str(ticket_id), {"status": "in_progress"}, by="kim", if_match="*")
     assert (end_old(desk), status()) == (0, "in_progress")
+
+
+@pytest.mark.parametrize("aging_days", [1, 7, 90])
+def test_after_how_many_days_is_a_setting(aging_days: int) -> None:
+    desk = Desk(configured=configuration(aging_days=aging_days))
+    desk.post([kv_event("NewVersionCreated", "aa", days(0))])
+    desk.now = days(aging_days - 0.5)
+    assert end_old(desk) == 0
+    desk.now = days(aging_days + 0.5)
+    assert end_old(desk) == 1
+    assert desk.ticket("mail", "new_version")["status"] == "resolved"
 
 
 @pytest.mark.parametrize("change", [{"status": "on_hold"}, {"snoozed_until": days(90)}])

@@ -115,6 +115,32 @@ def test_a_dead_letter_that_the_quarantine_cannot_hold_stays_beside_its_entry(co
     assert names(container) == ["long.json"]
 
 
+def test_a_dead_letter_with_an_event_that_the_quarantine_cuts_stays_whole(container: ContainerClient) -> None:
+    desk = Desk(now=AFTERWARDS)
+    [event] = json.loads((PAYLOADS / "secret_near_expiry.json").read_bytes())
+    long = {**event, "id": "long", "eventType": "Contoso.Odd", "data": {"text": "x" * 210_000}}
+    content = json.dumps([event, long, {**event, "id": "other"}]).encode()
+    put(container, "a.json", content)
+    put(container, "b.json", (PAYLOADS / "dead_letter_of_three.json").read_bytes())
+    for turn in range(2):
+        replayed = letters(container, desk).replay(most=1)
+        assert (replayed.recorded, replayed.quarantined) == ((5, 1), (2, 1))[turn]
+        # It keeps no other out.
+        assert (replayed.blobs, replayed.more) == ((1, False), (0, False))[turn]
+    assert names(container) == ["a.json"]
+    assert container.download_blob("a.json").readall() == content
+    [item] = desk.rows("item:")
+    assert (item["reason"], item["whole"]) == ("event_type_unknown", False)
+
+
+def test_a_dead_letter_whose_long_event_is_recorded_goes(container: ContainerClient) -> None:
+    desk = Desk(now=AFTERWARDS)
+    [event] = json.loads((PAYLOADS / "secret_near_expiry.json").read_bytes())
+    put(container, "a.json", json.dumps([{**event, "more": "x" * 210_000}]).encode())
+    assert letters(container, desk).replay().recorded == 1
+    assert names(container) == []
+
+
 def test_a_dead_lettered_cloud_event_without_a_time_happened_when_it_was_published(container: ContainerClient) -> None:
     desk = Desk(now=AFTERWARDS)
     [event] = json.loads((PAYLOADS / "dead_letter_cloud_event.json").read_bytes())

@@ -171,6 +171,35 @@ def test_a_successor_that_is_disabled_later_opens_the_ticket_again_with_a_note_a
     ]
 
 
+def test_what_a_person_resolved_opens_again_when_the_successor_that_came_then_turns_bad() -> None:
+    desk = Swept()
+    near(desk)
+    desk.vault.put("mail", "aa")
+    desk.sweep()
+    ticket_id = str(desk.desk.ticket("mail")["ticket_id"])
+    people = desk.desk.editor(lambda: desk.now)
+    people.change(ticket_id, {"status": "resolved"}, by="kim", if_match="*")
+    desk.vault.put("mail", "bb", created_at=NOW + DAY, expires_at=LATER)
+    desk.sweep(NOW + 2 * DAY)
+    assert statuses(desk) == {"aa": "resolved"}
+    change(desk, 1, enabled=False, updated_at=NOW + 2.5 * DAY)
+    for _ in range(2):
+        desk.sweep(desk.now + DAY)
+        assert statuses(desk) == {"aa": "open"}
+    bad = "Opened again: version bb, which had replaced this one, is disabled."
+    assert desk.desk.texts(ticket_id)[-2:] == [bad, f"Reopened, because something new occurred: {bad}"]
+    # Who decides now, knows it.
+    people.change(ticket_id, {"status": "closed"}, by="kim", if_match="*")
+    desk.sweep(desk.now + timedelta(hours=1))
+    assert statuses(desk) == {"aa": "closed"}
+    change(desk, 1, enabled=True, updated_at=NOW + 5 * DAY)
+    desk.sweep(NOW + 6 * DAY)
+    assert statuses(desk) == {"aa": "closed"}
+    change(desk, 1, enabled=False, updated_at=NOW + 7 * DAY)
+    desk.sweep(NOW + 8 * DAY)
+    assert statuses(desk) == {"aa": "open"}
+
+
 def test_a_version_that_becomes_valid_replaces_the_one_before_from_then_on() -> None:
     desk = Swept()
     near(desk)

@@ -15,14 +15,14 @@ from shared.tickets.reconciler import ObjectChanges, TicketReconciler, object_ke
 from shared.tickets.store.index_rows import OPEN, SHARDS, list_partition
 from shared.tickets.store.repository import TicketRepository
 
-AGED_AFTER = timedelta(days=30)
 _AGING = frozenset({TicketKind.NEW_VERSION, TicketKind.ACCESS_POLICY})
 # A function ends after 30 minutes, and removes old rows too.
 _LONGEST = timedelta(minutes=10)
 
 
 class TicketAging:
-    """Resolves what has been open for 30 days and was left alone: what someone works on or has snoozed stays."""
+    """Resolves what has been open for `aging_days` of the settings and was left alone: what someone works on or has
+    snoozed stays."""
 
     def __init__(
         self,
@@ -43,14 +43,15 @@ class TicketAging:
         configuration, until, ended = self._configured(), self._now() + _LONGEST, 0
         if configuration is None:
             return 0
-        for listed in self._old():
+        after = timedelta(days=configuration.document.aging_days)
+        for listed in self._old(after):
             vault = listed.text("scope")
             row = self._repository.find_ticket(vault, listed.text("ticket_id"))
             # The index may be behind: the ticket's own row decides.
             opened_at = row.time("opened_at") if row is not None and _was_left_alone(row) else None
             if row is not None and opened_at is not None:
                 key = object_key(ObjectType(row.text("object_type")), row.text("object_name"))
-                aged = Aged(version_of(row.text("ticket_key")), opened_at + AGED_AFTER)
+                aged = Aged(version_of(row.text("ticket_key")), opened_at + after)
                 changes = [ObjectChanges(key, row.text("object_name"), (aged,))]
                 self._reconciler.reconcile(changes, configuration.context(vault))
                 ended += 1
@@ -58,8 +59,8 @@ class TicketAging:
                 break
         return ended
 
-    def _old(self) -> Iterator[Row]:
-        begin = descending(self._now() - AGED_AFTER)
+    def _old(self, after: timedelta) -> Iterator[Row]:
+        begin = descending(self._now() - after)
         streams = [Stream(list_partition(OPEN, shard), begin, ":") for shard in SHARDS]
         for row in self._index.merged(streams, ROWS_PER_PAGE):
             if row.text("kind") in _AGING and _was_left_alone(row):

@@ -104,7 +104,7 @@ def _expiry(
         phase, ending = _how_expiry_ended(version, context, confirmed=confirmed)
     urgency = 1 if latest.change is ChangeType.EXPIRED else -latest.days
     expires_at = expires_at if confirmed and expires_at is not None else latest.expires_at
-    condition = ConditionState(phase, urgency, expires_at)
+    condition = ConditionState(phase, urgency, expires_at, story.reopened_at)
     notes = (*[_expiry_note(one) for one, _ in occurrences], *story.notes, *_absences(state, opened_at))
     yield TicketCondition(TicketKind.EXPIRY, name, occurrences, condition, ending, notes)
 

@@ -138,11 +138,13 @@ class ConditionState:
     """What is known about a ticket's condition, so that one can say whether there is something new.
 
     `urgency` grows as the condition gets more pressing: the negative number of days to the expiry, 1 once expired.
+    `reopened_at` is when what had replaced the version ceased to be usable.
     """
 
     phase: Phase
     urgency: int
     expires_at: datetime | None = None
+    reopened_at: datetime | None = None
 
     def is_newer_than(self, earlier: "ConditionState") -> bool:
         """Whether this says something that someone who decided at `earlier` did not know."""
@@ -153,6 +155,8 @@ class ConditionState:
         both_dated = self.expires_at is not None and earlier.expires_at is not None
         if both_dated and not same_date(self.expires_at, earlier.expires_at):
             return True
+        if self.reopened_at is not None and self.reopened_at != earlier.reopened_at:
+            return earlier.reopened_at is None or self.reopened_at > earlier.reopened_at
         return self.urgency > earlier.urgency
 
 

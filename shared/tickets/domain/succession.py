@@ -17,10 +17,13 @@ _OUTLIVED = 2
 
 @dataclass(frozen=True)
 class Story:
-    """Whether a version is replaced at present, and the notes about each time that changed. The last one says so."""
+    """Whether a version is replaced at present, and the notes about each time that changed. The last one says so.
+
+    `reopened_at` is when it ceased to be replaced, if it did last."""
 
     replaced: bool = False
     notes: tuple[Note, ...] = ()
+    reopened_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,8 @@ class Succession:
                 before = note if replaced else None
             else:
                 notes.append(note)
-        return Story(replaced, tuple(notes) if before is None else (before, *notes))
+        reopened_at = notes[-1].at if notes and not replaced else None
+        return Story(replaced, tuple(notes) if before is None else (before, *notes), reopened_at)
 
     def _later(self, name: str) -> Iterator[tuple[str, Version]]:
         for other in self._order[self._places[name] + 1 :]:

@@ -19,7 +19,7 @@ from shared.storage.cursors import decode_cursor, encode_cursor
 from shared.tickets.configuration import Configuration
 from shared.tickets.inbound.event_grid import parse_delivery
 from shared.tickets.inbound.ingestor import EventIngestor
-from shared.tickets.inbound.quarantine import LONGEST, Quarantine, text_of_bytes
+from shared.tickets.inbound.quarantine import LONGEST, Quarantine, is_cut, text_of_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -109,11 +109,16 @@ class DeadLetters:
                     more = True
                     break
                 try:
-                    stored, kept = self._replay_blob(name, configuration)
+                    stored, kept, stays = self._replay_blob(name, configuration)
                 except _NoLetterError:
                     REFUSALS.note("The container of dead letters", _other_blob(name))
                     continue
-                blobs, recorded, quarantined = blobs + 1, recorded + stored, quarantined + kept
+                recorded, quarantined = recorded + stored, quarantined + kept
+                if stays:
+                    # Counted, a hundred of them would keep the others out.
+                    REFUSALS.note("The container of dead letters", _too_long(name))
+                else:
+                    blobs += 1
         if blobs:
             logger.info("%d dead letters were replayed: %d events, %d quarantined.", blobs, recorded, quarantined)
         return Replayed(blobs, recorded, quarantined, more)
@@ -125,7 +130,9 @@ class DeadLetters:
         except ResourceNotFoundError:
             return
 
-    def _replay_blob(self, name: str, configuration: Configuration) -> tuple[int, int]:
+    def _replay_blob(self, name: str, configuration: Configuration) -> tuple[int, int, bool]:
+        """How many events were recorded and quarantined, and whether the blob stays: what the quarantine cuts is
+        whole nowhere else."""
         try:
             blob = self._container.download_blob(name, length=_LARGEST_BLOB, offset=0)
             content: bytes = blob.readall()
@@ -138,7 +145,7 @@ class DeadLetters:
                     remedy="It is tried again by the next timer.",
                 )
         except ResourceNotFoundError:
-            return 0, 0  # another replay was here at the same time
+            return 0, 0, False  # another replay was here at the same time
         except HttpResponseError as error:
             if error.status_code != 416:
                 raise
@@ -150,13 +157,15 @@ class DeadLetters:
                 raise _NoLetterError from error
             letter = {"blob": name, **text_of_bytes(content)}
             self._quarantine.keep(letter, error.reason, f"The dead letter {name}: {error.message}")
-            # What the quarantine cuts stays where it is whole.
-            if len(json.dumps(letter)) <= LONGEST:
-                self._remove(name)
-            return 0, 1
+            return 0, 1, self._stays(name, len(json.dumps(letter)) > LONGEST)
         done = self._ingestor.record(members, configuration)
-        self._remove(name)
-        return done.events, len(done.quarantined)
+        cut = any(is_cut(member, done.quarantined) for member in members)
+        return done.events, len(done.quarantined), self._stays(name, cut)
+
+    def _stays(self, name: str, cut: bool) -> bool:
+        if not cut:
+            self._remove(name)
+        return cut
 
     def _remove(self, name: str) -> None:
         try:
@@ -192,6 +201,14 @@ def _other_blob(name: str) -> InvalidInputError:
         Reason.BODY_NOT_READABLE,
         f"It holds {name[:200]!r}, which is no dead letter: it is left there.",
         remedy="Move it elsewhere.",
+    )
+
+
+def _too_long(name: str) -> TooLargeError:
+    return TooLargeError(
+        Reason.EVENT_NOT_WHOLE,
+        f"The dead letter {name[:200]!r} has an event that is too long for the quarantine: the blob stays.",
+        remedy="Publish the event again in another form, then remove the blob.",
     )
 
 

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -188,6 +188,16 @@ def text_of_bytes(content: bytes) -> dict[str, str]:
         return {"content": content.decode("utf-8-sig")}
     except UnicodeDecodeError:
         return {"base64": base64.b64encode(content).decode("ascii")}
+
+
+def is_cut(member: Any, item_ids: Collection[str]) -> bool:
+    """Whether one of these items keeps no more than the beginning of that event."""
+    try:
+        text = json.dumps(member, sort_keys=True)
+    except RecursionError:
+        # Nothing of it is kept.
+        return True
+    return len(text) > LONGEST and _item_id(text) in item_ids
 
 
 def _text_of(member: Any, message: str) -> str:
