@@ -64,7 +64,6 @@ class Variable:
     default: str | None = None
     parse: Callable[[str], Any] = _text
     secret: bool = False
-    required: bool = False
 
 
 VARIABLES: tuple[Variable, ...] = (

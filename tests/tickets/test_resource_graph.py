@@ -163,7 +163,7 @@ def test_what_does_not_answer_may_pass(azure: Azure) -> None:
     assert isinstance(azure.refusal(resource_manager=url), TryLaterError)
 
 
-@pytest.mark.parametrize("cloud", CLOUDS, ids=lambda cloud: cloud.cli_name)
+@pytest.mark.parametrize("cloud", CLOUDS, ids=lambda cloud: cloud.vault_domain)
 def test_each_cloud_has_a_resource_manager_of_its_own_which_a_store_need_not_name(cloud: Any) -> None:
     store = CredentialStore.model_validate(
         {"vault_url": f"https://acorn.{cloud.vault_domain}", "method": "system_assigned"}

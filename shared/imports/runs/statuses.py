@@ -53,10 +53,6 @@ class ImportStatus:
     warning: str
     unread: Sequence[UnreadPart] = ()
 
-    @property
-    def needs_a_look(self) -> bool:
-        return bool(self.warning) or self.withheld is not None or bool(self.unread)
-
 
 @dataclass(frozen=True)
 class ImportTrouble:

@@ -88,10 +88,6 @@ class TicketRepository:
             with suppress(DeskbridgeError):
                 self._outbox.carry_out_at(MarkedPartition(self.table.name, scope))
 
-    def scopes(self) -> list[str]:
-        """The partitions of all scopes."""
-        return [row.row_key for row in scan(self.table, [partition(SCOPES_PARTITION)], select=["name"])]
-
     # Objects
 
     def load(self, vault: str, key: ObjectKey, name: str) -> ObjectRecord:

@@ -20,14 +20,11 @@ PING = "ping"
 
 @dataclass(frozen=True)
 class Event:
-    """An event as AuthRocket's API gives it. `user_id` and `org_id` are empty when it concerns none."""
+    """An event as AuthRocket's API gives it. `user_id` is empty when it concerns none."""
 
     id: str
     type: str
-    realm_id: str
     user_id: str
-    org_id: str
-    at: datetime | None
 
     @property
     def concerns_people(self) -> bool:
@@ -76,14 +73,7 @@ class AuthRocket:
         found = self._find("events", event_id, {})
         if found is None or not _belongs(found, self._realm):
             return None
-        return Event(
-            _id(found),
-            _text(found.get("event_type")),
-            _text(found.get("realm_id")),
-            _text(found.get("user_id")),
-            _text(found.get("org_id")),
-            moment(found.get("event_at")),
-        )
+        return Event(_id(found), _text(found.get("event_type")), _text(found.get("user_id")))
 
     def memberships(self) -> Iterator[list[tuple[str, Membership]]]:
         """All memberships of the realm with their users' ids, a page at a time.

@@ -10,12 +10,10 @@ HSM_LABEL = "managedhsm"
 
 @dataclass(frozen=True)
 class Cloud:
-    """One of Microsoft's clouds. `cli_name` is what `az cloud set --name` takes."""
+    """One of Microsoft's clouds."""
 
     vault_domain: str
     authority: str
-    portal: str
-    cli_name: str
     resource_manager: str
 
     @property
@@ -29,27 +27,9 @@ class Cloud:
 
 
 CLOUDS: tuple[Cloud, ...] = (
-    Cloud(
-        "vault.azure.net",
-        "https://login.microsoftonline.com",
-        "https://portal.azure.com",
-        "AzureCloud",
-        "https://management.azure.com",
-    ),
-    Cloud(
-        "vault.usgovcloudapi.net",
-        "https://login.microsoftonline.us",
-        "https://portal.azure.us",
-        "AzureUSGovernment",
-        "https://management.usgovcloudapi.net",
-    ),
-    Cloud(
-        "vault.azure.cn",
-        "https://login.partner.microsoftonline.cn",
-        "https://portal.azure.cn",
-        "AzureChinaCloud",
-        "https://management.chinacloudapi.cn",
-    ),
+    Cloud("vault.azure.net", "https://login.microsoftonline.com", "https://management.azure.com"),
+    Cloud("vault.usgovcloudapi.net", "https://login.microsoftonline.us", "https://management.usgovcloudapi.net"),
+    Cloud("vault.azure.cn", "https://login.partner.microsoftonline.cn", "https://management.chinacloudapi.cn"),
 )
 
 
