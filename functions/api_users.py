@@ -62,6 +62,5 @@ def check_authrocket_realm(req: func.HttpRequest) -> func.HttpResponse:
     """Endpoint, key, realm and permission, with one page; says in a sentence what is wrong."""
     from shared.users.checks import check_realm
 
-    name, realms = req.route_params["name"], bootstrap.realms()
-    check = check_realm(name, realms.document(name, fresh=True), realms)
+    check = check_realm(req.route_params["name"], bootstrap.realms())
     return answer(200, asdict(check))

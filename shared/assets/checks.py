@@ -7,6 +7,7 @@ from shared.assets.aws.client import Ec2
 from shared.assets.documents.aws_tenants import ALL_REGIONS, AccountDocument
 from shared.assets.source import TenantSource
 from shared.errors import DeskbridgeError, NotFoundError
+from shared.imports.plan.sample import refuse_all_errors
 from shared.reasons import Reason
 
 # So many accounts are tried: a request may take 230 seconds, and each region takes two calls.
@@ -74,6 +75,7 @@ def _check_account(
         try:
             source.check_alone(account_id, region)
             found = next(ec2.read_instances(document, account, region, tenant=name, page_size=SMALLEST_PAGE), [])
+            refuse_all_errors([source.map_record(region, instance) for instance in found])
         except DeskbridgeError as error:
             finding = _failed(account_id, region, caller.arn, error)
             denied = error.reason is Reason.AWS_REGION_DENIED and document.regions_of(account) == ALL_REGIONS

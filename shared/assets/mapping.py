@@ -108,6 +108,10 @@ class AssetMapping:
     def map_record(self, instance: Mapping[str, Any]) -> DesiredRecord:
         """The asset of an instance, as `ec2.read_instances` gives it."""
         instance_id = str(instance["InstanceId"])
+        if not instance_id:
+            said = instance.get(FAULT, "EC2 gives an instance without an id.")
+            error = f"{said} No instance that is missing is taken for gone in this run."
+            return DesiredRecord("", label="?", error=error, error_reason=Reason.RECORD_INVALID)
         state = str((instance.get("State") or {}).get("Name", ""))
         if state in GONE_STATES:
             return DesiredRecord(instance_id, gone=state)

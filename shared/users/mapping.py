@@ -74,6 +74,9 @@ class UserMapper:
 
     def map_record(self, user: SourceUser, memberships: Sequence[Membership] | None) -> MappedUser:
         """What the desk should have of the user; `memberships` None when they are not read."""
+        if not user.id:
+            error = "AuthRocket gives a user without an id. Nobody who is missing is deactivated in this run."
+            return MappedUser("", label="?", error=error, error_reason=Reason.RECORD_INVALID)
         label = str(user.fields.get("name") or user.id)
         source = source_of(user, memberships)
         if not user.active:

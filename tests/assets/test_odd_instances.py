@@ -12,7 +12,6 @@ from shared.assets.aws.client import Ec2
 from shared.assets.aws.readable_xml import readable
 from shared.assets.documents.aws_tenants import AwsTenantDocument
 from shared.assets.mapping import AssetMapping
-from shared.errors import TryLaterError
 from shared.imports.plan.model import DesiredRecord
 from shared.reasons import Reason
 from tests.assets.tenants import ACCOUNT, FakeCredentials, tenant
@@ -121,10 +120,10 @@ def test_bytes_that_are_no_text_are_an_error_of_their_instance(monkeypatch: pyte
     assert (records[GOOD].error, "control character" in records[ODD].error) == ("", True)
 
 
-def test_an_answer_with_an_instance_without_an_id_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(TryLaterError) as refused:
-        read(page(instance(GOOD), instance("")), monkeypatch)
-    assert refused.value.reason is Reason.AWS_ANSWER_BROKEN
+def test_an_instance_without_an_id_is_an_error_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    records = read(page(instance(GOOD), instance("")), monkeypatch)
+    assert set(records) == {GOOD, ""}
+    assert (records[GOOD].error, records[""].error_reason) == ("", Reason.RECORD_INVALID)
 
 
 @pytest.mark.parametrize("value", ["1e400", "-1e400", "nan", "inf"])

@@ -70,6 +70,7 @@ def tenants(running: EC2Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tenant
         monkeypatch.setenv(name, value)
     yield Tenants(running)
     running.service.denied.clear()
+    running.service.faults.clear()
     running.organization.clear()
 
 
@@ -126,6 +127,19 @@ def test_a_field_of_another_kind_fails_the_check_as_it_fails_the_import(tenants:
     [finding] = tenants.check()
     assert (finding.ok, finding.reason) == (False, "document_invalid")
     assert tenants.reason_of_import(f"{ACORN}:{LONDON}") == "document_invalid"
+
+
+def test_a_mapping_that_no_instance_bears_fails_the_check_as_it_fails_the_import(tenants: Tenants) -> None:
+    mappings = [{"source": "abs(InstanceId)", "field": "name"}]
+    tenants.put("acorn", field_mappings=mappings, matching_field=None, asset_type={"default": "server"}, site_rules=[])
+    [finding] = tenants.check()
+    assert (finding.ok, finding.reason) == (False, "records_all_refused")
+    assert "name: " in finding.message
+    source = tenants.sources.source("acorn")
+    raw = [one for page in source.read(f"{ACORN}:{LONDON}") for one in page]
+    assert raw
+    mapped = [source.map_record(f"{ACORN}:{LONDON}", one) for one in raw]
+    assert all(one.error or one.gone for one in mapped)
 
 
 def test_a_tenant_that_is_not_there_is_no_finding(tenants: Tenants) -> None:

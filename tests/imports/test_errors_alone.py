@@ -58,6 +58,30 @@ def test_rows_that_are_passed_over_are_told_by_a_few_too(world: World) -> None:
     assert max(map(len, messages)) < 800
 
 
+def test_a_record_without_an_id_is_one_error_and_nobody_else_is_taken_for_gone(world: World) -> None:
+    world.settle()
+    for number in range(3):
+        world.far.put(f"i-{number}")
+    world.run()
+    # One of them comes without its id, and another is really gone: nobody can tell them apart.
+    del world.far.records["i-1"]
+    del world.far.records["i-2"]
+    world.far.put("", name="who")
+    world.far.put("i-3")
+    for preview in (True, False):
+        summary = world.run(preview=preview)
+        assert summary.state is RunState.SUCCEEDED
+        assert (summary.counts["error"], summary.counts["create"], summary.counts.get("deactivate", 0)) == (1, 1, 0)
+        [entry] = world.entries(summary.run.id, Action.ERROR)
+        assert entry["reason"] == "record_invalid"
+    assert world.active() == {"i-0", "i-1", "i-2", "i-3"}
+    # It has its id again: then whoever is missing is gone.
+    del world.far.records[""]
+    world.far.put("i-1")
+    assert world.run().counts["deactivate"] == 1
+    assert world.active() == {"i-0", "i-1", "i-3"}
+
+
 def test_records_that_are_read_twice_are_errors_once() -> None:
     assert state_at_end({"read": 4, "error": 2, "parts_done": 1, "parts_failed": 0}) is RunState.FAILED
     assert state_at_end({"read": 4, "error": 2, "skip": 2, "parts_done": 1, "parts_failed": 0}) is RunState.SUCCEEDED

@@ -169,6 +169,13 @@ def test_lists_are_filtered_and_paged(desk: Desk) -> None:
             "read permission",
         ),
         (lambda desk: desk.set_up(realm="rl_wrong"), "authrocket_not_found", "another one"),
+        # What makes an import fail at once.
+        (lambda desk: desk.set_up("other"), "document_invalid", "both name the realm"),
+        (
+            lambda desk: desk.set_up(field_mappings=[{"source": "abs(name)", "field": "email"}], match_order=[]),
+            "records_all_refused",
+            "not one can be imported: email:",
+        ),
         (lambda desk: desk.set_up(endpoint_url=f"{desk.lab.url}x"), "authrocket_not_found", "finds nothing there"),
         (
             lambda desk: desk.set_up(endpoint_url="https://localhost:1/v2"),

@@ -4,6 +4,7 @@ import itertools
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 import pytest
 import responses
@@ -384,6 +385,17 @@ def test_an_answer_of_another_form_is_no_page(connect: Connect, body: str) -> No
     with pytest.raises(MisconfiguredError) as caught:
         ids(connect(url="https://api.example/v2"))
     assert caught.value.reason is Reason.AUTHROCKET_ANSWER_UNREADABLE
+
+
+@responses.activate
+def test_an_odd_user_is_one_user_and_the_others_of_the_page_come_in(connect: Connect) -> None:
+    odd: list[Any] = [None, 7, {"name": "nobody"}, {"id": "usr_3", "realm_id": ["x"]}]
+    page = [{"id": "usr_1", "state": "active"}, *odd, {"id": "usr_2", "email": {"x": 1}, "custom": 3}, {"id": None}]
+    responses.get("https://api.example/v2/users", json={"collection": page, "more_results": True})
+    responses.get("https://api.example/v2/users", json={"collection": [{"id": "usr_9"}], "more_results": False})
+    found = ids(connect(url="https://api.example/v2"))
+    assert [one for one in found if one] == ["usr_1", "usr_2", "usr_9"]
+    assert found.count("") == 4
 
 
 @responses.activate

@@ -21,7 +21,6 @@ from shared.settings.store import SettingsStore
 from shared.storage.tables import scan
 from shared.users.authrocket.client import AuthRocket
 from shared.users.checks import check_realm
-from shared.users.documents import AuthRocketRealmDocument
 from shared.users.source import Clock, Realms
 from shared.users.webhook import AuthRocketWebhook
 from shared.vaults.echo import SecretEcho
@@ -103,7 +102,7 @@ def test_the_key_goes_to_no_other_host_at_any_door(lab: AuthRocketLab) -> None:
     """The import, the check and the webhook: nothing reaches the server, and the key is not even read."""
     desk = unlisted(lab)
     desk.secrets.pairs["webhook"] = UserPassword("authrocket", "right")
-    found = check_realm("customers", desk.settings.get(AuthRocketRealmDocument, "customers").document, desk.realms)
+    found = check_realm("customers", desk.realms)
     assert (found.ok, found.reason) == (False, "host_not_allowed")
     desk.run()
     runs = json.dumps([row.values for row in scan(desk.tables.table("runs"), [])], default=str)

@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from botocore.parsers import ResponseParserError
-
 from shared.assets.aws.clients import ATTEMPTS, AwsClients
 from shared.assets.aws.errors import AccessContext
 from shared.assets.aws.keys import Caller
@@ -13,7 +11,7 @@ from shared.assets.aws.organization import Organization
 from shared.assets.aws.parser import members_of
 from shared.assets.aws.sessions import AwsSessions, explained
 from shared.assets.documents.aws_tenants import ALL_REGIONS, AccountDocument, AwsTenantDocument
-from shared.assets.mapping import completed
+from shared.assets.mapping import FAULT, completed
 from shared.errors import DeskbridgeError, TryLaterError
 from shared.reasons import Reason
 from shared.vaults.model import Credentials
@@ -107,6 +105,5 @@ class Ec2:
 
 def _completed(instance: Any, account: str, region: str) -> dict[str, Any]:
     if not instance.get("InstanceId"):
-        # Nobody could say whose the row is: the reading as a whole is not believed.
-        raise ResponseParserError("EC2's answer has an instance without an id.")
+        return {"InstanceId": "", FAULT: "EC2 gives an instance without an id."}
     return completed(instance, account, region)

@@ -52,7 +52,7 @@ class Trigger(StrEnum):
 
 @dataclass(frozen=True)
 class DesiredRecord:
-    """One record of the source, as its mapping, type and site rules want it.
+    """One record of the source, as its mapping, type and site rules want it; an error when it has no id.
 
     `values` are by column; None means that the source has nothing there. `gone` says in a word why a record that is
     still listed counts as gone (`terminated`, `inactive`). `skip` and `error` are sentences that keep it from being

@@ -58,6 +58,7 @@ class PartPlanner(Takeovers):
         # Whether the source has the record, by row key of the index.
         self._seen = dict.fromkeys(index, False)
         self._gone: dict[str, str] = {}
+        self._all_are_known = True
         # Updates of values by which records are matched: others may change theirs too.
         self._changed_matches: list[PlanEntry] = []
         self._emptying: list[PlanEntry] = []
@@ -71,11 +72,8 @@ class PartPlanner(Takeovers):
             key = desired.row_key
             if self._seen.get(key) or key in self._gone:
                 continue
-            if desired.gone:
-                self._gone[key] = desired.gone
-                if key not in self._index:
-                    message = f"It is {desired.gone}, and was never imported."
-                    entries.append(PlanEntry.about(desired, Action.SKIP, "gone", message))
+            if not desired.id or desired.gone:
+                self._set_aside(desired, entries)
                 continue
             indexed = self._index.get(key)
             left_out = bool(desired.skip) and indexed is not None and indexed.active and not indexed.claimed_by
@@ -109,6 +107,19 @@ class PartPlanner(Takeovers):
                 compare.append(desired)
         return entries + self._compared(compare)
 
+    def _set_aside(self, desired: DesiredRecord, entries: list[PlanEntry]) -> None:
+        """A record that counts as gone, or that nobody can tell from others."""
+        key = desired.row_key
+        if not desired.id:
+            # It may be any of those that are missing.
+            self._all_are_known = False
+            entries.append(PlanEntry.about(desired, Action.ERROR, str(desired.error_reason), desired.error))
+        else:
+            self._gone[key] = desired.gone
+            if key not in self._index:
+                message = f"It is {desired.gone}, and was never imported."
+                entries.append(PlanEntry.about(desired, Action.SKIP, "gone", message))
+
     def finish(self, *, read_to_the_end: bool) -> list[PlanEntry]:
         """The rest of the plan. Nothing is deactivated unless the part was read to its end."""
         entries = self._matched() if self._held else []
@@ -116,6 +127,7 @@ class PartPlanner(Takeovers):
             self._emptying += self._matcher.recheck(self._changed_matches)
         if self._emptying:
             entries += decide_emptied(self._emptying, self._policy, self._removals.active_before())
+        read_to_the_end = read_to_the_end and self._all_are_known
         missing = [row_key for row_key in self._index if not self._stays(row_key)]
         if missing:
             empty = not self._gone and not any(self._seen.values())

@@ -117,7 +117,7 @@ class AuthRocket:
             for left in reversed(range(_TRIES_OF_A_PAGE)):
                 asked = {**parameters, "max_results": str(self._page_size), "sort": "id", "direction": "asc"}
                 page, more = self._page(collection, {**asked, "after": after} if after else asked)
-                last = _id(page[-1]) if page else ""
+                last = next((_id(one) for one in reversed(page) if one.get("id")), "")
                 if (last and last not in seen) or not more:
                     break
                 if not left:
@@ -135,8 +135,11 @@ class AuthRocket:
     def _page(self, collection: str, parameters: Mapping[str, str]) -> tuple[list[dict[str, Any]], bool]:
         answer = self._calls.get(collection, parameters)
         page = answer.get("collection") if isinstance(answer, dict) else None
-        if not isinstance(page, list) or not all(isinstance(one, dict) and one.get("id") for one in page):
+        odd = [one for one in page if not isinstance(one, dict) or not one.get("id")] if isinstance(page, list) else []
+        # One odd user is one error. Whose an odd membership is, nobody can tell.
+        if not isinstance(page, list) or (odd and (collection != "users" or len(odd) == len(page))):
             raise _unexpected(f"the list of {collection}")
+        page = [one if isinstance(one, dict) else {} for one in page]
         more = answer.get("more_results")
         # Without its word on it, only an empty page is the end: a page too many costs less than users taken for gone.
         return page, more if isinstance(more, bool) else bool(page)
@@ -214,7 +217,7 @@ def in_order(memberships: Sequence[Membership]) -> tuple[Membership, ...]:
 
 def _belongs(found: Mapping[str, Any], realm: str) -> bool:
     """Whether it is of this realm. A key that sees several realms must not bring a stranger's users in."""
-    return found.get("realm_id") in {None, realm}
+    return found.get("realm_id") in (None, realm)
 
 
 def _id(found: Mapping[str, Any]) -> str:
