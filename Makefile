@@ -32,11 +32,12 @@ test: setup-test ## run the tests; TEST=path or -k expression narrows them
 setup: #- install everything, also the tools for `make check`
 	@sh lab/setup.sh check
 
-check: setup #- lint, format, types (mypy and pyright), import contracts, locks, the long fuzz, storms of faults, a trial of the bench
+check: setup #- lint, format, types (mypy, pyright, tsc), import contracts, locks, the long fuzz, storms of faults, a trial of the bench
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	node_modules/.bin/pyright
+	node_modules/.bin/tsc -p functions/console
 	.venv/bin/lint-imports
 	$(PY) -m lab.locks --check
 	$(PY) -m infra.check

@@ -30,6 +30,7 @@ def _of_http() -> tuple[func.Blueprint, ...]:
         api_tokens,
         api_users,
         authrocket_webhook,
+        console_files,
         key_vault_events,
     )
 
@@ -52,6 +53,7 @@ def _of_http() -> tuple[func.Blueprint, ...]:
         api_users.users_api,
         authrocket_webhook.authrocket_webhook,
         api_audit.audit_api,
+        console_files.console_files,
     )
 
 

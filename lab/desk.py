@@ -292,8 +292,13 @@ class Desk:
         self.url = self.host.url
 
     @property
+    def console_link(self) -> str:
+        """Opens the console signed in. It holds a token of the lab, which opens nothing but this desk on loopback."""
+        return f"{self.url}/api/console/#token={self.tokens['administrator']}"
+
+    @property
     def token_hint(self) -> str:
-        """Where the tokens stand; none is printed, as a terminal's lines are often shared."""
+        """Where the other tokens stand."""
         tokens = short(self._choices.folder / TOKENS_FILE)
         return f"""TOKEN=$(.venv/bin/python -c 'import json; print(json.load(open("{tokens}"))["administrator"])')"""
 

@@ -54,7 +54,7 @@ same() {
 
 case $wanted in
 lab) requirements=requirements-lab.txt modules=azurite ;;
-test) requirements=requirements-dev.txt modules=azurite ;;
+test) requirements=requirements-dev.txt modules=all ;;
 check) requirements=requirements-dev.txt modules=all ;;
 *) fail "there is no '$wanted' to set up: say lab, test or check." ;;
 esac

@@ -54,6 +54,7 @@ def where_to_look(desk: Desk, paint: Paint) -> Iterator[str]:
     """Addresses to open, and three things to try."""
     yield ""
     yield paint("title", f"The desk is up at {desk.url} (Ctrl-C stops it and everything it started).")
+    yield f"  console   {desk.console_link}"
     yield f"  API       ./lab/do get tickets, or: {desk.curl('/api/v1/tickets')}"
     yield f"            {desk.token_hint}"
     yield f"  calendar  {desk.url}/api/calendar/expiries.ics?token=…, with the token `calendar` of the same file"

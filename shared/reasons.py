@@ -38,6 +38,7 @@ class Reason(StrEnum):
     ROLE_MISSING = "role_missing"
     ROLE_TOO_LOW = "role_too_low"
     CUSTOMERS_ONLY = "customers_only"
+    OTHER_SITE = "other_site"
     SITE_OF_ANOTHER_CUSTOMER = "site_of_another_customer"
 
     # Storage

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TOKEN_HEADER = "X-Api-Key"  # noqa: S105 - the name of a header
+CONSOLE_HEADER = "X-Deskbridge-Console"
 TOKEN_PARAMETER = "token"  # noqa: S105 - the name of a parameter
 
 
@@ -45,7 +46,13 @@ REFUSED: "Mapping[int, tuple[Reason, ...]]" = {
         Reason.ACCESS_TOKEN_REVOKED,
         Reason.ACCESS_TOKENS_OFF,
     ),
-    403: (Reason.ACCESS_TOKEN_KIND, Reason.ROLE_MISSING, Reason.ROLE_TOO_LOW, Reason.CUSTOMERS_ONLY),
+    403: (
+        Reason.ACCESS_TOKEN_KIND,
+        Reason.ROLE_MISSING,
+        Reason.ROLE_TOO_LOW,
+        Reason.CUSTOMERS_ONLY,
+        Reason.OTHER_SITE,
+    ),
     503: (Reason.SIGN_IN_EXPECTED, Reason.NOT_READY),
 }
 REFUSED_BY_HOST: "Mapping[int, tuple[Reason, ...]]" = {401: (Reason.ACCESS_TOKENS_OFF,)}
@@ -120,7 +127,26 @@ def _authenticated(request: func.HttpRequest, access: Access) -> Principal | Non
     from shared.access.sign_in import ID_HEADER, NAME_HEADER, PRINCIPAL_HEADER, signed_in_principal
 
     headers = (request.headers.get(name, "") for name in (PRINCIPAL_HEADER, NAME_HEADER, ID_HEADER))
-    return signed_in_principal(*headers)
+    who = signed_in_principal(*headers)
+    _check_own_page(request)
+    return who
+
+
+def _check_own_page(request: func.HttpRequest) -> None:
+    """Raise ForbiddenError for a write that a browser brings by its cookie alone, from another page than the desk's.
+
+    The platform takes its cookie from whatever page asks. No other page can set the console's header, or say that it
+    is of this origin; and what sends its token itself has no cookie to abuse.
+    """
+    if request.method in {"GET", "HEAD", "OPTIONS"} or request.headers.get("Authorization"):
+        return
+    own = request.headers.get("Sec-Fetch-Site") == "same-origin" and request.headers.get(CONSOLE_HEADER) == "1"
+    if not own:
+        raise ForbiddenError(
+            Reason.OTHER_SITE,
+            "A browser sent this, and no page of this desk.",
+            remedy="Do it in the console, or send Authorization: Bearer with a token of Entra.",
+        )
 
 
 def _holder(token: str, kind: PrincipalKind) -> Principal:

@@ -247,6 +247,7 @@ resource signIn 'Microsoft.Web/sites/config@2024-04-01' = if (!empty(entraClient
         '/api/events/key-vault'
         '/api/events/authrocket/*'
         '/api/calendar/expiries.ics'
+        '/api/console/*'
       ]
     }
     identityProviders: {

@@ -33,7 +33,8 @@ _BEYOND = {"reader": 0, "operator": 1, "administrator": 2}
 
 def principal_header(*roles: str) -> dict[str, str]:
     claims = {"claims": [{"typ": "roles", "val": role} for role in roles]}
-    return {"X-MS-CLIENT-PRINCIPAL": base64.b64encode(json.dumps(claims).encode()).decode()}
+    header = base64.b64encode(json.dumps(claims).encode()).decode()
+    return {"X-MS-CLIENT-PRINCIPAL": header, "Authorization": "Bearer sent-by-the-caller"}
 
 
 @pytest.fixture
@@ -83,7 +84,32 @@ def expected(declared: Endpoint, role: Role, kind: str, *, limited: bool = False
 
 def test_every_endpoint_of_the_app_is_declared() -> None:
     served = {name for name, each in FUNCTIONS.items() if each.get_trigger().type == "httpTrigger"}
-    assert served == set(declared_endpoints())
+    # The console's files are no part of the API.
+    assert served == {*declared_endpoints(), "show_console"}
+
+
+def test_a_signed_in_browser_writes_from_the_desks_own_page_alone(
+    stopped: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap, "callers_are_signed_in", lambda: True)
+    cookie = {"X-MS-CLIENT-PRINCIPAL": principal_header("Deskbridge.Administrator")["X-MS-CLIENT-PRINCIPAL"]}
+    own = {**cookie, "Sec-Fetch-Site": "same-origin", "X-Deskbridge-Console": "1"}
+    foreign: list[dict[str, str]] = [
+        cookie,
+        {**own, "Sec-Fetch-Site": "cross-site"},
+        {**own, "Sec-Fetch-Site": "same-site"},
+        {**own, "Sec-Fetch-Site": "none"},
+        {**cookie, "Sec-Fetch-Site": "same-origin"},
+        {**cookie, "X-Deskbridge-Console": "1"},
+        {**own, "Sec-Fetch-Site": "cross-site", "Authorization": ""},
+    ]
+    writes = [each for each in guarded() if each.methods != ("GET",)]
+    assert len(writes) > 20
+    for declared in guarded():
+        assert ask(declared, own) == ADMITTED, declared.function
+        for headers in foreign:
+            wanted = ADMITTED if declared.methods == ("GET",) else (403, "other_site")
+            assert ask(declared, headers) == wanted, (declared.function, headers)
 
 
 @pytest.mark.parametrize("platform", [False, True])

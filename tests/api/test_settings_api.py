@@ -181,6 +181,7 @@ def principal(name: str = "ann@acorn.example", object_id: str = "6f9d") -> dict[
         "X-MS-CLIENT-PRINCIPAL": base64.b64encode(json.dumps(claims).encode()).decode(),
         "X-MS-CLIENT-PRINCIPAL-NAME": name,
         "X-MS-CLIENT-PRINCIPAL-ID": object_id,
+        "Authorization": "Bearer sent-by-the-caller",
     }
 
 

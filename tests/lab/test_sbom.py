@@ -1,5 +1,6 @@
 """The list of what is deployed says exactly what requirements.txt says, in the form of CycloneDX 1.6."""
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator  # type: ignore[import-untyped] # it publishes no types
 
-from lab.sbom import ROOT, bill_of_materials, pins
+from lab.sbom import ROOT, VENDORED, bill_of_materials, pins
 
 REQUIREMENTS = (ROOT / "requirements.txt").read_text("utf-8")
 # The members that the list has, as CycloneDX 1.6 defines them; it refuses any other.
@@ -28,6 +29,10 @@ _LICENSES = {
         ]
     },
 }
+_HASH = {
+    "required": ["alg", "content"],
+    "properties": {"alg": {"const": "SHA-256"}, "content": {"pattern": "^[a-f0-9]{64}$"}},
+}
 _COMPONENT = {
     "type": "object",
     "required": ["type", "name"],
@@ -39,7 +44,8 @@ _COMPONENT = {
         "version": {"type": "string"},
         "description": {"type": "string"},
         "scope": {"enum": ["required", "optional", "excluded"]},
-        "purl": {"type": "string", "pattern": r"^pkg:pypi/[a-z0-9-]+@[^@\s]+$"},
+        "purl": {"type": "string", "pattern": r"^pkg:(pypi|npm)/[a-z0-9-]+@[^@\s]+$"},
+        "hashes": {"type": "array", "items": _HASH},
         "licenses": _LICENSES,
         "properties": {"type": "array", "items": {"required": ["name", "value"]}},
         "externalReferences": {
@@ -52,13 +58,7 @@ _COMPONENT = {
                 "properties": {
                     "type": {"const": "distribution"},
                     "url": {"type": "string", "pattern": "^https://files\\.pythonhosted\\.org/"},
-                    "hashes": {
-                        "type": "array",
-                        "items": {
-                            "required": ["alg", "content"],
-                            "properties": {"alg": {"const": "SHA-256"}, "content": {"pattern": "^[a-f0-9]{64}$"}},
-                        },
-                    },
+                    "hashes": {"type": "array", "items": _HASH},
                 },
             },
         },
@@ -98,7 +98,11 @@ def test_the_list_has_the_form_of_cyclonedx(bill: dict[str, Any]) -> None:
 def test_it_lists_exactly_what_is_deployed(bill: dict[str, Any]) -> None:
     deployed = re.findall(r"^([a-z0-9-]+)==(\S+)", REQUIREMENTS, re.MULTILINE)
     assert len(deployed) > 30
-    assert [(one["name"], one["version"]) for one in bill["components"]] == deployed
+    *packages, vendored = bill["components"]
+    assert [(one["name"], one["version"]) for one in packages] == deployed
+    assert vendored["purl"] == "pkg:npm/htm@3.1.1"
+    assert vendored["hashes"][0]["content"] == hashlib.sha256((ROOT / VENDORED).read_bytes()).hexdigest()
+    assert f"htm {vendored['version']}" in (ROOT / "NOTICE").read_text("utf-8")
 
 
 def test_its_hashes_are_those_that_the_deployment_asks_for(bill: dict[str, Any]) -> None:
@@ -108,7 +112,7 @@ def test_its_hashes_are_those_that_the_deployment_asks_for(bill: dict[str, Any])
             r"^([a-z0-9-]+)==(\S+)(.*?)(?=^[a-z0-9]|\Z)", REQUIREMENTS, re.MULTILINE | re.DOTALL
         )
     }
-    for one in bill["components"]:
+    for one in bill["components"][:-1]:
         listed = {each["content"] for file in one["externalReferences"] for each in file["hashes"]}
         assert listed == wanted[one["name"], one["version"]], one["name"]
 

@@ -110,10 +110,9 @@ def test_running_installs_only_the_lab_and_checks_install_the_rest_once(machine:
     assert "npm ci --omit=dev" in lab
     test = setup(machine, "test").stdout
     assert "-r requirements-dev.txt" in test
-    assert "npm" not in test.replace("with npm", "")
-    check = setup(machine, "check").stdout
-    assert "pip" not in check
-    assert "npm ci --no-audit" in check
-    # What is there for the checks serves the tests and the lab too.
+    # The console's tests need more of npm than the storage emulator.
+    assert "npm ci --no-audit" in test
+    # What is there for the tests serves the checks and the lab too.
+    assert setup(machine, "check").stdout == ""
     assert [setup(machine, wanted).stdout for wanted in ("lab", "test", "check")] == ["", "", ""]
     assert "say lab, test or check" in setup(machine, "everything").stderr
