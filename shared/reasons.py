@@ -50,6 +50,7 @@ class Reason(StrEnum):
     CONTENDED = "contended"
     PENDING_ROW_DAMAGED = "pending_row_damaged"
     INDEX_DIFFERED = "index_differed"
+    COUNTS_DIFFERED = "counts_differed"
 
     # Set-up
     SETTING_MISSING = "setting_missing"

@@ -76,7 +76,8 @@ class RunningComparison(Answer):
 
 
 class IndexComparison(Answer):
-    """How the index was compared with a table; with `index` itself for what it has too much."""
+    """How the index was compared with a table; with `index` itself for what it has too much. `counts:` and a table is
+    a full count of it, `counts` the copies of counts."""
 
     table: str
     last: LastComparison | None

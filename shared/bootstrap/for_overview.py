@@ -1,13 +1,14 @@
 """What is seen across the features: the summary, exports, readiness."""
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from shared import bootstrap
 from shared.bootstrap.singleton import singleton
 
 if TYPE_CHECKING:
-    from shared.index.housekeeping import IndexHousekeeping
+    from shared.index.housekeeping import IndexHousekeeping, NextPage
     from shared.overview.exports import Exports
     from shared.overview.readiness import ReadinessChecks
     from shared.overview.summary import DeskSummary
@@ -22,13 +23,19 @@ def overview() -> "DeskSummary":
 
 @singleton
 def index_housekeeping() -> "IndexHousekeeping":
+    from shared.counts.housekeeping import CountsHousekeeping
     from shared.index.housekeeping import IndexHousekeeping
-    from shared.records.index_rows import indexed_records
+    from shared.records.index_rows import counted_records, indexed_records
     from shared.storage.names import ASSETS_TABLE, USERS_TABLE
-    from shared.tickets.store.ticket_index import INDEXED_TICKETS
+    from shared.tickets.store.ticket_index import COUNTED_TICKETS, INDEXED_TICKETS
 
+    tables, outbox = bootstrap.tables(), bootstrap.gathered_outbox()
     indexed = (INDEXED_TICKETS, indexed_records(ASSETS_TABLE), indexed_records(USERS_TABLE))
-    return IndexHousekeeping(bootstrap.tables(), bootstrap.index(), bootstrap.gathered_outbox(), indexed, bootstrap.now)
+    counts = CountsHousekeeping(tables, bootstrap.counts_levels(), outbox)
+    counted = (COUNTED_TICKETS, counted_records(ASSETS_TABLE), counted_records(USERS_TABLE))
+    further: dict[str, NextPage] = {f"counts:{one.name}": partial(counts.compare, one) for one in counted}
+    further["counts"] = counts.compare_copies
+    return IndexHousekeeping(tables, bootstrap.index(), outbox, indexed, bootstrap.now, further)
 
 
 @singleton

@@ -36,14 +36,16 @@ def summed(all_counts: Iterable[Counts]) -> Counts:
 
 
 def told_of_counts(moves: Iterable[tuple[Cell | None, Cell | None]]) -> list[FollowUp]:
-    """What the outbox keeps of things that are counted otherwise than before; None is not at all."""
-    total: Counter[Cell] = Counter()
-    for before, after in moves:
-        if before != after:
-            total.subtract([] if before is None else [before])
-            total.update([] if after is None else [after])
-    changed = {cell: count for cell, count in total.items() if count}
-    return [FollowUp(FOLLOW_UP, to_json(changed))] if changed else []
+    """What the outbox keeps of things that are counted otherwise than before; None is not at all.
+
+    It says so even when they change nothing together: a full count has to know that something moved.
+    """
+    moved = [(before, after) for before, after in moves if before != after]
+    if not moved:
+        return []
+    total: Counter[Cell] = Counter(after for _, after in moved if after is not None)
+    total.subtract(before for before, _ in moved if before is not None)
+    return [FollowUp(FOLLOW_UP, to_json({cell: count for cell, count in total.items() if count}))]
 
 
 def to_json(counts: Counts) -> dict[str, Any]:

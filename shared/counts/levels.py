@@ -20,7 +20,7 @@ from shared.counts.trees import DESK, Node, share_of, shown_in
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, TryLaterError
 from shared.reasons import Reason
 from shared.storage.names import INDEX_TABLE
-from shared.storage.rows import Create, Delete, Operation, Replace, Row, Save, Value
+from shared.storage.rows import OPERATIONS_PER_TRANSACTION, Create, Delete, Operation, Replace, Row, Save, Value
 from shared.storage.tables import Tables, partition, row_key_prefix, scan
 from shared.text import escape_key
 
@@ -48,23 +48,26 @@ class CountsLevels:
         """What the outbox of a partition says of copies. Doing it again changes nothing."""
         self.copy(table, partition_key, {share for content in contents for share in content["shares"]})
 
-    def copy(self, table: str, partition_key: str, shares: Collection[int]) -> None:
-        """Bring these shares of a partition's counts to the first level. Raises TryLaterError."""
+    def copy(self, table: str, partition_key: str, shares: Collection[int]) -> int:
+        """Bring these shares of a partition's counts to the first level; how many differed there. Raises
+        TryLaterError."""
         source = self._tables.table(table)
         nodes = [Node.above(table, partition_key, share) for share in sorted(shares)]
+        differed = 0
         for share, node in zip(sorted(shares), nodes, strict=True):
 
             def read(share: int = share) -> Counts:
                 return shown_in(share, partition_key, counts_in(source.find(partition_key, COUNTS_ROW)))
 
-            self._write((node.children, escape_key(partition_key)), read, {"scope": partition_key})
-        for start in range(0, len(nodes), _MARKS_AT_ONCE):
-            self.mark(nodes[start : start + _MARKS_AT_ONCE])
+            differed += self._write((node.children, escape_key(partition_key)), read, {"scope": partition_key})
+        self.mark(nodes)
+        return differed
 
     def mark(self, nodes: Sequence[Node]) -> None:
         """Say that nodes are to be summed up anew."""
-        if nodes:
-            self._rows.transact(STALE, [Save(_mark_of(node)) for node in nodes])
+        for start in range(0, len(nodes), OPERATIONS_PER_TRANSACTION):
+            together = nodes[start : start + OPERATIONS_PER_TRANSACTION]
+            self._rows.transact(STALE, [Save(_mark_of(node)) for node in together])
 
     def any_stale(self) -> bool:
         """Whether something is to be summed up: one call."""
@@ -144,19 +147,20 @@ class CountsLevels:
             else:
                 return
 
-    def _write(self, place: tuple[str, str], read: Callable[[], Counts], beside: Mapping[str, Value]) -> None:
-        """Copy what `read` gives to its place; `read` is called after the place was looked at."""
+    def _write(self, place: tuple[str, str], read: Callable[[], Counts], beside: Mapping[str, Value]) -> bool:
+        """Copy what `read` gives to its place, and whether there was something else; `read` is called after the place
+        was looked at."""
         for _ in range(_ROUNDS):
             present = self._rows.find(*place)
             values = {**beside, **columns_of(read())}
             if present is not None and present.values == values:
-                return
+                return False
             row = Row(*place, values, "" if present is None else present.etag)
             try:
                 self._rows.transact(place[0], [Create(row) if present is None else Replace(row)])
             except (AlreadyExistsError, ChangedMeanwhileError):
                 continue
-            return
+            return True
         raise TryLaterError(Reason.CONTENDED, f"The counts at {place[0]} {place[1]} keep changing.")
 
 

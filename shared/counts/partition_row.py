@@ -37,7 +37,7 @@ class PartitionCounts:
         # Written even when the changes together change nothing: its ETag tells a full count that something moved.
         operation = save_counts(partition_key, present, summed([counts_in(present), changes]))
         shares = {share for content in contents for share in shares_of(partition_key, from_json(content))}
-        return Carried((operation,), (copy_of(shares),))
+        return Carried((operation,), (copy_of(shares),) if shares else ())
 
 
 def copy_of(shares: set[int] | frozenset[int]) -> FollowUp:

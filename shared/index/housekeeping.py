@@ -35,6 +35,8 @@ _ROWS_OF_A_TABLE = 100
 _ROWS_OF_THE_INDEX = 500
 
 IndexRows = Mapping[IndexKey, Mapping[str, Value]]
+# From a place, where to go on (None at the end), how much was compared, and how much repaired.
+NextPage = Callable[[str | None], tuple[str | None, int, int]]
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class IndexPass:
 
 
 class IndexHousekeeping:
-    """The passes over the tables of one desk."""
+    """The passes over the tables of one desk; `further` are those that compare something beside the index."""
 
     def __init__(
         self,
@@ -110,12 +112,14 @@ class IndexHousekeeping:
         outbox: GatheredOutbox,
         indexed: Sequence[IndexedTable],
         now: Callable[[], datetime],
+        further: Mapping[str, NextPage] | None = None,
     ) -> None:
         self._tables = tables
         self._table = tables.table(INDEX_TABLE)
         self._index = index
         self._outbox = outbox
         self._indexed = {one.name: one for one in indexed}
+        self._further = further or {}
         self._now = now
 
     def passes(self) -> list[IndexPass]:
@@ -127,13 +131,13 @@ class IndexHousekeeping:
         now, known = self._now(), {one.name: one for one in self.passes()}
         return [
             name
-            for name in (*self._indexed, INDEX_TABLE)
+            for name in (*self._indexed, INDEX_TABLE, *self._further)
             if (one := known.get(name)) is None or one.stands_still(now) or (not one.is_open and _is_over(one, now))
         ]
 
     def compare(self, name: str) -> bool:
         """One slice of a pass; whether there is more of it. Raises InvalidInputError for a pass that there is not."""
-        if name not in self._indexed and name != INDEX_TABLE:
+        if name not in {*self._indexed, INDEX_TABLE, *self._further}:
             raise InvalidInputError(Reason.BODY_INVALID, f"There is no pass {name[:40]!r} of the index.")
         now, row = self._now(), self._table.find(PASSES, name)
         present = IndexPass(name, now, now) if row is None else IndexPass.of(row)
@@ -162,11 +166,13 @@ class IndexHousekeeping:
     # Within
 
     def _ended(self, one: IndexPass) -> IndexPass:
-        logger.info("The index was compared with %s: %d rows, %d repaired.", one.name, one.compared, one.repaired)
+        logger.info("The comparison of %s has ended: %d compared, %d repaired.", one.name, one.compared, one.repaired)
         return replace(one, finished_at=self._now(), last_compared=one.compared, last_repaired=one.repaired, place=None)
 
     def _page(self, name: str, after: str | None) -> tuple[str | None, int, int]:
         """Where to go on, how many rows were compared, and how many of the index repaired."""
+        if name in self._further:
+            return self._further[name](after)
         if name == INDEX_TABLE:
             page = self._table.page([], size=_ROWS_OF_THE_INDEX, after=after)
             return page.next, len(page.rows), self._take_away(page.rows)

@@ -50,6 +50,11 @@ _QUEUES = (
     (OUTBOX_QUEUE, OUTBOX_POISON_QUEUE),
     (SWEEPS_QUEUE, SWEEPS_POISON_QUEUE),
 )
+# What is compared with what is stored, each day.
+_COMPARED = {
+    "index": (Reason.INDEX_DIFFERED, "rows of the index showed something else than what is stored"),
+    "counts": (Reason.COUNTS_DIFFERED, "rows of counts differed from a full count"),
+}
 # A sweep comes daily, and takes less than two hours.
 _OLDEST_SWEEP = timedelta(hours=26)
 _VAULTS_TOLD = 5
@@ -126,7 +131,7 @@ class ReadinessChecks:
             return Readiness(ReadinessState.FAILING, parts)
         parts.append(self._one("settings", ReadinessState.DEGRADED, self._documents))
         parts.append(self._one("outbox", ReadinessState.DEGRADED, self._waiting))
-        parts.append(self._one("index", ReadinessState.DEGRADED, self._compared))
+        parts += [self._one(name, ReadinessState.DEGRADED, self._compared, name) for name in _COMPARED]
         for queue, poison in _QUEUES:
             parts.append(self._one(f"queue {queue}", ReadinessState.FAILING, self._queue, queue))
             parts.append(self._one(f"queue {poison}", ReadinessState.DEGRADED, self._poison, poison))
@@ -186,28 +191,30 @@ class ReadinessChecks:
             )
         return ReadinessPart("outbox", ReadinessState.READY, "Nothing failed, and nothing has waited for long.")
 
-    def _compared(self) -> ReadinessPart:
+    def _compared(self, what: str) -> ReadinessPart:
+        reason, wrong = _COMPARED[what]
         passes, now = self._index().passes(), self._now()
+        passes = [one for one in passes if one.name.startswith("counts") is (what == "counts")]
         still = [one.name for one in passes if one.is_open and now - one.touched_at > _STANDS_STILL]
         if still:
             return ReadinessPart(
-                "index",
+                what,
                 ReadinessState.DEGRADED,
-                f"The index is no longer compared with {', '.join(still)}.",
+                f"It is no longer compared with {', '.join(still)}.",
                 remedy="See whether compare_index and carry_out_follow_ups run, and what their log says.",
             )
         repaired = sum(max(one.repaired, one.last_repaired) for one in passes)
         if repaired:
             return ReadinessPart(
-                "index",
+                what,
                 ReadinessState.DEGRADED,
-                f"{repaired} rows of the index showed something else than what is stored, and were repaired.",
-                str(Reason.INDEX_DIFFERED),
+                f"{repaired} {wrong}, and were repaired.",
+                str(reason),
                 "The log names them. GET /api/v1/index says when. It is ready again when a comparison finds nothing.",
             )
         if not passes:
-            return ReadinessPart("index", ReadinessState.READY, "The first comparison is still to come.")
-        return ReadinessPart("index", ReadinessState.READY, "Nothing differed when it was last compared.")
+            return ReadinessPart(what, ReadinessState.READY, "The first comparison is still to come.")
+        return ReadinessPart(what, ReadinessState.READY, "Nothing differed at the last comparison.")
 
     def _queue(self, queue: str) -> ReadinessPart:
         name = f"queue {queue}"

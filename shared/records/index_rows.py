@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from shared.counts import cells
+from shared.counts.housekeeping import CountedTable
 from shared.index.housekeeping import IndexedTable
 from shared.index.index import Index, IndexKey
 from shared.index.terms import partition_of_term, terms_of
@@ -117,6 +118,16 @@ def indexed_records(kind: str) -> IndexedTable:
         _SHOWN,
         lambda row: index_rows(kind, row) | match_rows(kind, row),
         follow_up,
+    )
+
+
+def counted_records(kind: str) -> CountedTable:
+    """What is counted of the records of one kind; `kind` is the name of their table."""
+    return CountedTable(
+        kind,
+        [Condition("RowKey", "lt", HISTORY)],
+        ("alias_of", *_COUNTED),
+        lambda row: None if row.values.get("alias_of") else record_cell(row.values),
     )
 
 

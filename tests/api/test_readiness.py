@@ -194,6 +194,18 @@ def test_what_the_comparison_of_the_index_found_is_told_until_one_finds_nothing(
         assert (found["state"], found["reason"]) == (state, "index_differed" if days == 0 else "")
 
 
+def test_counts_that_differed_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert part(call("GET", "health/ready"), "counts")["state"] == "ready"
+    assets = bootstrap.tables().table("assets")
+    assets.transact("manual", [Create(Row("manual", "~~counts", {"counts": '{"record":{"":{"":{"active":3}}}}'}))])
+    assert not bootstrap.index_housekeeping().compare("counts:assets")
+    later = bootstrap.now() + timedelta(minutes=2)
+    monkeypatch.setattr(bootstrap.readiness(), "_now", lambda: later)
+    found = part(call("GET", "health/ready"), "counts")
+    assert (found["state"], found["reason"]) == ("degraded", "counts_differed")
+    assert part(call("GET", "health/ready"), "index")["state"] == "ready"
+
+
 def test_a_comparison_of_the_index_that_nobody_goes_on_with_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     began = bootstrap.now() - timedelta(hours=3)
     row = Row("housekeeping", "assets", {"began_at": began, "touched_at": began, "place": "far", "compared": 1})

@@ -1,8 +1,7 @@
 """Counts follow what is written: each change is counted once, whoever is killed at whatever moment."""
 
 import itertools
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
 
 import pytest
 from azure.functions.queue import QueueMessage
@@ -13,66 +12,14 @@ from shared.counts.cells import Counts
 from shared.counts.partition_row import COUNTS_ROW, counts_in
 from shared.counts.trees import STATUS
 from shared.errors import DeskbridgeError
-from shared.outbox.gathered import MarkedPartition
-from shared.records.index_rows import moved_by
-from shared.records.model import Key, Values, merged
-from shared.storage.rows import Create, Replace, Row
+from shared.records.model import Key
 from tests.api.calling import Sent
-from tests.fakes.tables import KilledError, MemoryTables, WatchedTables
+from tests.counts.writing import PLACE, Clock, clock, some_records, worker, write
+from tests.fakes.tables import KilledError, MemoryTables
 from tests.outbox.settling import settle_counts
 from tests.registered import FUNCTIONS
 
-PLACE = MarkedPartition("assets", "aws:111122223333:eu-west-1")
-SITES = ("london", "leeds")
-
-
-class Clock:
-    """Moves when it is told to."""
-
-    def __init__(self) -> None:
-        self.at = datetime(2026, 5, 1, 12, 0, 30, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.at
-
-    def pass_by(self, **how_long: float) -> None:
-        self.at += timedelta(**how_long)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setenv("AzureWebJobsStorage", "UseDevelopmentStorage=true")
-    monkeypatch.setattr(bootstrap, "now", clock.now)
-    return clock
-
-
-def worker(tables: MemoryTables, watch: Callable[[str, str, str], None] | None = None) -> None:
-    """From now on another worker is at it."""
-    bootstrap.reset()
-    bootstrap.replace("tables", tables if watch is None else WatchedTables(tables, watch))
-
-
-def write(row_key: str, assign: Values) -> None:
-    """As an import writes a record."""
-    table = bootstrap.tables().table("assets")
-    row = table.find(PLACE.partition, row_key)
-    before = {} if row is None else row.values
-    changed = Row(PLACE.partition, row_key, merged(before, assign), "" if row is None else row.etag)
-    moved = moved_by(row_key, before, assign, is_new=row is None)
-    bootstrap.asset_rows().write(
-        PLACE.partition, [Create(changed) if row is None else Replace(changed)], [moved] if moved else []
-    )
-
-
-def some_records() -> None:
-    """More changes than are carried out at once."""
-    for number in range(24):
-        write(f"i-{number}", {"site": SITES[number % 2], "type": "server", "active": True})
-    for number in range(3):
-        write(f"i-{number}", {"active": False})
-    write("i-5", {"site": "leeds"})
-    write("i-6", {"f_notes": "nothing that counts"})
+__all__ = ["clock"]
 
 
 def counts(tables: MemoryTables) -> Counts:

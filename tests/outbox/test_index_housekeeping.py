@@ -277,7 +277,7 @@ def test_a_slice_is_bounded_and_the_next_is_sent_by_queue(
     bootstrap.replace("outbox_messages", sent.append)
     output = Sent()
     begin(cast("Any", None), output)
-    messages = [one for one in output.value if ASSETS_TABLE in one]
+    messages = [one for one in output.value if f'"{ASSETS_TABLE}"' in one]
     assert messages == [json.dumps({"compare": ASSETS_TABLE})]
     compared: list[int] = []
     while messages:
@@ -303,4 +303,4 @@ def test_what_it_found_is_shown(filled: MemoryTables) -> None:
 def test_a_message_that_the_queue_gave_up_on_is_told(filled: MemoryTables, caplog: pytest.LogCaptureFixture) -> None:
     drop(message_of(json.dumps({"compare": ASSETS_TABLE})))
     assert "gave up on comparing the index" in caplog.text
-    assert bootstrap.index_housekeeping().due() == list(NAMES)
+    assert bootstrap.index_housekeeping().due()[: len(NAMES)] == list(NAMES)

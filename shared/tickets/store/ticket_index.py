@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from shared.counts.cells import Cell
+from shared.counts.housekeeping import CountedTable
 from shared.index.housekeeping import IndexedTable
 from shared.index.index import Index, IndexKey
 from shared.outbox.model import FollowUp
@@ -25,7 +27,7 @@ from shared.tickets.store.index_rows import (
     keys_of_ticket,
     object_columns,
 )
-from shared.tickets.store.repository import content_of, record_of, stored_of, told_of
+from shared.tickets.store.repository import content_of, expiry_cell, record_of, stored_of, ticket_cell, told_of
 
 _OBJECTS, _TICKETS, _BEHIND_TICKETS = "object:", "ticket:", "ticket;"
 # Of a ticket's own row; lists show none of it.
@@ -80,6 +82,16 @@ INDEXED_TICKETS = IndexedTable(
     lambda row: index_rows(row) if row.row_key.startswith((_OBJECTS, _TICKETS)) else {},
     lambda rows: FollowUp(FOLLOW_UP, content_of([_moved(row) for row in rows])),
 )
+
+
+def _cell_of(row: Row) -> Cell | None:
+    if row.row_key.startswith(_TICKETS):
+        return ticket_cell(stored_of(row))
+    is_object = row.row_key.startswith(_OBJECTS)
+    return expiry_cell(expiry_of(row.partition_key, record_of(row))) if is_object else None
+
+
+COUNTED_TICKETS = CountedTable(INDEXED_TICKETS.name, INDEXED_TICKETS.where, INDEXED_TICKETS.columns, _cell_of)
 
 
 def _of_ticket(row: Row) -> Iterator[tuple[IndexKey, dict[str, Value]]]:
