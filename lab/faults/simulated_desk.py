@@ -147,9 +147,11 @@ def _environment() -> dict[str, str]:
 
 
 def allowed(scenario: Scenario, vaults: Sequence[str]) -> list[dict[str, Any]]:
-    """The entries of allowed vaults."""
+    """The entries of allowed vaults; the first has a site, where its objects are counted."""
+    stores = {vault: {"store": f"of-{vault}"} for vault in vaults} if scenario.swept else {}
+    sites = {vault: {"site": "leeds"} for vault in vaults[:1]}
     return [
-        {"name": vault, "resource_id": resource_id(vault), **({"store": f"of-{vault}"} if scenario.swept else {})}
+        {"name": vault, "resource_id": resource_id(vault), **stores.get(vault, {}), **sites.get(vault, {})}
         for vault in vaults
     ]
 

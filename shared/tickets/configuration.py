@@ -128,7 +128,8 @@ class Configuration:
     def context(self, vault: str, source: str = "", tags: Mapping[str, str] | None = None) -> Context:
         """What the decision needs to know of the vault's settings; `source` is its resource id, where it is known."""
         entry = self.entry(vault, source, tags)
-        return Context(vault, self.document.sweep.include_disabled, partial(self._evaluate, entry))
+        site = None if entry is None else entry.site or ""
+        return Context(vault, self.document.sweep.include_disabled, partial(self._evaluate, entry), site)
 
     def _evaluate(self, entry: AllowedVault | None, record: RuleRecord) -> RuleResult:
         """What the ticket rules decide, and the vault's site where they name none."""

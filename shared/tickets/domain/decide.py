@@ -59,7 +59,8 @@ class ObjectRecord:
     `rule_results` keeps what the rules decided about each occurrence, so that a later change of the rules decides
     about later occurrences, and does not rewrite tickets that people work on. `incomplete` says that more of the
     tickets' rows have to be written in a further transaction. `receipts` are those of events that were taken in,
-    short: not of all of them, and always of the same ones whatever the order.
+    short: not of all of them, and always of the same ones whatever the order. `vault_site` is the site of the vault
+    when the object was last looked at: where it is counted unless people or rules gave its tickets a site.
     """
 
     state: ObjectState
@@ -68,6 +69,7 @@ class ObjectRecord:
     stored: Mapping[str, StoredTicketRows] = field(default_factory=dict)
     incomplete: bool = False
     receipts: tuple[str, ...] = ()
+    vault_site: str = ""
     row_key: str = ""
     etag: str = ""
 
@@ -108,7 +110,7 @@ def decide(
 class Expiry:
     """An object as lists show it: the dates of its current version, its sites and teams, its open tickets with the
     site of each. `version` is empty where no list named it, `enabled` None before a vault was read. `seen_on` is the
-    last day on which an event told of it.
+    last day on which an event told of it. Lists ask the settings for the site of the vault, counts take `vault_site`.
     """
 
     vault: str
@@ -126,6 +128,7 @@ class Expiry:
     gone_at: datetime | None = None
     seen_on: str = ""
     tickets: tuple[tuple[str, str], ...] = ()
+    vault_site: str = ""
 
 
 def expiry_of(vault: str, record: ObjectRecord) -> Expiry | None:
@@ -157,6 +160,7 @@ def expiry_of(vault: str, record: ObjectRecord) -> Expiry | None:
         gone_at=state.gone_at if state.gone else None,
         seen_on="" if state.last_seen_at is None else f"{state.last_seen_at:%Y-%m-%d}",
         tickets=tuple(sorted([(one.ticket_id, one.site or "") for one in open_ones])),
+        vault_site=record.vault_site,
     )
     if listed is not None and (created_at is None or created_at < listed.created_at + _SECOND):
         told = listing is not None and not same_date(newest.expires_at, listing.expires_at)

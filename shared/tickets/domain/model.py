@@ -279,11 +279,13 @@ def no_rules(record: RuleRecord) -> RuleResult:
 
 @dataclass(frozen=True)
 class Context:
-    """What the settings say to the decision about a vault's objects."""
+    """What the settings say to the decision about a vault's objects. `site` is the vault's, empty for none; None when
+    the settings do not say anything of the vault."""
 
     vault: str
     include_disabled: bool = False
     evaluate: RuleEvaluator = no_rules
+    site: str | None = None
 
 
 @dataclass(frozen=True)

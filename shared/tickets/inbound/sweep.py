@@ -208,7 +208,8 @@ class VaultSweep:
             near += reading.days is not None and not listed.managed
             versions = source.versions(object_type, listed.name) if reading.needs_versions else ()
             observations = reading.observations(versions or ())
-            if observations:
+            # Without an observation too: counts follow a vault to another site.
+            if observations or (key in records and context.site not in {None, records[key].vault_site}):
                 changes.append(ObjectChanges(key, listed.name, observations))
         self._reconcile(changes, context)
         return replace(

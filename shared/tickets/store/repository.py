@@ -164,11 +164,12 @@ def ticket_cell(stored: StoredTicketRows | None) -> Cell | None:
 
 
 def expiry_cell(expiry: Expiry | None) -> Cell | None:
-    """What an object is counted as: at the first of its sites, by the day of its expiry."""
-    if expiry is None:
+    """What an object is counted as, unless it is gone, or stands in its certificate: at the first of its sites or at
+    that of its vault, by the day of its expiry."""
+    if expiry is None or expiry.gone_at is not None or expiry.managed:
         return None
     day = NO_DAY if expiry.expires_at is None else f"{expiry.expires_at.astimezone(UTC):%Y-%m-%d}"
-    return (OBJECT, expiry.sites[0] if expiry.sites else "", day)
+    return (OBJECT, (expiry.sites or (expiry.vault_site,))[0], day)
 
 
 def object_row_key(key: ObjectKey) -> str:
