@@ -243,7 +243,8 @@ class TicketReconciler:
             # What changes nothing has likely been here before; asking is cheaper than a refused transaction.
             for receipt in self._repository.known_receipts(vault, list(events)):
                 del events[receipt]
-        after = replace(record, state=state, receipts=record.receipts_with(events))
+        site = record.vault_site if context.site is None else context.site
+        after = replace(record, state=state, receipts=record.receipts_with(events), vault_site=site)
         receipts = [create_receipt(event, self._now()) for event in events.values()]
         plan = self._transactions.plan(
             changes.key, record, after, receipts, context, check_id_collisions=progress.failures > 0

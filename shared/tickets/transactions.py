@@ -101,12 +101,7 @@ class TicketTransactions:
             earlier = record.rule_results if incomplete else {}
             rule_results = {**earlier, **decision.rule_results}
             after = replace(
-                record,
-                overrides=overrides,
-                rule_results=rule_results,
-                stored=stored,
-                incomplete=incomplete,
-                vault_site=record.vault_site if context.site is None else context.site,
+                record, overrides=overrides, rule_results=rule_results, stored=stored, incomplete=incomplete
             )
             if not operations and incomplete:
                 # The caps of observations keep a ticket's rows below it; without this a mistake would never end.
