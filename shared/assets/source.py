@@ -96,6 +96,7 @@ class TenantSource:
             only_on_create=frozenset(only_on_create),
             may_blank=frozenset(field.column for field in fields if not field.mapping.keep_when_empty),
             matching=matching,
+            merge=document.merge_matches,
             columns=frozenset(field.column for field in fields) | {TYPE, SITE},
             customers=cache(partial(customers_by_site, self._settings)),
             others=frozenset() if document.match_other_tenants else frozenset(one.name for one in self._others),

@@ -14,9 +14,9 @@ from shared.errors import (
     TryLaterError,
 )
 from shared.imports.part_rows import Groups, PartRows
-from shared.imports.plan.model import DONE_AS, Action, PlanEntry
+from shared.imports.plan.model import DONE_AS, Action, ExistingRecord, PlanEntry
 from shared.reasons import Reason
-from shared.records.index_rows import RecordMoved, moved_by
+from shared.records.index_rows import RecordMoved, moved_by, removed
 from shared.storage.rows import Delete, Merge, Operation, check_row, in_transactions
 
 # What a transaction carries beside the records: what index and counts have to follow.
@@ -112,7 +112,7 @@ class Applier:
             else:
                 own = entry.existing.key.partition if entry.existing is not None else self._partition
                 written = all(
-                    self._write(partition_key, operations, [entry] if partition_key == own else [])
+                    self._write(partition_key, operations, [entry] if partition_key == own else [], entry.merged)
                     for partition_key, operations in groups
                 )
                 (done if written else conflicted).append(entry)
@@ -126,9 +126,18 @@ class Applier:
                 (done if self._write(self._partition, operations, [entry]) else conflicted).append(entry)
         return done, conflicted
 
-    def _write(self, partition_key: str, operations: Sequence[Operation], entries: Sequence[PlanEntry]) -> bool:
+    def _write(
+        self,
+        partition_key: str,
+        operations: Sequence[Operation],
+        entries: Sequence[PlanEntry],
+        merged: ExistingRecord | None = None,
+    ) -> bool:
+        moved = [one for entry in entries if (one := _moved(entry))]
+        if merged is not None and merged.key.partition == partition_key:
+            moved.append(removed(merged.key.row, merged.values))
         try:
-            self._rows.write(partition_key, operations, [moved for entry in entries if (moved := _moved(entry))])
+            self._rows.write(partition_key, operations, moved)
         except (AlreadyExistsError, ChangedMeanwhileError):
             return False
         except (RowRefusedError, TooLargeError):

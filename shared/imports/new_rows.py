@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from shared.imports.plan.model import ALIASED, CREATED, DesiredRecord, PlanEntry
+from shared.imports.plan.model import ALIASED, CREATED, DesiredRecord, ExistingRecord, PlanEntry
 from shared.records import history
 from shared.records.model import Key
 from shared.storage.rows import Row, Value
@@ -27,8 +27,17 @@ def new_row(
     return Row(partition_key, entry.row_key, values)
 
 
-def alias_row(partition_key: str, desired: DesiredRecord, target: Key, run_id: str, now: datetime) -> Row:
-    """The row that says whose record another key leads to."""
+def alias_row(
+    partition_key: str,
+    desired: DesiredRecord,
+    target: Key,
+    run_id: str,
+    now: datetime,
+    merged: ExistingRecord | None = None,
+) -> Row:
+    """The row that says whose record another key leads to. Of one that stands in place of a record's own row the
+    history goes on to be kept."""
+    kept = {} if merged is None else {c: value for c, value in merged.values.items() if history.is_history(c)}
     values: dict[str, Value] = {
         "alias_of": target.text,
         "source_id": desired.id,
@@ -36,4 +45,4 @@ def alias_row(partition_key: str, desired: DesiredRecord, target: Key, run_id: s
         "last_run": run_id,
         "last_action": ALIASED,
     }
-    return Row(partition_key, desired.row_key, values)
+    return Row(partition_key, desired.row_key, {**kept, **values}, "" if merged is None else merged.etag)

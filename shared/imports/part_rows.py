@@ -273,7 +273,8 @@ class PartRows:
         group = self._change(entry.existing, entry, run_id, document, now)
         groups = [(target.partition, group)]
         if entry.make_alias and entry.desired is not None:
-            alias = Create(alias_row(partition_key, entry.desired, target, run_id, now))
+            row = alias_row(partition_key, entry.desired, target, run_id, now, entry.merged)
+            alias = Create(row) if entry.merged is None else Replace(row)
             if target.partition == partition_key:
                 group.insert(0, alias)
             else:

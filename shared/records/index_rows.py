@@ -52,6 +52,12 @@ def moved_by(row_key: str, before: Mapping[str, FieldValue], assign: Values, *, 
     return RecordMoved(row_key, tuple(gone) if changed or is_new else None, counted_as)
 
 
+def removed(row_key: str, before: Mapping[str, FieldValue]) -> RecordMoved:
+    """What follows from a record that is none any more."""
+    gone = [(column, _text(before[column])) for column in sorted(_INDEXED) if before.get(column) is not None]
+    return RecordMoved(row_key, tuple(gone), (record_cell(before), None))
+
+
 def follow_ups_of(moved: Sequence[RecordMoved]) -> list[FollowUp]:
     """What the outbox keeps of changes of one partition."""
     shown = [[one.row_key, [list(pair) for pair in one.before]] for one in moved if one.before is not None]

@@ -141,6 +141,7 @@ class AuthRocketRealmDocument(SettingsDocument):
     )
     match_unverified_email: bool = False
     match_other_realms: bool = False
+    merge_matches: bool = False
     never_match: tuple[ShortText, ...] = Field(default=MEANINGLESS, max_length=200)
     default_site: DocumentName
     site_rules: tuple[SiteRuleDocument, ...] = ()

@@ -146,6 +146,7 @@ class RealmSource:
                 MatchOn(column_of(one.field), one.ignore_case, (column_of("reference"),))
                 for one in document.match_order
             ),
+            merge=document.merge_matches,
             customers=self._customers,
             others=frozenset() if document.match_other_realms else self._others,
             never_match=document.never_match,

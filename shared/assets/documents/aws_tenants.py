@@ -189,6 +189,7 @@ class AwsTenantDocument(SettingsDocument):
     matching_field: Text | None = None
     matching_ignores_case: bool = False
     match_other_tenants: bool = False
+    merge_matches: bool = False
     never_match: tuple[ShortText, ...] = Field(default=MEANINGLESS, max_length=200)
     asset_type: AssetTypeChoiceDocument
     default_site: DocumentName

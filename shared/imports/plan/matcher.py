@@ -1,5 +1,6 @@
 """Which existing row a record without a row of its own takes: found by the matching fields, claimed by one alone."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -28,6 +29,8 @@ OF_CANDIDATES = ("f_name", "source_id", "active", "claimed_by", "gone_since", "d
 # Of rows that were passed over so many are told.
 _MOST_NOTES = 3
 IsSeen = Callable[[str], bool]
+# The update that a record's own row gives way with to another; None where it has something that would be lost.
+Merge = Callable[[PlanEntry, Key], PlanEntry | None]
 
 
 class Match(NamedTuple):
@@ -129,13 +132,17 @@ class Matcher:
                     results.append(Match(desired, PlanEntry.about(desired, Action.ERROR, "ambiguous", message)))
         return results + [Match(desired, None, _some(notes.get(desired.row_key, ()))) for desired in open_records]
 
-    def recheck(self, entries: Sequence[PlanEntry]) -> list[PlanEntry]:
+    def recheck(self, entries: Sequence[PlanEntry], merge: Merge) -> list[PlanEntry]:
         """Updates of records that have rows of their own, and get other values in matching columns: an error where
         another record has such a value, because two rows would then be one person or machine. Rows that this run
-        makes in the part are not looked at: a preview makes none."""
+        makes in the part are not looked at: a preview makes none.
+
+        Where the policy says so, the row gives way to one that a person made, when that alone fits.
+        """
         for entry in entries:
             self.remember(entry)
         others: dict[str, str] = {}
+        fitting: dict[str, dict[Key, Candidate]] = {}
         for match in self._policy.matching:
             changed = [entry for entry in entries if match.column in entry.assign]
             keyed = [(one, desired, matching_value(self._policy, match, desired)) for one, desired in _desired(changed)]
@@ -147,7 +154,27 @@ class Matcher:
                     if not own and not self._is_new(one.key) and not why_not_take(self._policy, match, desired, one):
                         said = f"{field_of(match.column)} is now {few([repr(value)])}, which {one.label} has too."
                         others.setdefault(entry.row_key, said)
-        return [_refused(entry, others[entry.row_key]) if entry.row_key in others else entry for entry in entries]
+                        fitting.setdefault(entry.row_key, {})[one.key] = one
+        wanted = Counter(key for found_rows in fitting.values() for key in found_rows)
+        return [
+            self._merged(entry, [*fitting[entry.row_key].values()], wanted, merge)
+            or _refused(entry, others[entry.row_key])
+            if entry.row_key in others
+            else entry
+            for entry in entries
+        ]
+
+    def _merged(
+        self, entry: PlanEntry, fitting: Sequence[Candidate], wanted: Mapping[Key, int], merge: Merge
+    ) -> PlanEntry | None:
+        """The entry by which a record's own row gives way; None where that may not be."""
+        first = fitting[0]
+        is_free = first.key.partition == MANUAL_PARTITION and not (
+            first.claimed_by and self.is_live(Key.parse(first.claimed_by), first.alive)
+        )
+        if not self._policy.merge or len(fitting) > 1 or wanted[first.key] > 1 or not is_free:
+            return None
+        return merge(entry, first.key)
 
     def _is_new(self, key: Key) -> bool:
         if key.partition != self._partition:

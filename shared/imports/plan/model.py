@@ -54,11 +54,11 @@ class Trigger(StrEnum):
 class DesiredRecord:
     """One record of the source, as its mapping, type and site rules want it; an error when it has no id.
 
-    `values` are by column; None means that the source has nothing there. `gone` says in a word why a record that is
-    still listed counts as gone (`terminated`, `inactive`). `skip` and `error` are sentences that keep it from being
-    imported. `source` is the record as read, for `explain`. `prerequisites` are what must be made before the record is
-    written, each with the column whose value asks for it, or an empty text for any. `unproven` are columns whose value
-    nobody has shown to be the record's own, each with a sentence: none is found by them.
+    `values` are by column; None is nothing. `gone` says in a word why a record that is still listed counts as gone
+    (`terminated`, `inactive`). `skip` and `error` are sentences that keep it from being imported. `source` is the
+    record as read, for `explain`. `prerequisites` are what must be made before the record is written, each with the
+    column whose value asks for it, or an empty text for any. `unproven` are columns whose value nobody has shown to be
+    the record's own, each with a sentence: none is found by them.
     """
 
     id: str
@@ -145,8 +145,7 @@ class ExistingRecord:
 
 @dataclass(frozen=True)
 class MatchOn:
-    """A column by which a record without a row of its own finds one. `identifying` are columns that must not differ
-    where both have a value: another reference is another person."""
+    """A column by which a record finds a row. `identifying` ones must not differ where both have a value."""
 
     column: str
     ignore_case: bool = False
@@ -191,7 +190,6 @@ class Policy:
     """
 
     document: str = ""
-
     create: bool = True
     update: bool = True
     reactivate: bool = True
@@ -206,6 +204,7 @@ class Policy:
     only_on_create: frozenset[str] = frozenset()
     may_blank: frozenset[str] = frozenset()
     matching: tuple[MatchOn, ...] = ()
+    merge: bool = False
     columns: frozenset[str] = frozenset()
     unmapped: frozenset[str] = frozenset()
     clear_unmapped: bool = False
@@ -235,7 +234,7 @@ class PlanEntry:
 
     `assign` is written to `existing` (or to a new row); an entry without `assign` writes nothing. `differences` are the
     part of it that a person sees and the history keeps. `reason` is stable, `message` a sentence. `done` marks what
-    this run did in an earlier attempt.
+    this run did in an earlier attempt. `merged` is the record's own row, which gives way to that of a person.
     """
 
     id: str
@@ -248,6 +247,7 @@ class PlanEntry:
     desired: DesiredRecord | None = field(default=None, repr=False)
     existing: ExistingRecord | None = field(default=None, repr=False)
     make_alias: bool = False
+    merged: ExistingRecord | None = field(default=None, repr=False)
     done: bool = False
 
     @classmethod

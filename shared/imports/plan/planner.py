@@ -124,7 +124,7 @@ class PartPlanner(Takeovers):
         """The rest of the plan. Nothing is deactivated unless the part was read to its end."""
         entries = self._matched() if self._held else []
         if self._changed_matches:
-            self._emptying += self._matcher.recheck(self._changed_matches)
+            self._emptying += self._matcher.recheck(self._changed_matches, self._merge)
         if self._emptying:
             entries += decide_emptied(self._emptying, self._policy, self._removals.active_before())
         read_to_the_end = read_to_the_end and self._all_are_known
@@ -138,6 +138,8 @@ class PartPlanner(Takeovers):
         """The entry decided anew, after someone else wrote the row in between."""
         if entry.desired is not None:
             fresh = self._load_one(self._own(entry.desired))
+            if entry.merged is not None and entry.existing is not None and fresh is not None and fresh.key == fresh.own:
+                return self._merge(entry, entry.existing.key) or self._update(entry.desired, fresh)
             if fresh is not None:
                 return self._update(entry.desired, fresh)
             # The alias is not written, and its target changed: decide on the target as it is now.

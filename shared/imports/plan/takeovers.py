@@ -2,10 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 from shared.imports.plan.matcher import Matcher, refuse_all, refuse_claimed
-from shared.imports.plan.model import Candidate, DesiredRecord, ExistingRecord, IndexEntry, Loader, PlanEntry
+from shared.imports.plan.model import Action, Candidate, DesiredRecord, ExistingRecord, IndexEntry, Loader, PlanEntry
 from shared.records.model import Key
 
 
@@ -71,6 +72,23 @@ class Takeovers(ABC):
             else:
                 entries.append(self._claim(key, *claimants[0]))
         return entries
+
+    def _merge(self, entry: PlanEntry, key: Key) -> PlanEntry | None:
+        """The record's own row gives way to one that a person made, and that it follows from now on. None where a
+        person holds something of it, or another record follows it."""
+        own = self._load_one(Key(self._partition, entry.row_key))
+        target = self._load_one(key)
+        if entry.desired is None or own is None or target is None or own.key != own.own:
+            return None
+        is_followed = any(indexed.alias_of == own.key for indexed in self._index.values())
+        if own.locks or own.claimed_by or is_followed or not target.active or key in self._taken:
+            return None
+        merged = self._new(entry.desired, target)
+        if merged.action is not Action.UPDATE:
+            return None
+        self._taken[key] = own.key.text
+        message = f"It is one with {target.label} now, which a person made and whose record is kept. {merged.message}"
+        return replace(merged, reason="merged", message=message, merged=own)
 
     def _claim(self, key: Key, desired: DesiredRecord, candidate: Candidate) -> PlanEntry:
         """A record takes over the row that it alone matches, unless another living record has it."""
