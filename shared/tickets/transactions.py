@@ -106,6 +106,7 @@ class TicketTransactions:
             if not operations and incomplete:
                 # The caps of observations keep a ticket's rows below it; without this a mistake would never end.
                 raise UnstorableError(key, f"A ticket of {key[0]} {key[1]} needs more rows than a transaction holds.")
+            told += _expiry_moved(context.vault, before, after)
             if operations or after != before:
                 operations.insert(0, save_object(context.vault, after))
             for operation in operations:
@@ -114,7 +115,6 @@ class TicketTransactions:
                     check_row(operation.row)
         except (RowRefusedError, TooLargeError) as error:
             raise UnstorableError(key, f"What is known about {key[0]} {key[1]} cannot be stored. {error}") from error
-        told += _expiry_moved(context.vault, before, after)
         return TicketTransaction(operations, not incomplete, tuple(told))
 
     # Within
