@@ -2,10 +2,11 @@
 
 import azure.functions as func
 
-from functions.queue_messages import UNREADABLE, quarantine_message
+from functions.import_schedules import send
+from functions.queue_messages import UNREADABLE, QueueMessages, quarantine_message
 from shared import bootstrap
 from shared.errors import InvalidInputError
-from shared.storage.names import IMPORT_PARTS_POISON_QUEUE
+from shared.storage.names import IMPORT_PARTS_POISON_QUEUE, IMPORT_PARTS_QUEUE
 
 poison = func.Blueprint()
 
@@ -13,7 +14,8 @@ poison = func.Blueprint()
 @poison.queue_trigger(
     "message", queue_name=IMPORT_PARTS_POISON_QUEUE, connection="AzureWebJobsStorage", data_type=func.DataType.BINARY
 )
-def fail_import_part(message: func.QueueMessage) -> None:
+@poison.queue_output("messages", queue_name=IMPORT_PARTS_QUEUE, connection="AzureWebJobsStorage")
+def fail_import_part(message: func.QueueMessage, messages: QueueMessages) -> None:
     """Fail the part of a message that the queue gave up on."""
     from shared.imports.runs.runner import to_message
 
@@ -22,4 +24,4 @@ def fail_import_part(message: func.QueueMessage) -> None:
     except (InvalidInputError, *UNREADABLE):
         quarantine_message(IMPORT_PARTS_POISON_QUEUE, message)
         return
-    bootstrap.imports().fail_part(part)
+    send(messages, bootstrap.imports().fail_part(part))

@@ -144,7 +144,7 @@ def _carry_out(message: Any, _outputs: Outputs) -> None:
     carry_out_follow_ups(message=message)
 
 
-def _drop_follow_up(message: Any) -> None:
+def _drop_follow_up(message: Any, _outputs: Outputs) -> None:
     from functions.outbox import drop_follow_up_message
 
     drop_follow_up_message(message=message)
@@ -156,10 +156,10 @@ def _do_part(message: Any, outputs: Outputs) -> None:
     import_part(message=message, messages=outputs)
 
 
-def _fail_part(message: Any) -> None:
+def _fail_part(message: Any, outputs: Outputs) -> None:
     from functions.poison import fail_import_part
 
-    fail_import_part(message=message)
+    fail_import_part(message=message, messages=outputs)
 
 
 def _sweep_vault(message: Any, outputs: Outputs) -> None:
@@ -168,7 +168,7 @@ def _sweep_vault(message: Any, outputs: Outputs) -> None:
     sweep_vault(message=message, messages=outputs)
 
 
-def _fail_sweep(message: Any) -> None:
+def _fail_sweep(message: Any, _outputs: Outputs) -> None:
     from functions.sweeps import fail_vault_sweep
 
     fail_vault_sweep(message=message)
@@ -181,7 +181,7 @@ def _record_event(message: Any, outputs: Outputs) -> None:
     record_key_vault_event(message=message)
 
 
-def _quarantine_event(message: Any) -> None:
+def _quarantine_event(message: Any, _outputs: Outputs) -> None:
     from functions.key_vault_event_queue import quarantine_key_vault_event
 
     quarantine_key_vault_event(message=message)

@@ -78,7 +78,14 @@ def run_faults(tables: MemoryTables, *, one_clock: bool, changed_at: Sequence[da
     rows = tables.contents().get(RUNS_TABLE, {})
     told = histories(tables)
     changes = [change for records in told.values() for one in records.values() for change in one.changes]
-    written = Counter((str(change["by"]).removeprefix("run "), str(change["action"])) for change in changes)
+    # What a run takes away of a record stands in a line of its own, when all of the run is read.
+    once = {
+        (key, str(change["by"]), str(change["action"]))
+        for records in told.values()
+        for key, one in records.items()
+        for change in one.changes
+    }
+    written = Counter((by.removeprefix("run "), action) for _, by, action in once)
     # By people, and by events of users.
     edited = [moment_of(one) for one in changes if one["action"] == "edit" or one["by"].startswith("run ev_")]
     runs = RunRepository(tables.table(RUNS_TABLE))

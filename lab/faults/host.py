@@ -109,16 +109,12 @@ class Host:
         name: str,
         flow: Callable[[str], Flow],
         handle: Callable[[QueueMessage, Outputs], None],
-        poison: Callable[..., None],
+        poison: Callable[[QueueMessage, Outputs], None],
         outputs_to: str = "",
     ) -> None:
         """A queue with its poison queue. `flow` says of a message's body what it is part of."""
-
-        def give_up(message: QueueMessage, _outputs: Outputs) -> None:
-            poison(message)
-
         self.queues[name] = Queue(name, flow, handle, outputs_to)
-        self.queues[poison_queue(name)] = Queue(poison_queue(name), flow, give_up)
+        self.queues[poison_queue(name)] = Queue(poison_queue(name), flow, poison, outputs_to)
 
     def at(self, moment: datetime, act: Act) -> None:
         """Have a worker do this then, or as soon as one is free."""

@@ -71,7 +71,7 @@ class Applier:
         """What is as it should be because this very run wrote it, in a call whose answer was lost or in another
         attempt, is counted as what the run did."""
         values = entry.existing.values if entry.existing is not None else {}
-        if entry.action is not Action.UNCHANGED or values.get("last_run") != self._run_id:
+        if (entry.action, entry.reason) != (Action.UNCHANGED, "unchanged") or values.get("last_run") != self._run_id:
             return entry
         action = DONE_AS.get(str(values.get("last_action")))
         return entry if action is None else replace(entry, action=action, reason="done")
@@ -162,5 +162,11 @@ def _row_key_of(operation: Operation) -> str:
 def _refused(entry: PlanEntry, error: DeskbridgeError) -> PlanEntry:
     message = f"It does not fit into a row: {error.message}"
     return replace(
-        entry, action=Action.ERROR, reason=str(Reason.STORAGE_LIMIT), message=message, assign={}, differences=()
+        entry,
+        action=Action.ERROR,
+        reason=str(Reason.STORAGE_LIMIT),
+        message=message,
+        assign={},
+        differences=(),
+        withdraws=(),
     )

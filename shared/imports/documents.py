@@ -18,7 +18,8 @@ class SiteRuleDocument(Document):
 
 
 class BrakeDocument(Document):
-    """Nothing of a part is deactivated when `at_least` records and more than `share` of its active ones would be."""
+    """Nothing is deactivated when `at_least` records and more than `share` of the active ones would be, of a part or of
+    the whole run."""
 
     share: float = Field(default=0.3, ge=0, le=1)
     at_least: int = Field(default=10, ge=1)

@@ -37,7 +37,7 @@ from shared.records.match_rows import FOLLOWING, MatchRows
 from shared.records.model import SITE, TYPE, Key
 from shared.records.table import IS_RECORD, is_alias, records_of, with_line
 from shared.storage.rows import Create, Merge, Operation, Replace, Row, Value, pack
-from shared.storage.tables import Table, find_rows, partition, scan
+from shared.storage.tables import Condition, Table, find_rows, partition, scan
 from shared.text import LONE_SURROGATE
 
 _INDEX = ("active", "hash", "alias_of", "claimed_by", "gone_since", "last_run", "last_action")
@@ -50,7 +50,7 @@ _LONGEST_SELECT = 4_000
 _LARGEST_KEPT = 1_000
 # The second part of a source too long for one column: an update that has less must take it away.
 _MORE_OF_SOURCE = "source_1"
-# Above this many rows of one partition it is cheaper to read the partition than row by row.
+# Above this many rows of one partition it is cheaper to read all that stand between them than row by row.
 _SCAN_FROM = 200
 _LARGEST_SOURCE = 200_000
 
@@ -228,7 +228,8 @@ class PartRows:
         for partition_key in {key.partition for key in keys}:
             rows = {key.row for key in keys if key.partition == partition_key}
             if len(rows) >= _SCAN_FROM:
-                for row in scan(self._table, records_of(partition_key)):
+                between = [Condition("RowKey", "ge", min(rows)), Condition("RowKey", "le", max(rows))]
+                for row in scan(self._table, [partition(partition_key), *between]):
                     if row.row_key in rows:
                         found[Key(partition_key, row.row_key)] = row
                 continue

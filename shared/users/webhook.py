@@ -53,8 +53,6 @@ _DELETED = "user.deleted"
 _RETRY_AFTER = 300.0
 # Deactivations by events count together for the brake over this time: a mass deletion comes as single events.
 _BRAKE_WINDOW = timedelta(hours=24)
-# No plan of one record is braked; the events of a day are, here.
-_NO_BRAKE = Brake(share=1.0, at_least=2)
 
 
 class WebhookOutcome(StrEnum):
@@ -203,7 +201,8 @@ class AuthRocketWebhook:
         return WebhookResult(WebhookOutcome.WRITTEN if written else WebhookOutcome.UNCHANGED, message)
 
     def _policy(self, source: RealmSource) -> Policy:
-        return replace(source.policy(Trigger.SCHEDULED), brake=_NO_BRAKE, believe_empty_answers=True)
+        # No plan of one record is braked; the events of a day are, here.
+        return replace(source.policy(Trigger.SCHEDULED), withdraws=False, believe_empty_answers=True)
 
     def _check_brake(self, source: RealmSource, partition_key: str) -> None:
         """Raise when this deactivation and those of the last day's events together are as many as a brake holds."""

@@ -280,7 +280,9 @@ def _desired(entries: Sequence[PlanEntry]) -> list[tuple[PlanEntry, DesiredRecor
 
 def _refused(entry: PlanEntry, said: str) -> PlanEntry:
     message = f"{said} Correct one of them, or deactivate the record that is not needed."
-    return replace(entry, action=Action.ERROR, reason="matches_another", message=message, assign={}, differences=())
+    return replace(
+        entry, action=Action.ERROR, reason="matches_another", message=message, assign={}, differences=(), withdraws=()
+    )
 
 
 def refuse_all(claimants: Sequence[DesiredRecord], label: str) -> list[PlanEntry]:

@@ -183,10 +183,11 @@ class Policy:
 
     `columns` are those that the import's records have, as far as that is known before they are read: what stands there
     is kept with the index, so that a changed row need not be read again. `unmapped` are columns that imports once
-    filled and no mapping fills any more. `confirmed` are the ids that a person confirmed after the brake: those alone
-    are deactivated, and no brake holds. `customers` says whose each site is; `others` are the documents whose records
-    are not taken over. Values of `never_match` mean nothing. `document` is the name of the settings document: a row
-    says which one imports it, also when that one has another name now.
+    filled and no mapping fills any more. `confirmed` are the row keys that a person confirmed after the brake: those
+    alone are deactivated. Of them, and of all when nothing `withdraws` at the run's end, what takes away is done at
+    once, under no brake. `customers` says whose each site is; `others` are the documents whose records are not taken
+    over. Values of `never_match` mean nothing. `document` is the name of the settings document: a row says which one
+    imports it, also when that one has another name now.
     """
 
     document: str = ""
@@ -209,6 +210,7 @@ class Policy:
     unmapped: frozenset[str] = frozenset()
     clear_unmapped: bool = False
     confirmed: frozenset[str] | None = None
+    withdraws: bool = True
     customers: Callable[[], Mapping[str, str]] = dict
     others: frozenset[str] = frozenset()
     never_match: tuple[str, ...] = ()
@@ -223,6 +225,10 @@ class Policy:
         """What of the policy decides a row's values: when it changes, rows are compared anew."""
         return f"{sorted(self.only_on_create)}{sorted(self.may_blank)}{self.document}"
 
+    def waits(self, row_key: str) -> bool:
+        """Whether what takes away from the record waits for the end of the run."""
+        return self.withdraws and (self.confirmed is None or row_key not in self.confirmed)
+
     def hash_of(self, desired: DesiredRecord) -> str:
         """What tells that a record is as it was, without looking at its row."""
         return _digest(_encode(sorted(desired.values.items())) + self.fingerprint)
@@ -233,8 +239,9 @@ class PlanEntry:
     """What is to be done with one record, and why.
 
     `assign` is written to `existing` (or to a new row); an entry without `assign` writes nothing. `differences` are the
-    part of it that a person sees and the history keeps. `reason` is stable, `message` a sentence. `done` marks what
-    this run did in an earlier attempt. `merged` is the record's own row, which gives way to that of a person.
+    part of it that a person sees and the history keeps. `withdraws` are changes that take away, and wait until the end
+    of the run has decided. `reason` is stable, `message` a sentence. `done` marks what this run did in an earlier
+    attempt. `merged` is the record's own row, which gives way to that of a person.
     """
 
     id: str
@@ -249,6 +256,7 @@ class PlanEntry:
     make_alias: bool = False
     merged: ExistingRecord | None = field(default=None, repr=False)
     done: bool = False
+    withdraws: tuple[FieldChange, ...] = ()
 
     @classmethod
     def about(
@@ -265,16 +273,7 @@ class PlanEntry:
     ) -> "PlanEntry":
         """An entry about a record of the source."""
         return cls(
-            desired.id,
-            action,
-            reason,
-            message,
-            label=desired.label,
-            differences=differences,
-            assign=assign or {},
-            desired=desired,
-            existing=existing,
-            done=done,
+            desired.id, action, reason, message, desired.label, differences, assign or {}, desired, existing, done=done
         )
 
     @property
@@ -297,7 +296,7 @@ class PlanEntry:
     def changes(self) -> tuple[FieldChange, ...]:
         """What a person sees change; of a new record each of its values."""
         if self.action is not Action.CREATE or self.desired is None:
-            return self.differences
+            return self.differences + self.withdraws
         values = sorted((column, value) for column, value in self.desired.values.items() if value is not None)
         return tuple(FieldChange(column, None, value) for column, value in values)
 

@@ -1,6 +1,6 @@
 """The plan of one part: pure decisions on what the source wants and what is stored. Order of records never matters."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
@@ -20,7 +20,7 @@ from shared.imports.plan.model import (
 )
 from shared.imports.plan.removals import NO_RULE, RemovalPlanner
 from shared.imports.plan.takeovers import Takeovers
-from shared.imports.plan.withheld import decide_emptied, waits_for_the_end
+from shared.imports.plan.withdrawals import UNSETTLED
 from shared.records.model import ACTIVE, FieldChange, FieldValue, Key, field_of
 
 # The reason of a record that no rule gives a type any more, and that was imported before.
@@ -61,7 +61,6 @@ class PartPlanner(Takeovers):
         self._all_are_known = True
         # Updates of values by which records are matched: others may change theirs too.
         self._changed_matches: list[PlanEntry] = []
-        self._emptying: list[PlanEntry] = []
 
     def take(self, records: Sequence[DesiredRecord]) -> list[PlanEntry]:
         """The entries that can be decided now. A record that was seen before in this part is passed over."""
@@ -120,19 +119,17 @@ class PartPlanner(Takeovers):
                 message = f"It is {desired.gone}, and was never imported."
                 entries.append(PlanEntry.about(desired, Action.SKIP, "gone", message))
 
-    def finish(self, *, read_to_the_end: bool) -> list[PlanEntry]:
+    def finish(self, *, read_to_the_end: bool) -> Iterator[PlanEntry]:
         """The rest of the plan. Nothing is deactivated unless the part was read to its end."""
         entries = self._matched() if self._held else []
         if self._changed_matches:
-            self._emptying += self._matcher.recheck(self._changed_matches, self._merge)
-        if self._emptying:
-            entries += decide_emptied(self._emptying, self._policy, self._removals.active_before())
+            entries += self._matcher.recheck(self._changed_matches, self._merge)
+        yield from entries
         read_to_the_end = read_to_the_end and self._all_are_known
         missing = [row_key for row_key in self._index if not self._stays(row_key)]
         if missing:
             empty = not self._gone and not any(self._seen.values())
-            entries += self._removals.entries(missing, self._gone, empty=empty, read_to_the_end=read_to_the_end)
-        return entries
+            yield from self._removals.entries(missing, self._gone, empty=empty, read_to_the_end=read_to_the_end)
 
     def again(self, entry: PlanEntry) -> PlanEntry:
         """The entry decided anew, after someone else wrote the row in between."""
@@ -148,9 +145,7 @@ class PartPlanner(Takeovers):
         own = Key(self._partition, entry.row_key)
         fresh = self._load_one(own)
         if fresh is None:
-            return replace(
-                entry, action=Action.UNCHANGED, assign={}, differences=(), message="It is not there any more."
-            )
+            return PlanEntry(entry.id, Action.UNCHANGED, "not_there", "It is not there any more.", label=entry.label)
         steps = {"gone": self._removals.stay, "grace": self._removals.wait, "empty_answer": self._removals.doubt}
         if entry.action is not Action.DEACTIVATE:
             return steps[entry.reason](own.row, fresh, "It is gone.")
@@ -194,8 +189,7 @@ class PartPlanner(Takeovers):
             if entry.action is Action.UPDATE and [one for one in self._policy.matching if entry.assign.get(one.column)]:
                 self._changed_matches.append(entry)
             else:
-                waits = None in entry.assign.values() and waits_for_the_end(entry, self._policy)
-                (self._emptying if waits else entries).append(entry)
+                entries.append(entry)
         return entries
 
     def _followed(self, desired: DesiredRecord, existing: ExistingRecord) -> PlanEntry:
@@ -246,7 +240,7 @@ def plan_update(
 ) -> PlanEntry:
     """The entry that brings the row of a record to what is desired: its own row, of the key `own`, or one that it
     follows. `matched` says that it has just been found by the matching field."""
-    changes, locked = _differences(desired, existing, policy)
+    changes, emptied, locked = _differences(desired, existing, policy)
     assign: dict[str, FieldValue | None] = {change.column: change.after for change in changes}
     if not existing.active:
         message = "A person made it inactive." if ACTIVE in existing.locks else ""
@@ -256,7 +250,7 @@ def plan_update(
             return PlanEntry.about(desired, Action.SKIP, reason, message, existing)
         assign |= {"active": True, "deactivated_at": None}
         changes.append(FieldChange("active", False, True))
-    elif changes and not policy.update:
+    elif (changes or emptied) and not policy.update:
         message = "It changed, and updating is turned off."
         return PlanEntry.about(desired, Action.SKIP, "update_off", message, existing)
     holder, claimed_by = existing.claimed_by or None, own.text if existing.key != own else None
@@ -264,14 +258,14 @@ def plan_update(
         # Shown and kept in the history: it says which record of the source an asset follows.
         assign["claimed_by"] = claimed_by
         changes.append(FieldChange("claimed_by", holder, claimed_by))
-    technical: dict[str, FieldValue | None] = {
-        "hash": policy.hash_of(desired),
-        "gone_since": None,
-        "document": policy.document or existing.values.get("document"),
-    }
+    technical: dict[str, FieldValue | None] = {"gone_since": None}
+    hash_of_row = policy.hash_of(desired) + (UNSETTLED if emptied else "")
+    if existing.values.get("hash") != hash_of_row:
+        # The document is part of the hash, and need not be read where that stays.
+        technical |= {"hash": hash_of_row, "document": policy.document or existing.values.get("document")}
     assign |= {column: value for column, value in technical.items() if existing.values.get(column) != value}
     stays = f"A person's values stay in {', '.join(locked)}." if locked else ""
-    if not changes:
+    if not changes and not emptied:
         return PlanEntry.about(desired, Action.UNCHANGED, "unchanged", stays or "Nothing changed.", existing, assign)
     reason, message = "changed", "The source changed."
     if matched:
@@ -279,16 +273,16 @@ def plan_update(
         reason, message = "matched", f"It matched {existing.label}{place}."
     elif not existing.active:
         reason, message = "reactivated", "It is back, and active again."
-    return PlanEntry.about(
-        desired, Action.UPDATE, reason, f"{message} {stays}".rstrip(), existing, assign, tuple(changes)
-    )
+    entry = PlanEntry.about(desired, Action.UPDATE, reason, f"{message} {stays}".rstrip(), existing, assign)
+    return replace(entry, differences=tuple(changes), withdraws=tuple(emptied))
 
 
 def _differences(
     desired: DesiredRecord, existing: ExistingRecord, policy: Policy
-) -> tuple[list[FieldChange], list[str]]:
-    """What the source changes of the values, and the fields in which a person's value stays in its way."""
-    changes: list[FieldChange] = []
+) -> tuple[list[FieldChange], list[FieldChange], list[str]]:
+    """What the source changes of the values, what it empties and that waits for the run's end, and the fields in which
+    a person's value stays in its way."""
+    changes, emptied = list[FieldChange](), list[FieldChange]()
     locked: list[str] = []
     locks = existing.locks
     for column, value in desired.values.items():
@@ -298,8 +292,10 @@ def _differences(
         if column in locks:
             locked.append(field_of(column) or column)
         elif column not in policy.only_on_create and (value is not None or column in policy.may_blank):
-            changes.append(FieldChange(column, before, value))
+            waits = value is None and policy.waits(desired.row_key)
+            (emptied if waits else changes).append(FieldChange(column, before, value))
     if policy.clear_unmapped:
         left = [(column, existing.values.get(column)) for column in sorted(policy.unmapped - locks)]
-        changes += [FieldChange(column, before, None) for column, before in left if before is not None]
-    return changes, sorted(locked)
+        cleared = [FieldChange(column, before, None) for column, before in left if before is not None]
+        (emptied if policy.waits(desired.row_key) else changes).extend(cleared)
+    return changes, emptied, sorted(locked)

@@ -1,6 +1,7 @@
 """The fan-out of a run: its parts are created piece by piece, each piece small enough for one step of the queue."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from shared.imports.runs.model import Part, PartState, Run
@@ -16,6 +17,8 @@ PIECES_AT_ONCE = 5
 FIRST = "list of parts"
 # Beneath it stand the pieces of a long list that is compared with what is read now.
 UNREAD = "what nobody reads any more"
+# Those that open parts again, to settle what they wrote down.
+FIRST_SETTLING = f"{FIRST} to settle"
 
 
 def first_fan_out(run_id: str, now: datetime) -> Part:
@@ -23,19 +26,28 @@ def first_fan_out(run_id: str, now: datetime) -> Part:
     return _fan_out(run_id, now, "", "", "")
 
 
+def first_to_settle(run_id: str, now: datetime) -> Part:
+    """The part that opens parts again, once all are read."""
+    return _fan_out(run_id, now, "", "", "", settles=True)
+
+
 def children_of(parts: PartRepository, run: Run, part: Part, source: SyncSource, now: datetime) -> Sequence[Part]:
     """What a part that fans out leads to: the parts of its piece, or smaller pieces."""
     if part.beneath == UNREAD:
         return []
     before, most = run.applies or run.confirms, names_asked_for()
+    if part.settles:
+        return _split(
+            part, [_opened_again(one, now) for one in parts.withdrawing(run.id, part.after, part.until, most)]
+        )
     if before:
-        return _split(part, parts.names(before, part.after, part.until, most), now)
+        return _split(part, queued(run.id, parts.names(before, part.after, part.until, most), now))
     if part.beneath:
         expansion = source.expand(part.beneath, part.after, most)
         names = expansion.parts if expansion is not None else ()
     else:
         names = source.parts()
-    return _split(part, _names_between(names, part.after, part.until)[:most], now)
+    return _split(part, queued(run.id, _names_between(names, part.after, part.until)[:most], now))
 
 
 def names_asked_for() -> int:
@@ -48,21 +60,36 @@ def children_of_expanded(part: Part, names: Sequence[str], now: datetime) -> Seq
     if len(names) <= PARTS_AT_ONCE:
         return queued(part.run_id, names, now)
     whole = _fan_out(part.run_id, now, part.name, "", "")
-    return _split(whole, _names_between(names, "", "")[: names_asked_for()], now)
+    return _split(whole, queued(part.run_id, _names_between(names, "", "")[: names_asked_for()], now))
 
 
-def _split(part: Part, names: Sequence[str], now: datetime) -> Sequence[Part]:
-    """The parts of these names, or pieces of them: `names` are the first of the piece, and one more than can be split
-    at once when there are."""
-    if len(names) <= PARTS_AT_ONCE:
-        return queued(part.run_id, names, now)
-    most = PARTS_AT_ONCE * PIECES_AT_ONCE
+def _split(part: Part, children: Sequence[Part]) -> Sequence[Part]:
+    """These parts, or pieces of them: `children` are the first of the piece, and one more than can be split at once
+    when there are."""
+    if len(children) <= PARTS_AT_ONCE:
+        return children
+    most, now = PARTS_AT_ONCE * PIECES_AT_ONCE, children[0].queued_at
+    names = [child.name for child in children]
     ends = names[PARTS_AT_ONCE - 1 : most : PARTS_AT_ONCE]
     if len(names) <= most:
         # The last piece goes to the end of the range: a name that comes to it meanwhile is part of it too.
         ends = ends[: (len(names) - 1) // PARTS_AT_ONCE]
     pieces = zip([part.after, *ends], [*ends, part.until], strict=True)
-    return [_fan_out(part.run_id, now, part.beneath, *piece) for piece in pieces]
+    return [_fan_out(part.run_id, now, part.beneath, *piece, settles=part.settles) for piece in pieces]
+
+
+def _opened_again(part: Part, now: datetime) -> Part:
+    """The part, to settle what its last attempt wrote down."""
+    return replace(
+        part,
+        state=PartState.QUEUED,
+        queued_at=now,
+        settles=True,
+        reading=part.attempt_id,
+        attempts=0,
+        heartbeat_at=None,
+        finished_at=None,
+    )
 
 
 def queued(run_id: str, names: Sequence[str], now: datetime) -> Sequence[Part]:
@@ -75,11 +102,12 @@ def fan_out_after(run_id: str, now: datetime, beneath: str, after: str) -> Part:
     return _fan_out(run_id, now, beneath, after, "")
 
 
-def _fan_out(run_id: str, now: datetime, beneath: str, after: str, until: str) -> Part:
-    name = FIRST + "".join(
+def _fan_out(run_id: str, now: datetime, beneath: str, after: str, until: str, *, settles: bool = False) -> Part:
+    name = (FIRST_SETTLING if settles else FIRST) + "".join(
         f" {word} {text}" for word, text in (("beneath", beneath), ("after", after), ("up to", until)) if text
     )
-    return Part(run_id, name, PartState.QUEUED, now, fans_out=True, after=after, until=until, beneath=beneath)
+    first = Part(run_id, name, PartState.QUEUED, now, fans_out=True, after=after, until=until)
+    return replace(first, beneath=beneath, settles=settles)
 
 
 def _names_between(names: Sequence[str], after: str, until: str) -> list[str]:

@@ -13,7 +13,7 @@ from zlib import crc32
 from shared.errors import ChangedMeanwhileError
 from shared.imports.runs.fan_out import FIRST
 from shared.imports.runs.model import SILENT_AFTER, Mode, Part, PartState, Run
-from shared.imports.runs.runner import ImportRunner, PartMessage, messages_of
+from shared.imports.runs.runner import ImportRunner, PartMessage
 from shared.imports.runs.starter import RunStarter
 from shared.reasons import Reason
 
@@ -76,9 +76,9 @@ class RunHousekeeping:
             if self._now() > until:
                 return messages
         run = self._runner.close_if_complete(self._runs.get(run.id))
-        if run.counted_to:
-            # Any message of it goes on: this one is of a part that every run has had.
-            return messages_of(run, [FIRST])
+        if going_on := self._runner.going_on(run, FIRST):
+            # While it is counted any message of it goes on: this one is of a part that every run has had.
+            return going_on
         if run.is_open and now - run.started_at > _PATIENCE and not self._runs.parts.any(run.id):
             return self._starter.resume(run)
         return messages

@@ -2,11 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shared.imports.plan.model import Action
+from shared.imports.plan.safety import Brake, Losses
+from shared.reasons import Reason
+from shared.text import few
 
 # A part whose worker has not been heard of for so long is taken to be dead.
 SILENT_AFTER = timedelta(minutes=10)
@@ -44,7 +47,9 @@ class Part:
     """One part of a run. `attempt_id` names the attempt that has it, whose entries count.
 
     A part that `fans_out` reads no records: it creates the parts whose names come after `after`, up to `until`; of all
-    parts of the source, or of those that the part `beneath` led to.
+    parts of the source, or of those that the part `beneath` led to. What a reading would take away is in its `losses`.
+    When the run has decided on them, the part is opened again: it `settles` what the attempt `reading` wrote down.
+    `left_out` names a few records that no rule gives a type any more.
     """
 
     run_id: str
@@ -62,6 +67,10 @@ class Part:
     after: str = ""
     until: str = ""
     beneath: str = ""
+    settles: bool = False
+    reading: str = ""
+    losses: Losses = field(default_factory=Losses)
+    left_out: str = ""
     counts: Mapping[str, int] = field(default_factory=dict[str, int])
     reason: str = ""
     message: str = ""
@@ -76,7 +85,8 @@ class Part:
 class Run:
     """One import or preview of one document. Its counts stand in it once it is closed.
 
-    `counted_to` is set while its parts are counted: a place in the list of parts, up to which its counts go.
+    `counted_to` is set while its parts are counted: a place in the list of parts, up to which its counts go. When all
+    parts are read it `settles` their `losses`, under the `brake` of that moment: then it is counted anew.
     """
 
     id: str
@@ -92,6 +102,9 @@ class Run:
     finished_at: datetime | None = None
     counts: Mapping[str, int] = field(default_factory=dict[str, int])
     counted_to: str = ""
+    settles: bool = False
+    losses: Losses = field(default_factory=Losses)
+    brake: Brake | None = None
     reason: str = ""
     message: str = ""
     remedy: str = ""
@@ -132,6 +145,19 @@ def count_parts(parts: Iterable[Part], before: Mapping[str, int]) -> Mapping[str
         if part.state is PartState.DONE and part.reason:
             counts["parts_warned"] += 1
     return dict(counts)
+
+
+def add_parts(run: Run, parts: Sequence[Part]) -> Run:
+    """The run with what these parts of it did, and would take away."""
+    counted = replace(run, counts=count_parts(parts, run.counts))
+    if run.settles:
+        return counted
+    emptied, all_losses = Counter[str](), [run.losses, *(part.losses for part in parts)]
+    for one in all_losses:
+        emptied.update(one.emptied)
+    active, deactivated = sum(one.active for one in all_losses), sum(one.deactivated for one in all_losses)
+    withdrawals = sum(one.withdrawals for one in all_losses)
+    return replace(counted, losses=Losses(active, deactivated, dict(emptied), withdrawals))
 
 
 def all_are_errors(counts: Mapping[str, int]) -> bool:
@@ -179,3 +205,36 @@ class Outcome:
     success_run: str = ""
     withheld: Withheld | None = None
     etag: str = ""
+
+
+def told_at_end(run: Run, first: Part | None, names: Sequence[str]) -> Run:
+    """The run with what it says when not all went well. `first` is its list of parts, of one that failed; `names` are
+    some of those that are withheld."""
+    look = f"GET /api/v1/runs/{run.id}/errors says "
+    if first is not None:
+        return replace(run, reason=first.reason, message=first.message, remedy=first.remedy)
+    if run.state is RunState.FAILED and all_are_errors(run.counts):
+        message = f"Of {run.counts['read']:,} records not one could be imported."
+        look = "Look at the errors of the run: what they have in common is usually one setting."
+        return replace(run, reason=str(Reason.RECORDS_ALL_REFUSED), message=message, remedy=look)
+    if run.state is RunState.FAILED and run.counts.get("parts_passed_over"):
+        message = "Not one part could be read: all of them were passed over."
+        return replace(run, reason=str(Reason.PARTS_NOT_READ), message=message, remedy=f"{look}why, and what to do.")
+    messages, remedies = list[str](), list[str]()
+    if run.state is RunState.WITHHELD:
+        run = replace(run, reason=str(Reason.IMPORT_WITHHELD))
+        messages.append(_why_withheld(run, names))
+        remedies.append(f"{look}what is withheld. Where the source is right, confirm the run.")
+    if warned := run.counts.get("parts_warned"):
+        messages.append(f"Something is to be looked at in {warned:,} parts.")
+        remedies.append(f"{look}what, and what to do.")
+    return replace(run, message=" ".join(messages), remedy=" ".join(remedies))
+
+
+def _why_withheld(run: Run, names: Sequence[str]) -> str:
+    """What the readings of all parts come to, how much of it is withheld, and of whom: a few of the names."""
+    losses, held = run.losses, run.counts[Action.HELD_BACK]
+    lost = [f"{losses.deactivated:,} are not there any more"] if losses.deactivated else []
+    lost += [f"{count:,} have no {field}" for field, count in sorted(losses.emptied.items())]
+    told = f"Of {losses.active:,} active records {few(lost)}, the source says. Withheld: {held:,}"
+    return f"{told}, of them {few(names)}." if names else f"{told}."

@@ -8,12 +8,13 @@ again.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import astuple, replace
 from datetime import datetime
 from itertools import islice
 from typing import Any
 
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError
+from shared.imports.plan.safety import Losses
 from shared.imports.runs.entries import PART
 from shared.imports.runs.model import Part, PartState
 from shared.storage.rows import (
@@ -71,11 +72,7 @@ class PartRepository:
 
     def names(self, run_id: str, after: str, until: str, most: int) -> list[str]:
         """The names of the parts with records, in the order of their keys: those after `after`, up to `until`."""
-        begin, end = row_key_prefix(PART)
-        if after:
-            begin = Condition("RowKey", "gt", PART + escape_key(after))
-        if until:
-            end = Condition("RowKey", "le", PART + escape_key(until))
+        begin, end = _between(after, until)
         found: list[str] = []
         for row in scan(self._table, [partition(run_id), begin, end], select=("name", "expanded", "fans_out")):
             if not row.values.get("expanded") and not row.values.get("fans_out"):
@@ -84,8 +81,20 @@ class PartRepository:
                 break
         return found
 
+    def withdrawing(self, run_id: str, after: str, until: str, most: int) -> list[Part]:
+        """The parts that wrote down what they would take away, as `names`."""
+        begin, end = _between(after, until)
+        where = [partition(run_id), begin, end, Condition("withdraws", "eq", value=True)]
+        found = (part for part in map(_to_part, scan(self._table, where)) if not part.settles)
+        return list(islice(found, most))
+
     def any(self, run_id: str) -> bool:
         return self._any(run_id, PART)
+
+    def is_begun(self, run_id: str, name: str) -> bool:
+        """Whether a part that fans out is there, or was."""
+        keys = (prefix + escape_key(name) for prefix in (PART, _CHILDREN))
+        return any(self._table.find(run_id, key, select=()) is not None for key in keys)
 
     def any_open(self, run_id: str) -> bool:
         return self._any(run_id, _OPEN)
@@ -153,7 +162,7 @@ class PartRepository:
         # What led to nothing stays: a run without any part was never begun.
         own = Delete(row.row_key, row.etag) if parent.fans_out and children else Replace(row)
         # Of what leads to others nothing counts, and a part that turned out to does not count any more.
-        count = sum(not child.fans_out for child in children) - (not parent.fans_out)
+        count = sum(not (child.fans_out or child.settles) for child in children) - (not parent.fans_out)
         led_to = {"parts": count, **pack("names", [child.name for child in children])}
         kept = Save(Row(parent.run_id, _CHILDREN + escape_key(parent.name), led_to))
         self._end(parent, [own, _delete_open(row), kept], left)
@@ -173,11 +182,15 @@ class PartRepository:
         while True:
             try:
                 return self._table.transact(part.run_id, [*own, *_created(missing)])[0]
-            except AlreadyExistsError:
-                there = {child.name for child in missing if self.find(part.run_id, child.name) is not None}
-                if not there:
+            except (AlreadyExistsError, ChangedMeanwhileError):
+                left = [child for child in missing if not self._is_there(child)]
+                if len(left) == len(missing):
                     raise
-                missing = [child for child in missing if child.name not in there]
+                missing = left
+
+    def _is_there(self, child: Part) -> bool:
+        present = self.find(child.run_id, child.name)
+        return present is not None and present.settles >= child.settles
 
 
 def without_empty(columns: Mapping[str, Value | None]) -> dict[str, Value]:
@@ -190,7 +203,19 @@ def cut(sentence: str) -> str:
 
 
 def _created(parts: Sequence[Part]) -> list[Operation]:
-    return [Create(row) for part in parts for row in (_part_row(part), _open_row(part))]
+    """The rows of new parts, and of those that are opened again."""
+    rows = [(_part_row(part), _open_row(part)) for part in parts]
+    return [one for row, opened in rows for one in (Replace(row) if row.etag else Create(row), Create(opened))]
+
+
+def _between(after: str, until: str) -> tuple[Condition, Condition]:
+    """The rows of parts whose names come after `after`, up to `until`, in the order of their keys."""
+    begin, end = row_key_prefix(PART)
+    if after:
+        begin = Condition("RowKey", "gt", PART + escape_key(after))
+    if until:
+        end = Condition("RowKey", "le", PART + escape_key(until))
+    return begin, end
 
 
 def _delete_open(part_row: Row) -> Operation:
@@ -218,6 +243,11 @@ def _part_row(part: Part) -> Row:
             "after": part.after,
             "until": part.until,
             "beneath": part.beneath,
+            "settles": part.settles or None,
+            "reading": part.reading,
+            "losses": json.dumps(astuple(part.losses)),
+            "left_out": part.left_out,
+            "withdraws": part.losses.withdrawals > 0 or None,
             "counts": json.dumps(part.counts),
             "reason": part.reason,
             "message": cut(part.message),
@@ -245,6 +275,10 @@ def _to_part(row: Row) -> Part:
         after=values.get("after", ""),
         until=values.get("until", ""),
         beneath=values.get("beneath", ""),
+        settles=values.get("settles", False),
+        reading=values.get("reading", ""),
+        losses=Losses(*json.loads(values.get("losses", "[]"))),
+        left_out=values.get("left_out", ""),
         counts=json.loads(values["counts"]),
         reason=values.get("reason", ""),
         message=values.get("message", ""),

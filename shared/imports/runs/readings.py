@@ -101,10 +101,11 @@ class Readings:
         columns = " ".join(sorted(after.columns))
         state = {**about, "active": after.active, "columns": columns, **_columns_of(after.finding)}
         records.transact(partition_key, [Save(Row(partition_key, READING, state))])
-        if before is not None and not after.active:
-            self._drop(*_key_of(listed))
+        # The list of the document last: while it has the part, a repetition comes here again.
         if before is not None and not after.finding.reason:
             self._drop(*_key_of(told))
+        if before is not None and not after.active:
+            self._drop(*_key_of(listed))
 
     # Of a document
 

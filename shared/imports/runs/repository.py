@@ -3,12 +3,13 @@
 import json
 import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, NotFoundError, TryLaterError
 from shared.imports.plan.model import Action
+from shared.imports.plan.safety import Brake, Losses
 from shared.imports.runs.entries import EntryRepository
 from shared.imports.runs.model import SUCCESSFUL, Mode, Outcome, Run, RunState, Withheld
 from shared.imports.runs.parts import PartRepository, cut, without_empty
@@ -77,6 +78,15 @@ class RunRepository:
         etag = self._table.transact(RUNS_PARTITION, [Replace(_run_row(run))])[0]
         return replace(run, etag=etag)
 
+    def save_brake(self, run: Run, brake: Brake) -> Run:
+        """The run with the brake that all of its parts are settled under: as its document had it first."""
+        while run.brake is None:
+            try:
+                return self.save(replace(run, brake=brake))
+            except ChangedMeanwhileError:
+                run = self.get(run.id)
+        return run
+
     def page(
         self,
         kind: str,
@@ -138,6 +148,11 @@ class RunRepository:
         row = self._table.find(_LEASES, f"{kind}:{name}")
         return None if row is None else Lease(str(row.values["run_id"]), row.etag)
 
+    def has_lease(self, run: Run) -> bool:
+        """Whether the run may import its document."""
+        lease = self.find_lease(run.kind, run.name)
+        return lease is not None and lease.run_id == run.id
+
     def take_lease(self, run: Run, before: Lease | None) -> bool:
         """Whether the run has it now; not when somebody else was faster."""
         row = Row(_LEASES, f"{run.kind}:{run.name}", {"run_id": run.id}, before.etag if before else "")
@@ -145,8 +160,7 @@ class RunRepository:
             self._table.transact(_LEASES, [Replace(row) if before else Create(row)])
         except (AlreadyExistsError, ChangedMeanwhileError):
             # Or this one was, and the answer was lost: what is sent again is then refused because of itself.
-            lease = self.find_lease(run.kind, run.name)
-            return lease is not None and lease.run_id == run.id
+            return self.has_lease(run)
         return True
 
     # Outcomes
@@ -229,6 +243,9 @@ def _run_row(run: Run) -> Row:
             "finished_at": run.finished_at,
             "counts": json.dumps(run.counts),
             "counted_to": run.counted_to,
+            "settles": run.settles or None,
+            "losses": json.dumps(astuple(run.losses)),
+            "brake": json.dumps(astuple(run.brake)) if run.brake else None,
             "reason": run.reason,
             "message": cut(run.message),
             "remedy": cut(run.remedy),
@@ -253,6 +270,9 @@ def _to_run(row: Row) -> Run:
         finished_at=values.get("finished_at"),
         counts=json.loads(values["counts"]),
         counted_to=values.get("counted_to", ""),
+        settles=values.get("settles", False),
+        losses=Losses(*json.loads(values.get("losses", "[]"))),
+        brake=Brake(*json.loads(values["brake"])) if "brake" in values else None,
         reason=values.get("reason", ""),
         message=values.get("message", ""),
         remedy=values.get("remedy", ""),

@@ -18,9 +18,10 @@ from shared.errors import (
     TryLaterError,
 )
 from shared.imports.part_import import PartImport
+from shared.imports.part_withdrawals import PartWithdrawals
 from shared.imports.plan.model import Action, Trigger
 from shared.imports.runs import fan_out
-from shared.imports.runs.fan_out import FIRST, children_of, children_of_expanded
+from shared.imports.runs.fan_out import FIRST, FIRST_SETTLING, children_of, children_of_expanded, first_to_settle
 from shared.imports.runs.model import (
     SILENT_AFTER,
     Mode,
@@ -29,9 +30,10 @@ from shared.imports.runs.model import (
     Run,
     RunState,
     Summary,
-    all_are_errors,
+    add_parts,
     count_parts,
     state_at_end,
+    told_at_end,
 )
 from shared.imports.runs.readings import Finding
 from shared.imports.runs.repository import RunRepository
@@ -39,6 +41,7 @@ from shared.imports.runs.unread import NO_LONGER, UnreadParts
 from shared.imports.sources import SourceType, SyncSource
 from shared.reasons import Reason
 from shared.telemetry import span
+from shared.text import escape_key
 
 logger = logging.getLogger(__name__)
 
@@ -83,8 +86,9 @@ class ImportRunner:
             # Whoever did it may have been killed before it looked whether the run is complete, or before the host
             # had sent all messages of the parts that it led to.
             run = self.close_if_complete(run)
-            if not run.is_open or run.counted_to:
-                return _to_count_on(run, message["part"])
+            going_on = self.going_on(run, message["part"])
+            if going_on or not run.is_open:
+                return going_on
             return messages_of(run, self.runs.parts.queued_children(run.id, message["part"]))
         now = self.now()
         heard_at = part.heartbeat_at or part.started_at
@@ -108,20 +112,20 @@ class ImportRunner:
             logger.info("Another attempt has part %s of run %s.", part.name, run.id)
             return []
 
-    def fail_part(self, message: PartMessage) -> None:
-        """The queue gave up on the part: it fails, in the run."""
+    def fail_part(self, message: PartMessage) -> Sequence[PartMessage]:
+        """The queue gave up on the part: it fails, in the run. The messages by which the run goes on."""
         run = self.runs.find(message["run_id"])
         if run is None:
-            return
+            return []
         part = self.runs.parts.find(run.id, message["part"])
         if part is None or not part.is_open:
-            self.close_if_complete(run)
-            return
+            return self.going_on(self.close_if_complete(run), message["part"])
         why = part.message or "Its worker ended without saying why."
-        self.finish_failed(run, part, part.reason or Reason.PART_FAILED, f"Given up after several attempts. {why}")
+        why = f"Given up after several attempts. {why}"
+        return self.finish_failed(run, part, part.reason or Reason.PART_FAILED, why)
 
     def finish_failed(self, run: Run, part: Part, reason: str, message: str, remedy: str = "") -> Sequence[PartMessage]:
-        """The part failed; the message to send while the run is counted."""
+        """The part failed; the messages by which the run goes on."""
         logger.error("Part %s of run %s failed: %s (%s)", part.name, run.id, message, reason)
         self.runs.parts.finish(
             replace(
@@ -133,10 +137,11 @@ class ImportRunner:
                 remedy=remedy,
             )
         )
-        return _to_count_on(self.close_if_complete(run, begun=True), part.name)
+        return self.going_on(self.close_if_complete(run, begun=True), part.name)
 
     def close_if_complete(self, run: Run, *, begun: bool = False) -> Run:
-        """The run; it is closed when no part is open any more, and all are counted: so many at each call.
+        """The run; when no part is open any more, all are counted, so many at each call. Then it is closed, or begins
+        to settle what its parts wrote down.
 
         Of all who see that at once, one counts or closes. `begun` says that the caller has seen a part of it: only a
         run without any may get one after none was open.
@@ -144,15 +149,22 @@ class ImportRunner:
         if run.state is not RunState.RUNNING or (not run.counted_to and not self._is_complete(run, begun)):
             return run
         parts, following = self.runs.parts.page(run.id, PARTS_COUNTED, run.counted_to or None)
-        counts = count_parts(parts, run.counts)
+        counted = replace(add_parts(run, parts), counted_to=following or "")
         try:
             if following is not None:
-                return self.runs.save(replace(run, counts=counts, counted_to=following))
-            return self._close(replace(run, counts=counts, counted_to="", state=state_at_end(counts)))
+                return self.runs.save(counted)
+            if counted.losses.withdrawals and not run.settles:
+                run = self.runs.save(replace(counted, counts={}, settles=True))
+                self.runs.parts.begin(first_to_settle(run.id, self.now()))
+                return run
+            return self._close(replace(counted, state=state_at_end(counted.counts)))
         except ChangedMeanwhileError:
             return self.runs.get(run.id)
 
     def _is_complete(self, run: Run, begun: bool) -> bool:
+        if run.settles and not self.runs.parts.is_begun(run.id, FIRST_SETTLING):
+            # Whoever saved that it settles was killed before it began with that.
+            self.runs.parts.begin(first_to_settle(run.id, self.now()))
         if self.runs.parts.any_open(run.id):
             return False
         # Or its start was interrupted, and housekeeping begins it; or it was begun between the two looks.
@@ -160,40 +172,19 @@ class ImportRunner:
 
     def _close(self, run: Run) -> Run:
         state, now = run.state, self.now()
-        # Without its list of parts a run has nothing else to say.
-        first = self.runs.parts.find(run.id, FIRST) if state is RunState.FAILED else None
-        if first is not None:
-            run = replace(run, reason=first.reason, message=first.message, remedy=first.remedy)
-        elif state is RunState.FAILED and all_are_errors(run.counts):
-            run = replace(
-                run,
-                reason=str(Reason.RECORDS_ALL_REFUSED),
-                message=f"Of {run.counts['read']:,} records not one could be imported.",
-                remedy="Look at the errors of the run: what they have in common is usually one setting.",
-            )
-        elif state is RunState.FAILED and run.counts.get("parts_passed_over"):
-            run = replace(
-                run,
-                reason=str(Reason.PARTS_NOT_READ),
-                message="Not one part could be read: all of them were passed over.",
-                remedy=f"GET /api/v1/runs/{run.id}/errors says why, and what to do.",
-            )
-        elif run.counts.get("parts_warned"):
-            message = f"Something is to be looked at in {run.counts['parts_warned']:,} parts."
-            run = replace(run, message=message, remedy=f"GET /api/v1/runs/{run.id}/errors says what, and what to do.")
-        self._keep_outcome(run, now)
+        is_held = run.counts.get(Action.HELD_BACK)
+        held = self.runs.entries.page(run.id, [Action.HELD_BACK], size=_NAMES_SHOWN)[0] if is_held else []
+        names = [str(entry["label"] or entry["id"]) for entry in held]
+        if state is not RunState.SUCCEEDED or run.counts.get("parts_warned"):
+            # Without its list of parts a run has nothing else to say.
+            first = self.runs.parts.find(run.id, FIRST) if state is RunState.FAILED else None
+            run = told_at_end(run, first, names)
+        if run.mode is Mode.IMPORT:
+            why = str(held[0]["message"]) if held else ""
+            self.runs.save_outcome(run, now, names, why, lambda: self._may_take_away(run))
         closed = self.runs.save(replace(run, finished_at=now))
         logger.info("Run %s of %s ended: %s, %s", run.id, run.name, state, run.counts)
         return closed
-
-    def _keep_outcome(self, run: Run, at: datetime) -> None:
-        if run.mode is not Mode.IMPORT:
-            return
-        held = run.counts.get(Action.HELD_BACK)
-        entries = self.runs.entries.page(run.id, [Action.HELD_BACK], size=_NAMES_SHOWN)[0] if held else []
-        names = [entry["label"] or entry["id"] for entry in entries]
-        why = str(entries[0]["message"]) if entries else ""
-        self.runs.save_outcome(run, at, names, why, lambda: self._may_take_away(run))
 
     def _may_take_away(self, run: Run) -> bool:
         """Whether the run decided on what a guard withholds: an import by hand may take nothing away."""
@@ -236,17 +227,21 @@ class ImportRunner:
             raise
 
     def _read_and_write(self, run: Run, part: Part) -> list[PartMessage]:
-        if run.mode is Mode.IMPORT and not self.has_lease(run):
+        if run.mode is Mode.IMPORT and not self.runs.has_lease(run):
             raise MisconfiguredError(Reason.RUN_SUPERSEDED, "Another import of the same document took over.")
         source_type = self.source_type(run.kind)
-        source = self.source(source_type, run.name)
+        is_unread = part.name.startswith(NO_LONGER)
+        # What a document has read is settled by that one: when it is gone, nothing is taken away in its name.
+        settles_read = part.settles and not is_unread and not part.fans_out
+        source = source_type.source(run.name) if settles_read else self.source(source_type, run.name)
         if part.fans_out:
+            if part.settles:
+                run = self.runs.save_brake(run, source.policy(Trigger(run.trigger)).brake)
             children = children_of(self.runs.parts, run, part, source, self.now())
             return self._fan_out(run, part, [*children, *self.unread.children(run, part, source_type, source)])
         # One more than a step splits says that there are others.
         most = fan_out.PARTS_AT_ONCE * fan_out.PIECES_AT_ONCE + 1
-        is_unread = part.name.startswith(NO_LONGER)
-        expansion = None if is_unread else source.expand(part.name, most=most)
+        expansion = None if is_unread or part.settles else source.expand(part.name, most=most)
         if expansion is not None:
             told = replace(part, reason="", message=expansion.message)
             return self._fan_out(run, told, children_of_expanded(part, expansion.parts, self.now()))
@@ -254,18 +249,23 @@ class ImportRunner:
         if is_unread:
             left = self.unread.begin(run, part, source_type, policy)
             if left is None:
-                return self._finish(run, part, {}, Finding())
+                return self._finish(run, replace(part, counts=part.counts if part.settles else {}), Finding())
             source, policy = left
-        if run.confirms:
-            policy = replace(policy, confirmed=self._held_back(run.confirms, part.name))
-        preview = self._previewed(run.applies, part.name) if run.applies else None
-        work = PartImport(self.runs, source_type.rows, source, run, part, self.now, policy=policy, preview=preview)
+        work: PartImport | PartWithdrawals
+        if part.settles:
+            partition_key = source.partition_key(part.name)
+            work = PartWithdrawals(self.runs, source_type.rows, partition_key, run, part, self.now, policy=policy)
+        else:
+            if run.confirms:
+                policy = replace(policy, confirmed=self._held_back(run.confirms, part.name))
+            preview = self._previewed(run.applies, part.name) if run.applies else None
+            work = PartImport(self.runs, source_type.rows, source, run, part, self.now, policy=policy, preview=preview)
         # Of what nobody reads nothing is looked at, unless it may be deactivated.
-        counts = work.run() if not is_unread or policy.deactivate_unread else {}
+        done = work.run() if not is_unread or policy.deactivate_unread else replace(part, counts={})
         if run.mode is Mode.IMPORT:
-            source.finish(part.name, counts)
-        found = Finding() if work.is_as_before else self.unread.end(run, source_type, work, policy)
-        return self._finish(run, work.part, counts, found)
+            source.finish(part.name, {**done.counts, "withdrawals": done.losses.withdrawals})
+        found = Finding() if work.is_as_before else self.unread.end(run, source_type, work, done, policy)
+        return self._finish(run, done, found)
 
     def _pass_over(self, run: Run, part: Part, error: PassedOverError) -> list[PartMessage]:
         """A part that cannot be read: nothing is lost by it while it has no active record, and else it has failed."""
@@ -273,18 +273,29 @@ class ImportRunner:
         if source_type.rows.any_active(source_type.source(run.name).partition_key(part.name)):
             return list(self.finish_failed(run, part, error.reason, error.message, error.remedy))
         message = f"{error.message} It has no active record, and is passed over."
-        return self._finish(run, part, {"parts_passed_over": 1}, Finding(str(error.reason), message, error.remedy))
+        found = Finding(str(error.reason), message, error.remedy)
+        return self._finish(run, replace(part, counts={"parts_passed_over": 1}), found)
 
-    def _finish(self, run: Run, part: Part, counts: Mapping[str, int], found: Finding) -> list[PartMessage]:
-        done = replace(part, state=PartState.DONE, finished_at=self.now(), counts=counts)
+    def _finish(self, run: Run, part: Part, found: Finding) -> list[PartMessage]:
+        done = replace(part, state=PartState.DONE, finished_at=self.now())
         done = replace(done, reason=found.reason, message=found.message, remedy=found.remedy)
         self.runs.parts.finish(done)
-        return _to_count_on(self.close_if_complete(run, begun=True), done.name)
+        return self.going_on(self.close_if_complete(run, begun=True), done.name)
 
     def _fan_out(self, run: Run, part: Part, children: Sequence[Part]) -> list[PartMessage]:
         self.runs.parts.fan_out(replace(part, finished_at=self.now()), children)
         run = self.close_if_complete(run, begun=True)
-        return messages_of(run, [child.name for child in children]) or _to_count_on(run, part.name)
+        return messages_of(run, [child.name for child in children]) or self.going_on(run, part.name)
+
+    def going_on(self, run: Run, name: str) -> list[PartMessage]:
+        """What is to be sent for a run whose parts have ended: while it is counted the message of one of them once
+        more, and whoever reads that counts on; then that of the part that opens others again."""
+        if run.counted_to:
+            return messages_of(run, [name])
+        if not run.settles or not run.is_open:
+            return []
+        first = self.runs.parts.find(run.id, FIRST_SETTLING)
+        return messages_of(run, [FIRST_SETTLING]) if first is not None and first.state is PartState.QUEUED else []
 
     def _fresh(self, part: Part) -> Part:
         """The part as it stands, if this attempt still has it."""
@@ -303,16 +314,13 @@ class ImportRunner:
         part = self.runs.parts.find(preview_id, part_name)
         if part is None or part.state is not PartState.DONE:
             raise InvalidInputError(Reason.PREVIEW_UNUSABLE, "This part of the preview failed: there is no plan of it.")
-        return {
-            str(entry["id"]): (str(entry["fingerprint"]), str(entry["action"]))
-            for entry in self.runs.entries.of_part(part)
-        }
+        return self.runs.entries.planned(part)
 
     def _held_back(self, run_id: str, part_name: str) -> frozenset[str]:
         part = self.runs.parts.find(run_id, part_name)
         if part is None:
             return frozenset()
-        return frozenset(str(entry["id"]) for entry in self.runs.entries.of_part(part, Action.HELD_BACK))
+        return frozenset(escape_key(str(entry["id"])) for entry in self.runs.entries.of_part(part, Action.HELD_BACK))
 
     def source_type(self, kind: str) -> SourceType:
         """Raises NotFoundError."""
@@ -328,19 +336,9 @@ class ImportRunner:
         except NotFoundError:
             return self.unread.left_by(source_type, name)
 
-    def has_lease(self, run: Run) -> bool:
-        """Whether the run may import its document."""
-        lease = self.runs.find_lease(run.kind, run.name)
-        return lease is not None and lease.run_id == run.id
-
 
 def messages_of(run: Run, names: Sequence[str]) -> list[PartMessage]:
     return [PartMessage(run_id=run.id, part=name) for name in names]
-
-
-def _to_count_on(run: Run, name: str) -> list[PartMessage]:
-    """While the run is counted, the message of an ended part once more: whoever reads it counts on."""
-    return messages_of(run, [name]) if run.counted_to else []
 
 
 def to_message(message: Any) -> PartMessage:

@@ -87,7 +87,7 @@ class RunStarter:
 
     def resume(self, run: Run) -> list[PartMessage]:
         """Begin a run whose start was interrupted; the messages to send."""
-        if run.mode is Mode.IMPORT and not self._runner.has_lease(run):
+        if run.mode is Mode.IMPORT and not self._runs.has_lease(run):
             # Where another import has it, the run's first part says so, and fails.
             with suppress(ConflictError):
                 self._take_lease(run)

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from shared.errors import NotFoundError
-from shared.imports.part_import import PartImport
 from shared.imports.plan.model import DesiredRecord, Policy, Trigger
 from shared.imports.runs.fan_out import FIRST, UNREAD, fan_out_after, queued
 from shared.imports.runs.model import Mode, Part, Run
@@ -23,6 +22,21 @@ _AT_ONCE = 200
 # A short list is compared in every run; a longer one when the document changed, and once a week.
 _SHORT = 40
 _WALKED_EVERY = timedelta(days=6, hours=12)
+
+
+class _Read(Protocol):
+    """A part that was read, or settled: of which partition, and how that was read before and is now."""
+
+    partition_key: str
+    before: Reading | None
+
+    @property
+    def reading(self) -> Reading: ...
+
+    @property
+    def unmapped_left(self) -> frozenset[str]:
+        """The columns that no mapping fills any more, and where active records still have values."""
+        ...
 
 
 class NothingRead:
@@ -115,15 +129,15 @@ class UnreadParts:
         )
         return NothingRead(run.name, partition), allowed
 
-    def end(self, run: Run, source_type: SourceType, work: PartImport, policy: Policy) -> Finding:
+    def end(self, run: Run, source_type: SourceType, work: "_Read", part: Part, policy: Policy) -> Finding:
         """What is to be told of the part. In an import it is kept, as what the part leaves."""
         before, after = work.before, work.reading
-        if work.part.name.startswith(NO_LONGER):
-            after = replace(after, part=work.part.name.removeprefix(NO_LONGER))
+        if part.name.startswith(NO_LONGER):
+            after = replace(after, part=part.name.removeprefix(NO_LONGER))
             columns = before.columns if before is not None else frozenset[str]()
             after = replace(after, columns=columns, finding=_unread(after, policy) if after.active else Finding())
         else:
-            finding = joined([*_left_out(work.left_out), *_unmapped(work.unmapped_left)])
+            finding = joined([*_left_out(part.left_out), *_unmapped(work.unmapped_left)])
             after = replace(after, finding=finding)
         finding = after.finding
         if run.mode is Mode.PREVIEW:
@@ -131,7 +145,7 @@ class UnreadParts:
             if before is None or (before.document, before.part) != (after.document, after.part):
                 return finding
             after = replace(before, finding=finding)
-        again = work.part.attempts > 1
+        again = part.attempts > 1
         self._readings.save(source_type.rows.table, work.partition_key, before, after, again=again)
         return finding
 
@@ -158,10 +172,10 @@ def _unread(reading: Reading, policy: Policy) -> Finding:
     )
 
 
-def _left_out(names: Sequence[str]) -> list[Finding]:
+def _left_out(names: str) -> list[Finding]:
     if not names:
         return []
-    message = f"No rule gives a type any more to {few(sorted(names))}: imported before, they stay as they were."
+    message = f"No rule gives a type any more to {names}: imported before, they stay as they were."
     return [Finding(str(Reason.RECORDS_LEFT_OUT), message, "Add a rule, or set deactivate_unread: true.")]
 
 
