@@ -254,4 +254,4 @@ def date_text(date: datetime) -> str:
 
 def moment_text(moment: datetime) -> str:
     """The moment for a person, to the minute."""
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return f"{moment.astimezone(UTC).isoformat(' ')[:16]} UTC"

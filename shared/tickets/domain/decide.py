@@ -158,7 +158,7 @@ def expiry_of(vault: str, record: ObjectRecord) -> Expiry | None:
         changed_at=None if listing is None else listing.changed_at,
         not_before=None if creation is None else creation.not_before,
         gone_at=state.gone_at if state.gone else None,
-        seen_on="" if state.last_seen_at is None else f"{state.last_seen_at:%Y-%m-%d}",
+        seen_on="" if state.last_seen_at is None else str(state.last_seen_at.date()),
         tickets=tuple(sorted([(one.ticket_id, one.site or "") for one in open_ones])),
         vault_site=record.vault_site,
     )
@@ -315,7 +315,7 @@ def _template_values(
         "object_name": state.name,
         "version": version,
         "expires_at": _expiry_text(expires_at),
-        "expires_on": expires_on if expires_at is None else f"on {expires_at.astimezone(UTC):%Y-%m-%d}",
+        "expires_on": expires_on if expires_at is None else f"on {expires_at.astimezone(UTC).date()}",
         "days_to_expiry": str(occurrence.days),
         "changed_on": changed_on,
         "objects": objects,

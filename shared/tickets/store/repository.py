@@ -168,7 +168,7 @@ def expiry_cell(expiry: Expiry | None) -> Cell | None:
     that of its vault, by the day of its expiry."""
     if expiry is None or expiry.gone_at is not None or expiry.managed:
         return None
-    day = NO_DAY if expiry.expires_at is None else f"{expiry.expires_at.astimezone(UTC):%Y-%m-%d}"
+    day = NO_DAY if expiry.expires_at is None else str(expiry.expires_at.astimezone(UTC).date())
     return (OBJECT, (expiry.sites or (expiry.vault_site,))[0], day)
 
 
