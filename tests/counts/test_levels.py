@@ -191,11 +191,11 @@ def test_a_pass_that_runs_out_of_time_says_so_and_the_next_one_goes_on() -> None
         copied(tables, f"aws:{number}:a", {record("london"): 1})
     seconds = itertools.count()
     slow = CountsLevels(tables, lambda: NOW, lambda: float(next(seconds)))
-    assert not slow.refresh(seconds=2)
+    assert not slow.refresh(seconds=1)
     passed, shown = slow.desk()
     assert passed is None
     # What has come up is shown all the same.
     assert 0 < shown["assets"]["site", "london"] < 200
-    while not slow.refresh(seconds=2):
+    while not slow.refresh(seconds=1):
         pass
     assert slow.desk() == (NOW, {"assets": full_count(tables)[""]})
