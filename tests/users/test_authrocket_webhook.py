@@ -262,6 +262,54 @@ def test_a_user_made_by_hand_is_found_by_an_event_too(webhook: Webhook) -> None:
     assert set(webhook.desk.run().counts) & {"create", "update", "error"} == set()
 
 
+@pytest.mark.parametrize("merge", [False, True])
+def test_an_event_about_an_address_that_a_desk_user_has_does_what_an_import_would(
+    webhook: Webhook, merge: bool
+) -> None:
+    """Imports, case 02, at this door."""
+    webhook.desk.set_up(webhook=WEBHOOK, merge_matches=merge)
+    webhook.desk.store_by_hand("late", {"f_email": "late@acorn.example", "f_name": "Late", "active": True})
+    jim = webhook.desk.lab.find_user("jim.shorts@acorn.example")["id"]
+    before = webhook.desk.users()[jim].text("f_email")
+    webhook.desk.lab.change_user(jim, email="late@acorn.example", email_verification="verified")
+    result = webhook.send(webhook.events()[-1])
+    late = webhook.desk.tables.table("users").find("manual", "late")
+    assert late is not None
+    if merge:
+        assert result.outcome is WebhookOutcome.WRITTEN
+        assert late.text("claimed_by").endswith(jim)
+        assert jim not in webhook.desk.users()
+        # The next import finds it as it is.
+        assert set(webhook.desk.run().counts) & {"create", "update", "error"} == set()
+    else:
+        assert result.outcome is WebhookOutcome.LEFT_TO_IMPORT
+        assert "which Late" in result.message
+        assert "claimed_by" not in late.values
+        assert webhook.desk.users()[jim].text("f_email") == before
+        assert webhook.desk.run().counts["error"] == 1
+
+
+@pytest.mark.parametrize(
+    ("kept", "given"),
+    [
+        # Nobody has shown that it is theirs; another domain; a value that means nothing.
+        ({"f_email": "ceo@acorn.example"}, {"email": "ceo@acorn.example", "email_verification": "requested"}),
+        ({"f_email": "info@strasse.example"}, {"email": "info@stra\u00dfe.example", "email_verification": "verified"}),
+        ({"f_reference": "none"}, {"email": "x@acorn.example", "reference": "none"}),
+    ],
+)
+def test_an_event_takes_nobody_for_somebody_else(
+    webhook: Webhook, kept: dict[str, Value], given: dict[str, Any]
+) -> None:
+    """Imports, cases 03, 05 and 07, at this door."""
+    webhook.desk.store_by_hand("boss", {**kept, "f_name": "The CEO", "active": True})
+    before = webhook.desk.tables.table("users").find("manual", "boss")
+    new = webhook.desk.lab.add_user(first_name="Mal", **given)["id"]
+    assert webhook.send(webhook.events()[-1]).outcome is WebhookOutcome.WRITTEN
+    assert webhook.desk.tables.table("users").find("manual", "boss") == before
+    assert webhook.desk.users()[new].text("f_first_name") == "Mal"
+
+
 def test_a_person_wins_over_an_event(webhook: Webhook) -> None:
     from shared.users.desk import UserDesk, user_id_of
 
