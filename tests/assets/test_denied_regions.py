@@ -53,6 +53,7 @@ def parts(summary: Summary) -> dict[str, tuple[str, str]]:
 
 
 def test_of_all_regions_one_that_is_denied_is_passed_over_with_a_warning() -> None:
+    # Imports, case 18
     world = world_of([DENIED])
     world.far.put("i-1", region=GOOD)
     for preview in (True, False, False):

@@ -339,6 +339,7 @@ def test_of_many_accounts_only_so_many_clients_stay(
 
 
 def test_whatever_botocore_tries_again_passes() -> None:
+    # Imports, case 09
     """By its own lists: those of its standard mode, and those of its data for the services that are asked."""
     loader: Any = botocore.session.get_session().get_component("data_loader")
     found: set[str] = {
@@ -436,6 +437,7 @@ def test_of_very_many_sessions_only_so_many_are_kept(
 def test_sts_and_the_list_of_regions_are_asked_where_the_tenant_is_at_home(
     lab: EC2Lab, ec2: Ec2, home: str | None
 ) -> None:
+    # Imports, case 18
     lab.deny("DescribeRegions", ACORN, "us-east-1")
     document = _document(regions="all", home_region=home)
     if home is None:

@@ -96,6 +96,7 @@ def read(body: bytes, monkeypatch: pytest.MonkeyPatch, *mappings: Mapping[str, A
 def test_an_odd_instance_is_an_error_of_its_own_and_the_others_come_in(
     monkeypatch: pytest.MonkeyPatch, odd: str, words: str
 ) -> None:
+    # Imports, case 19
     others = [f"i-{number:017}" for number in range(40)]
     good = [instance(one, tags=tag("Name", "caf\u00e9 &amp; &#10; web")) for one in others]
     records = read(page(*good[:20], odd, *good[20:]), monkeypatch)
@@ -162,6 +163,7 @@ def lists(order: Sequence[int]) -> str:
 
 
 def test_the_order_of_what_ec2_keeps_as_sets_is_no_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Imports, case 14
     sources = {
         "groups": "SecurityGroups[].GroupName",
         "ips": "NetworkInterfaces[].PrivateIpAddress",
@@ -200,6 +202,7 @@ def document_of(source: str) -> AwsTenantDocument:
     [*((key, f"tags.{key}") for key in PLAIN_KEYS), *((key, f"tags.{json.dumps(key)}") for key in ODD_KEYS)],
 )
 def test_a_tag_of_any_key_is_read(key: str, source: str) -> None:
+    # Imports, case 17
     mapping = AssetMapping(document_of(source), {"Server": "server"}, frozenset())
     record = mapping.map_record({"InstanceId": GOOD, "tags": {key: "VALUE"}})
     assert record.values["f_name"] == "VALUE"

@@ -187,6 +187,7 @@ def test_nothing_that_a_tenant_uses_can_be_removed_by_accident(settings: Setting
 
 
 def test_every_partition_that_botocore_knows_is_known_with_its_regions() -> None:
+    # Imports, case 18
     session = botocore.session.get_session()
     assert set(session.get_available_partitions()) == set(PARTITIONS)
     for partition, (home, _) in PARTITIONS.items():

@@ -15,6 +15,7 @@ def world(request: pytest.FixtureRequest) -> World:
 
 
 def test_messages_do_not_grow_with_the_number_of_records(world: World) -> None:
+    # Imports, case 03
     world.settle()
     world.add("desk-1", name="one", number="SERV-1")
     for number in range(300):

@@ -20,6 +20,7 @@ def _held(world: World, run_id: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("count", [1, 8])
 def test_a_source_that_lists_nothing_is_believed_on_a_later_day(world: World, count: int) -> None:
+    # Imports, case 08
     for number in range(count):
         world.far.put(f"i-{number}")
     world.run()

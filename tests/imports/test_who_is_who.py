@@ -36,6 +36,7 @@ def _entry(world: World, summary: Summary, action: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("meaningless", ["-", "0", "none", "NONE", " n/a ", "To be filled by O.E.M.", "Default string"])
 def test_a_value_that_means_nothing_matches_nobody(world: World, meaningless: str) -> None:
+    # Imports, case 03
     world.add("M-1", name="desk PC", number=meaningless)
     before = world.rows()["M-1"]
     world.far.put("i-1", number=meaningless)
@@ -66,6 +67,7 @@ def test_look_alike_values_match_when_people_see_the_same(world: World) -> None:
 
 
 def test_a_record_that_gets_the_value_of_a_free_one_is_an_error_that_names_both(world: World) -> None:
+    # Imports, case 02
     world.add("M-1", name="late", number="S-9")
     world.far.put("i-1", name="web", number="S-1")
     world.run()
@@ -105,6 +107,7 @@ def test_two_records_may_change_their_values_with_each_other(world: World, page_
 
 
 def test_what_a_person_typed_when_making_a_record_is_held(world: World) -> None:
+    # Imports, case 10
     world.add("M-1", name="Payroll", number="S-1", note="under the desk")
     world.far.put("i-1", name="web", number="S-1", note="")
     world.run()
@@ -151,6 +154,7 @@ def test_an_address_with_another_reference_is_another_person() -> None:
 
 @pytest.mark.parametrize(("found", "may_match"), [("none", False), ("requested", False), ("verified", True)])
 def test_an_address_that_nobody_has_verified_matches_nobody(found: str, may_match: bool) -> None:
+    # Imports, case 07
     world = _users()
     world.editing.add("boss", {"email": "ceo@acorn.example", "name": "The CEO"}, by="jim")
     world.far.put("usr_mal", name="Mal Lory", email="ceo@acorn.example", verification=found)
@@ -186,6 +190,7 @@ def test_a_user_of_another_realm_is_taken_over_only_where_the_realm_says_so(allo
 
 
 def test_a_machine_that_is_gone_frees_its_asset_in_whatever_region_it_was() -> None:
+    # Imports, case 15
     """Nothing is deactivated here: the row says itself that its machine is gone."""
     case = Ec2Case()
     case.regions = ("eu-west-2", "us-east-1")

@@ -52,6 +52,7 @@ def found(desk: UserDesk, *, size: int = 10, **texts: str) -> Sequence[str]:
 )
 @pytest.mark.parametrize("by_field", [False, True])
 def test_an_address_is_found(stored: str, asked: str, by_field: bool) -> None:
+    # Imports, case 16
     desk = desk_of(MemoryTables())
     desk.add("somebody", {"email": stored}, by="jim")
     desk.add("other", {"email": "other@acorn.example"}, by="jim")

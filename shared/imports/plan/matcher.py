@@ -195,6 +195,15 @@ class Matcher:
                 after.setdefault(value, []).append(Candidate.of(key, row))
         return found._replace(rows=after)
 
+    def evened_out(self, desired: DesiredRecord, candidate: Candidate) -> str:
+        """A sentence when the two are the same to people, and are written differently."""
+        for match in self._policy.matching:
+            mine, theirs = desired.values.get(match.column), candidate.values.get(match.column)
+            if match.fold(mine) and match.fold(mine) == match.fold(theirs) and mine != theirs:
+                # What nobody sees is shown by its number.
+                return f"{field_of(match.column)} is {few([ascii(mine)])} here, and {few([ascii(theirs)])} there."
+        return ""
+
     def _is_owned(self, candidate: Candidate) -> bool:
         """Whether the candidate's own record is alive: then that one has it by its id, which is checked first."""
         if candidate.key.partition == self._partition:

@@ -99,7 +99,8 @@ class Takeovers(ABC):
             return refuse_claimed(desired, candidate.label, candidate.claimed_by)
         # It is taken over here: it is not gone with the record that it had before.
         self._taken[key] = self._own(desired).text
-        return self._new(desired, self._load_one(key))
+        entry = self._new(desired, self._load_one(key))
+        return replace(entry, message=f"{entry.message} {self._matcher.evened_out(desired, candidate)}".rstrip())
 
     def _led_back(self, records: Sequence[DesiredRecord]) -> list[PlanEntry]:
         """Records whose alias leads to a row that does not follow them, or nowhere."""
