@@ -8,7 +8,7 @@ from shared.assets.documents.asset_types import AssetTypeDocument
 from shared.assets.documents.aws_tenants import AwsTenantDocument
 from shared.assets.mapping import AssetMapping, completed
 from shared.assets.model import asset_id_of, parse_asset_id
-from shared.records.desk import RecordDesk
+from shared.records.desk import NO_SUCH_FIELD, RecordDesk
 from shared.records.documents.sites import site_fault
 from shared.records.editor import record_as_json
 from shared.records.model import ACTIVE, CUSTOM, SITE, TYPE, Key
@@ -56,5 +56,5 @@ class AssetDesk(RecordDesk[AwsTenantDocument]):
             return site_fault(self._settings, value)
         stored = self._settings.find(AssetFieldDocument, field.removeprefix(CUSTOM))
         if stored is None or stored.document.custom != field.startswith(CUSTOM):
-            return "there is no such field"
+            return NO_SUCH_FIELD
         return None

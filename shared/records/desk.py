@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
+from shared.errors import Fault, InvalidInputError
 from shared.index.terms import search_words
+from shared.reasons import Reason
 from shared.records.editor import RecordEditor
 from shared.records.lists import RecordLists, RecordQuery
 from shared.records.look_ups import meanings, stored_as
-from shared.records.model import ACTIVE, SITE, TYPE, Key, column_of
+from shared.records.model import ACTIVE, CUSTOM, SITE, TYPE, Key, column_of
 from shared.records.table import RecordTable
 from shared.settings.base import SettingsDocument
 from shared.settings.store import SettingsStore
@@ -22,6 +24,7 @@ D = TypeVar("D", bound=SettingsDocument)
 
 # As many changes as an explanation shows; the rest stands in the history.
 NEWEST_CHANGES = 50
+NO_SUCH_FIELD = "there is no such field"
 # Of parameters that take several values, with commas between them.
 _COLUMNS = {TYPE: TYPE, SITE: SITE, "tenant": "document", "owner": column_of("owner")}
 # Of documents, which are written in one way.
@@ -160,6 +163,7 @@ class RecordDesk(ABC, Generic[D]):
         asked = filters.sites
         if asked is not None:
             sites = asked if sites is None else sites & asked
+        self._check_field(filters.texts)
         words = search_words(filters.q) if filters.q else None
         return RecordQuery(
             tuple(where),
@@ -173,6 +177,17 @@ class RecordDesk(ABC, Generic[D]):
             after,
             written=tuple(written),
         )
+
+    def _check_field(self, texts: Mapping[str, str]) -> None:
+        """Raise InvalidInputError for a field that there is not: nothing could be found in it, whatever was asked."""
+        field = texts.get("field", SITE)
+        if field not in {SITE, TYPE} and self._fault_of(field, texts.get("value")) == NO_SUCH_FIELD:
+            raise InvalidInputError(
+                Reason.PARAMETER_INVALID,
+                f"field: {NO_SUCH_FIELD} as {field}.",
+                remedy=f"Custom fields are written {CUSTOM}<name>.",
+                faults=[Fault("field", NO_SUCH_FIELD)],
+            )
 
     def _importer(self, row: Row) -> str | None:
         """The document that imports the record now; None when none does, or nobody imported it."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from shared.records.desk import RecordDesk
+from shared.records.desk import NO_SUCH_FIELD, RecordDesk
 from shared.records.documents.sites import site_fault
 from shared.records.editor import record_as_json
 from shared.records.model import ACTIVE, CUSTOM, SITE, TYPE, Key
@@ -64,4 +64,4 @@ class UserDesk(RecordDesk[AuthRocketRealmDocument]):
             return "follows the memberships in AuthRocket"
         if field.startswith(CUSTOM) and NAME_PATTERN.fullmatch(field.removeprefix(CUSTOM)):
             return None
-        return "there is no such field"
+        return NO_SUCH_FIELD

@@ -10,6 +10,7 @@ from shared.imports.part_rows import PartRows
 from shared.index.terms import search_words
 from shared.records.index_rows import index_rows, moved_by
 from shared.records.lists import RecordQuery
+from shared.records.match_rows import match_rows
 from shared.records.table import RecordTable
 from shared.storage.rows import Create, Row, Value
 from shared.storage.tables import Tables
@@ -121,8 +122,13 @@ def test_the_index_is_what_the_records_give_and_nothing_else(filled: MemoryTable
     for row in filled.table("assets").rows.values():
         if not row.row_key.startswith("~"):
             expected.update({tuple(key): columns for key, columns in index_rows("assets", row).items()})
-    found = {key: row for key, row in filled.contents()["index"].items() if not key[0].startswith("counts:")}
-    assert found == expected
+    index = filled.contents()["index"]
+    shown = {key: row for key, row in index.items() if not key[0].startswith("counts:") and ":match:" not in key[0]}
+    assert shown == expected
+    # By what matching asks for each is found too; what it was before is taken away by housekeeping.
+    for row in filled.table("assets").rows.values():
+        if not row.row_key.startswith("~"):
+            assert index.keys() >= {tuple(key) for key in match_rows("assets", row)}
 
 
 def test_nothing_follows_from_a_change_that_shows_nowhere(filled: MemoryTables) -> None:

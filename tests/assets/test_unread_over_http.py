@@ -11,6 +11,7 @@ from shared.assets.documents.aws_tenants import AccountDocument, AwsTenantDocume
 from tests.api.calling import call
 from tests.assets.conftest import Desk
 from tests.assets.tenants import ACCOUNT, tenant
+from tests.outbox.settling import settle_counts
 
 HERE, THERE = "me-central-1", "il-central-1"
 
@@ -148,3 +149,28 @@ def test_a_number_is_found_as_it_is_shown(desk: Desk, regions: _Regions) -> None
         found = call("GET", f"assets?field=cost&value={asked}").json["items"]
         assert [(one["name"], one["fields"]["cost"]) for one in found] == [("m1", 12)], asked
     json.loads(call("GET", "assets").body, parse_constant=pytest.fail)
+
+
+def test_after_a_merge_lists_searches_and_counts_know_one_asset(desk: Desk, regions: _Regions) -> None:
+    mappings = [{"source": "tags.Name", "field": "name"}, {"source": "tags.Number", "field": "asset-number"}]
+    put("acorn", regions=[HERE], matching_field=None)
+    document = call("GET", "settings/aws-tenants/acorn").json["document"]
+    document |= {"field_mappings": mappings, "matching_field": "asset-number", "merge_matches": True}
+    assert call("PUT", "settings/aws-tenants/acorn", document, {"If-Match": "*"}).status == 200
+    made = {"id": "SERV-9", "fields": {"name": "Payroll", "asset-number": "S-9", "site": "leeds", "type": "server"}}
+    assert call("POST", "assets", made).status == 201
+    regions.instances = {HERE: [machine(1, Number="S-1"), machine(2, Number="S-2")]}
+    run("acorn")
+    settle_counts()
+    assert call("GET", "summary").json["assets"]["by_status"]["active"] == 3
+    regions.instances = {HERE: [machine(1, Number="S-9"), machine(2, Number="S-2")]}
+    assert run("acorn")["counts"]["update"] == 1
+    settle_counts()
+    assert call("GET", "summary").json["assets"]["by_status"]["active"] == 2
+    assert {one["name"] for one in call("GET", "assets").json["items"]} == {"Payroll", "m2"}
+    assert [one["id"] for one in call("GET", "assets?q=payroll").json["items"]] == ["manual:SERV-9"]
+    assert call("GET", "assets?q=m1").json["items"] == []
+    assert [one["id"] for one in call("GET", "assets?field=asset-number&value=s-9").json["items"]] == ["manual:SERV-9"]
+    assert call("GET", "assets?field=asset-number&value=S-1").json["items"] == []
+    # The instance's own address leads to the asset that it is now.
+    assert call("GET", f"assets/aws:{ACCOUNT}:{HERE}:i-{1:017}").json["id"] == "manual:SERV-9"

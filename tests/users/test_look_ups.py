@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.bootstrap.kinds import KINDS
+from shared.errors import InvalidInputError
 from shared.index.index import Index
 from shared.index.terms import search_words, terms_of
+from shared.reasons import Reason
 from shared.records.desk import RecordFilters
 from shared.records.table import RecordTable
 from shared.settings.store import SettingsStore
@@ -110,6 +112,16 @@ def test_another_value_is_not_found(value: object, asked: str) -> None:
     desk = desk_of(MemoryTables())
     desk.add("somebody", {"phone": value}, by="jim")
     assert found(desk, field="phone", value=asked) == []
+
+
+@pytest.mark.parametrize("field", ["floor", "nothing", "e-mail"])
+def test_a_field_that_there_is_not_is_refused_with_how_to_write_it(field: str) -> None:
+    desk = desk_of(MemoryTables())
+    desk.add("somebody", {"custom.floor": 3}, by="jim")
+    with pytest.raises(InvalidInputError) as refused:
+        found(desk, field=field, value="3")
+    assert (refused.value.reason, "custom.<name>" in refused.value.remedy) == (Reason.PARAMETER_INVALID, True)
+    assert found(desk, field="custom.floor", value="3") == ["somebody"]
 
 
 def test_what_no_query_can_ask_for_is_looked_through_page_by_page() -> None:
