@@ -8,7 +8,19 @@ from playwright.sync_api import Browser
 from lab.desk import ROOT, Desk
 from tests.console.conftest import Watched, watching
 
-SCREENS = ("overview", "timeline", "tickets", "assets", "users", "imports", "sweeps", "quarantine", "audit", "health")
+SCREENS = (
+    "overview",
+    "timeline",
+    "objects",
+    "tickets",
+    "assets",
+    "users",
+    "imports",
+    "sweeps",
+    "quarantine",
+    "audit",
+    "health",
+)
 # Elements that make the page wider than the window; what scrolls in itself does not.
 _OVERFLOWS = """() => document.documentElement.scrollWidth <= document.documentElement.clientWidth ? [] :
   [...document.querySelectorAll('main *, header *')].filter(one => !one.closest('.scroller') &&
@@ -22,7 +34,7 @@ def first(desk: Desk, many: str) -> str:
 
 def places(desk: Desk) -> list[str]:
     """The address of every screen, with one thing of each kind."""
-    one = {"ticket": "tickets", "asset": "assets", "user": "users", "run": "runs"}
+    one = {"object": "objects", "ticket": "tickets", "asset": "assets", "user": "users", "run": "runs"}
     return [*SCREENS, *(f"{name}/{first(desk, many)}" for name, many in one.items()), "nowhere"]
 
 
@@ -81,4 +93,4 @@ def test_a_first_load_is_small(screen: Watched) -> None:
 def test_every_screen_of_the_console_is_looked_at_here() -> None:
     text = (ROOT / "functions" / "console" / "web" / "screens.js").read_text("utf-8")
     names = {line.split(":")[0].strip() for line in text.splitlines() if "load: () => import(" in line}
-    assert names == {*SCREENS, "ticket", "asset", "user", "run", "sweep"}, json.dumps(sorted(names))
+    assert names == {*SCREENS, "object", "ticket", "asset", "user", "run", "sweep"}, json.dumps(sorted(names))

@@ -162,12 +162,13 @@ def test_who_is_limited_to_customers_has_the_screens_of_theirs_alone(browser: Br
         assert screen.page.locator("nav a").all_inner_texts() == [
             "Overview",
             "Expiry timeline",
+            "Objects",
             "Tickets",
             "Assets",
             "Users",
         ]
         assert "console" in screen.page.locator(".who").inner_text()
-        for place in ("tickets", "assets", "users", "timeline"):
+        for place in ("tickets", "assets", "users", "objects", "timeline"):
             screen.open(place, token=made["token"])
             assert screen.page.locator(".problem").count() == 0, place
             assert screen.page.locator("tbody tr[data-row]").count() == 0

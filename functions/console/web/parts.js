@@ -31,7 +31,7 @@ export function Text({ text }) {
 const TONES = /** @type {Record<string, string>} */ ({
   critical: "bad", high: "warn", medium: "note", low: "calm",
   failed: "bad", partly_failed: "bad", failing: "bad", error: "bad", expired: "bad", refused: "bad", quarantined: "bad",
-  degraded: "warn", held_back: "warn", withheld: "warn", deactivate: "warn", on_hold: "warn", vanished: "warn", unfinished: "warn",
+  degraded: "warn", held_back: "warn", withheld: "warn", deactivate: "warn", disabled: "warn", gone: "calm", not_yet_valid: "note", usable: "good", on_hold: "warn", vanished: "warn", unfinished: "warn",
   running: "note", queued: "note", in_progress: "note", open: "note", create: "note", update: "note",
   succeeded: "good", ready: "good", active: "good", resolved: "good", finished: "good", closed: "calm", inactive: "calm",
 });

@@ -8,6 +8,8 @@
 export const SCREENS = /** @type {Record<string, ScreenEntry>} */ ({
   overview: { title: "Overview", group: true, load: () => import("./screens/overview.js") },
   timeline: { title: "Expiry timeline", group: true, load: () => import("./screens/timeline.js") },
+  objects: { title: "Objects", group: true, load: () => import("./screens/objects.js") },
+  object: { title: "Object", group: false, load: () => import("./screens/object.js") },
   tickets: { title: "Tickets", group: true, load: () => import("./screens/tickets.js") },
   ticket: { title: "Ticket", group: false, load: () => import("./screens/ticket.js") },
   assets: { title: "Assets", group: true, load: () => import("./screens/assets.js") },

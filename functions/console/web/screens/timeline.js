@@ -11,18 +11,21 @@ import { html } from "../vendor/preact-htm.js";
 /** @type {import("../filters.js").Filter[]} */
 const FILTERS = [
   { name: "q", label: "Search" },
+  { name: "object_type", label: "Type", choices: ["secret", "key", "certificate"] },
   { name: "scope", label: "Vault", type: "text" },
+  { name: "owner", label: "Owner", type: "text" },
   { name: "site", label: "Site", type: "text" },
   { name: "customer", label: "Customer", type: "text" },
 ];
 
 /** @type {import("../table.js").Column[]} */
 const COLUMNS = [
-  { name: "object", label: "Object", wide: true, cell: (one) => html`<a href=${linkTo("ticket", one.id)}><${Text} text=${one.object_name || one.summary} /></a> <span class="faint">${one.object_type}</span>` },
+  { name: "object", label: "Object", wide: true, cell: (one) => html`<a href=${linkTo("object", one.id)}><${Text} text=${one.object_name} /></a> <span class="faint">${one.object_type}</span>` },
   { name: "expires_at", label: "Expires", cell: (one) => html`<${Moment} at=${one.expires_at} />` },
   { name: "left", label: "From now", cell: (one) => html`<${Moment} at=${one.expires_at} relative />` },
   { name: "scope", label: "Vault", cell: (one) => html`<${Text} text=${one.scope} />` },
-  { name: "priority", label: "Priority", cell: (one) => html`<${Badge} word=${one.priority} />` },
+  { name: "state", label: "State", cell: (one) => html`<${Badge} word=${one.state} />` },
+  { name: "tickets", label: "Open tickets", cell: (one) => (one.tickets.length ? one.tickets.map((/** @type {string} */ id) => html`<a href=${linkTo("ticket", id)}>${id}</a> `) : "–") },
 ];
 const MARKS = [0, 30, 60, 90, 180, 365];
 const LANES = 12;
@@ -37,12 +40,14 @@ export function position(days) {
 
 /** @param {{place: import("../address.js").Place}} given */
 export default function Timeline({ place }) {
-  const pages = usePages("tickets", { order: "expiry", ...asked(place, FILTERS) });
+  // To the day, so that the same list is asked for until tomorrow.
+  const until = new Date(Date.now() + 366 * 86400000).toISOString().slice(0, 10);
+  const pages = usePages("objects", { order: "expiry", expires_before: `${until}T00:00:00Z`, ...asked(place, FILTERS) });
   const dated = pages.items.filter((one) => one.expires_at);
   return html`<h1>Expiry timeline</h1>
     <${Filters} place=${place} filters=${FILTERS} />
-    ${dated.length ? html`<${Lanes} items=${dated} />` : !pages.busy && !pages.error && html`<${Empty}>Nothing that is known expires.</${Empty}>`}
-    <${Table} caption="Expiries, soonest first" columns=${COLUMNS} pages=${pages} keyOf=${(/** @type {any} */ one) => one.id} />`;
+    ${dated.length ? html`<${Lanes} items=${dated} />` : !pages.busy && !pages.error && html`<${Empty}>Nothing that is known expires within a year.</${Empty}>`}
+    <${Table} caption="Expiries, soonest first" columns=${COLUMNS} pages=${pages} keyOf=${(/** @type {any} */ one) => one.id}>Nothing expires within a year.</${Table}>`;
 }
 
 /** @param {{items: any[]}} given */
