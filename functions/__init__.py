@@ -59,6 +59,7 @@ def _of_http() -> tuple[func.Blueprint, ...]:
 
 def _of_queues_and_timers() -> tuple[func.Blueprint, ...]:
     from functions import (
+        conditions,
         import_parts,
         import_schedules,
         key_vault_event_queue,
@@ -72,6 +73,7 @@ def _of_queues_and_timers() -> tuple[func.Blueprint, ...]:
         ticket_schedules.ticket_schedules,
         key_vault_event_queue.key_vault_event_queue,
         import_schedules.import_schedules,
+        conditions.conditions,
         import_parts.import_parts,
         poison.poison,
         outbox.outbox,

@@ -41,12 +41,17 @@ _SCOPE = text("scope", "Of this vault, or of this realm.", longest=200, example=
 _FILTERS: tuple[Query[Any], ...] = (
     some_of("status", "Of these statuses.", ("open", "in_progress", "on_hold", "resolved", "closed")),
     some_of("priority", "Of these priorities.", ("low", "medium", "high", "critical")),
-    some_of("object_type", "About these.", ("secret", "key", "certificate", "vault", "user")),
+    some_of("object_type", "About these.", ("secret", "key", "certificate", "vault", "user", "desk")),
     some_of(
         "kind",
         "Of these kinds.",
-        ("new_version", "expiry", "access_policy", "no_expiry_date", "admin_grant"),
+        (
+            *("new_version", "expiry", "access_policy", "no_expiry_date", "admin_grant"),
+            *("import_withheld", "import_failing", "sweep_failing", "quarantine", "dead_letters", "poison_messages"),
+            *("queue_stuck", "settings_unreadable", "secret_expiring", "token_expiring", "outbox_failing"),
+        ),
     ),
+    text("source", "Of this source: `Deskbridge` are the conditions of the desk itself.", example="Deskbridge"),
     text("ticket_type", "Of this type.", example="Expiry"),
     text("object_name", "About the object of this name.", example="mail-password"),
     text("team", "Of this team.", example="Platform"),

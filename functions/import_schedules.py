@@ -1,7 +1,6 @@
 """Timers of imports: one a source, which starts the imports of all its documents, and housekeeping of runs."""
 
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,8 +12,6 @@ from shared import bootstrap
 from shared.bootstrap.sources import SOURCES
 from shared.imports.registration import RegisteredSource
 from shared.storage.names import IMPORT_PARTS_QUEUE
-
-logger = logging.getLogger(__name__)
 
 import_schedules = func.Blueprint()
 
@@ -42,12 +39,9 @@ TIMERS = {source.kind: declare_timer(import_schedules, source) for source in SOU
 @import_schedules.timer_trigger("timer", "%DESKBRIDGE_HOUSEKEEPING_SCHEDULE%", run_on_startup=False, use_monitor=True)
 @import_schedules.queue_output("messages", queue_name=IMPORT_PARTS_QUEUE, connection="AzureWebJobsStorage")
 def keep_house(timer: func.TimerRequest, messages: QueueMessages) -> None:
-    """Take up stalled runs, remove old ones, and warn of imports that are overdue."""
+    """Take up stalled runs, and remove old ones."""
     del timer
     send(messages, bootstrap.run_housekeeping().run())
-    for status in bootstrap.import_statuses().all():
-        if status.warning:
-            logger.warning("%s/%s: %s", status.kind, status.name, status.warning)
 
 
 def send(messages: QueueMessages, parts: Sequence[Mapping[str, object]]) -> None:

@@ -47,6 +47,7 @@ class Code:
     dead_letters: str
     events_queue: str
     functions: tuple[Function, ...]
+    conditions: tuple[str, ...]
     source: str
 
 
@@ -65,6 +66,7 @@ print(json.dumps([[name, json.loads(item.get_function_json()), name in alone] fo
 
 def read_code() -> Code:
     """The code of this checkout."""
+    from shared.conditions import ConditionKind
     from shared.environment import VARIABLES
     from shared.storage import names
 
@@ -78,6 +80,7 @@ def read_code() -> Code:
         dead_letters=names.DEAD_LETTERS_CONTAINER,
         events_queue=names.EVENTS_QUEUE,
         functions=tuple(_functions()),
+        conditions=tuple(map(str, ConditionKind)),
         source="\n".join(sources),
     )
 

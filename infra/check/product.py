@@ -17,7 +17,7 @@ EVENT_TYPES = frozenset(
 _STORAGE = "modules/storage.bicep"
 _APP = "modules/app.bicep"
 _ALERTS = "modules/alerts.bicep"
-_FUNCTION_NAMES = re.compile(r"\bname (?:==|in) \(?((?:\"[^\"]*\"(?:, )?)+)")
+_KINDS = re.compile(r"message has_any \(([^)]*)\)")
 _PHRASE = re.compile(r'message has "([^"]*)"')
 _HOST_PATH = re.compile(r"\*(/api/[^*]*)$")
 
@@ -174,17 +174,17 @@ def _excluded(statement: Node) -> Iterator[tuple[int, str]]:
 
 def _alerts(project: Project, code: Code) -> Iterator[Problem]:
     file = project.files.get(_ALERTS)
-    known = {function.name for function in code.functions}
+    watched: set[str] = set()
     for statement in file.statements if file else ():
         for node in statement.walk():
             text = node.constant if isinstance(node, Text) else None
-            for names in _FUNCTION_NAMES.findall(text or ""):
-                for name in re.findall(r'"([^"]*)"', names):
-                    if name not in known:
-                        yield Problem(_ALERTS, node.line, f"an alert watches {name}, and there is no such function")
             for phrase in _PHRASE.findall(text or ""):
                 if phrase not in code.source:
                     yield Problem(_ALERTS, node.line, f"an alert waits for {phrase!r}, which the code never logs")
+            for kinds in _KINDS.findall(text or ""):
+                watched |= set(re.findall(r'"([^"]*)"', kinds))
+    for kind in sorted(watched ^ set(code.conditions)) if file else ():
+        yield Problem(_ALERTS, 1, f"the kind of condition {kind} is watched by no alert, or is none")
 
 
 # Event subscriptions

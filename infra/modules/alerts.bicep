@@ -14,46 +14,35 @@ param componentId string
 @description('Who is told; empty shows alerts in the portal only.')
 param alertEmail string
 
+// A condition of the desk writes one line when it opens. docs/conditions.md says what each kind is, and what to do.
 var watched = [
   {
-    suffix: 'no-successful-import'
+    suffix: 'imports'
     severity: 2
-    title: 'No successful import in 26 hours'
-    description: 'The housekeeping says which tenant or realm; its runs say why: GET /api/v1/runs.'
-    query: 'traces | where message has "it is expected every day"'
-    every: 'PT1H'
+    title: 'An import does not succeed, or withholds changes'
+    description: 'GET /api/v1/imports says which and why. docs/conditions.md.'
+    query: 'traces | where message has "Condition opened" and message has_any ("import_failing", "import_withheld")'
   }
   {
-    suffix: 'poison-messages'
+    suffix: 'events'
+    severity: 2
+    title: 'A vault is not swept, or events wait'
+    description: 'GET /api/v1/tickets?source=Deskbridge says which and why. docs/conditions.md.'
+    query: 'traces | where message has "Condition opened" and message has_any ("sweep_failing", "quarantine", "dead_letters")'
+  }
+  {
+    suffix: 'desk'
     severity: 1
-    title: 'A message failed for good'
-    description: 'The product recorded it as a failed part or a quarantined event; nothing of it is lost.'
-    query: 'requests | where name in ("fail_import_part", "quarantine_key_vault_event")'
-    every: 'PT15M'
+    title: 'The desk itself cannot do its work'
+    description: 'GET /api/v1/tickets?source=Deskbridge says what and why. docs/conditions.md.'
+    query: 'traces | where message has "Condition opened" and message has_any ("poison_messages", "queue_stuck", "settings_unreadable", "outbox_failing")'
   }
   {
-    suffix: 'outbox-failures'
-    severity: 2
-    title: 'What follows from a change failed'
-    description: 'GET /api/v1/outbox?state=failed says why; try it again when the cause is gone.'
-    query: 'traces | where message has "failed for good"'
-    every: 'PT15M'
-  }
-  {
-    suffix: 'webhook-refusals'
-    severity: 1
-    title: 'The webhook refuses deliveries'
-    description: 'Event Grid never retries 401 and 403: look at the credential first. docs/deploy.md, Rotation.'
-    query: 'requests | where name == "receive_key_vault_events" and resultCode in ("400", "401", "403", "413")'
-    every: 'PT15M'
-  }
-  {
-    suffix: 'failing-functions'
-    severity: 2
-    title: 'Functions fail'
-    description: 'Unhandled failures. Queue messages are tried five times, deliveries for 24 hours.'
-    query: 'requests | where success == false and toint(resultCode) >= 500'
-    every: 'PT1H'
+    suffix: 'expiries'
+    severity: 3
+    title: 'A secret or token of the desk expires'
+    description: 'GET /api/v1/tickets?source=Deskbridge says which. docs/conditions.md.'
+    query: 'traces | where message has "Condition opened" and message has_any ("secret_expiring", "token_expiring")'
   }
 ]
 
@@ -88,8 +77,8 @@ resource rule 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
       severity: item.severity
       enabled: true
       scopes: [componentId]
-      evaluationFrequency: item.every
-      windowSize: item.every
+      evaluationFrequency: 'PT15M'
+      windowSize: 'PT15M'
       autoMitigate: true
       criteria: {
         allOf: [

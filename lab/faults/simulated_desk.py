@@ -127,7 +127,8 @@ def assemble(
 
     configuration, reconciler = bootstrap.ticket_configuration(), bootstrap.ticket_reconciler()
     step, table = VaultSweep(bootstrap.tickets(), reconciler), bootstrap.tables().table(VAULTS_TABLE)
-    bootstrap.replace("sweeps", Sweeps(table, configuration, open_vault, step, bootstrap.now, later, list_vaults))
+    further = (bootstrap.now, later, list_vaults, bootstrap.conditions())
+    bootstrap.replace("sweeps", Sweeps(table, configuration, open_vault, step, *further))
     client = cast("ContainerClient", container)
     letters = DeadLetters(client, configuration, bootstrap.event_ingestor(), bootstrap.quarantine())
     bootstrap.replace("dead_letters", letters)

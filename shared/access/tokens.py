@@ -153,6 +153,10 @@ class AccessTokens:
         asked = [token for token in known if customer is None or token.is_limited_to(customer, sites)]
         return page_of(asked, lambda token: token.name, size, after)
 
+    def all(self) -> Collection[Token]:
+        """Every token that is kept, as of now."""
+        return self._tokens(0).values()
+
     def revoke(self, name: str, *, by: str) -> None:
         """From now on it opens nothing: here at once, elsewhere within a minute. Raises NotFoundError."""
         for left in reversed(range(_TRIES)):

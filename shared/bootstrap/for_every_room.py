@@ -170,7 +170,9 @@ def vaults() -> "KeyVaultClients":
 def credentials() -> "VaultCredentials":
     from shared.vaults.credentials import VaultCredentials
 
-    return VaultCredentials(bootstrap.settings(), bootstrap.vaults(), bootstrap.now, time.monotonic)
+    return VaultCredentials(
+        bootstrap.settings(), bootstrap.vaults(), bootstrap.now, time.monotonic, bootstrap.conditions()
+    )
 
 
 @singleton
@@ -227,7 +229,7 @@ def outbox() -> "Outbox":
     handlers: Mapping[str, Handler] = {
         "audit": lambda due: bootstrap.audit_entries().save(due.id, due.content),
     }
-    return Outbox(bootstrap.tables(), handlers, bootstrap.now, bootstrap.outbox_messages())
+    return Outbox(bootstrap.tables(), handlers, bootstrap.now, bootstrap.outbox_messages(), bootstrap.conditions())
 
 
 @singleton

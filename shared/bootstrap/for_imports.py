@@ -178,7 +178,7 @@ def imports() -> "ImportRunner":
     from shared.imports.runs.runner import ImportRunner
 
     sources = {source.kind: source.build(bootstrap) for source in SOURCES}
-    return ImportRunner(bootstrap.runs(), sources, bootstrap.now)
+    return ImportRunner(bootstrap.runs(), sources, bootstrap.now, bootstrap.conditions())
 
 
 @singleton

@@ -9,6 +9,7 @@ from shared.bootstrap.singleton import singleton
 
 if TYPE_CHECKING:
     from shared.index.housekeeping import IndexHousekeeping, NextPage
+    from shared.overview.condition_checks import ConditionChecks
     from shared.overview.exports import Exports
     from shared.overview.readiness import ReadinessChecks
     from shared.overview.summary import DeskSummary
@@ -50,6 +51,24 @@ def exports() -> "Exports":
         clock=time.monotonic,
         objects_of=lambda rows: bootstrap.object_lists().of_rows(rows),
     )
+
+
+@singleton
+def condition_checks() -> "ConditionChecks":
+    from shared.overview import condition_looks
+    from shared.overview.condition_checks import ConditionChecks
+
+    looks = [
+        condition_looks.import_look(bootstrap.import_statuses()),
+        condition_looks.sweep_look(bootstrap.sweeps(), bootstrap.now),
+        *condition_looks.recovery_looks(bootstrap.quarantine(), bootstrap.dead_letters),
+        condition_looks.queue_look(bootstrap.queues, bootstrap.now),
+        condition_looks.settings_look(bootstrap.settings(), bootstrap.now),
+        condition_looks.token_look(bootstrap.access_tokens(), bootstrap.now),
+        condition_looks.outbox_look(bootstrap.outbox, bootstrap.gathered_outbox, bootstrap.now),
+    ]
+    ask = condition_looks.asking(bootstrap.sweeps, bootstrap.credentials, bootstrap.now)
+    return ConditionChecks(bootstrap.conditions(), looks, bootstrap.ticket_lists(), ask, bootstrap.now)
 
 
 @singleton

@@ -4,12 +4,13 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from shared import bootstrap
-from shared.bootstrap.singleton import singleton
+from shared.bootstrap.singleton import LazyProxy, singleton
 
 if TYPE_CHECKING:
+    from shared.conditions import Conditions
     from shared.tickets.configuration import Configuration
     from shared.tickets.desk.editor import TicketEditor
     from shared.tickets.desk.housekeeping import TicketHousekeeping
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from shared.tickets.desk.objects import ObjectLists
     from shared.tickets.desk.ticket_age import TicketAging
     from shared.tickets.inbound.dead_letters import DeadLetters
+    from shared.tickets.inbound.desk_conditions import DeskConditions
     from shared.tickets.inbound.ingestor import EventIngestor
     from shared.tickets.inbound.quarantine import Quarantine
     from shared.tickets.inbound.queue import QueuedEvents
@@ -79,10 +81,30 @@ def object_lists() -> "ObjectLists":
 
 
 @singleton
+def desk_conditions() -> "DeskConditions":
+    from shared.bootstrap.kinds import KINDS
+    from shared.records.documents.sites import belonging
+    from shared.tickets.inbound.desk_conditions import DeskConditions
+
+    return DeskConditions(
+        bootstrap.tickets(),
+        bootstrap.ticket_configuration(),
+        partial(belonging, bootstrap.settings(), KINDS),
+        time.sleep,
+    )
+
+
+@singleton
+def conditions() -> "Conditions":
+    # Most of what could report something has nothing to report.
+    return cast("Conditions", LazyProxy(bootstrap.desk_conditions))
+
+
+@singleton
 def quarantine() -> "Quarantine":
     from shared.tickets.inbound.quarantine import Quarantine
 
-    return Quarantine(bootstrap.tickets().table, bootstrap.now, bootstrap.audit())
+    return Quarantine(bootstrap.tickets().table, bootstrap.now, bootstrap.audit(), bootstrap.conditions())
 
 
 @singleton
@@ -211,6 +233,7 @@ def sweeps() -> "Sweeps":
         bootstrap.now,
         later,
         list_vaults,
+        bootstrap.conditions(),
     )
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from shared.conditions import ConditionKind, ConditionReport, slot_of
 from shared.errors import InvalidInputError, RowRefusedError
 from shared.reasons import Reason
 from shared.storage.rows import EARLIEST, Create, Row, check_key, pack, unpack
@@ -110,6 +111,19 @@ def pending_row(message: OutboxMessage, at: datetime, kinds: "tuple[str, ...]") 
             "state": str(OutboxState.PENDING),
             "attempts": 0,
         },
+    )
+
+
+def failed_entry(since: datetime, at: datetime) -> ConditionReport:
+    """That something failed which should follow from a change of the moment `since`."""
+    return ConditionReport(
+        ConditionKind.OUTBOX_FAILING,
+        "desk/outbox",
+        slot_of(since),
+        slot_of(at),
+        reason=str(Reason.FOLLOW_UP_FAILED),
+        message="Something that should follow from a change failed five times.",
+        remedy="GET /api/v1/outbox?state=failed says what and why. End the cause, and try it again.",
     )
 
 

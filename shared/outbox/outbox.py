@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from shared.conditions import UNREPORTED, Conditions
 from shared.errors import ChangedMeanwhileError, DeskbridgeError, NotFoundError, TryLaterError
 from shared.outbox.model import (
     PENDING,
@@ -26,6 +27,7 @@ from shared.outbox.model import (
     OutboxState,
     PendingEntry,
     create_outbox_row,
+    failed_entry,
     follow_ups_of,
     outbox_row_key,
     pending_row,
@@ -54,13 +56,19 @@ class Outbox:
     """Keeps follow-ups and carries them out. `hurry` sends a queue message; it may fail, the timer makes up for it."""
 
     def __init__(
-        self, tables: Tables, handlers: Mapping[str, Handler], now: Callable[[], datetime], hurry: Callable[[str], None]
+        self,
+        tables: Tables,
+        handlers: Mapping[str, Handler],
+        now: Callable[[], datetime],
+        hurry: Callable[[str], None],
+        conditions: Conditions = UNREPORTED,
     ) -> None:
         self._tables = tables
         self._pending = tables.table(OUTBOX_TABLE)
         self._handlers = handlers
         self._now = now
         self._hurry = hurry
+        self._conditions = conditions
 
     @contextmanager
     def following(self, table: str, partition_key: str, *follow_ups: FollowUp) -> Iterator[Sequence[Operation]]:
@@ -193,3 +201,5 @@ class Outbox:
         # Another worker writes the same.
         with suppress(ChangedMeanwhileError):
             self._pending.transact(PENDING, [Replace(replace(row, values=values))])
+        if state is OutboxState.FAILED:
+            self._conditions.report(failed_entry(row.time("at") or self._now(), self._now()))

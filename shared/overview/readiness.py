@@ -13,50 +13,33 @@ from shared.index.housekeeping import IndexHousekeeping
 from shared.outbox.gathered import GatheredOutbox
 from shared.outbox.model import OutboxState
 from shared.outbox.outbox import Outbox
+from shared.overview.condition_looks import FOLLOW_UP_WITHIN, MESSAGE_READ_WITHIN
 from shared.reasons import Reason
 from shared.settings.store import SettingsStore
 from shared.settings.stored import UnreadableDocument
 from shared.storage.names import (
-    EVENTS_POISON_QUEUE,
-    EVENTS_QUEUE,
-    IMPORT_PARTS_POISON_QUEUE,
-    IMPORT_PARTS_QUEUE,
-    OUTBOX_POISON_QUEUE,
-    OUTBOX_QUEUE,
     SETTINGS_TABLE,
-    SWEEPS_POISON_QUEUE,
-    SWEEPS_QUEUE,
     TABLES,
     VAULTS_TABLE,
+    WORKED_QUEUES,
 )
 from shared.storage.queues import Queues
 from shared.storage.tables import Tables
 from shared.tickets.inbound.known_vaults import KnownVaults
+from shared.tickets.inbound.sweep_conditions import SWEEP_EXPECTED_WITHIN
 from shared.vaults.checks import CredentialChecks
 from shared.vaults.documents.credential_stores import CredentialStore
 
-# A part waits this long when all workers are busy; longer, and nobody takes parts.
-_OLDEST_PART = timedelta(minutes=30)
 _REMEMBERED = timedelta(minutes=1)
 # A clock that was set back makes nothing younger than now.
 _EARLIEST = timedelta(0)
-# The timer has hurried it several times by then.
-_OLDEST_FOLLOW_UP = timedelta(hours=1)
 # The timer goes on with a comparison after a quarter of an hour.
 _STANDS_STILL = timedelta(hours=2)
-_QUEUES = (
-    (IMPORT_PARTS_QUEUE, IMPORT_PARTS_POISON_QUEUE),
-    (EVENTS_QUEUE, EVENTS_POISON_QUEUE),
-    (OUTBOX_QUEUE, OUTBOX_POISON_QUEUE),
-    (SWEEPS_QUEUE, SWEEPS_POISON_QUEUE),
-)
 # What is compared with what is stored, each day.
 _COMPARED = {
     "index": (Reason.INDEX_DIFFERED, "rows of the index showed something else than what is stored"),
     "counts": (Reason.COUNTS_DIFFERED, "rows of counts differed from a full count"),
 }
-# A sweep comes daily, and takes less than two hours.
-_OLDEST_SWEEP = timedelta(hours=26)
 _VAULTS_TOLD = 5
 _UNREAD_TOLD = 3
 _SECONDS_FOR_VAULTS = 20.0
@@ -132,7 +115,7 @@ class ReadinessChecks:
         parts.append(self._one("settings", ReadinessState.DEGRADED, self._documents))
         parts.append(self._one("outbox", ReadinessState.DEGRADED, self._waiting))
         parts += [self._one(name, ReadinessState.DEGRADED, self._compared, name) for name in _COMPARED]
-        for queue, poison in _QUEUES:
+        for queue, poison in WORKED_QUEUES:
             parts.append(self._one(f"queue {queue}", ReadinessState.FAILING, self._queue, queue))
             parts.append(self._one(f"queue {poison}", ReadinessState.DEGRADED, self._poison, poison))
         parts += self._vaults()
@@ -174,7 +157,7 @@ class ReadinessChecks:
                 "List it with GET /api/v1/outbox?state=failed, end the cause, and try it again.",
             )
         waiting, _ = self._outbox().page(OutboxState.PENDING, 1, None)
-        if waiting and self._now() - waiting[0].at > _OLDEST_FOLLOW_UP:
+        if waiting and self._now() - waiting[0].at > FOLLOW_UP_WITHIN:
             return ReadinessPart(
                 "outbox",
                 ReadinessState.DEGRADED,
@@ -221,7 +204,7 @@ class ReadinessChecks:
         state = self._queues().state(queue)
         if state is None:
             return ReadinessPart(name, ReadinessState.READY, "It is made with its first message.")
-        if state.oldest_at is not None and self._now() - state.oldest_at > _OLDEST_PART:
+        if state.oldest_at is not None and self._now() - state.oldest_at > MESSAGE_READ_WITHIN:
             minutes = int((self._now() - state.oldest_at).total_seconds() // 60)
             return ReadinessPart(
                 name,
@@ -281,7 +264,7 @@ class ReadinessChecks:
 
     def _sweeps(self) -> ReadinessPart:
         vaults = KnownVaults(self._tables.table(VAULTS_TABLE))
-        overdue = vaults.overdue(self._now() - _OLDEST_SWEEP, _VAULTS_TOLD)
+        overdue = vaults.overdue(self._now() - SWEEP_EXPECTED_WITHIN, _VAULTS_TOLD)
         if overdue:
             return ReadinessPart(
                 "sweeps",

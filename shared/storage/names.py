@@ -41,6 +41,10 @@ IMPORT_PARTS_POISON_QUEUE = poison_queue(IMPORT_PARTS_QUEUE)
 EVENTS_POISON_QUEUE = poison_queue(EVENTS_QUEUE)
 OUTBOX_POISON_QUEUE = poison_queue(OUTBOX_QUEUE)
 SWEEPS_POISON_QUEUE = poison_queue(SWEEPS_QUEUE)
+# Those that functions read, each with its poison queue.
+WORKED_QUEUES = tuple(
+    (queue, poison_queue(queue)) for queue in (IMPORT_PARTS_QUEUE, EVENTS_QUEUE, OUTBOX_QUEUE, SWEEPS_QUEUE)
+)
 QUEUES = (
     IMPORT_PARTS_QUEUE,
     IMPORT_PARTS_POISON_QUEUE,

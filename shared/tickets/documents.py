@@ -24,8 +24,13 @@ NAME = "default"
 EVENT_GRID_APP = "4962773b-9cdb-44cf-a8bf-237846a00ab7"
 DEFAULT_ORIGIN = "eventgrid.azure.net"
 
-# What the criteria of a ticket rule can look at; `RULE_FIELDS` is held against the decision by a test.
-RULE_FIELDS = ("event", "event_type", "vault", "object_type", "object_name", "days_to_expiry")
+# What the criteria of a ticket rule can look at, held against the decision by a test: of an event, and of a condition
+# of the desk itself.
+EVENT_FIELDS = ("event", "event_type", "vault", "object_type", "object_name", "days_to_expiry")
+CONDITION_FIELDS = (
+    *("event", "kind", "object_type", "object_name", "document_kind", "document", "reason", "site", "customer"),
+)
+RULE_FIELDS = tuple(dict.fromkeys([*EVENT_FIELDS, *CONDITION_FIELDS]))
 
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _RESOURCE_ID = re.compile(

@@ -9,6 +9,8 @@ from shared.reasons import Reason
 from shared.storage.rows import OPERATIONS_PER_TRANSACTION, Delete, Operation, Row, check_row
 from shared.tickets.domain.decide import ObjectRecord, decide, expiry_of, is_known
 from shared.tickets.domain.model import (
+    DESK_PREFIX,
+    KEY_VAULT_PREFIX,
     Context,
     DesiredTicket,
     ManualOverride,
@@ -159,7 +161,8 @@ class TicketTransactions:
         written the ticket too: so the table is asked.
         """
         for longer in range(0, _LONGEST_ID, 2):
-            found = ticket_id(vault, key[0], key[1], desired.key, longer)
+            prefix = DESK_PREFIX if key[0] is ObjectType.DESK else KEY_VAULT_PREFIX
+            found = ticket_id(vault, key[0], key[1], desired.key, longer, prefix=prefix)
             if found in taken:
                 continue
             row = self._repository.find_ticket(vault, found) if check_id_collisions else None

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
+from shared.conditions import UNREPORTED, ConditionReport, Conditions
 from shared.errors import MisconfiguredError
 from shared.reasons import Reason
 from shared.settings.store import SettingsStore
@@ -20,6 +21,7 @@ from shared.vaults.documents.credentials import (
     SecretSource,
 )
 from shared.vaults.documents.vault_addresses import SecretAddress
+from shared.vaults.expiries import report_of_secret, secret_of
 from shared.vaults.model import CredentialUser, SecretFetcher, SecretValue, UserPassword
 from shared.vaults.remediation import set_secret
 
@@ -42,11 +44,19 @@ class VaultCredentials:
     """Reads credentials at the moment of use. `now` is aware, `clock` gives seconds that never run backwards."""
 
     def __init__(
-        self, settings: SettingsStore, vaults: SecretFetcher, now: Callable[[], datetime], clock: Callable[[], float]
+        self,
+        settings: SettingsStore,
+        vaults: SecretFetcher,
+        now: Callable[[], datetime],
+        clock: Callable[[], float],
+        conditions: Conditions = UNREPORTED,
     ) -> None:
         self._settings = settings
         self._vaults = vaults
         self._now = now
+        self._conditions = conditions
+        # What this worker has seen to expire: its new value ends that.
+        self._expiring: set[str] = set()
         self._cache: ValueCache[CacheKey, SecretValue] = ValueCache(clock)
 
     def read(self, reference: CredentialReference, user: CredentialUser) -> SecretValue:
@@ -128,9 +138,29 @@ class VaultCredentials:
 
     def _fetch(self, key: CacheKey) -> SecretValue:
         value = self._vaults.fetch(*key)
+        self._tell(report_of_secret(key.store_name, key.address, value, self._now()))
         if key.store.expired == "warn" and has_expired(value, self._now()):
             logger.warning("%s It is used all the same, as the store %s says.", expiry(value), key.store_name)
         return value
+
+    def prove(self, about: str) -> ConditionReport:
+        """Whether the secret that a condition is about expires still. Raises what reading it raises."""
+        store_name, address = secret_of(about)
+        try:
+            value = self._vaults.fetch(store_name, self.store(store_name, fresh=True), address)
+        except MisconfiguredError as error:
+            if error.reason not in {Reason.SECRET_NOT_FOUND, Reason.CREDENTIAL_STORE_UNKNOWN}:
+                raise
+            value = None
+        return report_of_secret(store_name, address, value, self._now())
+
+    def _tell(self, report: ConditionReport) -> None:
+        if report.holds or report.about in self._expiring:
+            self._conditions.report(report)
+        if report.holds:
+            self._expiring.add(report.about)
+        else:
+            self._expiring.discard(report.about)
 
 
 _LOST_QUOTES = " It looks like JSON whose quotes are gone: PowerShell takes them from a command's arguments."

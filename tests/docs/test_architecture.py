@@ -48,5 +48,5 @@ def test_a_ticket_can_be_looked_for_by_every_kind_and_object_type() -> None:
 
 
 def test_every_kind_of_ticket_stands_in_the_pages() -> None:
-    pages = "".join((DOCS / name).read_text("utf-8") for name in ("key-vault.md", "authrocket.md"))
+    pages = "".join((DOCS / name).read_text("utf-8") for name in ("key-vault.md", "authrocket.md", "conditions.md"))
     assert [kind for kind in TicketKind if f"`{kind}`" not in pages] == []

@@ -121,7 +121,9 @@ def test_a_quarantined_event_is_seen_and_recorded_once_its_vault_is_allowed(desk
     assert call(api_event_recovery.list_quarantine, "GET", "quarantine")[1]["items"] == []
     assert call(api_event_recovery.show_quarantined, "GET", f"quarantine/{item['id']}")[0] == 404
     settle(bootstrap.gathered_outbox())
-    assert len(call(api_tickets.list_tickets, "GET", "tickets")[1]["items"]) == 1
+    kinds = [one["kind"] for one in call(api_tickets.list_tickets, "GET", "tickets")[1]["items"]]
+    # That something was kept is a ticket too, until housekeeping finds that nothing is.
+    assert sorted(kinds) == ["expiry", "quarantine"]
 
 
 def test_dead_letters_are_listed_and_replayed_by_call_and_by_timer(desk: None, storage: Storage) -> None:

@@ -8,7 +8,7 @@ import pytest
 from lab.emulators.event_grid.events import Schema, make_event
 from shared.errors import InvalidInputError
 from shared.settings.validation import parse_document
-from shared.tickets.documents import RULE_FIELDS, KeyVaultEvents
+from shared.tickets.documents import EVENT_FIELDS, KeyVaultEvents
 from shared.tickets.domain.decide import decide
 from shared.tickets.domain.model import Context, ObjectType, RuleRecord, RuleResult
 from shared.tickets.domain.observations import ObjectState, merge_observations
@@ -252,7 +252,7 @@ def test_a_rule_sees_exactly_the_fields_that_its_document_allows() -> None:
     desk.post([kv_event("NearExpiry", "aa", days(60))])
     record = desk.repository.load("acorn-vault", (ObjectType.SECRET, "mail"), "mail")
     decide(record.state, {}, Context("acorn-vault", evaluate=evaluate))
-    assert {tuple(record) for record in seen} == {RULE_FIELDS}
+    assert {tuple(record) for record in seen} == {EVENT_FIELDS}
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from shared.text import few
 
 # A part whose worker has not been heard of for so long is taken to be dead.
 SILENT_AFTER = timedelta(minutes=10)
+# Longer than this the last success may not be past: the daily import was missed.
+SUCCESS_EXPECTED_WITHIN = timedelta(hours=26)
 
 
 class Mode(StrEnum):
@@ -205,6 +207,14 @@ class Outcome:
     success_run: str = ""
     withheld: Withheld | None = None
     etag: str = ""
+
+
+@dataclass(frozen=True)
+class OutcomeChange:
+    """How the outcome of a document changed with an import, where that is to be told."""
+
+    before: Outcome | None
+    after: Outcome
 
 
 def told_at_end(run: Run, first: Part | None, names: Sequence[str]) -> Run:

@@ -11,7 +11,16 @@ from shared.errors import AlreadyExistsError, ChangedMeanwhileError, NotFoundErr
 from shared.imports.plan.model import Action
 from shared.imports.plan.safety import Brake, Losses
 from shared.imports.runs.entries import EntryRepository
-from shared.imports.runs.model import SUCCESSFUL, Mode, Outcome, Run, RunState, Withheld
+from shared.imports.runs.model import (
+    SUCCESS_EXPECTED_WITHIN,
+    SUCCESSFUL,
+    Mode,
+    Outcome,
+    OutcomeChange,
+    Run,
+    RunState,
+    Withheld,
+)
 from shared.imports.runs.parts import PartRepository, cut, without_empty
 from shared.imports.runs.readings import Readings
 from shared.reasons import Reason
@@ -181,20 +190,30 @@ class RunRepository:
         names: Sequence[str] = (),
         why: str = "",
         decides: Callable[[], bool] = lambda: True,
-    ) -> Outcome:
-        """Keep what an import came to that ended at that moment; of two the later one stands. What stands then."""
+    ) -> OutcomeChange | None:
+        """Keep what an import came to that ended at that moment; of two the later one stands. None where there is
+        nothing to be told: it left nothing to look at, and neither had the one before, which came in time."""
         for _ in range(_TRIES):
             before = self.find_outcome(run.kind, run.name)
             if before is not None and (before.run_id == run.id or before.at > at):
-                return before
+                return None if before.state is RunState.SUCCEEDED else OutcomeChange(before, before)
             outcome = _after_run(before, run, at, names, why, decides)
             row = _outcome_row(run.kind, run.name, outcome)
             try:
                 etag = self._table.transact(_OUTCOMES, [Replace(row) if row.etag else Create(row)])[0]
             except (AlreadyExistsError, ChangedMeanwhileError):
                 continue
-            return replace(outcome, etag=etag)
+            return None if _were_well(before, outcome) else OutcomeChange(before, replace(outcome, etag=etag))
         raise TryLaterError(Reason.CONTENDED, "Others write the outcome of the same import all the time.")
+
+
+def _were_well(before: Outcome | None, after: Outcome) -> bool:
+    """Whether neither of two imports left anything to look at, and the second came in time."""
+    well = (RunState.SUCCEEDED, None)
+    if before is None or (after.state, after.withheld) != well:
+        return (after.state, after.withheld) == well
+    in_time = before.success_at is not None and after.at - before.success_at <= SUCCESS_EXPECTED_WITHIN
+    return in_time and (before.state, before.withheld) == well
 
 
 def _after_run(

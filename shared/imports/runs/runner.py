@@ -3,11 +3,11 @@
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypedDict
 
+from shared.conditions import UNREPORTED, Conditions
 from shared.errors import (
     ChangedMeanwhileError,
     DeskbridgeError,
@@ -21,6 +21,7 @@ from shared.imports.part_import import PartImport
 from shared.imports.part_withdrawals import PartWithdrawals
 from shared.imports.plan.model import Action, Trigger
 from shared.imports.runs import fan_out
+from shared.imports.runs.endings import may_take_away, report_end, withheld_of
 from shared.imports.runs.fan_out import FIRST, FIRST_SETTLING, children_of, children_of_expanded, first_to_settle
 from shared.imports.runs.model import (
     SILENT_AFTER,
@@ -45,8 +46,6 @@ from shared.text import escape_key
 
 logger = logging.getLogger(__name__)
 
-# Of what a guard withholds, so many are named.
-_NAMES_SHOWN = 5
 # So many parts one step counts.
 PARTS_COUNTED = 1_000
 
@@ -61,11 +60,18 @@ class PartMessage(TypedDict):
 class ImportRunner:
     """Does the parts of the runs of every registered source."""
 
-    def __init__(self, runs: RunRepository, sources: Mapping[str, SourceType], now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        runs: RunRepository,
+        sources: Mapping[str, SourceType],
+        now: Callable[[], datetime],
+        conditions: Conditions = UNREPORTED,
+    ) -> None:
         self.runs = runs
         self.sources = sources
         self.now = now
         self.unread = UnreadParts(runs.readings, now)
+        self.conditions = conditions
 
     def do_part(self, message: PartMessage, *, redelivered: bool = False) -> list[PartMessage]:
         """Do a part; the messages of further parts that it found.
@@ -173,25 +179,19 @@ class ImportRunner:
     def _close(self, run: Run) -> Run:
         state, now = run.state, self.now()
         is_held = run.counts.get(Action.HELD_BACK)
-        held = self.runs.entries.page(run.id, [Action.HELD_BACK], size=_NAMES_SHOWN)[0] if is_held else []
-        names = [str(entry["label"] or entry["id"]) for entry in held]
+        names, why = withheld_of(run, self.runs.entries) if is_held else ([], "")
         if state is not RunState.SUCCEEDED or run.counts.get("parts_warned"):
             # Without its list of parts a run has nothing else to say.
             first = self.runs.parts.find(run.id, FIRST) if state is RunState.FAILED else None
             run = told_at_end(run, first, names)
+        changed = None
         if run.mode is Mode.IMPORT:
-            why = str(held[0]["message"]) if held else ""
-            self.runs.save_outcome(run, now, names, why, lambda: self._may_take_away(run))
+            changed = self.runs.save_outcome(run, now, names, why, lambda: may_take_away(run, self.source_type))
         closed = self.runs.save(replace(run, finished_at=now))
+        if changed is not None:
+            report_end(self.conditions, run, changed)
         logger.info("Run %s of %s ended: %s, %s", run.id, run.name, state, run.counts)
         return closed
-
-    def _may_take_away(self, run: Run) -> bool:
-        """Whether the run decided on what a guard withholds: an import by hand may take nothing away."""
-        with suppress(DeskbridgeError):
-            policy = self.source_type(run.kind).source(run.name).policy(Trigger(run.trigger))
-            return run.trigger == Trigger.SCHEDULED or policy.deactivate_listed or policy.deactivate_vanished
-        return False
 
     def summary(self, run_id: str) -> Summary:
         """The run with its first parts. Raises NotFoundError."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from shared.access.audit import UNAUDITED, Audit, AuditedChange, AuditedField, AuditKind
 from shared.errors import ChangedMeanwhileError, ConflictError, DeskbridgeError, InvalidInputError, TryLaterError
 from shared.imports.plan.model import Trigger
+from shared.imports.runs.endings import report_end
 from shared.imports.runs.fan_out import first_fan_out
 from shared.imports.runs.model import Mode, Run, RunState
 from shared.imports.runs.repository import RUNS_PARTITION
@@ -189,7 +190,9 @@ class RunStarter:
             remedy=error.remedy,
         )
         self._runs.add(refused)
-        self._runs.save_outcome(refused, run.started_at)
+        changed = self._runs.save_outcome(refused, run.started_at)
+        if changed is not None:
+            report_end(self._runner.conditions, refused, changed)
 
 
 def _audited(run: Run) -> AuditedChange:

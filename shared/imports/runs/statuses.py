@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from shared.imports.runs.model import Outcome, RunState, Withheld
+from shared.conditions import ConditionKind, ConditionReport, over
+from shared.imports.runs.model import SUCCESS_EXPECTED_WITHIN, Outcome, RunState, Withheld
 from shared.imports.runs.repository import RunRepository
 from shared.imports.sources import SourceType
 from shared.reasons import Reason
 from shared.storage.cursors import page_of
 
-# Longer than this the last success may not be past: the daily import was missed.
-SUCCESS_EXPECTED_WITHIN = timedelta(hours=26)
 _REASONS = {RunState.FAILED: Reason.IMPORT_FAILED, RunState.PARTLY_FAILED: Reason.IMPORT_PARTLY_FAILED}
 # Parts in which nobody reads all any more: of one document, and of all together, so many are told.
 _TOLD_OF_ONE, _TOLD_IN_ALL = 10, 200
@@ -56,7 +55,7 @@ class ImportStatus:
 
 @dataclass(frozen=True)
 class ImportTrouble:
-    """Why a person has to look at a document's imports: a stable reason, and since when."""
+    """Why a person has to look at a document's imports: a stable reason, since when, a sentence that stays the same."""
 
     reason: Reason
     since: datetime
@@ -70,7 +69,7 @@ def trouble_of(outcome: Outcome | None, scheduled_since: datetime, now: datetime
     """
     last = outcome.success_at if outcome is not None else None
     overdue_at = (last or scheduled_since) + SUCCESS_EXPECTED_WITHIN
-    past = f"was {_hours(now - last)} ago" if last else "has never been"
+    past = f"was at {last:%Y-%m-%d %H:%M} UTC" if last else "has never been"
     overdue = f"The last successful import {past}; it is expected every day." if now > overdue_at else ""
     reason = _REASONS.get(outcome.state) if outcome is not None else None
     if outcome is not None and reason is not None:
@@ -81,6 +80,43 @@ def trouble_of(outcome: Outcome | None, scheduled_since: datetime, now: datetime
     if overdue:
         return ImportTrouble(Reason.IMPORT_OVERDUE if last else Reason.IMPORT_NEVER_SUCCEEDED, overdue_at, overdue)
     return None
+
+
+def reports_of(
+    about: str, outcome: Outcome | None, now: datetime, scheduled_since: datetime | None = None
+) -> list[ConditionReport]:
+    """What holds of a document's imports, and what does not, as conditions of the desk."""
+    kind, _, name = about.partition("/")
+    at = now if outcome is None else outcome.at
+    trouble, held = trouble_of(outcome, scheduled_since or now, now), None if outcome is None else outcome.withheld
+    reports = [over(each, about, at) for each in (ConditionKind.IMPORT_FAILING, ConditionKind.IMPORT_WITHHELD)]
+    if trouble is not None:
+        # Nothing happens while an import is missed: the day goes on.
+        today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        overdue = trouble.reason in {Reason.IMPORT_OVERDUE, Reason.IMPORT_NEVER_SUCCEEDED}
+        reports[0] = ConditionReport(
+            ConditionKind.IMPORT_FAILING,
+            about,
+            trouble.since,
+            max(trouble.since, today) if overdue else at,
+            reason=str(trouble.reason),
+            message=trouble.message,
+            remedy=f"Look at GET /api/v1/runs?kind={kind}&name={name}, and at what the errors of its last run say.",
+        )
+    if held is not None:
+        body = f'{{"mode": "confirm", "run_id": "{held.run_id}"}}'
+        reports[1] = ConditionReport(
+            ConditionKind.IMPORT_WITHHELD,
+            about,
+            held.since,
+            at,
+            reason=str(Reason.IMPORT_WITHHELD),
+            message=f"{held.count} changes are withheld. {held.why}",
+            remedy=f"Look at GET /api/v1/runs/{held.run_id}/errors. If they are right, confirm them: "
+            f"POST /api/v1/{kind}/{name}/imports with {body}.",
+            names=held.names,
+        )
+    return reports
 
 
 class ImportStatuses:
@@ -109,6 +145,13 @@ class ImportStatuses:
             self._status(kind, name, since, found.get((kind, name)), following[kind], told.get((kind, name), ()))
             for kind, name, since in self._listed()
         ]
+
+    def reports(self) -> Iterator[ConditionReport]:
+        """What holds of each, and what does not, as conditions of the desk."""
+        found, now = self._runs.outcomes(), self._now()
+        for kind, source in self._sources.items():
+            for name, since in source.scheduled():
+                yield from reports_of(f"{kind}/{name}", found.get((kind, name)), now, since)
 
     def page(self, size: int, after: str | None) -> tuple[Sequence[ImportStatus], str | None]:
         """A page of `all`, and where to go on."""
@@ -169,7 +212,3 @@ class ImportStatuses:
             "" if trouble is None else trouble.message,
             tuple(unread),
         )
-
-
-def _hours(age: timedelta) -> str:
-    return f"{age.total_seconds() / 3600:.0f} h"

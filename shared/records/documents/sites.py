@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from shared.access.roles import Role
 from shared.settings.base import DocumentName, Reference, SettingsDocument, Text
+from shared.settings.kinds import DocumentKinds
 from shared.settings.reader import SettingsReader
 
 _MOST_LISTED = 30
@@ -47,6 +48,19 @@ def documents_at(
         for stored in settings.list(cls)
         if any(one.kind == SiteDocument.kind and one.name in sites for one in stored.document.references())
     )
+
+
+def belonging(settings: SettingsReader, kinds: DocumentKinds, about: str, site: str = "") -> tuple[str, str]:
+    """Site and customer of a document (`aws-tenants/acorn`), or of the site; empty for nobody's, and for several'."""
+    kind, _, name = about.partition("/")
+    customers = customers_by_site(settings)
+    sites = [site] if site else []
+    if not site and kind in kinds.names:
+        stored = settings.find(kinds.get(kind), name)
+        references = stored.document.references() if stored is not None else ()
+        sites = [one.name for one in references if one.kind == SiteDocument.kind]
+    owners = {customers.get(one, "") for one in sites}
+    return (sites[0], owners.pop()) if len(owners) == 1 else ("", "")
 
 
 def customers_by_site(settings: SettingsReader) -> Mapping[str, str]:

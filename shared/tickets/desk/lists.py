@@ -19,6 +19,7 @@ from shared.storage.tables import find_rows
 from shared.text import ascending, escape_key
 from shared.tickets.domain.model import Status, Ticket, may_be_of
 from shared.tickets.store.index_rows import (
+    DESK,
     DONE,
     DUE,
     OPEN,
@@ -196,6 +197,8 @@ def _streams(query: TicketQuery, last: Place | None) -> list[Stream]:
         listed: Sequence[str] = SHARDS
         if query.scope is not None:
             listed = [by_scope(query.scope)]
+        elif query.filters.get("source") == frozenset({DESK}):
+            listed = [DESK]
         elif sites is not None and len(sites) <= _MOST_SITES_MERGED:
             listed = [by_site(site) for site in sorted(sites)]
         until = ascending(query.expires_before) if query.order == "expiry" and query.expires_before else _LAST

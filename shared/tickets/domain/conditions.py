@@ -2,17 +2,22 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from shared.conditions import ConditionReport
 from shared.moments import FAR_AWAY
+from shared.tickets.domain.desk_reports import ConditionSpell, spells_of
 from shared.tickets.domain.model import (
+    DESK_SOURCE,
     ChangeType,
     ConditionState,
     Context,
     Note,
+    ObjectType,
     Phase,
+    Priority,
     RuleEvaluator,
     RuleRecord,
     RuleResult,
@@ -20,6 +25,7 @@ from shared.tickets.domain.model import (
 )
 from shared.tickets.domain.observations import AUTHORS, BY_EVENT, BY_SWEEP, ObjectState, Occurrence, Version
 from shared.tickets.domain.succession import Story, Succession
+from shared.tickets.domain.templates import TITLES
 
 _EVENT_NAMES: Mapping[ChangeType, str] = {
     ChangeType.NEW_VERSION_CREATED: "NewVersionCreated",
@@ -27,6 +33,14 @@ _EVENT_NAMES: Mapping[ChangeType, str] = {
     ChangeType.EXPIRED: "Expired",
     ChangeType.ACCESS_POLICY_CHANGED: "AccessPolicyChanged",
     ChangeType.NO_EXPIRY_DATE: "NoExpiryDate",
+}
+# Of the desk's own conditions; the others are high.
+_PRIORITIES: Mapping[TicketKind, Priority] = {
+    TicketKind.SWEEP_FAILING: Priority.MEDIUM,
+    TicketKind.QUARANTINE: Priority.MEDIUM,
+    TicketKind.DEAD_LETTERS: Priority.MEDIUM,
+    TicketKind.SECRET_EXPIRING: Priority.MEDIUM,
+    TicketKind.TOKEN_EXPIRING: Priority.MEDIUM,
 }
 # Occurrences that count, each with what the rules decided about it.
 Ruled = tuple[tuple[Occurrence, RuleResult], ...]
@@ -43,6 +57,10 @@ class TicketCondition:
     ending: Note | None = None
     notes: tuple[Note, ...] = ()
     objects: str = ""
+    opened_at: datetime | None = None
+    priority: Priority | None = None
+    site: str | None = None
+    values: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def conditions_of(
@@ -64,6 +82,8 @@ def _conditions(state: ObjectState, context: Context) -> Iterator[TicketConditio
         yield from _new_version(state, version, succession, context)
         yield from _expiry(state, version, succession, context)
     yield from _no_expiry_date(state, context)
+    if state.reports:
+        yield from _of_the_desk(state, context)
 
 
 def _new_version(
@@ -142,6 +162,65 @@ def _no_expiry_date(state: ObjectState, context: Context) -> Iterator[TicketCond
     condition = ConditionState(Phase.OPEN, round(latest.timestamp() * 1_000_000))
     objects = "\n".join(name for name, _ in names)
     yield TicketCondition(TicketKind.NO_EXPIRY_DATE, "", occurrences, condition, None, (note,), objects)
+
+
+def _of_the_desk(state: ObjectState, context: Context) -> Iterator[TicketCondition]:
+    """The desk's own conditions: a ticket a kind, whatever the number of spells."""
+    for kind in sorted(state.reports):
+        spells = spells_of(state.reports[kind])
+        if not spells:
+            continue
+        spell, report = spells[-1], spells[-1].latest
+        result = context.evaluate(_record_of_report(report))
+        if not result.open:
+            continue
+        occurrence = Occurrence(ChangeType.CONDITION, 0, report.expires_at, spell.began_at, ("desk",))
+        ending = None if spell.over_at is None else Note(spell.over_at, DESK_SOURCE, "Resolved: it is over.")
+        urgency = round(max(spell.began_at, report.since).timestamp() * 1_000_000)
+        values = {name: str(getattr(report, name)) for name in ("about", "reason", "message", "remedy")}
+        yield TicketCondition(
+            kind=TicketKind(kind),
+            version="",
+            occurrences=((occurrence, result),),
+            state=ConditionState(Phase.OPEN if ending is None else Phase.OVER, urgency, report.expires_at),
+            ending=ending,
+            notes=_notes_of_spells(spells),
+            opened_at=spell.began_at,
+            priority=_PRIORITIES.get(TicketKind(kind), Priority.HIGH),
+            site=report.site or None,
+            values={**values, "names": "\n".join(report.names), "title": TITLES[TicketKind(kind)]},
+        )
+
+
+def _notes_of_spells(spells: Sequence[ConditionSpell]) -> tuple[Note, ...]:
+    """How each began, why it went on for another reason, and how all but the last ended."""
+    notes: list[Note] = []
+    for number, spell in enumerate(spells):
+        told = ""
+        for report in spell.reports:
+            at = max(spell.began_at, report.since)
+            if report.reason != told:
+                notes.append(Note(at, DESK_SOURCE, f"{report.message} ({report.reason})"))
+            told = report.reason
+        if spell.over_at is not None and number < len(spells) - 1:
+            notes.append(Note(spell.over_at, DESK_SOURCE, "Resolved: it was over."))
+    return tuple(notes)
+
+
+def _record_of_report(report: ConditionReport) -> RuleRecord:
+    """What the criteria of ticket rules can look at, of a condition of the desk."""
+    document_kind, _, document = report.about.partition("/")
+    return {
+        "event": str(ChangeType.CONDITION),
+        "kind": str(report.kind),
+        "object_type": str(ObjectType.DESK),
+        "object_name": report.about,
+        "document_kind": document_kind,
+        "document": document,
+        "reason": report.reason,
+        "site": report.site,
+        "customer": report.customer,
+    }
 
 
 # What ended it

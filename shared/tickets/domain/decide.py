@@ -21,7 +21,9 @@ from functools import partial
 from shared.moments import FAR_AWAY, LONG_AGO, same_date
 from shared.tickets.domain.conditions import TicketCondition, conditions_of, moment_text
 from shared.tickets.domain.model import (
+    DESK_SOURCE,
     FINISHED,
+    KEY_VAULT_SOURCE,
     ChangeType,
     Context,
     DesiredTicket,
@@ -37,11 +39,19 @@ from shared.tickets.domain.model import (
     TicketKind,
 )
 from shared.tickets.domain.observations import BY_SWEEP, ObjectState, Occurrence, Version, rank
-from shared.tickets.domain.templates import DETAILS, LONGEST_DETAILS, LONGEST_SUMMARY, PLACEHOLDER, SUMMARIES
+from shared.tickets.domain.templates import (
+    CONDITION_PLACEHOLDERS,
+    DETAILS,
+    LONGEST_DETAILS,
+    LONGEST_SUMMARY,
+    PLACEHOLDER,
+    SUMMARIES,
+)
 
 _URGENT_DAYS = 10
 _MOST_RECEIPTS = 40
 _SECOND = timedelta(seconds=1)
+_NO_CONDITION = dict.fromkeys(CONDITION_PLACEHOLDERS, "")
 _RANKS = {priority: rank for rank, priority in enumerate(Priority)}
 _TICKET_TYPES: Mapping[TicketKind, str] = {
     TicketKind.NEW_VERSION: "New version",
@@ -199,21 +209,13 @@ def _ticket(
     priority = _priority(condition, override, news=news)
     finished = status in FINISHED
     notes = condition.notes
-    opened_at = min([note.at for note in notes or (condition.ending,) if note is not None])
+    opened_at = condition.opened_at or min([note.at for note in notes or (condition.ending,) if note is not None])
     if condition.ending is not None:
         # What had ended before anything was known of it ends as it opens.
         notes = (*notes, replace(condition.ending, at=max(condition.ending.at, opened_at)))
     finished_at = _finished_at(status, override, notes) if finished else None
     expires_at = condition.state.expires_at or occurrence.expires_at
-    values = _template_values(
-        context.vault,
-        state,
-        occurrence,
-        version="" if state.object_type is ObjectType.VAULT else condition.version,
-        expires_at=expires_at,
-        changed_on=condition.version if condition.kind is TicketKind.ACCESS_POLICY else "",
-        objects=condition.objects,
-    )
+    values = _template_values(context.vault, state, condition, expires_at)
     summary = _render(result.summary or SUMMARIES[occurrence.change], values, LONGEST_SUMMARY).strip()
     people = override or ManualOverride(condition.state, opened_at)
     ticket = Ticket(
@@ -221,10 +223,10 @@ def _ticket(
         kind=condition.kind,
         status=status,
         priority=priority,
-        ticket_type=result.ticket_type or _TICKET_TYPES[condition.kind],
+        ticket_type=result.ticket_type or _TICKET_TYPES.get(condition.kind, DESK_SOURCE),
         summary=summary[:1].upper() + summary[1:],
-        details=_render(result.details or DETAILS[occurrence.change], values, LONGEST_DETAILS),
-        scope=context.vault,
+        details=_render(result.details or DETAILS[occurrence.change], values, LONGEST_DETAILS).strip(),
+        scope=context.vault.rpartition(":")[2],
         object_type=state.object_type,
         object_name=state.name,
         version=values["version"],
@@ -235,8 +237,9 @@ def _ticket(
         snoozed_until=None if news or finished else people.snoozed_until,
         team=people.team or result.team,
         assignee=people.assignee or result.assignee,
-        site=people.site or result.site,
+        site=people.site or result.site or condition.site,
         rule=result.rule,
+        source=DESK_SOURCE if state.object_type is ObjectType.DESK else KEY_VAULT_SOURCE,
     )
     return DesiredTicket(key, ticket, condition.state, notes, () if finished else reopened)
 
@@ -262,7 +265,8 @@ def _status(condition: TicketCondition, override: ManualOverride | None, *, news
 
 def _priority(condition: TicketCondition, override: ManualOverride | None, *, news: bool) -> Priority:
     priority = max(
-        [result.priority or _default_priority(one) for one, result in condition.occurrences], key=_RANKS.__getitem__
+        [result.priority or condition.priority or _default_priority(one) for one, result in condition.occurrences],
+        key=_RANKS.__getitem__,
     )
     if override is None or override.priority is None:
         return priority
@@ -298,30 +302,31 @@ def _reopened(condition: TicketCondition, override: ManualOverride | None, *, ne
 
 
 def _template_values(
-    vault: str,
-    state: ObjectState,
-    occurrence: Occurrence,
-    *,
-    version: str,
-    expires_at: datetime | None,
-    changed_on: str,
-    objects: str,
+    vault: str, state: ObjectState, condition: TicketCondition, expires_at: datetime | None
 ) -> dict[str, str]:
     """What each placeholder stands for; empty where it means nothing for the condition."""
+    occurrence = condition.occurrences[-1][0]
     expires_on = "soon" if occurrence.change is ChangeType.NEAR_EXPIRY else ""
     return {
         "vault": vault,
         "object_type": str(state.object_type),
         "object_name": state.name,
-        "version": version,
+        "version": "" if state.object_type is ObjectType.VAULT else condition.version,
         "expires_at": _expiry_text(expires_at),
         "expires_on": expires_on if expires_at is None else f"on {expires_at.astimezone(UTC).date()}",
         "days_to_expiry": str(occurrence.days),
-        "changed_on": changed_on,
-        "objects": objects,
+        "changed_on": condition.version if condition.kind is TicketKind.ACCESS_POLICY else "",
+        "objects": condition.objects,
         "event": str(occurrence.change),
         "at": moment_text(occurrence.at),
+        **_values_of(condition),
     }
+
+
+def _values_of(condition: TicketCondition) -> dict[str, str]:
+    """What stands for the placeholders of the desk's own conditions; the title has some of them itself."""
+    values = {**_NO_CONDITION, **condition.values}
+    return values | {"title": _render(values["title"], values, LONGEST_SUMMARY)} if condition.values else values
 
 
 def _expiry_text(expires_at: datetime | None) -> str:

@@ -11,39 +11,55 @@ from shared.moments import same_date
 
 # Crockford's alphabet: no I, L, O, U, so that an id survives being read aloud.
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-KEY_VAULT_PREFIX = "KV"
+KEY_VAULT_PREFIX, DESK_PREFIX = "KV", "DB"
+KEY_VAULT_SOURCE, DESK_SOURCE = "Azure Key Vault", "Deskbridge"
 _TAG_CHARACTERS = 2
 _ID_CHARACTERS = 10
 
 
 class ObjectType(StrEnum):
-    """What a ticket is about: what a vault holds, the vault itself, or a user of another source."""
+    """What a ticket is about: what a vault holds, the vault itself, a user of another source, or the desk itself: one
+    of its documents, queues or tokens, or its reading of a vault."""
 
     SECRET = "secret"  # noqa: S105 - a type's name
     KEY = "key"
     CERTIFICATE = "certificate"
     VAULT = "vault"
     USER = "user"
+    DESK = "desk"
 
 
 class ChangeType(StrEnum):
-    """What was said about an object: the four changes of Key Vault's events, and one that only the sweep can see."""
+    """What was said about an object: the four changes of Key Vault's events, one that only the sweep can see, and a
+    condition of the desk itself."""
 
     NEW_VERSION_CREATED = "new_version_created"
     NEAR_EXPIRY = "near_expiry"
     EXPIRED = "expired"
     ACCESS_POLICY_CHANGED = "access_policy_changed"
     NO_EXPIRY_DATE = "no_expiry_date"
+    CONDITION = "condition"
 
 
 class TicketKind(StrEnum):
-    """The conditions that tickets stand for; near expiry and expired are one."""
+    """The conditions that tickets stand for; near expiry and expired are one. The last ones are the desk's own."""
 
     NEW_VERSION = "new_version"
     EXPIRY = "expiry"
     ACCESS_POLICY = "access_policy"
     NO_EXPIRY_DATE = "no_expiry_date"
     ADMIN_GRANT = "admin_grant"
+    IMPORT_WITHHELD = "import_withheld"
+    IMPORT_FAILING = "import_failing"
+    SWEEP_FAILING = "sweep_failing"
+    QUARANTINE = "quarantine"
+    DEAD_LETTERS = "dead_letters"
+    POISON_MESSAGES = "poison_messages"
+    QUEUE_STUCK = "queue_stuck"
+    SETTINGS_UNREADABLE = "settings_unreadable"
+    SECRET_EXPIRING = "secret_expiring"  # noqa: S105 - a kind's name
+    TOKEN_EXPIRING = "token_expiring"  # noqa: S105 - a kind's name
+    OUTBOX_FAILING = "outbox_failing"
 
 
 class Status(StrEnum):
@@ -121,7 +137,8 @@ class RuleResult:
 class Phase(StrEnum):
     """Why a ticket is open or has ended, as far as events and the sweep know.
 
-    `folded`: a certificate's ticket tells of it. `aged`: nothing more came of it for long.
+    `folded`: a certificate's ticket tells of it. `aged`: nothing more came of it for long. `over`: a condition of the
+    desk holds no more.
     """
 
     OPEN = "open"
@@ -131,6 +148,7 @@ class Phase(StrEnum):
     DELETED = "deleted"
     FOLDED = "folded"
     AGED = "aged"
+    OVER = "over"
 
 
 @dataclass(frozen=True)
@@ -212,7 +230,7 @@ class Ticket:
     assignee: str | None = None
     site: str | None = None
     rule: str | None = None
-    source: str = "Azure Key Vault"
+    source: str = KEY_VAULT_SOURCE
 
 
 def ticket_id(

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 from shared.moments import same_date
+from shared.tickets.domain.desk_reports import Reports
 from shared.tickets.domain.listings import (
     ListedAsManaged,
     Listing,
@@ -157,6 +158,7 @@ class ObjectState:
     absences: tuple[tuple[datetime, datetime | None], ...] = ()
     managed: bool = False
     listed: ObjectListed | None = None
+    reports: Reports = field(default_factory=dict)
 
     @property
     def gone(self) -> bool:

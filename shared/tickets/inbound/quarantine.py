@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from shared.access.audit import UNAUDITED, Audit, AuditedChange, AuditKind
+from shared.conditions import UNREPORTED, ConditionKind, ConditionReport, Conditions, slot_of
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, NotFoundError
 from shared.reasons import Reason
 from shared.storage.rows import Create, Delete, Operation, Replace, Row, Save, Value, pack, unpack
@@ -53,10 +54,18 @@ class Quarantined:
 class Quarantine:
     """The rows of the quarantine: `item:<digest of the event>`, and `at:<newest first>:<digest>` for the list."""
 
-    def __init__(self, table: Table, now: Callable[[], datetime], audit: Audit = UNAUDITED) -> None:
+    def __init__(
+        self,
+        table: Table,
+        now: Callable[[], datetime],
+        audit: Audit = UNAUDITED,
+        conditions: Conditions = UNREPORTED,
+    ) -> None:
         self._table = table
         self._now = now
         self._audit = audit
+        self._conditions = conditions
+        self._told: datetime | None = None
 
     def keep(self, member: Any, reason: Reason, message: str) -> str:
         """Keep an event; the same one again is the same item. Answers with the item's id."""
@@ -70,6 +79,7 @@ class Quarantine:
         # Another worker may keep it at the same time.
         with suppress(AlreadyExistsError):
             self._table.transact(PARTITION, [Create(item) if present is None else Save(item), Save(listed)])
+        self._tell(received_at)
         return item_id
 
     def keep_all(self, refused: Sequence[Refused]) -> list[str]:
@@ -88,7 +98,22 @@ class Quarantine:
             together.append((text, one))
             size += length
         self._keep_together(together)
+        if texts:
+            self._tell(self._now())
         return [_item_id(text) for text in texts]
+
+    def newest(self) -> ConditionReport | None:
+        """That something is kept; None when nothing is."""
+        rows = scan(self._table, [partition(PARTITION), *row_key_prefix("at:")], size=1)
+        received_at = next((row.time("received_at") for row in rows), None)
+        return None if received_at is None else _kept_at(received_at)
+
+    def _tell(self, received_at: datetime) -> None:
+        """Once in some minutes: a burst of events is one thing to know."""
+        report = _kept_at(received_at)
+        if report.since != self._told:
+            self._conditions.report(report)
+            self._told = report.since
 
     def _keep_together(self, items: Sequence[tuple[str, Refused]]) -> None:
         try:
@@ -180,6 +205,19 @@ class Quarantine:
             received_at = row.time("received_at")
             if received_at is not None and received_at < moment:
                 yield from (row.row_key, f"item:{row.text('item_id')}")
+
+
+def _kept_at(received_at: datetime) -> ConditionReport:
+    at = slot_of(received_at)
+    return ConditionReport(
+        ConditionKind.QUARANTINE,
+        "desk/quarantine",
+        at,
+        at,
+        reason=str(Reason.EVENTS_QUARANTINED),
+        message="The quarantine keeps what could not become a ticket, or was no message of the desk.",
+        remedy="Look at GET /api/v1/quarantine: each item has its reason. Replay or remove it.",
+    )
 
 
 def text_of_bytes(content: bytes) -> dict[str, str]:

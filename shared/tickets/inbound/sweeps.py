@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 
+from shared.conditions import UNREPORTED, Conditions
 from shared.errors import ChangedMeanwhileError, ConflictError, DeskbridgeError, NotFoundError, TryLaterError
 from shared.reasons import Reason
 from shared.storage.rows import Create, Delete, Replace, Row, pack
@@ -24,6 +25,7 @@ from shared.text import KEY_FORBIDDEN, descending
 from shared.tickets.configuration import Configuration
 from shared.tickets.inbound.known_vaults import KnownVaults
 from shared.tickets.inbound.sweep import VaultObjects, VaultSweep, VaultThrottledError
+from shared.tickets.inbound.sweep_conditions import report_of_vault, tells
 from shared.tickets.inbound.sweep_rows import (
     FINISHED,
     PROGRESS_PARTITION,
@@ -41,7 +43,7 @@ from shared.tickets.inbound.sweep_rows import (
 from shared.tickets.inbound.sweep_starts import missing_start
 from shared.tickets.inbound.vault_discovery import ListVaults, VaultDiscovery
 from shared.tickets.inbound.vault_progress import VaultProgress, message_of, reason_of, refused_whole, without_type
-from shared.tickets.inbound.vault_rows import LANES, KnownVault, SweptVault, VaultReport, known_vault
+from shared.tickets.inbound.vault_rows import LANES, KnownVault, SweptVault, VaultReport, known_vault, swept_vault
 
 logger = logging.getLogger(__name__)
 
@@ -74,15 +76,17 @@ class Sweeps:
         now: Callable[[], datetime],
         later: Callable[[str, float], None],
         list_vaults: ListVaults,
+        conditions: Conditions = UNREPORTED,
     ) -> None:
         self._table = table
         self.vaults = KnownVaults(table)
-        self._discovery = VaultDiscovery(table, self.vaults, configuration, list_vaults, now, later)
+        self.discovery = VaultDiscovery(table, self.vaults, configuration, list_vaults, now, later, conditions)
         self._configuration = configuration
         self._open_vault = open_vault
         self._vault_sweep = vault_sweep
         self._now = now
         self._later = later
+        self._conditions = conditions
 
     def start(self, vaults: Sequence[str] | None, by: str) -> tuple[Sweep, list[str]]:
         """A new sweep of all vaults, or of those that are named, and the messages to send.
@@ -107,7 +111,7 @@ class Sweeps:
         if "vault" in message:
             return self._sweep_vault(sweep, str(message["vault"]), text)
         if "store" in message:
-            return self._discovery.step(sweep, message)
+            return self.discovery.step(sweep, message)
         if "lane" in message:
             return self._fan_out(sweep, int(message["lane"]), str(message["after"]))
         return self._register(sweep, str(message["after"]))
@@ -126,6 +130,9 @@ class Sweeps:
             return
         swept = SweptVault(str(message["vault"]), self._now(), reason=str(Reason.INTERNAL), message=refusal)
         self.vaults.finish(str(message["sweep"]), swept)
+        known = self.vaults.find(swept.vault)
+        if known is not None:
+            self._conditions.report(report_of_vault(known, swept.at))
         logger.error("The sweep of %s failed for good.", swept.vault)
 
     def resume(self) -> list[str]:
@@ -221,7 +228,7 @@ class Sweeps:
         if not sweep.registered:
             self._table.transact(SWEEPS_PARTITION, [Replace(sweep_row(replace(sweep, registered=True)))])
         lanes = [message_text(sweep, lane=lane, after="") for lane in range(LANES)]
-        return [*lanes, *self._discovery.messages(sweep)]
+        return [*lanes, *self.discovery.messages(sweep)]
 
     def _fan_out(self, sweep: Sweep, lane: int, after: str) -> list[str]:
         due = self.vaults.due(lane, sweep.started_at, FANNED_OUT_AT_ONCE, after)
@@ -233,8 +240,10 @@ class Sweeps:
         known = self.vaults.find(vault)
         row = self._table.find(PROGRESS_PARTITION, f"{sweep.id}:{vault}")
         if known is None or sweep.id in known.sweeps:
-            # Whoever finished it may have died before it removed this.
+            # Whoever finished it may have died before it removed this, and before it told.
             self._forget(row)
+            if known is not None and known.reason:
+                self._conditions.report(report_of_vault(known, self._now()))
             return []
         configuration = self._configuration()
         before = VaultProgress(self._now()) if row is None else to_vault_progress(row)
@@ -293,6 +302,9 @@ class Sweeps:
         if reason == Reason.VAULT_NOT_SWEPT:
             self.vaults.change(vault, lambda known: replace(known, store=""))
         self._forget(row)
+        after = swept_vault(known, sweep.id, swept)
+        if tells(known, after):
+            self._conditions.report(report_of_vault(after, at))
         if reason:
             logger.error("The sweep of %s failed: %s", vault, message)
         else:

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from hashlib import sha256
 
+from shared.conditions import UNREPORTED, ConditionKind, ConditionReport, Conditions, over
 from shared.errors import DeskbridgeError, TryLaterError
 from shared.reasons import Reason
 from shared.storage.rows import Row, Save, Value
@@ -81,6 +82,7 @@ class VaultDiscovery:
         list_vaults: ListVaults,
         now: Callable[[], datetime],
         later: Callable[[str, float], None],
+        conditions: Conditions = UNREPORTED,
     ) -> None:
         self._table = table
         self._vaults = vaults
@@ -88,6 +90,7 @@ class VaultDiscovery:
         self._list_vaults = list_vaults
         self._now = now
         self._later = later
+        self._conditions = conditions
 
     def messages(self, sweep: Sweep) -> list[str]:
         """The first message for each store that was not asked today for the patterns as they are."""
@@ -115,6 +118,23 @@ class VaultDiscovery:
         self._note_vanished(step, asked, page)
         further = len(refused) == _CONFIRMED_AT_ONCE
         return [step.message(after=refused[-1].vault, listed=step.listed)] if further else []
+
+    def report_of(self, store: str) -> ConditionReport:
+        """That the vaults which a store sees are not known, or that they are."""
+        about, row = f"credential-stores/{store}", self._table.find(_PARTITION, store)
+        since = row.time("failing_since") if row is not None else None
+        if row is None or since is None:
+            at = row.time("asked_at") if row is not None else None
+            return over(ConditionKind.SWEEP_FAILING, about, at or self._now())
+        return ConditionReport(
+            ConditionKind.SWEEP_FAILING,
+            about,
+            since,
+            row.time("failed_at") or since,
+            reason=str(Reason.VAULTS_NOT_LISTED),
+            message=f"The vaults that the store {store} sees are not known. {row.text('message')}",
+            remedy="When that is mended, the next sweep asks again: POST /api/v1/sweeps.",
+        )
 
     # Within
 
@@ -165,7 +185,10 @@ class VaultDiscovery:
             self._tell(step, f"Azure Resource Graph lists no vault for the identity. {READER_REMEDY}")
             return messages
         values: dict[str, Value] = {"asked_at": self._now(), "patterns": _patterns_of(step.configuration, step.store)}
+        before = self._table.find(_PARTITION, step.store)
         self._table.transact(_PARTITION, [Save(Row(_PARTITION, step.store, values))])
+        if before is not None and "failing_since" in before.values:
+            self._conditions.report(self.report_of(step.store))
         return [*messages, step.message(listed=seen)]
 
     def _note_tags(self, step: "_Step", others: Mapping[str, str]) -> None:
@@ -197,6 +220,11 @@ class VaultDiscovery:
         logger.error("The vaults that the store %s sees are not known. %s", step.store, message)
         report = VaultReport(step.store, "not_listed", str(Reason.VAULTS_NOT_LISTED), message)
         self._vaults.tell(step.sweep.id, report)
+        row = self._table.find(_PARTITION, step.store) or Row(_PARTITION, step.store)
+        failed: dict[str, Value] = {"failed_at": step.sweep.started_at, "message": message[:1_000]}
+        values = {"failing_since": step.sweep.started_at, **row.values, **failed}
+        self._table.transact(_PARTITION, [Save(replace(row, values=values))])
+        self._conditions.report(self.report_of(step.store))
 
     def _is_known(self, configuration: Configuration, store: str) -> bool:
         row = self._table.find(_PARTITION, store)

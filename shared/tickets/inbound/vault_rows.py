@@ -35,8 +35,8 @@ class SweptVault:
 @dataclass(frozen=True)
 class KnownVault:
     """A vault. `store` is empty for one that is not swept. `tags` are those that patterns ask for, as JSON; empty for
-    one that was never listed. `tried_at` is its last sweep, `swept_at` the last that read
-    it to its end."""
+    one that was never listed. `tried_at` is its last sweep, `swept_at` the last that read it to
+    its end, `failing_since` the first of those that failed for the present reason."""
 
     name: str
     first_seen_at: datetime
@@ -49,6 +49,7 @@ class KnownVault:
     tried_at: datetime | None = None
     swept_at: datetime | None = None
     vanished_at: datetime | None = None
+    failing_since: datetime | None = None
     objects: int = 0
     near_or_past_expiry: int = 0
     gone: int = 0
@@ -194,8 +195,15 @@ def swept_vault(known: KnownVault, sweep_id: str, swept: SweptVault) -> KnownVau
         gone=swept.gone,
         reason=swept.reason,
         message=swept.message[:2_000],
+        failing_since=_failing_since(known, swept),
         sweeps=(*known.sweeps, sweep_id)[-_REMEMBERED:],
     )
+
+
+def _failing_since(known: KnownVault, swept: SweptVault) -> datetime | None:
+    if not swept.reason:
+        return None
+    return known.failing_since if known.failing_since is not None and known.reason == swept.reason else swept.at
 
 
 def counted_vault(sweep_id: str, swept: SweptVault, count: Row | None) -> list[Operation]:
@@ -245,4 +253,4 @@ def to_report(row: Row) -> VaultReport:
 
 _TEXTS = ("store", "site", "owner", "resource_id", "tags", "reason", "message")
 _NUMBERS = ("objects", "near_or_past_expiry", "gone")
-_MOMENTS = ("first_seen_at", "last_event_at", "tried_at", "swept_at", "vanished_at")
+_MOMENTS = ("first_seen_at", "last_event_at", "tried_at", "swept_at", "vanished_at", "failing_since")

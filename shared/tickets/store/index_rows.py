@@ -1,8 +1,9 @@
 """What the index holds of tickets and objects: where each stands, by what it is found, and how a change is told.
 
 Lists of tickets are `tickets:<list>:<by>`: all of them (in a few partitions, for their number), those of a scope, those
-of a site. What is open stands in `open` (newest first) and `due` (soonest first), what is finished in `done`. Lists of
-objects are `expiries:<by>` (soonest first) and `objects:<by>` (by name): all of them, those of a vault.
+of a site, and those of the desk itself. What is open stands in `open` (newest first) and `due` (soonest first), what is
+finished in `done`. Lists of objects are `expiries:<by>` (soonest first) and `objects:<by>` (by name): all of them, and
+those of a vault.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ from shared.index.terms import partition_of_term, terms_of
 from shared.storage.rows import Row, Value
 from shared.text import ascending, escape_key
 from shared.tickets.domain.decide import Expiry
-from shared.tickets.domain.model import ObjectType, StoredTicketRows
+from shared.tickets.domain.model import DESK_SOURCE, ObjectType, StoredTicketRows
 
 # What follows from a change, by its name in the outbox.
 FOLLOW_UP = "tickets"
@@ -29,6 +30,8 @@ OBJECT_TERMS = "objects"
 # Before the objects that are gone, in the order of their expiry.
 AFTER_ALL = "~"
 BY_EXPIRY, BY_NAME = "expiries", "objects"
+# The tickets of the desk's own conditions.
+DESK = DESK_SOURCE.casefold()
 # A partition takes 2,000 rows a second; a page merges so many.
 SHARDS = tuple(f"all:{number}" for number in range(4))
 
@@ -56,7 +59,7 @@ Told = TicketMoved | ExpiryMoved
 
 
 def list_partition(name: str, by: str) -> str:
-    """The partition of a list: `by` is one of SHARDS, or what `by_scope` and `by_site` give."""
+    """The partition of a list: `by` is one of SHARDS, DESK, or what `by_scope` and `by_site` give."""
     return f"tickets:{name}:{by}"
 
 
@@ -81,6 +84,8 @@ def keys_of_ticket(partition_key: str, moved: TicketMoved) -> Iterator[IndexKey]
     scope = scope_of(partition_key)
     shard = int(hashlib.sha256(stored.ticket_id.encode()).hexdigest()[:8], 16) % len(SHARDS)
     places = [SHARDS[shard], by_scope(scope), *([by_site(stored.site)] if stored.site else [])]
+    if partition_key.startswith(f"{DESK}:"):
+        places.append(DESK)
     for list_key in stored.list_keys:
         name, _, row = list_key.partition(":")
         for by in places:
