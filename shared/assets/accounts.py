@@ -121,6 +121,11 @@ class AccountDirectory:
         values: Any = head.values
         return AccountListing(values["asked_at"], values.get("before"), values["left_out"], self._known(tenant))
 
+    def listed_at(self, tenant: str) -> datetime | None:
+        """When the accounts were listed last."""
+        head = self._table.find(_partition(tenant), _LISTING)
+        return None if head is None else head.time("asked_at")
+
     def account(self, tenant: str, account_id: str) -> KnownAccount | None:
         row = self._table.find(_lane_of(tenant, account_id), _ACCOUNT + account_id)
         return None if row is None else _to_account(row)

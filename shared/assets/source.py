@@ -220,14 +220,12 @@ class Ec2SourceType:
             return ""
         account_id, region = _place_of(part)
         tenants, unreadable = self._settings.list_with_unreadable(AwsTenantDocument, fresh=fresh)
-        if any(stored.name == likely for stored in unreadable):
-            # What it reads cannot be told.
-            return likely
         for stored in sorted(tenants, key=lambda one: one.name != likely):
             accounts = TenantAccounts(stored.name, stored.document, stored.changed_at, self._directory, self._ec2)
-            if accounts.reads(account_id, region):
+            if accounts.may_read(account_id, region):
                 return stored.name
-        return ""
+        # What an unreadable one reads cannot be told.
+        return unreadable[0].name if unreadable else ""
 
     def source(self, name: str) -> TenantSource:
         return TenantSource(name, self._settings, self._directory, self._ec2)

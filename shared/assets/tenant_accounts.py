@@ -90,6 +90,10 @@ class TenantAccounts:
         answers = self.directory.answers(self.tenant, account_id)
         return answers is None or region in answers.regions
 
+    def may_read(self, account_id: str, region: str) -> bool:
+        """Whether the tenant reads the region, or nobody can tell before AWS has been asked for this document."""
+        return self.reads(account_id, region) or not self._is_known(account_id)
+
     def to_check(self, ec2: "Ec2", most: int) -> tuple[Sequence[AccountDocument], str]:
         """The first of all accounts, and a sentence on the organization and on the others."""
         document, organization = self.document, self.document.organization
@@ -112,6 +116,21 @@ class TenantAccounts:
         self.directory.save_empty(self.tenant, account_id, region)
 
     # Within
+
+    def _is_known(self, account_id: str) -> bool:
+        """Whether what AWS said is of this document."""
+        document = self.document
+        if document.reads_own_account:
+            return bool(self.directory.own(self.tenant))
+        if document.organization is None or account_id in document.named_accounts:
+            return True
+        listed_at = self.directory.listed_at(self.tenant)
+        if listed_at is None or listed_at < self.changed_at:
+            return False
+        if not self._asks_of_each() or self._found(account_id) is None:
+            return True
+        answers = self.directory.answers(self.tenant, account_id)
+        return answers is not None and answers.asked_at >= self.changed_at
 
     def _found(self, account_id: str) -> AccountDocument | None:
         """The entry of an account that the organization has, as it was listed last."""

@@ -209,10 +209,9 @@ class RealmSourceType:
 
     def reader(self, partition_key: str, likely: str, *, fresh: bool = False) -> str:
         realms, unreadable = self._settings.list_with_unreadable(AuthRocketRealmDocument, fresh=fresh)
-        if any(stored.name == likely for stored in unreadable):
-            # What it reads cannot be told.
-            return likely
         found = [stored.name for stored in realms if partition_of(stored.document.realm) == partition_key]
+        # What an unreadable one reads cannot be told.
+        found += [stored.name for stored in unreadable]
         return likely if likely in found else found[0] if found else ""
 
     def source(self, name: str) -> RealmSource:

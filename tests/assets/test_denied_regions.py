@@ -1,16 +1,18 @@
-"""A region that a policy denies keeps no tenant from succeeding, and loses nothing that stands there."""
+"""Regions that a policy denies, and regions and accounts that are not there any more: neither keeps a tenant from
+succeeding, and nothing that stands there is lost."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
 
+from shared.assets.aws.keys import Caller
 from shared.assets.documents.aws_tenants import AccountDocument, AwsTenantDocument
 from shared.errors import MisconfiguredError
 from shared.imports.runs.model import RunState, Summary
 from shared.reasons import Reason
-from tests.assets.test_tenant_accounts import FarOrganization, _Ec2
-from tests.imports.worlds import Ec2Case, FarSide, World
+from tests.assets.test_tenant_accounts import REGIONS, A, B, Desk, FarOrganization, _Ec2
+from tests.imports.worlds import Ec2Case, FakeEc2, FarSide, World
 
 GOOD, DENIED = "eu-west-1", "eu-west-2"
 
@@ -114,3 +116,71 @@ def test_a_region_that_the_account_switches_off_is_named_while_records_stand_the
     world.clock.advance(days=1)
     summary = world.run()
     assert [part.name for part in summary.parts if part.reason] == [f"no longer read: 111122223333:{DENIED}"]
+
+
+def test_an_account_that_left_the_organization_is_named_and_deactivated_where_a_setting_says_so() -> None:
+    desk = Desk(A, B, deactivate_deleted=True)
+    desk.run()
+    del desk.far.names[B]
+    desk.run()
+    gone = [f"no longer read: {B}:{region}" for region in REGIONS]
+    assert [part.name for part in desk.world.runs.parts.all(desk.run().id) if part.reason] == gone
+    desk.set(deactivate_deleted=True, deactivate_unread=True)
+    assert desk.run().counts["deactivate"] == len(REGIONS)
+    desk.run()
+    assert not [part.name for part in desk.world.runs.parts.all(desk.run().id) if part.reason]
+
+
+def test_accounts_that_are_listed_by_the_organization_from_now_on_are_not_taken_for_unread() -> None:
+    """The document names them no more, and the same run finds them again."""
+    role = f"arn:aws:iam::{A}:role/deskbridge"
+    desk = Desk(A)
+    desk.case.changes = {
+        "accounts": [{"account": A, "role": role}],
+        "regions": list(REGIONS),
+        "deactivate_unread": True,
+    }
+    desk.world.settle(match=False)
+    desk.run()
+    active = desk.world.active()
+    assert len(active) == 1
+    desk.world.clock.advance(minutes=5)
+    desk.set(deactivate_unread=True)
+    for _ in range(3):
+        run = desk.run()
+        assert not [part.name for part in desk.world.runs.parts.all(run.id) if part.reason]
+        assert desk.world.active() == active
+
+
+class _OwnEc2(_Ec2):
+    """EC2 for a key that reads its own account."""
+
+    own = "111122223333"
+
+    def caller(self, document: AwsTenantDocument, account: AccountDocument | None, *, tenant: str = "") -> Caller:
+        return Caller(self.own, "arn")
+
+    def read_instances(
+        self, document: AwsTenantDocument, account: AccountDocument | None, region: str, **how: Any
+    ) -> Iterator[list[Mapping[str, Any]]]:
+        return FakeEc2.read_instances(self, document, account, region, **how)
+
+
+class _OwnCase(Ec2Case):
+    def ec2(self, far: FarSide) -> _OwnEc2:
+        self.made = _OwnEc2(far, FarOrganization({}))
+        return self.made
+
+
+def test_the_account_of_a_key_that_was_replaced_by_another_accounts_is_named() -> None:
+    case = _OwnCase()
+    case.changes = {"accounts": [], "regions": [GOOD]}
+    world = World(case)
+    world.settle(match=False)
+    world.far.put("i-1")
+    world.run()
+    assert not [part.name for part in world.run().parts if part.reason]
+    case.made.own = "444455556666"
+    world.run()
+    summary = world.run()
+    assert [part.name for part in summary.parts if part.reason] == [f"no longer read: 111122223333:{GOOD}"]
