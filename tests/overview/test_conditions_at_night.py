@@ -82,7 +82,7 @@ class Night:
     def morning(self) -> dict[str, set[str]]:
         """What the one list says, once housekeeping has looked: by kind, what it is about."""
         self.follow()
-        prove_conditions(timer=None)  # type: ignore[arg-type] # it is not asked
+        prove_conditions(timer=None)
         self.follow()
         found: dict[str, set[str]] = {}
         for ticket in call("GET", "tickets?source=Deskbridge").json["items"]:
@@ -114,7 +114,7 @@ def night(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Night]:
     bootstrap.reset()
 
 
-def test_in_the_morning_one_list_says_it_all_and_after_mending_it_is_empty_by_itself(night: Night) -> None:
+def test_in_the_morning_one_list_says_it_all_and_after_mending_it_is_empty_by_itself(night: Night) -> None:  # Q-18
     fleet, secret_wrong = night.fleet, Reason.AWS_SECRET_KEY_WRONG
     night.import_all()
     assert night.morning() == {}

@@ -1,0 +1,185 @@
+"""What housekeeping proves again: sweeps, secrets and the outbox, at the same cost however many vaults there are."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shared.conditions import ConditionKind, ConditionReport
+from shared.errors import MisconfiguredError, TryLaterError
+from shared.overview.condition_checks import ConditionChecks
+from shared.overview.condition_looks import Look, asking, sweep_look
+from shared.reasons import Reason
+from shared.tickets.inbound.desk_conditions import DeskConditions
+from shared.vaults.credentials import VaultCredentials
+from shared.vaults.documents.credential_stores import CredentialStore
+from shared.vaults.documents.vault_addresses import SecretAddress
+from shared.vaults.expiries import about_secret, report_of_secret, secret_of
+from shared.vaults.model import SecretValue
+from tests.tickets.test_sweep import NOW
+from tests.tickets.test_sweeps import Estate, drain
+
+
+class Told:
+    """Takes reports, and keeps them."""
+
+    def __init__(self) -> None:
+        self.reports: list[ConditionReport] = []
+
+    def report(self, report: ConditionReport) -> None:
+        self.reports.append(report)
+
+    def holding(self) -> list[tuple[str, str]]:
+        return [(one.about, one.reason) for one in self.reports if one.holds]
+
+
+def _estate(count: int) -> tuple[Estate, DeskConditions]:
+    """An estate whose sweeps report to its own desk."""
+    estate = Estate(count)
+    desk = estate.desk
+    conditions = DeskConditions(
+        desk.repository, lambda: desk.configured, lambda _about, site: (site, ""), lambda _seconds: None
+    )
+    estate.sweeps._conditions = conditions
+    return estate, conditions
+
+
+def _open(estate: Estate) -> list[tuple[Any, ...]]:
+    rows = [row for row in estate.desk.tickets() if row["kind"] == "sweep_failing" and "finished_at" not in row]
+    return sorted((row["object_name"], row["site"]) for row in rows)
+
+
+def _checks(estate: Estate, conditions: Any, now: datetime) -> ConditionChecks:
+    def no_secrets() -> VaultCredentials:
+        raise AssertionError
+
+    estate.desk.now = now
+    looks = [sweep_look(estate.sweeps, lambda: now)]
+    return ConditionChecks(
+        conditions, looks, estate.desk.lists, asking(lambda: estate.sweeps, no_secrets, lambda: now), lambda: now
+    )
+
+
+def _sweep(estate: Estate) -> None:
+    _, first = estate.sweeps.start(None, "schedule")
+    for message in drain(estate.sweeps, first):
+        assert estate.sweeps.do(message) == []
+
+
+def test_a_vault_that_refuses_is_one_ticket_at_its_site_until_a_sweep_reads_it() -> None:
+    estate, _ = _estate(2)
+    estate.vault.error = MisconfiguredError(Reason.VAULT_PERMISSION_MISSING, "No.")
+    _sweep(estate)
+    assert _open(estate) == [("vaults/vault-0000", "leeds"), ("vaults/vault-0001", "leeds")]
+    [first, _] = [row["opened_at"] for row in estate.desk.tickets()]
+    estate.now += timedelta(days=1)
+    _sweep(estate)
+    assert [row["opened_at"] for row in estate.desk.tickets()] == [first, first]
+    estate.vault.error = None
+    estate.now += timedelta(days=1)
+    _sweep(estate)
+    assert _open(estate) == []
+
+
+def test_a_worker_that_died_before_it_told_tells_when_its_message_comes_again() -> None:
+    estate, conditions = _estate(1)
+    estate.vault.error = MisconfiguredError(Reason.VAULT_PERMISSION_MISSING, "No.")
+    estate.sweeps._conditions = Told()
+    _, first = estate.sweeps.start(None, "schedule")
+    [message] = drain(estate.sweeps, first)
+    estate.sweeps.do(message)
+    assert _open(estate) == []
+    estate.sweeps._conditions = conditions
+    estate.sweeps.do(message)
+    assert _open(estate) == [("vaults/vault-0000", "leeds")]
+
+
+def test_vaults_that_no_sweep_comes_to_are_told_and_few_of_many() -> None:
+    estate, conditions = _estate(300)
+    _sweep(estate)
+    later = NOW + timedelta(hours=27)
+    _checks(estate, conditions, later).prove()
+    assert len(_open(estate)) == 20
+    estate.desk.settle()
+    estate.now = later
+    _sweep(estate)
+    estate.desk.settle()
+    _checks(estate, conditions, later + timedelta(minutes=15)).prove()
+    assert _open(estate) == []
+
+
+def test_a_turn_costs_the_same_with_a_thousand_vaults_as_with_ten() -> None:
+    costs: list[Counter[str]] = []
+    for count in (10, 1_000):
+        estate, _ = _estate(count)
+        _sweep(estate)
+        estate.calls.clear()
+        _checks(estate, Told(), NOW + timedelta(hours=1)).prove()
+        costs.append(Counter(estate.calls))
+    assert costs[0] == costs[1]
+    assert sum(costs[0].values()) < 30
+
+
+def test_a_look_that_fails_ends_nothing_and_stops_no_other() -> None:
+    estate, conditions = _estate(1)
+    report = ConditionReport(ConditionKind.QUEUE_STUCK, "queues/sweeps", NOW, NOW, reason="queue_stuck")
+    conditions.report(report)
+    estate.desk.settle()
+
+    def fails() -> list[ConditionReport]:
+        raise TryLaterError(Reason.STORAGE_UNAVAILABLE, "No answer.")
+
+    told, kinds = Told(), frozenset({ConditionKind.QUEUE_STUCK})
+    other = Look("another", lambda: [report], frozenset())
+    ConditionChecks(
+        told, [Look("queues", fails, kinds), other], estate.desk.lists, lambda *_: report, lambda: NOW
+    ).prove()
+    assert told.holding() == [("queues/sweeps", "queue_stuck")] * len(told.reports)
+    ConditionChecks(told, [Look("queues", list, kinds)], estate.desk.lists, lambda *_: report, lambda: NOW).prove()
+    assert [one.holds for one in told.reports][-1] is False
+
+
+def _secret(expires_at: datetime | None) -> SecretValue:
+    return SecretValue("x", {}, "acorn-vault", "mail", "1", expires_at)
+
+
+@pytest.mark.parametrize(
+    ("days", "reason"), [(31, ""), (29, "secret_expires"), (0, "secret_expired"), (-40, "secret_expired"), (None, "")]
+)
+def test_a_secret_of_the_desks_own_is_told_a_month_before_it_expires(days: int | None, reason: str) -> None:
+    now = datetime(2026, 5, 1, 12, tzinfo=UTC)
+    expires_at = None if days is None else now + timedelta(days=days)
+    report = report_of_secret("kv", SecretAddress("mail"), _secret(expires_at), now)
+    assert (report.holds, report.reason) == (bool(reason), reason)
+    assert secret_of(about_secret("kv", SecretAddress("mail", "0a"))) == ("kv", SecretAddress("mail", "0a"))
+    assert report_of_secret("kv", SecretAddress("mail"), None, now).holds is False
+
+
+def test_reading_a_secret_reports_its_expiry_and_its_new_version_ends_it() -> None:
+    now = datetime(2026, 5, 1, 12, tzinfo=UTC)
+    value, told = [_secret(now + timedelta(days=3))], Told()
+
+    class Vault:
+        def fetch(self, *_: Any) -> SecretValue:
+            return value[0]
+
+    store = CredentialStore(vault_url="https://acorn-vault.vault.azure.net", method="system_assigned")
+
+    class Settings:
+        def find(self, *_: Any, **__: Any) -> Any:
+            class Stored:
+                document = store
+
+            return Stored
+
+    credentials = VaultCredentials(Settings(), Vault(), lambda: now, lambda: 0.0, told)  # type: ignore[arg-type]
+    about = about_secret("kv", SecretAddress("mail"))
+    credentials._tell(credentials.prove(about))
+    assert told.holding() == [(about, "secret_expires")]
+    value[0] = _secret(None)
+    assert credentials.prove(about).holds is False
+    credentials._tell(credentials.prove(about))
+    assert [one.holds for one in told.reports] == [True, False]
+    credentials._tell(credentials.prove(about))
+    assert len(told.reports) == 2
