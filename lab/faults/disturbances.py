@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from enum import StrEnum
 from typing import TypeVar
 
@@ -173,3 +174,22 @@ class Disturbances:
     def _note(self, fault: Fault) -> Fault:
         self.count(f"storage {fault}")
         return fault
+
+
+class PoorAnswers:
+    """Readings that are whole, and list nothing of what there is: of each part on one day alone. One of a later day
+    would be believed."""
+
+    def __init__(self, disturbances: Disturbances, now: Callable[[], datetime]) -> None:
+        self._disturbances = disturbances
+        self._now = now
+        self._days: dict[str, date] = {}
+
+    def happens(self, part: str, service: str) -> bool:
+        """Whether this reading of the part lists nothing."""
+        rate = self._disturbances.rates.services / 4
+        today = self._now().date()
+        if self._days.get(part, today) != today or not self._disturbances.happens(service, rate, ("nothing listed",)):
+            return False
+        self._days[part] = today
+        return True

@@ -89,7 +89,8 @@ def _days(rng: random.Random, parts: Sequence[str], count: int, *, braking: bool
                 if rng.random() < 0.25:
                     records[record_id] = replace(records[record_id], name=f"renamed-{day}-{rng.randint(0, 9)}")
                 if rng.random() < 0.15:
-                    note = rng.choice(("", "moved", "first floor"))
+                    # Nor is anything emptied: how many lose a value depends on which parts could be read.
+                    note = rng.choice(("moved", "moved", "first floor") if braking else ("", "moved", "first floor"))
                     records[record_id] = replace(records[record_id], note=note)
                 if not braking and rng.random() < 0.12:
                     records[record_id] = replace(records[record_id], gone=not records[record_id].gone)

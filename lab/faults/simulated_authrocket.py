@@ -15,7 +15,7 @@ import requests.adapters
 import urllib3
 
 from lab.faults.concurrent_changes import ConcurrentChanges
-from lab.faults.disturbances import Disturbances
+from lab.faults.disturbances import Disturbances, PoorAnswers
 from lab.faults.scenario import REALM_ID, Scenario, SimulatedRecord
 from lab.faults.scenario_steps import ORGANISATIONS
 from lab.faults.secret_rotation import accepted
@@ -133,6 +133,7 @@ class SimulatedAuthRocket(requests.adapters.HTTPAdapter):
         self._changes = changes
         self._simulation = simulation
         self._disturbances = disturbances
+        self._poor_answers = PoorAnswers(disturbances, lambda: simulation.at)
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         del args, kwargs
@@ -147,6 +148,10 @@ class SimulatedAuthRocket(requests.adapters.HTTPAdapter):
         if fault == "timed out":
             raise requests.exceptions.ReadTimeout("simulated")
         status, body, headers = self._api.answer(url, request.headers.get("Authrocket-Api-Key"), fault)
+        # The first page of all users; a webhook asks for one of them.
+        is_first = status == 200 and _parts(urlsplit(url).path) == ["users"] and "after=" not in url
+        if is_first and self._poor_answers.happens(REALM_ID, "authrocket"):
+            body = b'{"collection": [], "more_results": false}'
         if fault is None and status == 200 and _parts(urlsplit(url).path) == ["users"]:
             self._changes.was_read([str(user["id"]) for user in json.loads(body)["collection"]])
         content: Any = io.BytesIO(body)

@@ -19,7 +19,7 @@ from azure.core.exceptions import (
 )
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 
-from lab.faults.disturbances import Disturbances
+from lab.faults.disturbances import Disturbances, PoorAnswers
 from lab.faults.scenario import Scenario, SimulatedRecord, SweptObject
 from lab.faults.secret_rotation import accepted, stored
 from lab.faults.simulation import Simulation
@@ -133,6 +133,7 @@ class SimulatedEc2(Ec2):
         self._scenario = scenario
         self._simulation = simulation
         self._disturbances = disturbances
+        self._poor_answers = PoorAnswers(disturbances, lambda: simulation.at)
 
     def regions(
         self, document: AwsTenantDocument, account: AccountDocument | None, *, tenant: str = ""
@@ -166,6 +167,8 @@ class SimulatedEc2(Ec2):
         self._simulation.pause()
         self._sessions.identify(document, account, tenant)
         records = dict(self._scenario.records_at(f"{account.account}:{region}", self._simulation.at))
+        if self._poor_answers.happens(f"{account.account}:{region}", "ec2"):
+            records = {}
         ids = sorted(records)
         self._disturbances.rng.shuffle(ids)
         for start in range(0, max(len(ids), 1), page_size):
