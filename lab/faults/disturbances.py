@@ -187,7 +187,7 @@ class PoorAnswers:
 
     def happens(self, part: str, service: str) -> bool:
         """Whether this reading of the part lists nothing."""
-        rate = self._disturbances.rates.services / 4
+        rate = self._disturbances.rates.services
         today = self._now().date()
         if self._days.get(part, today) != today or not self._disturbances.happens(service, rate, ("nothing listed",)):
             return False

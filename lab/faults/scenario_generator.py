@@ -34,6 +34,10 @@ _EVENTS = (
 )
 
 
+# As people write, and as machines do: two that look alike, and a sign that nobody sees.
+_NOTES = ("moved", "first floor", "\u00e9tage", "e\u0301tage", "ra\u200bck", "a\x07b")
+
+
 def make_scenario(rng: random.Random, flows: Sequence[str] = ()) -> Scenario:
     """A scenario of the given flows, or of some chosen at random."""
     if not flows:
@@ -90,7 +94,7 @@ def _days(rng: random.Random, parts: Sequence[str], count: int, *, braking: bool
                     records[record_id] = replace(records[record_id], name=f"renamed-{day}-{rng.randint(0, 9)}")
                 if rng.random() < 0.15:
                     # Nor is anything emptied: how many lose a value depends on which parts could be read.
-                    note = rng.choice(("moved", "moved", "first floor") if braking else ("", "moved", "first floor"))
+                    note = rng.choice(("moved", *_NOTES) if braking else ("", *_NOTES))
                     records[record_id] = replace(records[record_id], note=note)
                 if not braking and rng.random() < 0.12:
                     records[record_id] = replace(records[record_id], gone=not records[record_id].gone)
