@@ -176,20 +176,27 @@ class Disturbances:
         return fault
 
 
-class PoorAnswers:
-    """Readings that are whole, and list nothing of what there is: of each part on one day alone. One of a later day
-    would be believed."""
+# A reading that is whole, and lists nothing.
+POOR = "nothing listed"
 
-    def __init__(self, disturbances: Disturbances, now: Callable[[], datetime]) -> None:
+
+class PoorAnswers:
+    """Readings that are whole, and list nothing of what there is: of each part on one day alone, since a moment. One of
+    a later day would be believed, and after one that is the very first all users are new."""
+
+    def __init__(self, disturbances: Disturbances, now: Callable[[], datetime], since: datetime) -> None:
         self._disturbances = disturbances
         self._now = now
+        self._since = since
         self._days: dict[str, date] = {}
 
     def happens(self, part: str, service: str) -> bool:
         """Whether this reading of the part lists nothing."""
         rate = self._disturbances.rates.services
         today = self._now().date()
-        if self._days.get(part, today) != today or not self._disturbances.happens(service, rate, ("nothing listed",)):
+        if self._now() < self._since or self._days.get(part, today) != today:
+            return False
+        if not self._disturbances.happens(service, rate, (POOR,)):
             return False
         self._days[part] = today
         return True

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
-from lab.faults.disturbances import OF_PAGES, Fault
+from lab.faults.disturbances import OF_PAGES, POOR, Fault
 
 # Counted by the invocation: nothing happens at one moment.
 SKEWED = "clock skew"
@@ -45,6 +45,7 @@ _EC2 = (
     "slow",
     "empty page",
     "instance listed twice",
+    POOR,
 )
 _AUTHROCKET = (
     "429",
@@ -76,7 +77,7 @@ _OF_ITS_OWN: Mapping[Flow, tuple[tuple[str, tuple[str, ...]], ...]] = {
     Flow.DEAD_LETTERS: (("blob", _BLOBS),),
     Flow.SWEEP: (("sweep", _VAULT), ("queue", (*_QUEUE, *_MESSAGES))),
     Flow.ASSETS: (("ec2", _EC2), ("vault", _VAULT), ("queue", (*_QUEUE, *_MESSAGES))),
-    Flow.USERS: (("authrocket", (*_AUTHROCKET, *_LISTS)), ("vault", _VAULT), ("queue", (*_QUEUE, *_MESSAGES))),
+    Flow.USERS: (("authrocket", (*_AUTHROCKET, *_LISTS, POOR)), ("vault", _VAULT), ("queue", (*_QUEUE, *_MESSAGES))),
     Flow.USER_EVENT: (("authrocket", (*_AUTHROCKET, *_LISTS)), ("vault", _VAULT)),
     Flow.STARTING: (("queue", _QUEUE),),
     Flow.HOUSEKEEPING: (("queue", _QUEUE),),

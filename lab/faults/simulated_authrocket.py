@@ -7,6 +7,7 @@ import email.utils
 import io
 import json
 from collections.abc import Collection
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,7 +17,7 @@ import urllib3
 
 from lab.faults.concurrent_changes import ConcurrentChanges
 from lab.faults.disturbances import Disturbances, PoorAnswers
-from lab.faults.scenario import REALM_ID, Scenario, SimulatedRecord
+from lab.faults.scenario import BEGINS, REALM_ID, Scenario, SimulatedRecord
 from lab.faults.scenario_steps import ORGANISATIONS
 from lab.faults.secret_rotation import accepted
 from lab.faults.simulation import Simulation
@@ -133,7 +134,7 @@ class SimulatedAuthRocket(requests.adapters.HTTPAdapter):
         self._changes = changes
         self._simulation = simulation
         self._disturbances = disturbances
-        self._poor_answers = PoorAnswers(disturbances, lambda: simulation.at)
+        self._poor_answers = PoorAnswers(disturbances, lambda: simulation.at, BEGINS + timedelta(days=1))
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         del args, kwargs

@@ -6,7 +6,7 @@ its client, with azure-core's; AuthRocket is in `simulated_authrocket`.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,7 +20,7 @@ from azure.core.exceptions import (
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 
 from lab.faults.disturbances import Disturbances, PoorAnswers
-from lab.faults.scenario import Scenario, SimulatedRecord, SweptObject
+from lab.faults.scenario import BEGINS, Scenario, SimulatedRecord, SweptObject
 from lab.faults.secret_rotation import accepted, stored
 from lab.faults.simulation import Simulation
 from shared.assets.aws.client import Ec2
@@ -133,7 +133,7 @@ class SimulatedEc2(Ec2):
         self._scenario = scenario
         self._simulation = simulation
         self._disturbances = disturbances
-        self._poor_answers = PoorAnswers(disturbances, lambda: simulation.at)
+        self._poor_answers = PoorAnswers(disturbances, lambda: simulation.at, BEGINS + timedelta(days=1))
 
     def regions(
         self, document: AwsTenantDocument, account: AccountDocument | None, *, tenant: str = ""
