@@ -94,7 +94,8 @@ class Disturbances:
 
     `kill_at` kills at that storage call, as `kill_as` or at random. `flow` tells what is being done,
     `calls_in_days` how many storage calls there were before all was well. `first` chooses the first fault of a flow,
-    so that seeds that follow each other begin with each of them in turn; the others are random.
+    so that seeds that follow each other begin with each of them in turn; the others are random. `poor_days` are those
+    of each part on which a reading listed nothing.
     """
 
     rng: random.Random
@@ -108,6 +109,7 @@ class Disturbances:
     by_flow: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     flow: Callable[[], str] = field(default=lambda: "")
     first: int = 0
+    poor_days: dict[str, date] = field(default_factory=dict[str, date])
 
     @classmethod
     def of(cls, rng: random.Random, profile: str = "", first: int = 0) -> "Disturbances":
@@ -188,15 +190,15 @@ class PoorAnswers:
         self._disturbances = disturbances
         self._now = now
         self._since = since
-        self._days: dict[str, date] = {}
 
     def happens(self, part: str, service: str) -> bool:
         """Whether this reading of the part lists nothing."""
         rate = self._disturbances.rates.services
         today = self._now().date()
-        if self._now() < self._since or self._days.get(part, today) != today:
+        days = self._disturbances.poor_days
+        if self._now() < self._since or days.get(part, today) != today:
             return False
         if not self._disturbances.happens(service, rate, (POOR,)):
             return False
-        self._days[part] = today
+        days[part] = today
         return True

@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.bootstrap.kinds import KINDS
 from shared.imports.runs.fan_out import FIRST, PARTS_AT_ONCE, PIECES_AT_ONCE
-from shared.imports.runs.model import RunState
+from shared.imports.runs.model import SUCCESSFUL
 from shared.imports.runs.reports import RunReports
 from shared.imports.runs.runner import PARTS_COUNTED
 from shared.settings.store import SettingsStore
@@ -78,7 +78,8 @@ class Costs:
             self.steps.append(self._rows() - before)
         rows, calls = self._rows(), self.calls()
         run = self.world.runs.get(run_id)
-        assert (run.state, run.counts["parts_done"]) == (RunState.SUCCEEDED, self.parts)
+        assert run.state in SUCCESSFUL
+        assert run.counts["parts_done"] == self.parts
         return run_id, rows / self.parts, calls / self.parts
 
     def _rows(self) -> int:
@@ -139,3 +140,25 @@ def test_a_part_of_an_applied_preview_costs_the_same_among_many() -> None:
     # Splitting a large run reads each name once more.
     assert rows_of_many <= rows_of_few + 2
     assert calls_of_many <= 1.1 * calls_of_few
+
+
+def test_a_part_that_settles_what_it_would_take_away_costs_the_same_among_many() -> None:
+    for share in (0.3, 1.0):
+        found: list[tuple[float, float]] = []
+        for accounts in (7, 100):
+            world = Costs(accounts)
+            world.world.settle(match=False, share=share)
+            world.run()
+            world.world.far.records.clear()
+            world.world.clock.advance(minutes=1)
+            run_id, rows, calls = world.run()
+            counts = world.world.runs.get(run_id).counts
+            assert counts.get("held_back" if share < 1 else "deactivate") == world.parts
+            found.append((rows, calls))
+            # Pieces are split, and parts counted twice: no step reads more than either.
+            assert max(world.steps) <= max(PARTS_COUNTED, PARTS_AT_ONCE * PIECES_AT_ONCE) + 10
+        (rows_of_few, calls_of_few), (rows_of_many, calls_of_many) = found
+        assert max(rows_of_few, rows_of_many) <= 24, found
+        assert max(calls_of_few, calls_of_many) <= 28, found
+        assert rows_of_many <= 1.1 * rows_of_few + 1
+        assert calls_of_many <= 1.1 * calls_of_few
