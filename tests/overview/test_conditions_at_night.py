@@ -114,7 +114,7 @@ def night(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Night]:
     bootstrap.reset()
 
 
-def test_in_the_morning_one_list_says_it_all_and_after_mending_it_is_empty_by_itself(night: Night) -> None:
+def test_in_the_morning_one_list_says_it_all_and_after_mending_it_is_empty_by_itself(night: Night) -> None:
     fleet, secret_wrong = night.fleet, Reason.AWS_SECRET_KEY_WRONG
     night.import_all()
     assert night.morning() == {}

@@ -212,7 +212,7 @@ def _tables(reports: Sequence[ConditionReport]) -> dict[Any, Any]:
 @given(_REPORTS, st.data())
 def test_any_order_and_repetition_of_reports_ends_in_the_same_tables(
     reports: list[ConditionReport], data: st.DataObject
-) -> None:
+) -> None:
     shuffled = data.draw(st.permutations([*reports, *reports]))
     assert _tables(shuffled) == _tables(reports)
 
