@@ -32,7 +32,7 @@ def show_calendar(req: func.HttpRequest) -> func.HttpResponse:
     """It opens with a token of the kind `calendar` alone, and shows what that token names: a site, a customer, a team,
     or everything. What expired more than 30 days ago is left out."""
     del req
-    from shared.overview.expiries import Shown, calendar, expiries
+    from shared.overview.expiries import SHOWN_AFTER_EXPIRY, Shown, calendar, expiries
     from shared.records.documents.sites import sites_of
 
     view = principal().view
@@ -45,7 +45,7 @@ def show_calendar(req: func.HttpRequest) -> func.HttpResponse:
         entry = None if configuration is None else configuration.entry(vault)
         return None if entry is None else entry.site
 
-    found = expiries(bootstrap.index(), Shown(sites, view.team, site_of))
+    found = expiries(bootstrap.index(), Shown(sites, view.team, site_of), bootstrap.now() - SHOWN_AFTER_EXPIRY)
     return func.HttpResponse(
         calendar(found, bootstrap.now()).encode(), headers=dict(NO_STORE), mimetype="text/calendar", charset="utf-8"
     )

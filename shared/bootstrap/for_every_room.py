@@ -146,7 +146,8 @@ def settings() -> "SettingsStore":
         from shared.bootstrap.record_usage import RecordUses, token_uses
 
         tables = {"assets": bootstrap.assets(), "users": bootstrap.users()}
-        return token_uses(bootstrap.access_tokens(), cls, name) or RecordUses(tables)(cls, name, document)
+        lists = {"assets": bootstrap.asset_lists(), "users": bootstrap.user_lists()}
+        return token_uses(bootstrap.access_tokens(), cls, name) or RecordUses(tables, lists)(cls, name, document)
 
     return SettingsStore(
         bootstrap.tables().table(SETTINGS_TABLE),

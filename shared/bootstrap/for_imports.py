@@ -62,10 +62,20 @@ def record_index() -> "RecordIndex":
     return RecordIndex(bootstrap.index(), bootstrap.tables(), bootstrap.now)
 
 
-def _record_lists(kind: str, records: "RecordTable") -> "RecordLists":
+@singleton
+def asset_lists() -> "RecordLists":
     from shared.records.lists import RecordLists
+    from shared.storage.names import ASSETS_TABLE
 
-    return RecordLists(kind, records, bootstrap.index(), bootstrap.gathered_outbox(), bootstrap.now)
+    return RecordLists(ASSETS_TABLE, bootstrap.assets(), bootstrap.index(), bootstrap.gathered_outbox(), bootstrap.now)
+
+
+@singleton
+def user_lists() -> "RecordLists":
+    from shared.records.lists import RecordLists
+    from shared.storage.names import USERS_TABLE
+
+    return RecordLists(USERS_TABLE, bootstrap.users(), bootstrap.index(), bootstrap.gathered_outbox(), bootstrap.now)
 
 
 def _reader(kind: str) -> "Callable[[str, str], str]":
@@ -152,8 +162,9 @@ def grant_tickets() -> "GrantTickets":
 def user_desk() -> "UserDesk":
     from shared.users.desk import UserDesk
 
-    lists = _record_lists("users", bootstrap.users())
-    return UserDesk(bootstrap.users(), lists, bootstrap.settings(), bootstrap.now, _reader("authrocket-realms"))
+    return UserDesk(
+        bootstrap.users(), bootstrap.user_lists(), bootstrap.settings(), bootstrap.now, _reader("authrocket-realms")
+    )
 
 
 @singleton
@@ -199,8 +210,9 @@ def run_reports() -> "RunReports":
 def asset_desk() -> "AssetDesk":
     from shared.assets.desk import AssetDesk
 
-    lists = _record_lists("assets", bootstrap.assets())
-    return AssetDesk(bootstrap.assets(), lists, bootstrap.settings(), bootstrap.now, _reader("aws-tenants"))
+    return AssetDesk(
+        bootstrap.assets(), bootstrap.asset_lists(), bootstrap.settings(), bootstrap.now, _reader("aws-tenants")
+    )
 
 
 @singleton

@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 from shared.index.index import Index, Stream
 from shared.storage.tables import ROWS_PER_PAGE
+from shared.text import ascending
 from shared.tickets.domain.decide import Expiry
-from shared.tickets.store.index_rows import AFTER_ALL, BY_EXPIRY, SHARDS, object_in, object_partition
+from shared.tickets.store.index_rows import AFTER_ALL, BY_EXPIRY, NEVER, SHARDS, object_in, object_partition
 
 # What expired longer ago is no appointment any more.
 SHOWN_AFTER_EXPIRY = timedelta(days=30)
@@ -32,12 +33,14 @@ class Shown:
         return self.team is None or self.team.casefold() in {team.casefold() for team in expiry.teams}
 
 
-def expiries(index: Index, shown: Shown | None = None) -> Iterator[Expiry]:
-    """Every object that is known and not gone, soonest first; those that never expire come last.
+def expiries(index: Index, shown: Shown | None = None, since: datetime | None = None) -> Iterator[Expiry]:
+    """Every object that is known and not gone, soonest first; those that never expire come last. With `since` only
+    those that expire, and did not before: nothing else is read.
 
     A certificate's own key and secret expire with it.
     """
-    streams = [Stream(object_partition(BY_EXPIRY, shard), " ", AFTER_ALL) for shard in SHARDS]
+    begin, end = (" ", AFTER_ALL) if since is None else (ascending(since), NEVER)
+    streams = [Stream(object_partition(BY_EXPIRY, shard), begin, end) for shard in SHARDS]
     for row in index.merged(streams, ROWS_PER_PAGE):
         expiry = object_in(row)
         if not expiry.managed and (shown is None or shown.includes(expiry)):

@@ -58,12 +58,9 @@ class RecordTable:
             raise NotFoundError(Reason.NOT_FOUND, f"There is no record {key.row!r} in {key.partition!r}.")
         return row
 
-    def is_used(self, column: str, value: str | None = None) -> bool:
-        """Whether a record has this value in the column; without one, anything at all."""
-        where = [IS_RECORD]
-        if value is not None:
-            where.append(Condition(column, "eq", value))
-        return any(column in row.values for row in scan(self._table, where, select=(column,)))
+    def is_used(self, column: str) -> bool:
+        """Whether a record has anything in the column. Reads the whole table."""
+        return any(column in row.values for row in scan(self._table, [IS_RECORD], select=(column,)))
 
     def page(self, where: Where, size: int, after: str | None) -> Page:
         """Records that are no aliases; a page may be short."""

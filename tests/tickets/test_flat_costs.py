@@ -80,3 +80,22 @@ def test_a_question_costs_the_same_with_a_thousand_vaults_as_with_ten(name: str)
         costs.append(len(calls))
     assert costs[0] == costs[1], costs
     assert costs[1] <= MOST.get(name, 6)
+
+
+def test_the_calendar_reads_what_it_shows_and_nothing_that_expired_before_or_never_does() -> None:
+    tables = _filled(10)
+    index = Desk(tables).index
+    moment = next(iter(expiries(index))).expires_at
+    assert moment is not None
+    assert len(list(expiries(index, since=moment))) == len(list(expiries(index))) == 10
+    read: list[str] = []
+
+    def note(table: str, verb: str, when: str) -> None:
+        if when == "after":
+            read.append(f"{table} {verb}")
+
+    watched = Desk(cast("Tables", WatchedTables(tables, note))).index
+    read.clear()
+    assert list(expiries(watched, since=moment + timedelta(seconds=1))) == []
+    # One page of each shard, and it is empty.
+    assert read == ["index page"] * 4

@@ -9,13 +9,12 @@ from shared.storage.tables import ROWS_PER_PAGE
 from shared.text import descending
 from shared.tickets.configuration import Configuration
 from shared.tickets.domain.decide import version_of
-from shared.tickets.domain.model import ObjectType, Status, TicketKind
+from shared.tickets.domain.model import ObjectType, Status
 from shared.tickets.domain.observations import Aged
 from shared.tickets.reconciler import ObjectChanges, TicketReconciler, object_key
-from shared.tickets.store.index_rows import OPEN, SHARDS, list_partition
+from shared.tickets.store.index_rows import AGING, SHARDS, list_partition
 from shared.tickets.store.repository import TicketRepository
 
-_AGING = frozenset({TicketKind.NEW_VERSION, TicketKind.ACCESS_POLICY})
 # A function ends after 30 minutes, and removes old rows too.
 _LONGEST = timedelta(minutes=10)
 
@@ -61,9 +60,9 @@ class TicketAging:
 
     def _old(self, after: timedelta) -> Iterator[Row]:
         begin = descending(self._now() - after)
-        streams = [Stream(list_partition(OPEN, shard), begin, ":") for shard in SHARDS]
+        streams = [Stream(list_partition(AGING, shard), begin, ":") for shard in SHARDS]
         for row in self._index.merged(streams, ROWS_PER_PAGE):
-            if row.text("kind") in _AGING and _was_left_alone(row):
+            if _was_left_alone(row):
                 yield row
 
 

@@ -3,7 +3,7 @@
 Lists of tickets are `tickets:<list>:<by>`: all of them (in a few partitions, for their number), those of a scope, those
 of a site, and those of the desk itself. What is open stands in `open` (newest first) and `due` (soonest first), what is
 finished in `done`. Lists of objects are `expiries:<by>` (soonest first) and `objects:<by>` (by name): all of them, and
-those of a vault.
+those of a vault. Tickets that end by their age when they are left alone stand in `aging` too: in that of all.
 """
 
 import hashlib
@@ -18,12 +18,14 @@ from shared.index.terms import partition_of_term, terms_of
 from shared.storage.rows import Row, Value
 from shared.text import ascending, escape_key
 from shared.tickets.domain.decide import Expiry
-from shared.tickets.domain.model import DESK_SOURCE, ObjectType, StoredTicketRows
+from shared.tickets.domain.model import DESK_SOURCE, ObjectType, StoredTicketRows, TicketKind
 
 # What follows from a change, by its name in the outbox.
 FOLLOW_UP = "tickets"
 TERMS = "tickets"
-OPEN, DUE, DONE = "open", "due", "done"
+OPEN, DUE, DONE, AGING = "open", "due", "done", "aging"
+# Tickets of these kinds tell of something done once.
+AGING_KINDS = frozenset({TicketKind.NEW_VERSION, TicketKind.ACCESS_POLICY})
 NEVER = "9" * 18
 RECEIPTS = "receipts"
 OBJECT_TERMS = "objects"
@@ -88,7 +90,7 @@ def keys_of_ticket(partition_key: str, moved: TicketMoved) -> Iterator[IndexKey]
         places.append(DESK)
     for list_key in stored.list_keys:
         name, _, row = list_key.partition(":")
-        for by in places:
+        for by in places[:1] if name == AGING else places:
             yield IndexKey(list_partition(name, by), row)
     for term in ticket_terms(stored.ticket_id, moved.object_name, scope):
         yield IndexKey(partition_of_term(TERMS, term), f"{escape_key(term)}|{stored.ticket_id}")

@@ -37,6 +37,7 @@ from shared.tickets.domain.model import (
     TicketKind,
 )
 from shared.tickets.domain.observations import ObjectState
+from shared.tickets.store import index_rows as listed
 from shared.tickets.store.index_rows import DONE, DUE, FOLLOW_UP, NEVER, OPEN, ExpiryMoved, TicketMoved, Told
 
 # No scope can be named so: a vault's name has no colon, and every other scope has something behind it.
@@ -339,4 +340,5 @@ def _list_keys(ticket: Ticket, ticket_id: str) -> tuple[str, ...]:
     due = NEVER if ticket.expires_at is None else ascending(ticket.expires_at)
     if ticket.finished_at is not None:
         return (f"{DONE}:{newest_first}",)
-    return (f"{OPEN}:{newest_first}", f"{DUE}:{due}:{ticket_id}")
+    aging = (f"{listed.AGING}:{newest_first}",) if ticket.kind in listed.AGING_KINDS else ()
+    return (f"{OPEN}:{newest_first}", f"{DUE}:{due}:{ticket_id}", *aging)
