@@ -77,11 +77,11 @@ def test_two_attempts_at_one_part_deactivate_a_record_once(world: World) -> None
     def overtake() -> None:
         world.far.before_page = lambda: None
         world.clock.advance(seconds=1)
-        world.runner.do_part(message, redelivered=True)
+        world.work(world.runner.do_part(message, redelivered=True))
         world.clock.advance(seconds=1)
 
     world.far.before_page = overtake
-    world.runner.do_part(message)
+    world.work([message])
     actions = [entry.action for entry in world.records.history(world.key("i-1"))]
     assert actions == ["deactivate", "create"]
     assert world.runner.summary(run_id).counts["deactivate"] == 1
