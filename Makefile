@@ -1,6 +1,6 @@
 # `make help` lists the targets. Everything runs from .venv and node_modules, which each target sets up by itself.
 .DEFAULT_GOAL := help
-.PHONY: attack sbom help setup setup-lab setup-test doctor run test check bench scale paths faults api-load api-test fmt lock settings-apply
+.PHONY: pictures attack sbom help setup setup-lab setup-test doctor run test check bench scale paths faults api-load api-test fmt lock settings-apply
 PY := .venv/bin/python
 list = awk -F ':.*$(1) ' '/^[a-z-]+:.*$(1) / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -57,6 +57,9 @@ sbom: setup-test #- write sbom.cdx.json: what is deployed, with licences and has
 
 faults: setup-test #- seeded faults on every flow; N=… schedules (2000) from SEED=… (1) on; a failing seed replays exactly
 	@$(PY) -m lab.faults run --count $(or $(N),2000) --seed $(or $(SEED),1)
+
+pictures: setup-test #- the console's main screens as pictures, into docs/images
+	@$(PY) -m lab.pictures
 
 attack: setup-test #- attacks on a desk of the lab, each with what the desk answered; ONLY=text
 	@$(PY) -m lab.attack $(if $(ONLY),--only "$(ONLY)")

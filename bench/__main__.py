@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench import cold_start, ec2_import, lists, rule_sets, through_host, user_import, webhook
+from bench import cold_start, console, ec2_import, lists, rule_sets, through_host, user_import, webhook
 from bench.figures import Results
 from bench.measuring import FULL, QUICK, ROOT
 from bench.report import to_json, to_page, to_terminal
@@ -19,6 +19,7 @@ _BENCHES = {
     "users": user_import.measure,
     "start": cold_start.measure,
     "lists": lists.measure,
+    "console": console.measure,
 }
 _NOT_MEASURED = (
     "Azure's own Functions host: what goes through a host went through the lab's, whose figures are its own.",

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from lab.api_tester import desk_at_work
 from lab.browser import chromium
 from lab.desk import ROOT, Desk
+from tests.api.calling import find
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
@@ -108,6 +109,9 @@ def watching(browser: Browser, desk: Desk, **context: Any) -> Iterator[Watched]:
         )
         yield watched
         assert watched.faults == []
+        # Nothing but the documented API, of which tests/access tries every endpoint with every role.
+        for method, path in watched.calls:
+            find(method, path.removeprefix("/api/"))
 
 
 @pytest.fixture

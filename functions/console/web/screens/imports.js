@@ -49,15 +49,15 @@ export default function Imports({ place, me }) {
   /** @type {import("../table.js").Column[]} */
   const columns = [
     { name: "name", label: "Import", wide: true, cell: (one) => html`<${Text} text=${one.name} /> <span class="faint">${kindName(one.kind)}</span>` },
+    ...(works ? [{ name: "do", label: "Do", cell: (/** @type {any} */ one) => html`<span class="row">
+      <button type="button" aria-label=${`Preview ${one.name}`} onClick=${() => start(one.kind, one.name, { mode: "preview" }).catch(setError)}>Preview</button>
+      <button type="button" aria-label=${`Import ${one.name}`} onClick=${() => setAsking(one)}>Import</button>
+      <button type="button" aria-label=${`Test ${one.name}`} onClick=${() => test(one)}>Test</button></span>` }] : []),
     { name: "status", label: "Last run", cell: (one) => (one.last_run ? html`<a href=${linkTo("run", one.last_run)}><${Badge} word=${one.status} /></a> <${Moment} at=${one.last_run_at} relative />` : html`<${Badge} word=${one.status} />`) },
     { name: "withheld", label: "Withheld", cell: (one) => (one.withheld ? html`<a href=${linkTo("run", one.withheld.run_id)} title=${one.withheld.names.join(", ")}><${Badge} word="withheld" label=${count(one.withheld.count, "change")} /></a>` : "–") },
     { name: "last", label: "Last success", cell: (one) => html`<${Moment} at=${one.last_success_at} relative />` },
     { name: "next", label: "Next run", cell: (one) => html`<${Moment} at=${one.next_run_at} relative />` },
     { name: "warning", label: "Why to look", cell: (one) => (one.warning ? html`<span title=${one.warning}><${Text} text=${one.warning} /></span>` : one.unread.length ? html`<span title=${one.unread.map((/** @type {any} */ part) => part.message).join(" ")}>${count(one.unread.length, "part")} nobody reads</span>` : "–") },
-    ...(works ? [{ name: "do", label: "Do", cell: (/** @type {any} */ one) => html`<span class="row">
-      <button type="button" aria-label=${`Preview ${one.name}`} onClick=${() => start(one.kind, one.name, { mode: "preview" }).catch(setError)}>Preview</button>
-      <button type="button" aria-label=${`Import ${one.name}`} onClick=${() => setAsking(one)}>Import</button>
-      <button type="button" aria-label=${`Test ${one.name}`} onClick=${() => test(one)}>Test</button></span>` }] : []),
   ];
   /** @param {any} one */
   const test = (one) => {
