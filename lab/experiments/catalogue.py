@@ -1,12 +1,16 @@
 """Every experiment by its name, and how one is carried out."""
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 
 from lab.desk import Desk, DeskError
 from lab.emulators.key_vault.state import LabError
 from lab.experiments import imports, secrets
 from lab.experiments.experiment import Experiment, ExperimentError, Parts, one_of, parts_of
+
+# A timer that is fired is not waited for: it is over within this on a desk of the lab.
+_LOOKED_WITHIN_SECONDS = 3.0
 
 
 def _get(parts: Parts, arguments: Sequence[str]) -> Iterator[str]:
@@ -16,11 +20,25 @@ def _get(parts: Parts, arguments: Sequence[str]) -> Iterator[str]:
     yield json.dumps(parts.desk.call("GET", f"/{path}"), indent=2, ensure_ascii=False)
 
 
+def _morning(parts: Parts, arguments: Sequence[str]) -> Iterator[str]:
+    """What the desk tells of itself, once it has looked, and lists have followed."""
+    del arguments
+    for function in ("prove_conditions", "follow_marked_partitions"):
+        parts.desk.fire(function)
+        time.sleep(_LOOKED_WITHIN_SECONDS)
+    found = parts.desk.call("GET", "/api/v1/tickets?source=Deskbridge&limit=200")["items"]
+    for ticket in found:
+        yield f"{ticket['id']} {ticket['kind']} of {ticket['object_name']}: {ticket['summary']}"
+    if not found:
+        yield "Nothing is wrong with the desk."
+
+
 EXPERIMENTS = {
     one.name: one
     for one in (
         *secrets.EXPERIMENTS,
         *imports.EXPERIMENTS,
+        Experiment("morning", "", "look at what the desk tells of itself, as an operator does first", _morning),
         Experiment("get", "PATH", "show what the API answers, such as tickets or runs", _get),
     )
 }

@@ -178,6 +178,17 @@ def test_a_failing_source_is_told_with_what_to_do_and_keeps_nothing_from_startin
         assert "the import" not in lab.do("import")
 
 
+def test_the_morning_says_what_the_night_did_and_nothing_once_it_is_mended(lab: Lab) -> None:
+    assert "Nothing is wrong" in lab.do("morning")
+    lab.do("authrocket-fails")
+    lab.do("fill-brake")
+    assert "import_failing of authrocket-realms/" in lab.do("morning")
+    lab.do("authrocket-works")
+    held = lab.do("morning")
+    assert "import_withheld of authrocket-realms/" in held
+    assert "import_failing" not in held
+
+
 def test_a_forged_event_is_refused_and_a_strange_vault_is_quarantined(lab: Lab) -> None:
     assert lab.desk is not None
     told = lab.do("forge-event")
