@@ -134,7 +134,9 @@ class SimulatedAuthRocket(requests.adapters.HTTPAdapter):
         self._changes = changes
         self._simulation = simulation
         self._disturbances = disturbances
-        self._poor_answers = PoorAnswers(disturbances, lambda: simulation.at, BEGINS + timedelta(days=1))
+        # Where somebody confirms whatever is withheld, a poor answer would be believed.
+        since = scenario.ends_at if scenario.steps.confirms_brake else BEGINS + timedelta(days=1)
+        self._poor_answers = PoorAnswers(disturbances, lambda: simulation.at, since)
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         del args, kwargs

@@ -133,7 +133,9 @@ class SimulatedEc2(Ec2):
         self._scenario = scenario
         self._simulation = simulation
         self._disturbances = disturbances
-        self._poor_answers = PoorAnswers(disturbances, lambda: simulation.at, BEGINS + timedelta(days=1))
+        # Where somebody confirms whatever is withheld, a poor answer would be believed.
+        since = scenario.ends_at if scenario.steps.confirms_brake else BEGINS + timedelta(days=1)
+        self._poor_answers = PoorAnswers(disturbances, lambda: simulation.at, since)
 
     def regions(
         self, document: AwsTenantDocument, account: AccountDocument | None, *, tenant: str = ""
