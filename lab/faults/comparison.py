@@ -174,13 +174,15 @@ def without_deleted(scenario: Scenario, rows: Rows) -> Rows:
 
 
 def deleted_objects(scenario: Scenario) -> list[tuple[str, str, str]]:
-    """Vault, type and name of what the vaults have no more in the end."""
-    return [
-        (vault, one.object_type, one.name)
-        for vault, objects in scenario.swept.items()
-        for one in objects
-        if one.deleted_at is not None
-    ]
+    """Vault, type and name of what the vaults have no more in the end. With a certificate go its own key and secret."""
+    gone: list[tuple[str, str, str]] = []
+    for vault, objects in scenario.swept.items():
+        others = {(one.object_type, one.name) for one in objects}
+        for one in objects:
+            own = [(kind, one.name) for kind in ("secret", "key")] if one.object_type == "certificate" else []
+            if one.deleted_at is not None:
+                gone += [(vault, one.object_type, one.name), *((vault, *each) for each in own if each not in others)]
+    return gone
 
 
 def object_of(vault: str, values: Mapping[str, Value]) -> tuple[str, str, str]:

@@ -75,7 +75,7 @@ _OF_ITS_OWN: Mapping[Flow, tuple[tuple[str, tuple[str, ...]], ...]] = {
     Flow.DELIVERY: (("vault", _VAULT),),
     Flow.QUEUE: (("queue", _MESSAGES),),
     Flow.DEAD_LETTERS: (("blob", _BLOBS),),
-    Flow.SWEEP: (("sweep", _VAULT), ("queue", (*_QUEUE, *_MESSAGES))),
+    Flow.SWEEP: (("sweep", (*_VAULT, "throttled")), ("queue", (*_QUEUE, *_MESSAGES))),
     Flow.ASSETS: (("ec2", _EC2), ("vault", _VAULT), ("queue", (*_QUEUE, *_MESSAGES))),
     Flow.USERS: (("authrocket", (*_AUTHROCKET, *_LISTS, POOR)), ("vault", _VAULT), ("queue", (*_QUEUE, *_MESSAGES))),
     Flow.USER_EVENT: (("authrocket", (*_AUTHROCKET, *_LISTS)), ("vault", _VAULT)),

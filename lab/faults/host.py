@@ -144,6 +144,16 @@ class Host:
         if kind is None:
             self.send(OUTBOX_QUEUE, [body])
 
+    def later(self, queue: str, body: str, seconds: float) -> None:
+        """As a vault is waited for: a message that is hidden so long. Sending it may fail, in the middle of a
+        function."""
+        if self.disturbances.happens("queue", self.disturbances.rates.queue, ("refused",)):
+            raise TryLaterError(Reason.STORAGE_UNAVAILABLE, "The queue does not answer.")
+        self.sent.append(body)
+        shown_at = self.simulation.at + timedelta(seconds=seconds)
+        self.queues[queue].messages.append(Message(f"m{next(self._numbers)}", body, shown_at))
+        self.simulation.wake_idle()
+
     def left(self) -> list[str]:
         """What was not done to the end, in words."""
         waiting = [f"{queue.name}: {message.body}" for queue in self.queues.values() for message in queue.messages]

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from unittest.mock import patch
 
 from lab.fakes.tables import MemoryTables
@@ -34,6 +35,7 @@ from lab.faults.simulated_desk import assemble, write_settings
 from lab.faults.simulated_services import SimulatedContainer
 from lab.faults.simulation import Simulation
 from shared import bootstrap
+from shared.storage.names import SWEEPS_QUEUE
 
 
 @dataclass(frozen=True)
@@ -128,8 +130,9 @@ def play(scenario: Scenario, seed: int, disturbances: Disturbances, *, workers: 
     clients = Clients(host, scenario, tables, container, changes)
     people, operators = People(clients), Operators(clients)
     watch = Watch(scenario, tables, simulation.now, clients.deliveries_under_way)
+    later = partial(host.later, SWEEPS_QUEUE)
     host.prepare = lambda: assemble(
-        scenario, tables, simulation, disturbances, watch.committed, people.interfere, container, host.hurry
+        scenario, tables, simulation, disturbances, watch.committed, people.interfere, container, host.hurry, later
     )
     logs = KeptLogs(lambda: simulation.at)
     with _simulated(seed, simulation, SimulatedAuthRocket(scenario, simulation, disturbances, changes), logs):

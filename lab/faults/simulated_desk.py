@@ -96,6 +96,7 @@ def assemble(
     read: Read,
     container: SimulatedContainer,
     hurry: Callable[[str], None],
+    later: Callable[[str, float], None],
 ) -> None:
     """Stand the simulated parts in for the real ones, in the objects of the worker whose turn it is."""
     bootstrap.replace("environment", load_environment({**_environment(), "AzureWebJobsStorage": "simulated"}))
@@ -118,9 +119,6 @@ def assemble(
 
     def open_vault(store: str, _vault: str) -> SimulatedVaultObjects:
         return SimulatedVaultObjects(scenario, store.removeprefix("of-"), simulation, disturbances)
-
-    def later(text: str, seconds: float) -> None:
-        raise AssertionError(f"no simulated vault asks to wait: {text} for {seconds} s")
 
     def list_vaults(store: str, _token: str, _names: Sequence[str]) -> ListedVaults:
         raise AssertionError(f"no simulated pattern names a store: {store}")

@@ -5,7 +5,7 @@ its client, with azure-core's; AuthRocket is in `simulated_authrocket`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -80,7 +80,8 @@ class SimulatedVault:
 
 
 class SimulatedVaultObjects:
-    """The lists of one vault's objects, by their properties."""
+    """The lists of one vault's objects, by their properties, with the habits of Key Vault: stamps of whole seconds,
+    versions in no order, a certificate's own key and secret as managed, and Retry-After."""
 
     def __init__(self, scenario: Scenario, vault: str, simulation: Simulation, disturbances: Disturbances) -> None:
         self._all = scenario.swept.get(vault, ())
@@ -94,15 +95,16 @@ class SimulatedVaultObjects:
             self._perhaps_fail()
             if one.object_type == object_type:
                 found.append(_listed(one, with_version=False))
+        names = {one.name for one in found}
+        if object_type is not ObjectType.CERTIFICATE:
+            own = [one for one in self._objects if one.object_type == ObjectType.CERTIFICATE and one.name not in names]
+            found += [replace(_listed(one, with_version=False), managed=True) for one in own]
         return ObjectsPage(found)
 
     def versions(self, object_type: ObjectType, name: str) -> list[ObjectProperties]:
         self._perhaps_fail()
-        return [
-            _listed(one, with_version=True)
-            for one in self._objects
-            if (one.object_type, one.name) == (object_type, name.casefold())
-        ]
+        found = [one for one in self._objects if (one.object_type, one.name) == (object_type, name.casefold())]
+        return [each for one in found for each in (_listed(one, with_version=True), _earlier(one))]
 
     @property
     def _objects(self) -> list[SweptObject]:
@@ -112,7 +114,10 @@ class SimulatedVaultObjects:
     def _perhaps_fail(self) -> None:
         self._simulation.pause()
         rate = self._disturbances.rates.vaults / 6
-        fault = self._disturbances.happens("sweep", rate, ("unreachable", "forbidden", "slow"))
+        fault = self._disturbances.happens("sweep", rate, ("unreachable", "forbidden", "slow", "throttled"))
+        if fault == "throttled":
+            waits = self._disturbances.rng.choice((1, 5, 40))
+            raise TryLaterError(Reason.VAULT_THROTTLED, "The vault asks to wait.", retry_after=waits)
         if fault == "unreachable":
             raise TryLaterError(Reason.VAULT_UNREACHABLE, "The vault does not answer.")
         if fault == "forbidden":
@@ -285,11 +290,17 @@ def _listed(one: SweptObject, *, with_version: bool) -> ObjectProperties:
     return ObjectProperties(
         name=one.name,
         enabled=one.enabled,
-        created_at=one.created_at,
-        updated_at=one.created_at,
+        created_at=one.created_at.replace(microsecond=0),
+        updated_at=one.created_at.replace(microsecond=0),
         version=one.version if with_version else "",
         expires_at=one.expires_at,
     )
+
+
+def _earlier(one: SweptObject) -> ObjectProperties:
+    """A version of long before, which the list of versions puts behind the current one."""
+    created_at = (one.created_at - timedelta(days=400)).replace(microsecond=0)
+    return ObjectProperties(one.name, one.enabled, created_at, created_at, "0" * 32)
 
 
 def _instance(instance_id: str, record: SimulatedRecord, account: str, region: str) -> dict[str, Any]:
