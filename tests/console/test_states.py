@@ -23,7 +23,7 @@ def test_offline_is_said_and_what_was_read_stays(screen: Watched) -> None:
     assert rows > 5
     screen.page.context.set_offline(True)
     screen.page.wait_for_selector(".offline[role=alert]")
-    screen.page.get_by_role("button", name="Read anew").click()
+    screen.page.get_by_role("button", name="Read again").click()
     problem = screen.page.locator(".problem")
     problem.wait_for()
     assert "cannot be reached" in problem.inner_text()
@@ -148,7 +148,7 @@ def test_a_reader_sees_nothing_that_writes(screen: Watched) -> None:
     for place in ("tickets", "assets", "users", "imports", "sweeps", "quarantine"):
         screen.open(place, "reader")
         names = screen.page.locator("main button").all_inner_texts()
-        assert set(names) <= {"Read anew", "Read more", "Apply"}, place
+        assert set(names) <= {"Read again", "Read more", "Apply"}, place
     screen.open("overview", "reader")
     assert screen.page.get_by_role("link", name="Audit trail").count() == 0
     assert {method for method, _ in screen.calls} == {"GET"}

@@ -1,4 +1,4 @@
-// Reading for screens: one thing, or a list page by page. What was shown stays while it is read anew.
+// Reading for screens: one thing, or a list page by page. What was shown stays while it is read again.
 
 import { Refusal, read } from "./api.js";
 import { useEffect, useRef, useState } from "./vendor/preact-htm.js";

@@ -132,7 +132,7 @@ function Screen({ screen, place, me }) {
     screen.load().then((found) => setModule(() => found.default), setFailed);
   }, [screen]);
   if (error) return html`<h1>${screen.title}</h1><${Problem} error=${error} again=${reset} />`;
-  if (failed) return html`<h1>${screen.title}</h1><${Problem} error=${new Refusal({ status: 0, reason: "offline", title: "The screen could not be loaded", remedy: "Check the network, or load the page anew: the desk may have a new release." })} again=${() => location.reload()} />`;
+  if (failed) return html`<h1>${screen.title}</h1><${Problem} error=${new Refusal({ status: 0, reason: "offline", title: "The screen could not be loaded", remedy: "Check the network, or load the page again: the desk may have a new release." })} again=${() => location.reload()} />`;
   if (!module) return html`<p class="faint" role="status">Opening …</p>`;
   return html`<${module} place=${place} me=${me} />`;
 }

@@ -50,7 +50,7 @@ export function Badge({ word, label }) {
  */
 export function Problem({ error, again }) {
   if (!error) return null;
-  const problem = error instanceof Refusal ? error.problem : { title: "The console failed", detail: String(error?.message || error), remedy: "Load the page anew.", reason: "console", faults: [], status: -1 };
+  const problem = error instanceof Refusal ? error.problem : { title: "The console failed", detail: String(error?.message || error), remedy: "Load the page again.", reason: "console", faults: [], status: -1 };
   const wait = error instanceof Refusal && error.mayPass;
   return html`<div class="problem" role="alert">
     <strong>${problem.title || words(problem.reason)}</strong>

@@ -90,5 +90,5 @@ export function Table({ caption, columns, pages, keyOf, chosen, choose, children
   <p class="foot">${items.length.toLocaleString()} shown${pages.next ? " so far" : ""}.
     ${pages.asOf && html` As of <${Moment} at=${pages.asOf} />.`}
     ${pages.next && !pages.busy && html` <button type="button" onClick=${pages.more}>Read more</button>`}
-    ${" "}<button type="button" onClick=${pages.again}>Read anew</button></p>`;
+    ${" "}<button type="button" onClick=${pages.again}>Read again</button></p>`;
 }
