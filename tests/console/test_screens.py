@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from lab.desk import ROOT, Desk
+from shared.tickets.domain.model import TicketKind
 from tests.console.conftest import Watched, watching
 
 SCREENS = (
@@ -94,3 +95,8 @@ def test_every_screen_of_the_console_is_looked_at_here() -> None:
     text = (ROOT / "functions" / "console" / "web" / "screens.js").read_text("utf-8")
     names = {line.split(":")[0].strip() for line in text.splitlines() if "load: () => import(" in line}
     assert names == {*SCREENS, "object", "ticket", "asset", "user", "run", "sweep"}, json.dumps(sorted(names))
+
+
+def test_every_kind_of_ticket_can_be_filtered_by() -> None:
+    text = (ROOT / "functions" / "console" / "web" / "screens" / "tickets.js").read_text("utf-8")
+    assert [kind for kind in TicketKind if f'"{kind}"' not in text] == []

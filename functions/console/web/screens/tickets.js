@@ -13,12 +13,18 @@ import { html, useState } from "../vendor/preact-htm.js";
 export const STATUSES = ["open", "in_progress", "on_hold", "resolved", "closed"];
 export const PRIORITIES = ["low", "medium", "high", "critical"];
 
+/** What a ticket can stand for; the last ones are the desk's own. */
+const KINDS = [
+  "new_version", "expiry", "no_expiry_date", "access_policy", "admin_grant", "import_withheld", "import_failing", "sweep_failing", "quarantine",
+  "dead_letters", "poison_messages", "queue_stuck", "settings_unreadable", "secret_expiring", "token_expiring", "outbox_failing",
+];
+
 /** @type {import("../filters.js").Filter[]} */
 const FILTERS = [
   { name: "q", label: "Search", hint: "Beginnings of names, numbers, ids" },
   { name: "state", label: "State", choices: ["finished", "all"], none: "Open" },
   { name: "priority", label: "Priority", choices: ["critical", "high", "medium", "low"] },
-  { name: "kind", label: "Kind", choices: ["new_version", "expiry", "no_expiry_date", "access_policy", "admin_grant"] },
+  { name: "kind", label: "Kind", choices: KINDS },
   { name: "order", label: "Order", choices: ["newest", "expiry"], none: "Usual" },
   { name: "snoozed", label: "Snoozed", choices: ["show", "only"], none: "Hidden" },
   { name: "scope", label: "Vault or realm", type: "text" },
