@@ -286,8 +286,8 @@ def test_settings_at_fault_elsewhere_keep_no_event_out() -> None:
 def test_two_conditions_with_one_id_are_two_tickets(monkeypatch: pytest.MonkeyPatch) -> None:
     from shared.tickets import transactions
 
-    def short(*parts: object) -> str:
-        return f"KV-00000-0000{'0' * int(str(parts[-1]))}"
+    def short(*parts: object, prefix: str) -> str:
+        return f"{prefix}-00000-0000{'0' * int(str(parts[-1]))}"
 
     monkeypatch.setattr(transactions, "ticket_id", short)
     desk = Desk()
