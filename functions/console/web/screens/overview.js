@@ -23,6 +23,8 @@ export default function Overview({ me }) {
   const summary = useRead("summary", {}, 60);
   // Of all customers, and so not for whoever is limited to some.
   const ready = useRead(me.customers ? "" : "/api/health/ready", {}, 120);
+  // What is wrong with the desk itself is a ticket too, and ends when it is over.
+  const own = useRead(me.customers ? "" : "tickets", { object_type: "desk", limit: 10 }, 60);
   const urgent = useRead("tickets", { priority: "critical,high", limit: 8 }, 60);
   const { data } = summary;
   return html`<h1>Overview</h1>
@@ -36,7 +38,7 @@ export default function Overview({ me }) {
         <${Bars} what="object" of=${BANDS.map(([name, label, tone]) => ({ label, number: data.objects[name], tone }))} />
         <p><a href=${linkTo("timeline")}>The timeline of expiries</a></p>
       </section>`}
-      ${!me.customers && html`<${Hand} ready=${ready} runs=${data?.runs || []} />`}
+      ${!me.customers && html`<${Hand} ready=${ready} own=${own} />`}
       <section><h2>Most urgent</h2>
         <${Problem} error=${urgent.error} />
         ${urgent.data && (urgent.data.items.length ? html`<ul class="feed">${urgent.data.items.map(ticketLine)}</ul>` : html`<${Empty}>No open ticket is critical or high.</${Empty}>`)}
@@ -48,21 +50,20 @@ export default function Overview({ me }) {
 }
 
 /**
- * What does not end by itself.
- * @param {{ready: any, runs: any[]}} given
+ * What is wrong with the desk itself: its own tickets, and what readiness says now.
+ * @param {{ready: any, own: any}} given
  */
-function Hand({ ready, runs }) {
+function Hand({ ready, own }) {
   const problem = ready.error?.problem;
   // Readiness answers 503 with its parts when the desk cannot work.
   const parts = (ready.data?.items || problem?.items || []).filter((/** @type {any} */ part) => part.state !== "ready");
-  const warned = runs.filter((run) => run.warning || ["failed", "partly_failed", "withheld"].includes(run.status));
-  const nothing = !parts.length && !warned.length && ready.data;
+  const tickets = own.data?.items || [];
   return html`<section><h2>Needs somebody's hand</h2>
     ${!ready.data && !problem?.items && html`<${Problem} error=${ready.error} again=${ready.again} /><${Busy} busy=${ready.busy} />`}
-    ${nothing && html`<${Empty}>Nothing. Vaults, queues, imports and settings are as they should be.</${Empty}>`}
+    ${!parts.length && !tickets.length && ready.data && own.data && html`<${Empty}>Nothing. Vaults, queues, imports and settings are as they should be.</${Empty}>`}
     <ul class="feed">
+      ${tickets.map(ticketLine)}
       ${parts.map((/** @type {any} */ part) => html`<li><${Badge} word=${part.state} /> <a href=${linkTo("health")}><${Text} text=${part.name} /></a>: <${Text} text=${part.message} /></li>`)}
-      ${warned.map((run) => html`<li><${Badge} word=${run.status || "degraded"} /> <a href=${run.run ? linkTo("run", run.run) : linkTo("imports")}><${Text} text=${`${kindName(run.kind)} ${run.name}`} /></a> ${run.warning && html`<${Text} text=${run.warning} />`}</li>`)}
     </ul></section>`;
 }
 

@@ -38,9 +38,9 @@ export default function Run({ place, me }) {
       <section><h2>About it</h2><${Facts} of=${facts(run)} /></section></div>
     ${works && done && html`<div class="row">
       ${run.mode === "preview" && html`<button type="button" class="main" onClick=${() => setAsking("apply")}>Start exactly this plan</button>`}
-      ${run.mode !== "preview" && held > 0 && html`<button type="button" class="danger" onClick=${() => setAsking("confirm")}>Confirm ${count(held, "deactivation")}</button>`}
+      ${run.mode !== "preview" && held > 0 && html`<button type="button" class="danger" onClick=${() => setAsking("confirm")}>Confirm ${count(held, "withheld change")}</button>`}
       <button type="button" onClick=${() => start(run.kind, run.name, { mode: "preview" })}>Preview again</button></div>`}
-    ${held > 0 && html`<p><${Badge} word="held_back" label="A brake holds" /> ${count(held, "record")} would be taken away, and stay as they are until somebody confirms it.</p>`}
+    ${held > 0 && html`<p><${Badge} word="withheld" label="A guard holds something back" /> ${count(held, "change")} would take something away. They wait until somebody confirms them, or the source shows everything again.</p>`}
     <h2>${run.mode === "preview" ? "The plan" : "What went wrong"}</h2>
     <${Plan} place=${place} path=${path} ready=${done} />
     <${Parts} path=${path} done=${done} />
@@ -118,9 +118,9 @@ function Confirm({ run, mode, number, close }) {
     if (takes && String(values.get("number")).trim() !== String(number)) throw new Error(`The number is ${number}.`);
     await start(run.kind, run.name, { mode, run_id: run.id });
   };
-  return html`<${Dialog} title=${mode === "confirm" ? `Deactivate ${count(number, "record")}?` : `Start exactly this plan?`} close=${close}>
-    <p>${mode === "confirm" ? "Each is proved again before it is deactivated." : `It makes ${count(number, "change")}. What changed since the preview is left alone.`}</p>
-    <${Form} act=${act} label=${mode === "confirm" ? "Deactivate" : "Start"} danger=${takes} cancel=${close}>
+  return html`<${Dialog} title=${mode === "confirm" ? `Carry out ${count(number, "withheld change")}?` : `Start exactly this plan?`} close=${close}>
+    <p>${mode === "confirm" ? "The source is read again, and what is still gone is deactivated or emptied." : `It makes ${count(number, "change")}. What changed since the preview is left alone.`}</p>
+    <${Form} act=${act} label=${mode === "confirm" ? "Carry them out" : "Start"} danger=${takes} cancel=${close}>
       ${takes && html`<${Field} label=${`Type ${number} to confirm`} name="number" inputmode="numeric" required autofocus />`}
     </${Form}></${Dialog}>`;
 }
