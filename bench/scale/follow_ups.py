@@ -1,9 +1,10 @@
-"""What follows from changes: the outbox's timer and queue bring the index to what was written, in truth or after it."""
+"""What follows from changes: the outbox's timer and queue bring the index and the counts to what was written, in truth
+or after it."""
 
 import json
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -12,8 +13,14 @@ from bench.scale.engine import Call, Engine
 from bench.scale.host import Message
 from bench.scale.storage import Storage
 from bench.table_store import Partition
+from shared.counts.cells import ACTIVE, RECORD, Counts
+from shared.counts.levels import STALE
+from shared.counts.partition_row import columns_of
+from shared.counts.trees import Node, share_of
 from shared.outbox.gathered import LATER, MARKED, SETTLED, MarkedPartition, Marker, MarkersMessage
-from shared.storage.names import ASSETS_TABLE, OUTBOX_QUEUE, OUTBOX_TABLE, TICKETS_TABLE
+from shared.storage.names import ASSETS_TABLE, INDEX_TABLE, OUTBOX_QUEUE, OUTBOX_TABLE, TICKETS_TABLE
+from shared.storage.rows import Row
+from shared.text import escape_key
 
 TIMER = "follow_marked_partitions"
 _EVERY = 60.0
@@ -40,9 +47,20 @@ class FollowUps:
         self.make: Callable[[str], None] = lambda _: None
         # When each partition changed last that nobody has carried out since.
         self._waiting: dict[MarkedPartition, float] = {}
+        self._share = 0
         self._next = _EVERY
         # After how many seconds the index had followed, for each partition.
         self.lags: list[float] = []
+
+    def settle_counts(self, partitions: Iterable[str], site: str) -> None:
+        """The counts above these partitions of records, as yesterday left them."""
+        self._share = share_of(site)
+        counts: Counts = {(RECORD, site, "server", ACTIVE): 600}
+        index = self._storage.store.tables.setdefault(INDEX_TABLE, {})
+        for partition in partitions:
+            node = Node.above(ASSETS_TABLE, partition, self._share)
+            row = Row(node.children, escape_key(partition), {"scope": partition, **columns_of(counts)})
+            index.setdefault(node.children, Partition()).put(row.row_key, _entity(row))
 
     def note(self, table: str, partition: str, *, marked: bool) -> None:
         """Something changed there. Unless it is `marked` already, it is marked here."""
@@ -55,7 +73,9 @@ class FollowUps:
         """The outbox's timer, each minute while there is something to do or to look at; `due` is when anything else
         happens."""
         if due is None:
-            if any(self._rows(MARKED + table) for table in (ASSETS_TABLE, TICKETS_TABLE)):
+            stale = self._storage.store.tables.get(INDEX_TABLE, {}).get(STALE)
+            marked = any(self._rows(MARKED + table) for table in (ASSETS_TABLE, TICKETS_TABLE))
+            if marked or (stale is not None and stale.rows):
                 due = self._next
             elif settled := self._rows(SETTLED):
                 # Their keys begin with their moments.
@@ -96,7 +116,9 @@ class FollowUps:
     def settle(self, message: Message) -> None:
         now = self._engine.now()
         for marker in _markers_of(message):
-            self._is_done(marker.place)
+            if marker.place in self._waiting:
+                self._is_done(marker.place)
+                self._stale(marker.place.partition)
             self._storage.store.tables.get(ASSETS_TABLE, {}).pop(marker.place.partition, None)
             if marker.at + _SETTLES_AFTER > now:
                 continue
@@ -127,9 +149,15 @@ class FollowUps:
         return found.rows if found is not None else {}
 
     def _put(self, marker: Marker) -> None:
-        entity = {**json.loads(marker.row.entity), "odata.etag": 'W/"made-up"'}
         partitions = self._storage.store.tables.setdefault(OUTBOX_TABLE, {})
-        partitions.setdefault(marker.row.partition_key, Partition()).put(marker.row_key, entity)
+        partitions.setdefault(marker.row.partition_key, Partition()).put(marker.row_key, _entity(marker.row))
+
+    def _stale(self, partition: str) -> None:
+        """What stands above the counts of a partition is to be summed up anew."""
+        node = Node.above(ASSETS_TABLE, partition, self._share)
+        row = Row(STALE, f"{node.level}|{node.children}", {"children": node.children})
+        index = self._storage.store.tables.setdefault(INDEX_TABLE, {})
+        index.setdefault(STALE, Partition()).put(row.row_key, _entity(row))
 
     def _remove(self, marker: Marker) -> None:
         partition = marker.row.partition_key
@@ -140,6 +168,10 @@ class FollowUps:
 def _markers_of(message: Message) -> tuple[Marker, ...]:
     content = json.loads(message.text) if message.queue == OUTBOX_QUEUE else {}
     return MarkersMessage.parse(content).markers if "markers" in content else ()
+
+
+def _entity(row: Row) -> Mapping[str, Any]:
+    return {**json.loads(row.entity), "odata.etag": 'W/"made-up"'}
 
 
 def _is_waiting(partition: Partition | None) -> bool:

@@ -1,16 +1,15 @@
 """Searches among the instances of a fleet, by the real code; the index has what the product makes of them."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from bench.scale.capacity import Processor
-from bench.scale.clouds import account_id
 from bench.scale.engine import Engine
 from bench.scale.follow_ups import FollowUps
-from bench.scale.parts import REGIONS, Fleet
+from bench.scale.parts import Fleet
 from bench.scale.storage import Storage
 from bench.table_store import Partition
 from lab.emulators.ec2.records import Generated, Record
@@ -52,7 +51,7 @@ class Searches:
 
     def play(self) -> list[Searched]:
         """Each with a worker that has asked before."""
-        records = [(place, self._record(*place)) for place in self._places()]
+        records = [(place, self._record(*place)) for place in self._fleet.places()]
         rows = [_row(*place, record) for place, record in records]
         for row in rows:
             self._follow_ups.note(ASSETS_TABLE, row.partition_key, marked=False)
@@ -68,12 +67,6 @@ class Searches:
 
     # Within
 
-    def _places(self) -> Iterator[tuple[str, str]]:
-        for number in range(1, self._fleet.accounts + 1):
-            for region in REGIONS:
-                if self._fleet.count_of(account_id(number), region):
-                    yield account_id(number), region
-
     def _record(self, account: str, region: str) -> Record:
         count = self._fleet.count_of(account, region)
         generated = Generated(account, region, count)
@@ -82,7 +75,8 @@ class Searches:
     def _search(self, what: str, words: str, rows: list[Row]) -> Searched:
         first = escape_key(search_words(words).first)
         store = self._storage.store
-        index = store.tables[INDEX_TABLE] = {}
+        index: dict[str, Partition] = {}
+        store.tables[INDEX_TABLE] = index
         store.tables[ASSETS_TABLE] = {}
         begins = 0
         for row in rows:
