@@ -101,11 +101,18 @@ def test_no_step_fans_out_more_than_it_may_and_the_oldest_come_first() -> None:
     estate.now += timedelta(hours=1)
     _, messages = estate.sweeps.start(None, "kim")
     sent_for: list[str] = []
+    waited = 0
     while messages:
         sent = estate.sweeps.do(messages.pop(0))
         assert len(sent) <= 201
         sent_for += [json.loads(one)["vault"] for one in sent if "vault" in json.loads(one)]
         messages += [one for one in sent if "vault" not in json.loads(one)]
+        # What follows a full step waits, so that the queue is not sent more than it takes.
+        assert [seconds for _, seconds in estate.worker.later] == [5.0] * len(estate.worker.later)
+        waited += len(estate.worker.later)
+        messages += [text for text, _ in estate.worker.later]
+        estate.worker.later.clear()
+    assert waited == sum(count >= 200 for count in Counter(map(lane_of, names(1_700))).values()) > 0
     assert sorted(sent_for) == names(1_700)
     tried = {vault.name for vault in estate.sweeps.vaults.page(1_000, None)[0] if vault.tried_at}
     for lane in range(8):

@@ -49,6 +49,8 @@ logger = logging.getLogger(__name__)
 
 # A step sends a message a vault, and the host sends them one after the other.
 FANNED_OUT_AT_ONCE = 200
+# Of each lane. A queue takes 2,000 messages a second, and a vault is three: sent, fetched and deleted.
+_FANNED_OUT_A_SECOND = 40
 REGISTERED_AT_ONCE = 500
 # So often a vault may ask to wait before the type that it throttles is given up for this sweep.
 _WAITS = 6
@@ -233,8 +235,14 @@ class Sweeps:
     def _fan_out(self, sweep: Sweep, lane: int, after: str) -> list[str]:
         due = self.vaults.due(lane, sweep.started_at, FANNED_OUT_AT_ONCE, after)
         messages = [message_text(sweep, vault=name) for _, name in due]
-        # A page of storage may be short before the end.
-        return [*messages, message_text(sweep, lane=lane, after=due[-1][0])] if due else messages
+        if not due:
+            return messages
+        following = message_text(sweep, lane=lane, after=due[-1][0])
+        if len(due) < FANNED_OUT_AT_ONCE:
+            # A page of storage may be short before the end.
+            return [*messages, following]
+        self._later(following, len(due) / _FANNED_OUT_A_SECOND)
+        return messages
 
     def _sweep_vault(self, sweep: Sweep, vault: str, text: str) -> list[str]:
         known = self.vaults.find(vault)
