@@ -235,13 +235,11 @@ class Sweeps:
     def _fan_out(self, sweep: Sweep, lane: int, after: str) -> list[str]:
         due = self.vaults.due(lane, sweep.started_at, FANNED_OUT_AT_ONCE, after)
         messages = [message_text(sweep, vault=name) for _, name in due]
-        if not due:
-            return messages
-        following = message_text(sweep, lane=lane, after=due[-1][0])
+        # A page of storage may be short before the end.
+        following = [message_text(sweep, lane=lane, after=key) for key, _ in due[-1:]]
         if len(due) < FANNED_OUT_AT_ONCE:
-            # A page of storage may be short before the end.
-            return [*messages, following]
-        self._later(following, len(due) / _FANNED_OUT_A_SECOND)
+            return [*messages, *following]
+        self._later(following[0], len(due) / _FANNED_OUT_A_SECOND)
         return messages
 
     def _sweep_vault(self, sweep: Sweep, vault: str, text: str) -> list[str]:
@@ -329,10 +327,8 @@ class Sweeps:
         if sweep.ended is not None:
             return SweepProgress(sweep, sweep.ended, sweep.state)
         count = self.vaults.count(sweep.id)
-        if sweep.vaults:
-            finished = count.done >= len(sweep.vaults)
-        else:
-            finished = sweep.registered and not self.vaults.some_due(sweep.started_at, 1)
+        all_tried = sweep.registered and not self.vaults.some_due(sweep.started_at, 1) if not sweep.vaults else False
+        finished = all_tried or 0 < len(sweep.vaults) <= count.done
         return SweepProgress(sweep, count, FINISHED if finished else RUNNING)
 
     def _page(self, size: int, after: str | None) -> tuple[list[Sweep], str | None]:
