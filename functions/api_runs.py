@@ -60,7 +60,7 @@ def declare_start(blueprint: func.Blueprint, source: RegisteredSource) -> Any:
     )
     @named(
         f"start_{source.name}_import",
-        "`mode` says what: a `preview`, an `import`, to `apply` a preview, or to `confirm` what a brake held back. "
+        "`mode` says what: a `preview`, an `import`, to `apply` a preview, or to `confirm` what was withheld. "
         "Follow it by its run.",
     )
     def start(req: func.HttpRequest, messages: QueueMessages) -> func.HttpResponse:
@@ -190,8 +190,8 @@ def list_run_parts(req: func.HttpRequest) -> func.HttpResponse:
     refusals=[PAGED, UNKNOWN],
 )
 def list_run_errors(req: func.HttpRequest) -> func.HttpResponse:
-    """Failed parts first, then records that could not be imported, were withheld by the brake, or changed since the
-    preview. A page may be short, even empty, while `next` says that there is more."""
+    """Failed parts first, then records that could not be imported, were withheld, or changed since the preview.
+    A page may be short, even empty, while `next` says that there is more."""
     items, following = bootstrap.run_reports().errors(req.route_params["id"], *page_asked(req))
     return answer(200, {"items": items, "next": following})
 

@@ -17,9 +17,10 @@ class StartImport(Body):
 
     mode: Literal["preview", "import", "apply", "confirm"] = Field(
         description="`preview` writes nothing but its plan. `import` writes, and deactivates nothing. `apply` writes "
-        "exactly the plan of a preview. `confirm` deactivates what a brake held back."
+        "exactly the plan of a preview. `confirm` reads the source again, and takes away what was withheld and is "
+        "still gone: records and values."
     )
-    run_id: RunId = Field(description="For `apply`: a finished preview. For `confirm`: a run whose brake held.")
+    run_id: RunId = Field(description="For `apply`: a finished preview. For `confirm`: a run that withheld something.")
     as_scheduled: StrictBool = Field(default=False, description="Preview what the scheduled import would do.")
 
     @model_validator(mode="after")

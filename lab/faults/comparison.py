@@ -8,6 +8,7 @@ from lab.faults.histories import HISTORY
 from lab.faults.operator_access import OPERATOR
 from lab.faults.scenario import REALM_ID, Scenario
 from shared.counts.partition_row import COUNTS_ROW
+from shared.imports.runs.readings import READING
 from shared.outbox.gathered import LATER
 from shared.records.history import is_history
 from shared.records.model import MANUAL_PARTITION
@@ -133,8 +134,8 @@ def _comparable(scenario: Scenario, tables: MemoryTables) -> dict[str, Rows]:
             _key(key): {c: value for c, value in values.items() if c not in dropped and not is_history(c)}
             for key, values in rows.items()
             # Histories are held against their records instead: their steps differ where one import did two days' work.
-            # Counts are held against what they count, in each play by itself.
-            if not key[1].startswith((HISTORY, "h:", LATER, COUNTS_ROW))
+            # Counts, and how a part was read, are held against the records, in each play by itself.
+            if not key[1].startswith((HISTORY, "h:", LATER, COUNTS_ROW, READING))
             # A writer that died leaves its guard of what it was about to name: it counts for minutes.
             if not (table == SETTINGS_TABLE and key[1].startswith("g:"))
         }

@@ -27,6 +27,7 @@ from lab.faults.logs import KeptLogs
 from lab.faults.operators import Operators
 from lab.faults.people import People
 from lab.faults.promises import applied_as_shown, deletion_faults, grant_faults, undisturbed_faults
+from lab.faults.reading_checks import reading_faults
 from lab.faults.scenario import BEGINS, Scenario
 from lab.faults.scenario_generator import make_scenario
 from lab.faults.secret_rotation import PLANTED_SECRETS
@@ -152,7 +153,7 @@ def play(scenario: Scenario, seed: int, disturbances: Disturbances, *, workers: 
             changed_at=[*scenario.turning_points(), *changes.changed_at],
         )
     )
-    findings += index_faults(tables) + counts_faults(tables) + audit_faults(scenario, tables)
+    findings += index_faults(tables) + counts_faults(tables) + reading_faults(tables) + audit_faults(scenario, tables)
     findings += people.lost_notes() + applied_as_shown(scenario, tables, operators.applied)
     findings += grant_faults(scenario, tables) + deletion_faults(scenario, tables)
     findings += [f"left undone: {left}" for left in [*host.left(), *container.blobs]]
