@@ -11,6 +11,8 @@ from shared.storage.names import ASSETS_TABLE, RUNS_TABLE, USERS_TABLE
 from shared.storage.rows import Row
 
 _MOST_SHOWN = 5
+# More than any scenario has parts.
+_MOST_TOLD = 1_000
 
 
 def reading_faults(tables: MemoryTables) -> list[str]:
@@ -22,7 +24,7 @@ def reading_faults(tables: MemoryTables) -> list[str]:
 def _faults(tables: MemoryTables, table: str) -> Iterator[str]:
     readings = Readings(tables.table(RUNS_TABLE))
     rows = tables.table(table).rows
-    told = {(one.kind, one.document, one.part) for one in readings.told(size=len(rows) + 1)}
+    told = {(one.kind, one.document, one.part) for one in readings.told(size=_MOST_TOLD)}
     active = {row.partition_key for row in rows.values() if row.row_key < HISTORY and _is_active(tables, table, row)}
     read = {key[0]: row for key, row in rows.items() if key[1] == READING}
     for partition_key in sorted(active - read.keys() - {MANUAL_PARTITION}):
