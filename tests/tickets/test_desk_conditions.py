@@ -213,8 +213,27 @@ def _tables(reports: Sequence[ConditionReport]) -> dict[Any, Any]:
 def test_any_order_and_repetition_of_reports_ends_in_the_same_tables(
     reports: list[ConditionReport], data: st.DataObject
 ) -> None:
-    shuffled = data.draw(st.permutations([*reports, *reports]))
-    assert _tables(shuffled) == _tables(reports)
+    # The timer tells again what stands: an end that was no news when it came may be one after what came late.
+    shuffled = [*data.draw(st.permutations([*reports, *reports])), *data.draw(st.permutations(reports))]
+    assert _tables(shuffled) == _tables([*reports, *reports])
+
+
+def test_what_is_over_and_told_again_writes_nothing_and_never_takes_a_reopened_ticket_away() -> None:
+    desk = _reported(_failing(0, 0), _over(1))
+    [ticket] = desk.tickets()
+    desk.settle()
+    ticket_id = str(ticket["ticket_id"])
+    desk.editor(lambda: _hours(2)).change(ticket_id, {"status": "open"}, by="kim", if_match="*")
+    stored = dict(desk.tables.contents())  # type: ignore[attr-defined] # in memory
+    for number in range(20):
+        _reported(_over(3 + number / 4), desk=desk)
+    assert desk.tables.contents() == stored  # type: ignore[attr-defined] # in memory
+    [kept] = desk.tickets()
+    assert (kept["ticket_id"], kept["status"]) == (ticket_id, "open")
+    # And it begins again at a moment before the last of those.
+    _reported(_failing(3.1, 3.1), desk=desk)
+    [again] = desk.tickets()
+    assert (again["status"], again["opened_at"]) == ("open", _hours(3.1))
 
 
 def test_a_kill_at_any_call_and_a_repetition_end_in_the_tables_of_one_clean_report() -> None:

@@ -1,7 +1,8 @@
 """What was reported of the desk's own conditions: the same in whatever order and how often. Pure.
 
-Of each beginning the latest report is kept, and of each end. They stand in the order of the moments that they speak of,
-and the last one decides.
+Of each beginning the latest report is kept, and of what is over the first one after it: what is over and told again
+is no news. They stand in the order of the moments that they speak of, and the last one decides. What comes late, and
+speaks of a moment before an end that was no news, is put right when the timer tells that end again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,11 +32,14 @@ class ConditionSpell:
 
 
 def reports_with(reports: Reports, report: ConditionReport) -> Reports:
-    """The reports with one more."""
+    """The reports with one more; the same ones where it is no news."""
     kept = {(one.since, one.holds): one for one in reports.get(report.kind, ())}
     key = (report.since, report.holds)
     kept[key] = max(kept.get(key, report), report, key=_order)
-    return {**reports, report.kind: tuple(sorted(kept.values(), key=_order)[-_MOST_REPORTS:])}
+    told = sorted(kept.values(), key=_order)
+    # So the last one that holds is among the last two, and no number of ends takes its place.
+    news = [one for was, one in zip([None, *told], told, strict=False) if one.holds or was is None or was.holds]
+    return {**reports, report.kind: tuple(news[-_MOST_REPORTS:])}
 
 
 def spells_of(reports: Sequence[ConditionReport]) -> list[ConditionSpell]:
