@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TypeVar
 from zlib import crc32
 
-from shared.conditions import ConditionKind, ConditionReport, Conditions, over
+from shared.conditions import ConditionKind, ConditionReport, Conditions, over, slot_of
 from shared.errors import DeskbridgeError
 from shared.overview.condition_looks import Look
 from shared.tickets.desk.lists import TicketLists, TicketQuery
@@ -46,6 +46,8 @@ class ConditionChecks:
 
     def prove(self) -> None:
         """One turn. A look that fails ends nothing, and stops no other."""
+        # What comes after a look, or in the same five minutes, must count as later than an end that the look told.
+        began = slot_of(self._now())
         found: dict[tuple[str, str], ConditionReport] = {}
         complete: set[ConditionKind] = set()
         for look in self._looks:
@@ -65,7 +67,7 @@ class ConditionChecks:
             if known is None and kind not in complete:
                 asked.append((kind, about))
             elif known is None or not known.holds:
-                self._conditions.report(known or over(kind, about, self._now()))
+                self._conditions.report(known or over(kind, about, began))
         for kind, about in self._some(asked, _ASKED_ONE_BY_ONE):
             self._prove_one(kind, about)
 

@@ -12,6 +12,7 @@ from shared.overview.condition_checks import ConditionChecks
 from shared.overview.condition_looks import Look, asking, sweep_look
 from shared.reasons import Reason
 from shared.tickets.inbound.desk_conditions import DeskConditions
+from shared.tickets.inbound.quarantine import Quarantine
 from shared.vaults.credentials import VaultCredentials
 from shared.vaults.documents.credential_stores import CredentialStore
 from shared.vaults.documents.vault_addresses import SecretAddress
@@ -138,6 +139,34 @@ def test_a_look_that_fails_ends_nothing_and_stops_no_other() -> None:
     assert told.holding() == [("queues/sweeps", "queue_stuck")] * len(told.reports)
     ConditionChecks(told, [Look("queues", list, kinds)], estate.desk.lists, lambda *_: report, lambda: NOW).prove()
     assert [one.holds for one in told.reports][-1] is False
+
+
+def test_what_comes_just_after_an_end_opens_the_ticket_again() -> None:
+    estate, conditions = _estate(1)
+    begin = NOW.replace(minute=1)
+    desk, now = estate.desk, [begin]
+    quarantine = Quarantine(desk.tables.table("quarantine"), lambda: now[0], conditions=conditions)
+    item = quarantine.keep({"odd": 1}, Reason.EVENT_NOT_READABLE, "It is odd.")
+    desk.settle()
+    quarantine.remove(quarantine.get(item))
+    now[0] = begin + timedelta(minutes=15)
+
+    def kept() -> list[ConditionReport]:
+        found = quarantine.newest()
+        # Looks take their time.
+        now[0] += timedelta(minutes=6)
+        return [] if found is None else [found]
+
+    look = Look("the quarantine", kept, frozenset({ConditionKind.QUARANTINE}))
+    checks = ConditionChecks(conditions, [look], desk.lists, lambda *_: pytest.fail("asked"), lambda: now[0])
+    checks.prove()
+    [ended] = [row for row in desk.tickets() if row["kind"] == "quarantine"]
+    assert ended["status"] == "resolved"
+    # After the look, and before its end was told: in the same five minutes as the look.
+    now[0] = begin + timedelta(minutes=16, seconds=30)
+    quarantine.keep({"odd": 2}, Reason.EVENT_NOT_READABLE, "It is odd.")
+    [again] = [row for row in desk.tickets() if row["kind"] == "quarantine"]
+    assert (again["ticket_id"], again["status"]) == (ended["ticket_id"], "open")
 
 
 def _secret(expires_at: datetime | None) -> SecretValue:

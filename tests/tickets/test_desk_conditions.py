@@ -96,6 +96,12 @@ def test_it_ends_by_itself_and_opens_again_when_it_comes_again() -> None:
     ]
 
 
+def test_what_holds_at_the_moment_of_an_end_holds() -> None:
+    for reports in ([_failing(5, 5), _over(5)], [_over(5), _failing(5, 5)]):
+        desk = _reported(_failing(0, 0), *reports)
+        assert [ticket["status"] for ticket in desk.tickets()] == ["open"]
+
+
 def test_what_goes_on_for_another_reason_is_the_same_ticket_and_news() -> None:
     desk = _reported(_failing(0, 0, "import_partly_failed"))
     [ticket] = desk.tickets()
