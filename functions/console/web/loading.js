@@ -56,11 +56,11 @@ export function useRead(path, parameters = {}, everySeconds = 0) {
  * @param {Parameters} [parameters]
  */
 export function usePages(path, parameters = {}) {
-  const empty = { items: /** @type {any[]} */ ([]), next: /** @type {string | null} */ (null), asOf: "", error: /** @type {any} */ (null), failedAt: "", busy: true };
+  const asked = JSON.stringify([path, parameters]);
+  const empty = { items: /** @type {any[]} */ ([]), next: /** @type {string | null} */ (null), asOf: "", error: /** @type {any} */ (null), failedAt: "", busy: true, of: asked };
   const [state, setState] = useState(empty);
   const [turn, setTurn] = useState(0);
   const stop = useRef(new AbortController());
-  const asked = JSON.stringify([path, parameters]);
   /** @param {string} after @param {any[]} before @param {AbortSignal} signal */
   const load = async (after, before, signal) => {
     setState((now) => ({ ...now, busy: true, error: null }));
@@ -69,7 +69,7 @@ export function usePages(path, parameters = {}) {
       // A page may be empty although there is more: a reader would see nothing and think that this is all.
       for (let tries = 0; !page.items.length && page.next && tries < 20; tries++)
         page = await read(path, { ...parameters, limit: 200, after: page.next }, signal);
-      setState({ items: [...before, ...page.items], next: page.next, asOf: page.as_of || "", error: null, failedAt: "", busy: false });
+      setState({ items: [...before, ...page.items], next: page.next, asOf: page.as_of || "", error: null, failedAt: "", busy: false, of: asked });
     } catch (error) {
       if (!signal.aborted) setState((now) => ({ ...now, error, failedAt: after, busy: false }));
     }
@@ -77,7 +77,8 @@ export function usePages(path, parameters = {}) {
   useEffect(() => {
     stop.current.abort();
     stop.current = new AbortController();
-    setState((now) => ({ ...now, busy: true }));
+    // What another question was answered with must not stand beside this one, nor be gone on with.
+    setState((now) => (now.of === asked ? { ...now, busy: true } : empty));
     load("", [], stop.current.signal);
     return () => stop.current.abort();
   }, [asked, turn]);

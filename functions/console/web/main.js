@@ -45,6 +45,8 @@ function Desk() {
       setLeft("");
     } catch (refused) {
       if (refused instanceof Refusal && refused.problem.status === 401) kept.set("");
+      // Whoever was signed in before is not served under another's name.
+      setMe(null);
       setError(refused);
       throw refused;
     }

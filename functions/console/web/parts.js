@@ -46,12 +46,12 @@ export function Badge({ word, label }) {
 
 /**
  * Why something did not work, and what to do.
- * @param {{error: any, again?: () => void}} given
+ * @param {{error: any, again?: () => void, acts?: boolean}} given acts: somebody asked for it, and has to ask again
  */
-export function Problem({ error, again }) {
+export function Problem({ error, again, acts = false }) {
   if (!error) return null;
   const problem = error instanceof Refusal ? error.problem : { title: "The console failed", detail: String(error?.message || error), remedy: "Load the page again.", reason: "console", faults: [], status: -1 };
-  const wait = error instanceof Refusal && error.mayPass;
+  const wait = !acts && error instanceof Refusal && error.mayPass;
   return html`<div class="problem" role="alert">
     <strong>${problem.title || words(problem.reason)}</strong>
     ${problem.detail && html`<p><${Text} text=${problem.detail} /></p>`}
@@ -138,7 +138,7 @@ export function Form({ act, label, cancel, danger = false, children }) {
   };
   return html`<form onSubmit=${submit} aria-busy=${busy}>
     ${children}
-    <${Problem} error=${error} />
+    <${Problem} error=${error} acts />
     <div class="row"><button type="submit" class=${danger ? "danger" : "main"} aria-disabled=${busy}>${busy ? "Working …" : label}</button>
     ${cancel && html`<button type="button" onClick=${cancel}>Cancel</button>`}</div>
   </form>`;

@@ -1,7 +1,7 @@
 // Events that could not become tickets, and what Event Grid gave up.
 
 import { go, linkTo } from "../address.js";
-import { call } from "../api.js";
+import { Refusal, call } from "../api.js";
 import { size } from "../format.js";
 import { usePages, useRead } from "../loading.js";
 import { Busy, Dialog, Form, Moment, Problem, Text, say } from "../parts.js";
@@ -54,7 +54,7 @@ function One({ id, me }) {
   const [asking, setAsking] = useState(false);
   const replay = async () => {
     const answer = (await call("POST", `${path}/replay`)).data;
-    if (!answer.recorded) throw new Error(answer.message);
+    if (!answer.recorded) throw new Refusal({ status: 0, reason: answer.reason || "", title: "It went into quarantine again", detail: answer.message });
     say("It is recorded.");
     go(linkTo("quarantine"));
   };

@@ -1,6 +1,7 @@
 // One run: how far it is, what it does or would do, record by record, and what to confirm.
 
 import { linkTo } from "../address.js";
+import { Refusal } from "../api.js";
 import { Filters, asked } from "../filters.js";
 import { count, words } from "../format.js";
 import { usePages, useRead } from "../loading.js";
@@ -21,6 +22,7 @@ export default function Run({ place, me }) {
   const path = `runs/${encodeURIComponent(place.id)}`;
   const { data: run, error, busy, again } = useRead(path, {}, open ? 2 : 0);
   const [asking, setAsking] = useState("");
+  const [failed, setFailed] = useState(/** @type {any} */ (null));
   useEffect(() => {
     if (run) setOpen(OPEN.has(run.status));
   }, [run]);
@@ -39,7 +41,8 @@ export default function Run({ place, me }) {
     ${works && done && html`<div class="row">
       ${run.mode === "preview" && html`<button type="button" class="main" onClick=${() => setAsking("apply")}>Start exactly this plan</button>`}
       ${run.mode !== "preview" && held > 0 && html`<button type="button" class="danger" onClick=${() => setAsking("confirm")}>Confirm ${count(held, "withheld change")}</button>`}
-      <button type="button" onClick=${() => start(run.kind, run.name, { mode: "preview" })}>Preview again</button></div>`}
+      <button type="button" onClick=${() => start(run.kind, run.name, { mode: "preview" }).catch(setFailed)}>Preview again</button></div>`}
+    <${Problem} error=${failed} acts />
     ${held > 0 && html`<p><${Badge} word="withheld" label="A guard holds something back" /> ${count(held, "change")} would take something away. They wait until somebody confirms them, or the source shows everything again.</p>`}
     <h2>${run.mode === "preview" ? "The plan" : "What went wrong"}</h2>
     <${Plan} place=${place} path=${path} ready=${done} />
@@ -115,7 +118,7 @@ function Confirm({ run, mode, number, close }) {
   const takes = mode === "confirm" || (run.counts.deactivate || 0) > 0;
   /** @param {FormData} values */
   const act = async (values) => {
-    if (takes && String(values.get("number")).trim() !== String(number)) throw new Error(`The number is ${number}.`);
+    if (takes && String(values.get("number")).trim() !== String(number)) throw new Refusal({ status: 0, reason: "", title: "That is not the number", detail: `It is ${number}.` });
     await start(run.kind, run.name, { mode, run_id: run.id });
   };
   return html`<${Dialog} title=${mode === "confirm" ? `Carry out ${count(number, "withheld change")}?` : `Start exactly this plan?`} close=${close}>

@@ -28,6 +28,7 @@ const FILTERS = [
   { name: "order", label: "Order", choices: ["newest", "expiry"], none: "Usual" },
   { name: "snoozed", label: "Snoozed", choices: ["show", "only"], none: "Hidden" },
   { name: "scope", label: "Vault or realm", type: "text" },
+  { name: "object_name", label: "Object", type: "text" },
   { name: "team", label: "Team", type: "text" },
   { name: "assignee", label: "Assignee", type: "text" },
   { name: "site", label: "Site", type: "text" },
@@ -84,7 +85,12 @@ function Bulk({ work, ids, close, done }) {
         if (work === "Note") await call("POST", `tickets/${encodeURIComponent(id)}/notes`, { body: { text } });
         else await call("PATCH", `tickets/${encodeURIComponent(id)}`, { version: "*", body: changeOf(work, text, String(values.get("note") || "")) });
       } catch (error) {
-        if (error instanceof Refusal && error.mayPass) throw error;
+        if (error instanceof Refusal && error.mayPass) {
+          // What is done is done: trying again goes on here, and with those that were refused.
+          setFailed(refused);
+          setLeft([...refused.map((one) => one.id), ...left.slice(index)]);
+          throw error;
+        }
         refused.push({ id, why: error instanceof Error ? error.message : String(error) });
       }
     }

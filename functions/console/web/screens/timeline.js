@@ -42,7 +42,7 @@ export function position(days) {
 export default function Timeline({ place }) {
   // To the day, so that the same list is asked for until tomorrow.
   const until = new Date(Date.now() + 366 * 86400000).toISOString().slice(0, 10);
-  const pages = usePages("objects", { order: "expiry", expires_before: `${until}T00:00:00Z`, ...asked(place, FILTERS) });
+  const pages = usePages("objects", { order: place.parameters.q ? "" : "expiry", expires_before: `${until}T00:00:00Z`, ...asked(place, FILTERS) });
   const dated = pages.items.filter((one) => one.expires_at);
   return html`<h1>Expiry timeline</h1>
     <${Filters} place=${place} filters=${FILTERS} />
