@@ -92,7 +92,7 @@ def test_every_list_of_a_limited_caller_takes_sealed_places_alone(
     _, other = bootstrap.access_tokens().make("of-oak", by="test", role=Role.READER, customers=["oak"])
     for declared in paged:
         what = declared.route.split("/")[1]
-        address = declared.route.removeprefix("v1/").replace("{id}", ids["acorn"][what])
+        address = declared.route.removeprefix("v1/").replace("{id}", ids["acorn"].get(what, ""))
         for token in (plain, "made-up", "A" * 120, ""):
             answer = ask(limited, "GET", f"{address}?after={token}")
             expected = (200, None) if token == "" else (400, "continuation_invalid")

@@ -15,6 +15,7 @@ from shared.storage.rows import Create, Row
 from tests.assets.conftest import Desk
 from tests.assets.moto_ec2 import MotoFleet
 from tests.assets.tenants import tenant
+from tests.outbox.settling import settle
 
 LONDON, IRELAND = "eu-west-2", "eu-west-1"
 
@@ -295,6 +296,8 @@ def test_an_edit_with_faults_names_each_and_changes_nothing(desk: Desk, fleet: M
 def test_types_fields_and_sites_that_assets_bear_cannot_be_removed(desk: Desk, fleet: MotoFleet) -> None:
     _settle(fleet)
     _run(desk)
+    # The index says who bears them, and follows within a minute.
+    settle(bootstrap.gathered_outbox())
     # The tenant names none of them any more; the assets do.
     changes: dict[str, Any] = {"site_rules": [], "asset_type": {"default": "application-server"}}
     mappings = [{"source": "tags.AssetNumber", "field": "asset-number"}]

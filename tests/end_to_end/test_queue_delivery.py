@@ -59,12 +59,12 @@ def test_an_event_by_queue_becomes_a_ticket_and_what_is_no_event_is_quarantined(
     # Of this minute: what comes from the future is quarantined.
     event["eventTime"] = datetime.now(UTC).isoformat()
     deliver(desk, event, event, {"no": "event"})
-    tickets = eventually(lambda: desk.call("GET", "/api/v1/tickets?limit=50")["items"])
+    tickets = eventually(lambda: desk.call("GET", "/api/v1/tickets?limit=50&scope=acorn-vault")["items"])
     assert eventually(lambda: waiting(desk) == 0)
     assert [(ticket["scope"], ticket["object_name"]) for ticket in tickets] == [("acorn-vault", "mail-password")]
     quarantined = eventually(lambda: desk.call("GET", "/api/v1/quarantine")["items"])
     assert [item["reason"] for item in quarantined] == ["event_type_unknown"]
-    assert len(desk.call("GET", "/api/v1/tickets?limit=50")["items"]) == 1
+    assert len(desk.call("GET", "/api/v1/tickets?limit=50&scope=acorn-vault")["items"]) == 1
 
 
 def test_what_is_no_text_no_json_or_no_base64_ends_where_an_operator_looks(desk: Desk) -> None:
