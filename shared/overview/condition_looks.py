@@ -121,7 +121,7 @@ def settings_look(settings: SettingsStore, now: Callable[[], datetime]) -> Look:
                     ConditionKind.SETTINGS_UNREADABLE,
                     f"{stored.kind}/{stored.name}",
                     stored.changed_at,
-                    max(stored.changed_at, _day(now())),
+                    max(stored.changed_at, _hour(now())),
                     reason=str(refusal.reason),
                     message=refusal.message,
                     remedy=f"{refusal.remedy} See GET /api/v1/settings/{stored.kind}/{stored.name}.",
@@ -203,7 +203,3 @@ def asking(
 def _hour(now: datetime) -> datetime:
     # What goes on is told again each hour, with its numbers.
     return now.replace(minute=0, second=0, microsecond=0)
-
-
-def _day(now: datetime) -> datetime:
-    return _hour(now).replace(hour=0)

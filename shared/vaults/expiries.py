@@ -33,12 +33,12 @@ def report_of_secret(
         return over(kind, about, now)
     expired = expires_at <= now
     since = expires_at if expired else expires_at - _TOLD_BEFORE
-    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    hour = now.replace(minute=0, second=0, microsecond=0)
     return ConditionReport(
         kind,
         about,
         since,
-        max(since, today),
+        max(since, hour),
         reason=str(Reason.SECRET_EXPIRED if expired else Reason.SECRET_EXPIRES),
         message=f"The secret {value.secret_name} in the vault {value.vault_name}, which the store {store_name} reads, "
         f"{'expired' if expired else 'expires'} at {expires_at:%Y-%m-%d %H:%M} UTC.",

@@ -8,9 +8,11 @@ import pytest
 
 from shared.conditions import ConditionKind, ConditionReport
 from shared.errors import MisconfiguredError, TryLaterError
+from shared.imports.plan.model import Trigger
 from shared.overview.condition_checks import ConditionChecks
-from shared.overview.condition_looks import Look, asking, sweep_look
+from shared.overview.condition_looks import Look, asking, import_look, settings_look, sweep_look
 from shared.reasons import Reason
+from shared.settings.stored import UnreadableDocument
 from shared.tickets.inbound.desk_conditions import DeskConditions
 from shared.tickets.inbound.quarantine import Quarantine
 from shared.vaults.credentials import VaultCredentials
@@ -18,6 +20,7 @@ from shared.vaults.documents.credential_stores import CredentialStore
 from shared.vaults.documents.vault_addresses import SecretAddress
 from shared.vaults.expiries import about_secret, report_of_secret, secret_of
 from shared.vaults.model import SecretValue
+from tests.imports.worlds import WORLDS, World
 from tests.tickets.test_sweep import NOW
 from tests.tickets.test_sweeps import Estate, drain
 
@@ -167,6 +170,56 @@ def test_what_comes_just_after_an_end_opens_the_ticket_again() -> None:
     quarantine.keep({"odd": 2}, Reason.EVENT_NOT_READABLE, "It is odd.")
     [again] = [row for row in desk.tickets() if row["kind"] == "quarantine"]
     assert (again["ticket_id"], again["status"]) == (ended["ticket_id"], "open")
+
+
+@pytest.mark.parametrize("trigger", ["scheduled", "manual"])
+def test_a_failed_import_of_a_document_without_schedule_keeps_its_ticket(trigger: str) -> None:
+    world, (estate, conditions) = World(WORLDS["ec2"]()), _estate(1)
+    world.case.changes = {"syncing": False}  # type: ignore[attr-defined] # of this case
+    world.settle()
+    world.far.fails_after, world.far.failure = 0, MisconfiguredError(Reason.AWS_FAILED, "No.", remedy="Yes.")
+    world.run(trigger=Trigger(trigger))
+    look = import_look(world.statuses)
+    [report] = look.find()
+    assert (report.kind, report.reason, report.holds) == ("import_failing", "import_failed", True)
+    conditions.report(report)
+    estate.desk.settle()
+
+    def turn() -> str:
+        now = world.clock()
+        ConditionChecks(conditions, [look], estate.desk.lists, lambda *_: pytest.fail("asked"), lambda: now).prove()
+        estate.desk.settle()
+        [row] = [row for row in estate.desk.tickets() if row["kind"] == "import_failing"]
+        return str(row["status"])
+
+    # None is expected of it, so it is never overdue, however late it gets.
+    world.clock.advance(days=3)
+    assert turn() == "open"
+    world.far.fails_after = None
+    world.run(trigger=Trigger(trigger))
+    world.clock.advance(days=3)
+    assert list(look.find()) == []
+    assert turn() == "resolved"
+
+
+def test_what_comes_back_the_same_day_is_told_within_the_hour() -> None:
+    estate, conditions = _estate(1)
+    desk, now, found = estate.desk, [NOW.replace(hour=9, minute=50)], [True]
+    unreadable = UnreadableDocument("customers", "elm", {}, (), "1", 1, NOW - timedelta(days=3), "kim")
+
+    class Settings:
+        def list_all(self) -> list[Any]:
+            return [("1", unreadable)] if found[0] else []
+
+    look = settings_look(Settings(), lambda: now[0])  # type: ignore[arg-type] # what the look asks
+    checks = ConditionChecks(conditions, [look], desk.lists, lambda *_: pytest.fail("asked"), lambda: now[0])
+    statuses = []
+    for minutes, found[0] in ((0, True), (30, False), (45, True)):
+        now[0] += timedelta(minutes=minutes)
+        checks.prove()
+        desk.settle()
+        statuses.append([row["status"] for row in desk.tickets()])
+    assert statuses == [["open"], ["resolved"], ["open"]]
 
 
 def _secret(expires_at: datetime | None) -> SecretValue:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shared.conditions import ConditionKind, ConditionReport, over
 from shared.imports.runs.model import SUCCESS_EXPECTED_WITHIN, Outcome, RunState, Withheld
@@ -91,14 +91,14 @@ def reports_of(
     trouble, held = trouble_of(outcome, scheduled_since or now, now), None if outcome is None else outcome.withheld
     reports = [over(each, about, at) for each in (ConditionKind.IMPORT_FAILING, ConditionKind.IMPORT_WITHHELD)]
     if trouble is not None:
-        # Nothing happens while an import is missed: the day goes on.
-        today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        # Nothing happens while an import is missed: the hours go on. One back, for an end that is written just now.
+        hour = (now - timedelta(hours=1)).replace(minute=0, second=0, microsecond=0)
         overdue = trouble.reason in {Reason.IMPORT_OVERDUE, Reason.IMPORT_NEVER_SUCCEEDED}
         reports[0] = ConditionReport(
             ConditionKind.IMPORT_FAILING,
             about,
             trouble.since,
-            max(trouble.since, today) if overdue else at,
+            max(trouble.since, hour) if overdue else at,
             reason=str(trouble.reason),
             message=trouble.message,
             remedy=f"Look at GET /api/v1/runs?kind={kind}&name={name}, and at what the errors of its last run say.",
@@ -150,8 +150,14 @@ class ImportStatuses:
         """What holds of each, and what does not, as conditions of the desk."""
         found, now = self._runs.outcomes(), self._now()
         for kind, source in self._sources.items():
-            for name, since in source.scheduled():
+            scheduled = source.scheduled()
+            for name, since in scheduled:
                 yield from reports_of(f"{kind}/{name}", found.get((kind, name)), now, since)
+            # The others are imported by hand, and none is expected: what was wrong when the last one ended.
+            by_hand = {name for of, name in found if of == kind} - {name for name, _ in scheduled}
+            for name in sorted(by_hand & set(source.documents()) if by_hand else ()):
+                told = reports_of(f"{kind}/{name}", found[kind, name], found[kind, name].at)
+                yield from (one for one in told if one.holds)
 
     def page(self, size: int, after: str | None) -> tuple[Sequence[ImportStatus], str | None]:
         """A page of `all`, and where to go on."""

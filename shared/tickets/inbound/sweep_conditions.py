@@ -26,12 +26,13 @@ def report_of_vault(vault: KnownVault, now: datetime) -> ConditionReport:
     if not vault.is_swept or vault.reason == Reason.VAULT_NOT_SWEPT:
         return over(kind, about, vault.vanished_at or vault.tried_at or now)
     if now > overdue_at(vault):
-        today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        # One back, for a sweep whose end is written just now.
+        hour = (now - timedelta(hours=1)).replace(minute=0, second=0, microsecond=0)
         return ConditionReport(
             kind,
             about,
             overdue_at(vault),
-            max(overdue_at(vault), today),
+            max(overdue_at(vault), hour),
             reason=str(Reason.SWEEP_OVERDUE),
             message=f"No sweep has come to the vault {vault.name} for 26 hours.",
             remedy=f"See whether the functions sweep_vaults and sweep_vault are enabled, and what they log. {again}",
