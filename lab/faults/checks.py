@@ -10,6 +10,7 @@ from lab.faults.histories import RecordHistory, histories, moment_of, without_re
 from lab.faults.scenario import REALM_ID, Scenario
 from shared.imports.runs.model import SUCCESSFUL, PartState
 from shared.imports.runs.repository import RunRepository
+from shared.outbox.model import OUTBOX
 from shared.records.model import Key, column_of
 from shared.records.table import RecordTable
 from shared.storage.names import ASSETS_TABLE, RUNS_TABLE, USERS_TABLE
@@ -118,7 +119,12 @@ def run_faults(tables: MemoryTables, *, one_clock: bool, changed_at: Sequence[da
 
 
 def _runs(tables: MemoryTables) -> dict[str, Row]:
-    return {key[1]: row for key, row in tables.table(RUNS_TABLE).rows.items() if key[0] == "runs"}
+    # What is still to follow from a run's start stands beside the runs.
+    return {
+        key[1]: row
+        for key, row in tables.table(RUNS_TABLE).rows.items()
+        if key[0] == "runs" and not key[1].startswith(OUTBOX)
+    }
 
 
 def _untrue(runs: RunRepository, run_id: str) -> list[str]:

@@ -195,7 +195,7 @@ def _run_with(bug: str, profile: str, seed: int) -> Outcome:
             range(45, 60),
         ),
         ("confirming the brake also deactivates what came back", "wrongly deactivated", "queue", range(1, 40)),
-        ("what failed to follow is taken for carried out", "the index at", "storm", range(1, 40)),
+        ("what failed to follow is taken for carried out", "rows to repair", "storm", range(1, 40)),
         ("applying a preview writes whatever is wanted now", "preview had not shown", "queue", range(1, 40)),
     ],
 )
