@@ -29,7 +29,7 @@ _OWNER = text("owner", "Of vaults with this owner.", example="Platform")
 _SITE = text("site", "At this site.", example="london-hq")
 _BEFORE = moment("expires_before", "That expire before this moment.")
 _AFTER = moment("expires_after", "That expire at this moment or later.")
-_KEPT = ("object_type", "object_name", "managed", "changed_at", "not_before", "expires_at", "gone_at", "teams")
+_KEPT = ("object_type", "object_name", "managed", "changed_at", "not_before", "expires_at", "gone_at")
 
 
 @endpoint(
@@ -134,6 +134,8 @@ def _shown(known: "KnownObject", seen: frozenset[str] | None) -> dict[str, Any]:
         "created_at": known.created_at,
         "last_seen_at": known.seen_at,
         "owner": known.owner,
+        # Whose team each is, nobody keeps: whoever sees some customers alone is told of none.
+        "teams": list(known.shown.teams) if seen is None else [],
         "sites": [site for site in known.sites if seen is None or site in seen],
         "tickets": [ticket_id for ticket_id, site in known.shown.tickets if seen is None or site in seen],
         **{name: members[name] for name in _KEPT},

@@ -138,7 +138,7 @@ def _check_own_page(request: func.HttpRequest) -> None:
     The platform takes its cookie from whatever page asks. No other page can set the console's header, or say that it
     is of this origin; and what sends its token itself has no cookie to abuse.
     """
-    if request.method in {"GET", "HEAD", "OPTIONS"} or request.headers.get("Authorization"):
+    if request.method in {"GET", "HEAD", "OPTIONS"} or request.headers.get("Authorization", "").startswith("Bearer "):
         return
     own = request.headers.get("Sec-Fetch-Site") == "same-origin" and request.headers.get(CONSOLE_HEADER) == "1"
     if not own:

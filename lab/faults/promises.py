@@ -84,9 +84,8 @@ def grant_faults(scenario: Scenario, tables: MemoryTables) -> list[str]:
         known |= Counter(found.keys())
     if ended is not None:
         # Whom the first import did not list is new to the desk later, with what is old in the source: once each.
-        later = {
-            key[1] for key, row in tables.table(USERS_TABLE).rows.items() if (row.time("created_at") or ended) > ended
-        }
+        users = tables.table(USERS_TABLE).rows.items()
+        later = {key[1] for key, row in users if (row.time("created_at") or ended) > ended}
         known |= Counter({grant for grant in found if grant[0] in later})
     findings += [f"a grant with too many tickets: {one}" for one in sorted((found - known).keys())]
     return findings

@@ -104,6 +104,9 @@ class CountsHousekeeping:
         """Repair a partition's counts; how many rows differed."""
         for _ in range(_TRIES):
             before = self._tail(counted.name, partition_key)
+            if before is None:
+                # Too much is still to follow: it is counted in another pass.
+                return 0
             try:
                 full = self._full_count(counted, partition_key)
             except (AssertionError, LookupError, TypeError, ValueError) as error:
@@ -111,7 +114,7 @@ class CountsHousekeeping:
                 logger.warning("The rows of %s in %s cannot be counted: %s", counted.name, partition_key, error)
                 return 0
             tail = self._tail(counted.name, partition_key)
-            if before is None or tail is None or before.versions != tail.versions:
+            if tail is None or before.versions != tail.versions:
                 continue
             kept = counts_in(tail.counts)
             due = summed([full, {cell: -count for cell, count in tail.to_come.items()}])

@@ -102,6 +102,8 @@ def test_a_signed_in_browser_writes_from_the_desks_own_page_alone(
         {**cookie, "Sec-Fetch-Site": "same-origin"},
         {**cookie, "X-Deskbridge-Console": "1"},
         {**own, "Sec-Fetch-Site": "cross-site", "Authorization": ""},
+        {**cookie, "Authorization": "Basic eDp5"},
+        {**cookie, "Authorization": "junk"},
     ]
     writes = [each for each in guarded() if each.methods != ("GET",)]
     assert len(writes) > 20
