@@ -232,7 +232,8 @@ def _failures_of_followers_ignored() -> AbstractContextManager[Any]:
     return patch.object(GatheredOutbox, "_do", careless)
 
 
-def _counts_written_first() -> AbstractContextManager[Any]:
+def counts_written_first() -> AbstractContextManager[Any]:
+    """Changes are counted before they are taken out of the outbox: only a death between the two shows it."""
     real = PartitionCounts.carry_out
 
     def careless(self: PartitionCounts, table: str, partition_key: str, contents: Any) -> Carried:
@@ -271,7 +272,6 @@ MUTATIONS: Mapping[str, Mutation] = {
         "users", lambda: patch.object(AuthRocketWebhook, "_check_no_import", lambda *_: None)
     ),
     "the index keeps what an instance was found by before": Mutation("ec2", _former_terms_kept),
-    "changes are counted before they are taken out of the outbox": Mutation("ec2", _counts_written_first),
     "what becomes inactive stays counted as active": Mutation("ec2", _deactivation_not_counted),
     "what failed to follow is taken for carried out": Mutation("tickets", _failures_of_followers_ignored),
     "confirming the brake also deactivates what came back": Mutation("ec2", _confirmed_whatever_is_there),

@@ -13,7 +13,7 @@ import pytest
 
 from lab.faults.flows import expected, never_met
 from lab.faults.kill_points import kill_pass, points_of, rich_seeds
-from lab.faults.mutations import MUTATIONS, Mutation
+from lab.faults.mutations import MUTATIONS, Mutation, counts_written_first
 from lab.faults.parallel_runs import Total, run_many, spread
 from lab.faults.scenario import FLOWS
 from lab.faults.schedule import Outcome, run_seed
@@ -166,6 +166,7 @@ _BUGS: Mapping[str, Mutation] = {
         "ec2", lambda: patch.object(Readings, "_drop", lambda *_: None)
     ),
     "an error without a reason": Mutation("ec2", _error_without_a_reason),
+    "changes are counted before they are taken out of the outbox": Mutation("tickets", counts_written_first),
 }
 
 
@@ -195,6 +196,7 @@ def _run_with(bug: str, profile: str, seed: int) -> Outcome:
             range(45, 60),
         ),
         ("confirming the brake also deactivates what came back", "wrongly deactivated", "queue", range(1, 40)),
+        ("changes are counted before they are taken out of the outbox", "rows to repair", "kills", range(1, 12)),
         ("what failed to follow is taken for carried out", "rows to repair", "storm", range(1, 40)),
         ("applying a preview writes whatever is wanted now", "preview had not shown", "queue", range(1, 40)),
     ],
