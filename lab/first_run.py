@@ -14,12 +14,12 @@ from lab.desk import WEBHOOK_PASSWORD, WEBHOOK_USER, Desk, DeskError
 from lab.emulators.event_grid import EventGrid, EventSubscription, KeyVaultEvent, Outcome, Schema, basic_authorization
 from lab.examples import apply_examples
 from lab.following import follow_changes
-from shared.outbox.gathered import LATER
-from shared.outbox.model import OUTBOX
 
 Say = Callable[[str], object]
 
 WATCHED = ("tickets", "assets", "users", "settings")
+# With this begins the key of every row that is no ticket, asset, user or document.
+_BESIDE = "~"
 WAIT_SECONDS = 180
 START_SECONDS = 60
 _COUNTS = {
@@ -237,7 +237,7 @@ def _versions(desk: Desk) -> dict[str, dict[tuple[str, str], str]]:
             found[name] = {
                 (row["PartitionKey"], row["RowKey"]): str(row.metadata["etag"])
                 for row in rows
-                # What is still to follow from a change goes by itself.
-                if not row["RowKey"].startswith((OUTBOX, LATER))
+                # What follows from changes, counts and readings stand behind the things themselves.
+                if not row["RowKey"].startswith(_BESIDE)
             }
     return found
